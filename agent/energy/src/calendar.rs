@@ -1,0 +1,217 @@
+//! When a machine is meant to work: shifts, public holidays, planned stops, declared overtime, in the site's zone.
+//!
+//! It knows nothing of tariffs (their days are a calendar of their own) and asks no clock. Invariant: the answer at an
+//! instant comes with the instant at which it may change, and between the two it is the same.
+
+use std::{collections::BTreeMap, fmt};
+
+use jiff::{
+    Timestamp, ToSpan,
+    civil::{Date, DateTime, Time, Weekday},
+    tz::TimeZone,
+};
+use serde::Deserialize;
+
+/// A calendar of public holidays, one file of `config/calendars`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HolidayCalendar {
+    /// Who declares these days.
+    pub authority: String,
+    /// Where they were found.
+    pub source: String,
+    /// The days, ascending.
+    pub holiday: Vec<Holiday>,
+}
+
+/// One public holiday.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holiday {
+    /// The day.
+    pub date: Date,
+    /// Its name in Korean (or the country's language).
+    pub ko: String,
+    /// Its name in English.
+    pub en: String,
+    /// Declared ad hoc (임시공휴일): a holiday for people, a working day for KEPCO's tariffs.
+    #[serde(default)]
+    pub ad_hoc: bool,
+}
+
+impl HolidayCalendar {
+    /// The days off that everybody has, ad-hoc ones included.
+    pub fn days(&self) -> BTreeMap<Date, String> {
+        self.holiday.iter().map(|holiday| (holiday.date, holiday.en.clone())).collect()
+    }
+}
+
+/// Weekly working hours: `"mon-fri 08:00-12:00 13:00-18:00"`; several rules are joined by commas.
+/// A stretch may run past midnight (`22:00-06:00`) and then belongs to the day it starts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shift(Vec<Rule>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rule {
+    days: Vec<Weekday>,
+    /// Minutes from midnight; the end is beyond 1440 where the stretch runs past midnight.
+    stretches: Vec<(i16, i16)>,
+}
+
+/// Why a shift could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}: write a shift as \"mon-fri 08:00-12:00 13:00-18:00\"")]
+pub struct ShiftError(String);
+
+const WEEKDAYS: [(&str, Weekday); 7] = [
+    ("mon", Weekday::Monday),
+    ("tue", Weekday::Tuesday),
+    ("wed", Weekday::Wednesday),
+    ("thu", Weekday::Thursday),
+    ("fri", Weekday::Friday),
+    ("sat", Weekday::Saturday),
+    ("sun", Weekday::Sunday),
+];
+
+impl std::str::FromStr for Shift {
+    type Err = ShiftError;
+
+    fn from_str(text: &str) -> Result<Self, ShiftError> {
+        text.split(',').map(|rule| parse_rule(rule.trim())).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn parse_rule(text: &str) -> Result<Rule, ShiftError> {
+    let mut words = text.split_whitespace();
+    let days = parse_days(words.next().ok_or_else(|| ShiftError("nothing is written".into()))?)?;
+    let stretches: Vec<_> = words.map(parse_stretch).collect::<Result<_, _>>()?;
+    if stretches.is_empty() {
+        return Err(ShiftError(format!("no hours follow the days in {text:?}")));
+    }
+    Ok(Rule { days, stretches })
+}
+
+fn parse_days(text: &str) -> Result<Vec<Weekday>, ShiftError> {
+    let index = |name: &str| {
+        WEEKDAYS
+            .iter()
+            .position(|(known, _)| *known == name)
+            .ok_or_else(|| ShiftError(format!("{name:?} is not a day (mon, tue, … sun)")))
+    };
+    let (first, last) = match text.split_once('-') {
+        Some((first, last)) => (index(first)?, index(last)?),
+        None => (index(text)?, index(text)?),
+    };
+    let length = (last + 7 - first) % 7;
+    Ok((0..=length).map(|step| WEEKDAYS[(first + step) % 7].1).collect())
+}
+
+fn parse_stretch(text: &str) -> Result<(i16, i16), ShiftError> {
+    let (start, end) = text.split_once('-').ok_or_else(|| ShiftError(format!("{text:?} is not a stretch of hours")))?;
+    let (start, end) = (parse_minutes(start)?, parse_minutes(end)?);
+    if start == 1440 || start == end {
+        return Err(ShiftError(format!("{text:?} has no length")));
+    }
+    Ok((start, if end <= start { end + 1440 } else { end }))
+}
+
+/// Minutes from midnight of `HH:MM`, up to `24:00`.
+fn parse_minutes(text: &str) -> Result<i16, ShiftError> {
+    let error = || ShiftError(format!("{text:?} is not a time of day (HH:MM)"));
+    let (hours, minutes) = text.split_once(':').ok_or_else(error)?;
+    let two_digits = |part: &str| if part.len() == 2 { part.parse::<i16>().map_err(|_| error()) } else { Err(error()) };
+    match (two_digits(hours)?, two_digits(minutes)?) {
+        (24, 0) => Ok(1440),
+        (hours @ 0..=23, minutes @ 0..=59) => Ok(hours * 60 + minutes),
+        _ => Err(error()),
+    }
+}
+
+impl Shift {
+    /// Stretches of work that begin on `day`, in local time.
+    fn stretches(&self, day: Date) -> impl Iterator<Item = (DateTime, DateTime)> + '_ {
+        let midnight = day.to_datetime(Time::midnight());
+        self.0
+            .iter()
+            .filter(move |rule| rule.days.contains(&day.weekday()))
+            .flat_map(|rule| &rule.stretches)
+            .map(move |&(start, end)| (midnight + i64::from(start).minutes(), midnight + i64::from(end).minutes()))
+    }
+}
+
+/// Working hours of one machine: its shift, less holidays and stops, plus declared work.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hours {
+    /// Zone the hours are meant in.
+    pub zone: TimeZone,
+    /// Weekly hours; `None` = none but what is declared `open`.
+    pub shift: Option<Shift>,
+    /// Days off that cancel the shift, with their names.
+    pub holidays: BTreeMap<Date, String>,
+    /// Planned stops, local time, end exclusive: they cancel the shift too.
+    pub closed: Vec<(DateTime, DateTime)>,
+    /// Declared work, local time, end exclusive: it wins over everything above.
+    pub open: Vec<(DateTime, DateTime)>,
+}
+
+/// Whether work is meant at an instant, and until when that answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenUntil {
+    /// Work is meant.
+    pub is_open: bool,
+    /// The next instant at which the answer may change, at most two days ahead.
+    pub until: Timestamp,
+}
+
+impl Hours {
+    /// Whether work is meant at `at`.
+    pub fn at(&self, at: Timestamp) -> OpenUntil {
+        let local = self.zone.to_datetime(at);
+        OpenUntil { is_open: self.is_open(local), until: self.next_edge(local, at) }
+    }
+
+    fn is_open(&self, local: DateTime) -> bool {
+        let within = |&(start, end): &(DateTime, DateTime)| start <= local && local < end;
+        self.open.iter().any(within) || (!self.closed.iter().any(within) && self.regular(local).any(|s| within(&s)))
+    }
+
+    /// Stretches of the shift around `local`, those of holidays left out: a night shift that began on a working day
+    /// runs on into a holiday.
+    fn regular(&self, local: DateTime) -> impl Iterator<Item = (DateTime, DateTime)> + '_ {
+        let days = [local.date().saturating_sub(1.day()), local.date(), local.date().saturating_add(1.day())];
+        days.into_iter()
+            .filter(|day| !self.holidays.contains_key(day))
+            .flat_map(|day| self.shift.iter().flat_map(move |shift| shift.stretches(day)))
+    }
+
+    fn next_edge(&self, local: DateTime, at: Timestamp) -> Timestamp {
+        let tomorrow = local.date().saturating_add(1.day()).to_datetime(Time::midnight());
+        let edges = self.regular(local).chain(self.open.iter().copied()).chain(self.closed.iter().copied());
+        edges
+            .flat_map(|(start, end)| [start, end])
+            .chain([tomorrow])
+            .filter(|edge| *edge > local)
+            .filter_map(|edge| self.zone.to_timestamp(edge).ok())
+            .filter(|edge| *edge > at)
+            .min()
+            .unwrap_or(at + 1.hour())
+    }
+}
+
+impl fmt::Display for Shift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clock = |minutes: i16| format!("{:02}:{:02}", minutes % 1440 / 60, minutes % 60);
+        for (index, rule) in self.0.iter().enumerate() {
+            let day = |weekday: Weekday| WEEKDAYS.iter().find(|(_, known)| *known == weekday).map_or("", |(name, _)| name);
+            let (first, last) = (day(rule.days[0]), day(rule.days[rule.days.len() - 1]));
+            write!(f, "{}{first}", if index == 0 { "" } else { ", " })?;
+            if first != last {
+                write!(f, "-{last}")?;
+            }
+            for &(start, end) in &rule.stretches {
+                write!(f, " {}-{}", clock(start), clock(end))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! Readings → demand intervals: energy, coverage and quality of each, from counters, interval energy or power.
+//!
+//! It does not price anything and never mixes sources in one series. Invariants: energy is conserved (the intervals
+//! between two counter readings add up to their difference), nothing is negative that was not exported, and what is
+//! not known is `None`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::sample::{Name, Quality};
+
+/// One demand interval of one meter. Closed at a tick; closed again, with a higher revision, when late data came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The meter.
+    pub meter: Name,
+    /// Start; names the interval.
+    pub start: Timestamp,
+    /// End, exclusive.
+    pub end: Timestamp,
+    /// Imported energy, kWh: the known part. `None` when nothing is known.
+    pub energy_import_kwh: Option<f64>,
+    /// Exported energy, kWh.
+    pub energy_export_kwh: Option<f64>,
+    /// Lagging reactive energy, kvarh.
+    pub reactive_energy_lag_kvarh: Option<f64>,
+    /// Leading reactive energy, kvarh.
+    pub reactive_energy_lead_kvarh: Option<f64>,
+    /// Worst quality of what the energy was made from.
+    pub quality: Quality,
+    /// Share of the interval between trusted readings no further apart than three times `every`, 0..1.
+    pub coverage: f64,
+    /// 0 at first closing, one more at each re-opening.
+    pub revision: u32,
+}
+
+impl Interval {
+    /// Mean import power over the whole interval, kW: a lower bound where coverage is below 1.
+    pub fn demand_kw(&self) -> Option<f64> {
+        let hours = self.end.duration_since(self.start).as_secs_f64() / 3600.0;
+        self.energy_import_kwh.map(|energy| energy / hours)
+    }
+}

@@ -1,0 +1,25 @@
+//! What Wattwarden knows about energy: quantities, demand intervals, machine states, waste, tariffs, carbon.
+//!
+//! The thinking part: plain functions on plain data. It opens no file and no socket and asks no clock, so it has
+//! nothing to fail at, and a replay of recorded data gives what living through it gave, byte for byte.
+
+pub mod calendar;
+pub mod carbon;
+pub mod detect;
+pub mod engine;
+pub mod finding;
+pub mod interval;
+pub mod now;
+pub mod quantity;
+pub mod sample;
+pub mod site;
+pub mod state;
+pub mod tariff;
+
+
+pub use finding::Finding;
+pub use interval::Interval;
+pub use now::Now;
+pub use quantity::Quantity;
+pub use sample::{Name, Quality, Reading, Sample};
+pub use site::Site;

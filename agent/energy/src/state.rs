@@ -1,0 +1,1 @@
+//! Off, standby, idle, running: told apart by power.

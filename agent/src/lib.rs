@@ -1,0 +1,4 @@
+//! Wattwarden: how what we know about energy meets the world. `main.rs` starts it; `app.rs` is the table of contents.
+
+pub mod clock;
+pub mod health;
