@@ -95,9 +95,7 @@ impl Health {
     fn cell(&self, name: &'static str, labels: &[(&'static str, &str)], is_counter: bool) -> Arc<AtomicU64> {
         let labels = labels.iter().map(|&(key, value)| (key, value.to_owned())).collect();
         let mut series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let cell = series
-            .entry(Series { name, labels })
-            .or_insert_with(|| Cell { bits: Arc::default(), is_counter });
+        let cell = series.entry(Series { name, labels }).or_insert_with(|| Cell { bits: Arc::default(), is_counter });
         Arc::clone(&cell.bits)
     }
 
@@ -118,7 +116,8 @@ impl Health {
                 let _ = writeln!(text, "# TYPE wattwarden_{name} {form}");
                 last_name = name;
             }
-            let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
+            let labels: Vec<String> =
+                labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
             let braces = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
             let _ = writeln!(text, "wattwarden_{name}{braces} {}", cell.value());
         }

@@ -202,7 +202,8 @@ impl fmt::Display for Shift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clock = |minutes: i16| format!("{:02}:{:02}", minutes % 1440 / 60, minutes % 60);
         for (index, rule) in self.0.iter().enumerate() {
-            let day = |weekday: Weekday| WEEKDAYS.iter().find(|(_, known)| *known == weekday).map_or("", |(name, _)| name);
+            let day =
+                |weekday: Weekday| WEEKDAYS.iter().find(|(_, known)| *known == weekday).map_or("", |(name, _)| name);
             let (first, last) = (day(rule.days[0]), day(rule.days[rule.days.len() - 1]));
             write!(f, "{}{first}", if index == 0 { "" } else { ", " })?;
             if first != last {

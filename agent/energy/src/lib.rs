@@ -16,7 +16,6 @@ pub mod site;
 pub mod state;
 pub mod tariff;
 
-
 pub use finding::Finding;
 pub use interval::Interval;
 pub use now::Now;

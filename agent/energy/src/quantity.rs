@@ -149,7 +149,11 @@ impl std::str::FromStr for Quantity {
 
 impl Serialize for Quantity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { self.name().serialize(serializer) } else { self.code().serialize(serializer) }
+        if serializer.is_human_readable() {
+            self.name().serialize(serializer)
+        } else {
+            self.code().serialize(serializer)
+        }
     }
 }
 
