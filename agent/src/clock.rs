@@ -18,7 +18,11 @@ pub struct Clock(Source);
 #[derive(Debug, Clone)]
 enum Source {
     System,
-    Scaled { start: Timestamp, origin: Instant, speed: f64 },
+    Scaled {
+        start: Timestamp,
+        origin: Instant,
+        speed: f64,
+    },
 }
 
 impl Clock {
@@ -29,7 +33,11 @@ impl Clock {
 
     /// Data time that begins at `start` now and runs `speed` times as fast as the wall.
     pub fn scaled(start: Timestamp, speed: f64) -> Self {
-        Self(Source::Scaled { start, origin: Instant::now(), speed })
+        Self(Source::Scaled {
+            start,
+            origin: Instant::now(),
+            speed,
+        })
     }
 
     /// Data time now, in whole milliseconds.

@@ -5,7 +5,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -34,7 +33,11 @@ struct Cell {
 impl Cell {
     fn value(&self) -> f64 {
         let bits = self.bits.load(Ordering::Relaxed);
-        if self.is_counter { bits as f64 } else { f64::from_bits(bits) }
+        if self.is_counter {
+            bits as f64
+        } else {
+            f64::from_bits(bits)
+        }
     }
 }
 
@@ -95,14 +98,20 @@ impl Health {
     fn cell(&self, name: &'static str, labels: &[(&'static str, &str)], is_counter: bool) -> Arc<AtomicU64> {
         let labels = labels.iter().map(|&(key, value)| (key, value.to_owned())).collect();
         let mut series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let cell = series.entry(Series { name, labels }).or_insert_with(|| Cell { bits: Arc::default(), is_counter });
+        let cell = series.entry(Series { name, labels }).or_insert_with(|| Cell {
+            bits: Arc::default(),
+            is_counter,
+        });
         Arc::clone(&cell.bits)
     }
 
     /// All numbers as they stand now.
     pub fn snapshot(&self) -> Vec<(Series, f64)> {
         let series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        series.iter().map(|(series, cell)| (series.clone(), cell.value())).collect()
+        series
+            .iter()
+            .map(|(series, cell)| (series.clone(), cell.value()))
+            .collect()
     }
 
     /// The Prometheus text format, version 0.0.4.
@@ -113,13 +122,19 @@ impl Health {
         for (Series { name, labels }, cell) in series.iter() {
             if *name != last_name {
                 let form = if cell.is_counter { "counter" } else { "gauge" };
-                let _ = writeln!(text, "# TYPE wattwarden_{name} {form}");
+                text += &format!("# TYPE wattwarden_{name} {form}\n");
                 last_name = name;
             }
-            let labels: Vec<String> =
-                labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
-            let braces = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-            let _ = writeln!(text, "wattwarden_{name}{braces} {}", cell.value());
+            let labels: Vec<String> = labels
+                .iter()
+                .map(|(key, value)| format!("{key}=\"{}\"", escaped(value)))
+                .collect();
+            let braces = if labels.is_empty() {
+                String::new()
+            } else {
+                format!("{{{}}}", labels.join(","))
+            };
+            text += &format!("wattwarden_{name}{braces} {}\n", cell.value());
         }
         text
     }
@@ -154,6 +169,9 @@ mod tests {
         let health = Health::default();
         health.counter("polls_total", &[("bus", "a")]).one();
         health.counter("polls_total", &[("bus", "a")]).one();
-        assert_eq!(health.snapshot().iter().map(|(_, value)| *value).collect::<Vec<_>>(), [2.0]);
+        assert_eq!(
+            health.snapshot().iter().map(|(_, value)| *value).collect::<Vec<_>>(),
+            [2.0]
+        );
     }
 }

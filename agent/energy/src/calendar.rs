@@ -42,7 +42,10 @@ pub struct Holiday {
 impl HolidayCalendar {
     /// The days off that everybody has, ad-hoc ones included.
     pub fn days(&self) -> BTreeMap<Date, String> {
-        self.holiday.iter().map(|holiday| (holiday.date, holiday.en.clone())).collect()
+        self.holiday
+            .iter()
+            .map(|holiday| (holiday.date, holiday.en.clone()))
+            .collect()
     }
 }
 
@@ -77,7 +80,10 @@ impl std::str::FromStr for Shift {
     type Err = ShiftError;
 
     fn from_str(text: &str) -> Result<Self, ShiftError> {
-        text.split(',').map(|rule| parse_rule(rule.trim())).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(|rule| parse_rule(rule.trim()))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -107,7 +113,9 @@ fn parse_days(text: &str) -> Result<Vec<Weekday>, ShiftError> {
 }
 
 fn parse_stretch(text: &str) -> Result<(i16, i16), ShiftError> {
-    let (start, end) = text.split_once('-').ok_or_else(|| ShiftError(format!("{text:?} is not a stretch of hours")))?;
+    let (start, end) = text
+        .split_once('-')
+        .ok_or_else(|| ShiftError(format!("{text:?} is not a stretch of hours")))?;
     let (start, end) = (parse_minutes(start)?, parse_minutes(end)?);
     if start == 1440 || start == end {
         return Err(ShiftError(format!("{text:?} has no length")));
@@ -119,7 +127,13 @@ fn parse_stretch(text: &str) -> Result<(i16, i16), ShiftError> {
 fn parse_minutes(text: &str) -> Result<i16, ShiftError> {
     let error = || ShiftError(format!("{text:?} is not a time of day (HH:MM)"));
     let (hours, minutes) = text.split_once(':').ok_or_else(error)?;
-    let two_digits = |part: &str| if part.len() == 2 { part.parse::<i16>().map_err(|_| error()) } else { Err(error()) };
+    let two_digits = |part: &str| {
+        if part.len() == 2 {
+            part.parse::<i16>().map_err(|_| error())
+        } else {
+            Err(error())
+        }
+    };
     match (two_digits(hours)?, two_digits(minutes)?) {
         (24, 0) => Ok(1440),
         (hours @ 0..=23, minutes @ 0..=59) => Ok(hours * 60 + minutes),
@@ -135,7 +149,12 @@ impl Shift {
             .iter()
             .filter(move |rule| rule.days.contains(&day.weekday()))
             .flat_map(|rule| &rule.stretches)
-            .map(move |&(start, end)| (midnight + i64::from(start).minutes(), midnight + i64::from(end).minutes()))
+            .map(move |&(start, end)| {
+                (
+                    midnight + i64::from(start).minutes(),
+                    midnight + i64::from(end).minutes(),
+                )
+            })
     }
 }
 
@@ -167,7 +186,10 @@ impl Hours {
     /// Whether work is meant at `at`.
     pub fn at(&self, at: Timestamp) -> OpenUntil {
         let local = self.zone.to_datetime(at);
-        OpenUntil { is_open: self.is_open(local), until: self.next_edge(local, at) }
+        OpenUntil {
+            is_open: self.is_open(local),
+            until: self.next_edge(local, at),
+        }
     }
 
     fn is_open(&self, local: DateTime) -> bool {
@@ -178,7 +200,11 @@ impl Hours {
     /// Stretches of the shift around `local`, those of holidays left out: a night shift that began on a working day
     /// runs on into a holiday.
     fn regular(&self, local: DateTime) -> impl Iterator<Item = (DateTime, DateTime)> + '_ {
-        let days = [local.date().saturating_sub(1.day()), local.date(), local.date().saturating_add(1.day())];
+        let days = [
+            local.date().saturating_sub(1.day()),
+            local.date(),
+            local.date().saturating_add(1.day()),
+        ];
         days.into_iter()
             .filter(|day| !self.holidays.contains_key(day))
             .flat_map(|day| self.shift.iter().flat_map(move |shift| shift.stretches(day)))
@@ -186,7 +212,10 @@ impl Hours {
 
     fn next_edge(&self, local: DateTime, at: Timestamp) -> Timestamp {
         let tomorrow = local.date().saturating_add(1.day()).to_datetime(Time::midnight());
-        let edges = self.regular(local).chain(self.open.iter().copied()).chain(self.closed.iter().copied());
+        let edges = self
+            .regular(local)
+            .chain(self.open.iter().copied())
+            .chain(self.closed.iter().copied());
         edges
             .flat_map(|(start, end)| [start, end])
             .chain([tomorrow])
@@ -202,8 +231,12 @@ impl fmt::Display for Shift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clock = |minutes: i16| format!("{:02}:{:02}", minutes % 1440 / 60, minutes % 60);
         for (index, rule) in self.0.iter().enumerate() {
-            let day =
-                |weekday: Weekday| WEEKDAYS.iter().find(|(_, known)| *known == weekday).map_or("", |(name, _)| name);
+            let day = |weekday: Weekday| {
+                WEEKDAYS
+                    .iter()
+                    .find(|(_, known)| *known == weekday)
+                    .map_or("", |(name, _)| name)
+            };
             let (first, last) = (day(rule.days[0]), day(rule.days[rule.days.len() - 1]));
             write!(f, "{}{first}", if index == 0 { "" } else { ", " })?;
             if first != last {

@@ -107,7 +107,9 @@ impl Severity {
 
     /// The severity of a name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::P1, Self::P2, Self::P3].into_iter().find(|severity| severity.name() == name)
+        [Self::P1, Self::P2, Self::P3]
+            .into_iter()
+            .find(|severity| severity.name() == name)
     }
 }
 
@@ -192,12 +194,18 @@ mod tests {
     #[test]
     fn the_id_is_kind_machine_and_since_in_utc_seconds() {
         let since: Timestamp = "2026-08-28T17:30:00.250+09:00".parse().expect("valid");
-        assert_eq!(Finding::id(Kind::IdleRunning, "press-2", since), "idle_running.press-2.20260828T083000Z");
+        assert_eq!(
+            Finding::id(Kind::IdleRunning, "press-2", since),
+            "idle_running.press-2.20260828T083000Z"
+        );
     }
 
     #[test]
     fn money_is_written_as_a_number() {
-        let money = Money { amount: Decimal::new(1_234_567, 2), currency: "KRW".into() };
+        let money = Money {
+            amount: Decimal::new(1_234_567, 2),
+            currency: "KRW".into(),
+        };
         let text = serde_json::to_string(&money).expect("plain struct");
         assert_eq!(text, r#"{"amount":12345.67,"currency":"KRW"}"#);
         assert_eq!(serde_json::from_str::<Money>(&text).expect("reads back"), money);

@@ -98,7 +98,10 @@ quantities! {
 impl Quantity {
     /// The row of this quantity.
     pub fn row(self) -> &'static Row {
-        TABLE.iter().find(|row| row.quantity == self).expect("the macro writes a row for each variant")
+        TABLE
+            .iter()
+            .find(|row| row.quantity == self)
+            .expect("the macro writes a row for each variant")
     }
 
     /// Name as written in configuration, CSV, API and InfluxDB.
@@ -113,7 +116,10 @@ impl Quantity {
 
     /// The quantity of a code from the log; `None` for a code of a newer version.
     pub fn from_code(code: u8) -> Option<Self> {
-        TABLE.iter().map(|row| row.quantity).find(|quantity| quantity.code() == code)
+        TABLE
+            .iter()
+            .map(|row| row.quantity)
+            .find(|quantity| quantity.code() == code)
     }
 
     /// The quantity of a name; `None` when no quantity is called so.
@@ -178,7 +184,12 @@ mod tests {
         for row in TABLE {
             assert_eq!(row.name.parse(), Ok(row.quantity));
             assert_eq!(Quantity::from_code(row.quantity.code()), Some(row.quantity));
-            assert_eq!(TABLE.iter().filter(|other| other.name == row.name).count(), 1, "{}", row.name);
+            assert_eq!(
+                TABLE.iter().filter(|other| other.name == row.name).count(),
+                1,
+                "{}",
+                row.name
+            );
         }
     }
 
@@ -192,7 +203,11 @@ mod tests {
                 "m³/h" => "m3h",
                 unit => &unit.to_lowercase(),
             };
-            assert!(row.name.ends_with(&format!("_{suffix}")), "{} does not end with _{suffix}", row.name);
+            assert!(
+                row.name.ends_with(&format!("_{suffix}")),
+                "{} does not end with _{suffix}",
+                row.name
+            );
         }
     }
 

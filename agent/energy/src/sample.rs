@@ -35,7 +35,14 @@ pub enum Quality {
 
 impl Quality {
     /// All qualities, best first.
-    pub const ALL: [Self; 6] = [Self::Ok, Self::Restored, Self::Estimated, Self::ClockSuspect, Self::Stale, Self::Bad];
+    pub const ALL: [Self; 6] = [
+        Self::Ok,
+        Self::Restored,
+        Self::Estimated,
+        Self::ClockSuspect,
+        Self::Stale,
+        Self::Bad,
+    ];
 
     /// Name as written in CSV, API and InfluxDB.
     pub fn name(self) -> &'static str {
@@ -74,8 +81,16 @@ pub struct Reading {
 impl Reading {
     /// A reading of quality `ok`, or `bad` where the value cannot be real (see [`Quantity::is_plausible`]).
     pub fn new(quantity: Quantity, value: f64) -> Self {
-        let quality = if quantity.is_plausible(value) { Quality::Ok } else { Quality::Bad };
-        Self { quantity, value, quality }
+        let quality = if quantity.is_plausible(value) {
+            Quality::Ok
+        } else {
+            Quality::Bad
+        };
+        Self {
+            quantity,
+            value,
+            quality,
+        }
     }
 }
 
@@ -117,7 +132,10 @@ mod tests {
         let sample = Sample {
             meter: "m".into(),
             at: Timestamp::UNIX_EPOCH,
-            readings: vec![Reading::new(Quantity::EnergyImport, 1.8e21), Reading::new(Quantity::ActivePower, 4.0)],
+            readings: vec![
+                Reading::new(Quantity::EnergyImport, 1.8e21),
+                Reading::new(Quantity::ActivePower, 4.0),
+            ],
         };
         assert_eq!(sample.trusted(Quantity::EnergyImport), None);
         assert_eq!(sample.trusted(Quantity::ActivePower), Some(4.0));

@@ -40,7 +40,10 @@ const AFTER_10_MIN: Setting = Setting {
     default: Some(600.0),
     doc: "how long the condition must last before a finding opens",
 };
-const AFTER_30_MIN: Setting = Setting { default: Some(1800.0), ..AFTER_10_MIN };
+const AFTER_30_MIN: Setting = Setting {
+    default: Some(1800.0),
+    ..AFTER_10_MIN
+};
 const ABOVE: Setting = Setting {
     name: "above_kw",
     form: SettingForm::Power,
