@@ -1,1 +1,607 @@
 //! Sample in → Interval, Finding out. Owns the order of the steps; its state can be written down and taken up again.
+//!
+//! Samples are gathered until a tick, then put in order of time and stepped through: so the order of arrival within a
+//! minute does not matter, and a replay gives what living through it gave, byte for byte. It opens no file and asks
+//! no clock. Invariants: ticks are whole minutes and go forward; nothing moves but at a tick, except [`Engine::now`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::{SignedDuration, Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    detect::{AnyDetector, Piece, Rate, RatePrice, Tick, demand_peak, meter_silent::MeterSilent},
+    finding::{Finding, Kind},
+    interval::{
+        Interval,
+        meter::{Lengths, MeterIntervals, Refused, floor, timestamp},
+        series::hours,
+    },
+    now::{DemandNow, EnergyNow, MachineNow, MeterNow, Now},
+    power::{Power, Stretch},
+    quantity::{Form, Quantity},
+    sample::{Name, Sample},
+    site::{Machine, MachineKind, Site},
+    state::State,
+    tariff::contract_at,
+};
+
+/// Ticks are whole minutes.
+pub const TICK_MS: i64 = 60_000;
+/// Readings this many times `every` apart have a gap between them.
+const GAP_PERIODS: i32 = 3;
+/// The forecast follows the power of this last stretch: shorter is a start-up, longer hides a change.
+const FORECAST_MS: i64 = 60_000;
+
+/// What a tick brought.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Step {
+    /// Intervals that closed or changed, by start, then meter.
+    pub intervals: Vec<Interval>,
+    /// Findings that opened, changed or closed, each in its newest state.
+    pub findings: Vec<Finding>,
+    /// What was not taken since the last tick.
+    pub counts: Counts,
+}
+
+/// Samples and readings that were late or not taken, since the last tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Samples older than the last tick; taken.
+    pub late: u64,
+    /// Samples of a meter that the site does not have.
+    pub unknown_meter: u64,
+    /// Readings not taken into intervals.
+    pub refused: Refused,
+}
+
+/// The thinking part, at work on one site.
+#[derive(Debug)]
+pub struct Engine {
+    site: Site,
+    state: EngineState,
+    /// Meter name → its place in `site.meters`.
+    meter_index: HashMap<Name, usize>,
+    /// Machines of each meter, by place.
+    machines_of: Vec<Vec<usize>>,
+    contexts: Vec<Context>,
+}
+
+/// Everything that must survive a restart. Meters and machines are found again by name, so the configuration may
+/// change in between.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct EngineState {
+    tick_ms: Option<i64>,
+    /// Instant of the newest sample, stepped through or not.
+    newest_ms: Option<i64>,
+    staged: Vec<Sample>,
+    counts: Counts,
+    meters: BTreeMap<Name, MeterState>,
+    machines: BTreeMap<Name, MachineStateful>,
+    silent: MeterSilent,
+    today: Today,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct MeterState {
+    intervals: MeterIntervals,
+    power: Power,
+    /// Newest stretches' energy, for the forecast: end (ms), length (ms), kW.
+    recent: Vec<(i64, i64, f64)>,
+    /// The newest sample, stepped through or not.
+    newest: Option<Sample>,
+    /// Due time of the newest sample that was stepped through; what is older is not shown to detectors.
+    stepped_ms: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct MachineStateful {
+    state: State,
+    detectors: BTreeMap<Kind, AnyDetector>,
+}
+
+/// Energy of the main meter's intervals that closed since local midnight.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Today {
+    day: Option<Date>,
+    /// Start (ms) → kWh, coverage.
+    intervals: BTreeMap<i64, (f64, f64)>,
+}
+
+/// What holds for a machine until an instant: looked up once, used for all samples until then.
+#[derive(Debug, Clone, Default)]
+struct Context {
+    until_ms: i64,
+    is_open: Option<bool>,
+    rate: Rate,
+}
+
+impl Engine {
+    /// An engine that has seen nothing yet.
+    pub fn new(site: Site) -> Self {
+        Self::restore(site, EngineState::default())
+    }
+
+    /// An engine that goes on from a state written down earlier.
+    pub fn restore(site: Site, mut state: EngineState) -> Self {
+        let meter_index = site
+            .meters
+            .iter()
+            .enumerate()
+            .map(|(index, meter)| (meter.name.clone(), index))
+            .collect();
+        let machines_of = site
+            .meters
+            .iter()
+            .map(|meter| machines_of(&site.machines, &meter.name))
+            .collect();
+        for meter in &site.meters {
+            state.meters.entry(meter.name.clone()).or_default();
+        }
+        for machine in &site.machines {
+            let detectors = &mut state.machines.entry(machine.name.clone()).or_default().detectors;
+            detectors.retain(|kind, _| machine.detect.contains_key(kind));
+            for kind in machine.detect.keys() {
+                if let (false, Some(detector)) = (detectors.contains_key(kind), AnyDetector::new(*kind)) {
+                    detectors.insert(*kind, detector);
+                }
+            }
+        }
+        let contexts = vec![
+            Context {
+                until_ms: i64::MIN,
+                ..Context::default()
+            };
+            site.machines.len()
+        ];
+        Self {
+            site,
+            state,
+            meter_index,
+            machines_of,
+            contexts,
+        }
+    }
+
+    /// The site it works on.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// What must survive a restart.
+    pub fn state(&self) -> &EngineState {
+        &self.state
+    }
+
+    /// The last tick.
+    pub fn last_tick(&self) -> Option<Timestamp> {
+        self.state.tick_ms.map(timestamp)
+    }
+
+    /// When a sample's evidence is complete: its instant, or the end of the interval that its deltas fill.
+    /// A tick steps through what is complete by it; a recording fires every tick that lies before.
+    pub fn due(&self, sample: &Sample) -> Timestamp {
+        timestamp(due_ms(sample, self.site.demand_interval))
+    }
+
+    /// Takes a sample; nothing follows from it before the next tick but what [`Engine::now`] shows.
+    pub fn take(&mut self, sample: Sample) {
+        if !self.meter_index.contains_key(&sample.meter) {
+            self.state.counts.unknown_meter += 1;
+            return;
+        }
+        if self
+            .state
+            .tick_ms
+            .is_some_and(|tick_ms| due_ms(&sample, self.site.demand_interval) <= tick_ms)
+        {
+            self.state.counts.late += 1;
+        }
+        self.state.newest_ms = self.state.newest_ms.max(Some(sample.at.as_millisecond()));
+        if let Some(meter) = self.state.meters.get_mut(&sample.meter)
+            && meter.newest.as_ref().is_none_or(|newest| newest.at <= sample.at)
+        {
+            meter.newest = Some(sample.clone());
+        }
+        self.state.staged.push(sample);
+    }
+
+    /// Lets data time reach the whole minute at or before `at`, minute by minute.
+    pub fn tick(&mut self, at: Timestamp) -> Step {
+        let mut step = Step::default();
+        let last_ms = floor(at.as_millisecond(), TICK_MS);
+        let first_ms = match (
+            self.state.tick_ms,
+            self.state.staged.iter().map(|s| s.at.as_millisecond()).min(),
+        ) {
+            (Some(tick_ms), _) => tick_ms + TICK_MS,
+            (None, Some(earliest_ms)) => floor(earliest_ms, TICK_MS) + TICK_MS,
+            (None, None) => last_ms,
+        };
+        self.state.staged.sort_by_cached_key(|sample| {
+            (
+                due_ms(sample, self.site.demand_interval),
+                self.meter_index.get(&sample.meter).copied(),
+            )
+        });
+        let mut tick_ms = first_ms;
+        while tick_ms <= last_ms {
+            self.minute(tick_ms, &mut step);
+            tick_ms += TICK_MS;
+        }
+        step.counts = std::mem::take(&mut self.state.counts);
+        step
+    }
+
+    /// Closes what has been heard of, at the end of a recording.
+    pub fn finish(&mut self) -> Step {
+        let mut step = Step::default();
+        for meter in &self.site.meters {
+            let lengths = lengths(&self.site, meter.every);
+            if let Some(state) = self.state.meters.get_mut(&meter.name) {
+                state.intervals.finish(&meter.name, lengths, &mut step.intervals);
+            }
+        }
+        sort_intervals(&mut step.intervals);
+        step
+    }
+
+    fn minute(&mut self, tick_ms: i64, step: &mut Step) {
+        self.state.tick_ms = Some(tick_ms);
+        let interval = self.site.demand_interval;
+        let n_due = self
+            .state
+            .staged
+            .partition_point(|sample| due_ms(sample, interval) <= tick_ms);
+        let due: Vec<Sample> = self.state.staged.drain(..n_due).collect();
+        for sample in &due {
+            self.step(sample);
+        }
+        let mut closed = Vec::new();
+        for meter in &self.site.meters {
+            let lengths = lengths(&self.site, meter.every);
+            if let Some(state) = self.state.meters.get_mut(&meter.name) {
+                state.intervals.tick(&meter.name, tick_ms, lengths, &mut closed);
+            }
+        }
+        sort_intervals(&mut closed);
+        self.detect(tick_ms, &closed, &mut step.findings);
+        step.intervals.append(&mut closed);
+    }
+
+    /// Takes one sample into intervals, states and detectors.
+    fn step(&mut self, sample: &Sample) {
+        let Some(&index) = self.meter_index.get(&sample.meter) else {
+            return;
+        };
+        let lengths = lengths(&self.site, self.site.meters[index].every);
+        let due_ms = due_ms(sample, self.site.demand_interval);
+        let Some(meter) = self.state.meters.get_mut(&sample.meter) else {
+            return;
+        };
+        meter.intervals.take(sample, lengths, &mut self.state.counts.refused);
+        self.state.silent.heard(&sample.meter, due_ms);
+        if meter.stepped_ms.is_some_and(|stepped_ms| due_ms <= stepped_ms) {
+            return;
+        }
+        meter.stepped_ms = Some(due_ms);
+        if let Some(stretch) = meter.power.take(sample, lengths) {
+            meter.note(&stretch);
+            for place in 0..self.machines_of[index].len() {
+                self.step_machine(self.machines_of[index][place], &stretch);
+            }
+        }
+    }
+
+    /// Cuts a stretch where hours, price or factor may change, and shows the pieces to the machine's detectors.
+    fn step_machine(&mut self, index: usize, stretch: &Stretch) {
+        let explained_kw = self.explained_kw(index);
+        let machine = &self.site.machines[index];
+        let Some(stateful) = self.state.machines.get_mut(&machine.name) else {
+            return;
+        };
+        let state = machine
+            .states
+            .as_ref()
+            .map(|limits| stateful.state.take(stretch, limits));
+        let mut from_ms = stretch.from_ms;
+        while from_ms < stretch.to_ms {
+            let context = &mut self.contexts[index];
+            if context.until_ms <= from_ms || from_ms < context.until_ms - CONTEXT_MAX_MS {
+                *context = context_at(&self.site, machine, from_ms);
+            }
+            let to_ms = stretch.to_ms.min(context.until_ms.max(from_ms + 1));
+            let (is_open, rate) = (context.is_open, context.rate.clone());
+            let piece = Piece {
+                from_ms,
+                to_ms,
+                kw: stretch.kw,
+                is_open,
+                state,
+                explained_kw,
+                rate,
+            };
+            for detector in stateful.detectors.values_mut() {
+                detector.as_mut().take(&piece, machine);
+            }
+            from_ms = to_ms;
+        }
+    }
+
+    /// What the machines' own detectors have judged already, for the site; 0 for any other machine.
+    fn explained_kw(&self, index: usize) -> f64 {
+        if self.site.machines[index].kind != MachineKind::Site {
+            return 0.0;
+        }
+        let judged = |machine: &Machine| {
+            let stateful = self.state.machines.get(&machine.name)?;
+            stateful
+                .detectors
+                .values()
+                .map(AnyDetector::explained_kw)
+                .reduce(f64::max)
+        };
+        self.site
+            .machines
+            .iter()
+            .filter(|machine| machine.kind != MachineKind::Site)
+            .filter_map(judged)
+            .sum()
+    }
+
+    fn detect(&mut self, tick_ms: i64, intervals: &[Interval], out: &mut Vec<Finding>) {
+        self.note_today(tick_ms, intervals);
+        let main: Vec<Interval> = intervals
+            .iter()
+            .filter(|interval| Some(&interval.meter) == self.site.main_meter.as_ref() && interval.revision == 0)
+            .cloned()
+            .collect();
+        let demand = self.demand(tick_ms);
+        let tick = Tick {
+            at_ms: tick_ms,
+            site: &self.site,
+            demand: demand.as_ref(),
+            closed: &main,
+        };
+        for machine in &self.site.machines {
+            let Some(stateful) = self.state.machines.get_mut(&machine.name) else {
+                continue;
+            };
+            for detector in stateful.detectors.values_mut() {
+                detector.as_mut().tick(&tick, machine, out);
+            }
+        }
+        self.state.silent.tick(tick_ms, &self.site, out);
+    }
+
+    /// The main meter's interval that runs at `at_ms`, as known from what was stepped through.
+    fn demand(&self, at_ms: i64) -> Option<DemandNow> {
+        let name = self.site.main_meter.as_ref()?;
+        let meter = self.state.meters.get(name)?;
+        if meter.intervals.is_by_interval() {
+            return None;
+        }
+        let every = self.site.meters[*self.meter_index.get(name)?].every;
+        let lengths = lengths(&self.site, every);
+        let start_ms = floor(at_ms, lengths.interval_ms);
+        let end_ms = start_ms + lengths.interval_ms;
+        let recent_kw = meter.recent_kw(at_ms);
+        let energy_kwh = meter
+            .intervals
+            .so_far(start_ms, at_ms, lengths)
+            .or(recent_kw.map(|_| 0.0))?;
+        let seen_ms = meter.power.until_ms()?.clamp(start_ms, at_ms);
+        let forecast_kw =
+            recent_kw.map(|kw| (energy_kwh + kw.max(0.0) * hours(end_ms - seen_ms)) / hours(lengths.interval_ms));
+        let start = timestamp(start_ms);
+        let site_machine = self
+            .site
+            .machines
+            .iter()
+            .find(|machine| machine.kind == MachineKind::Site);
+        Some(DemandNow {
+            start,
+            end: timestamp(end_ms),
+            energy_kwh,
+            demand_kw: energy_kwh / hours(lengths.interval_ms),
+            forecast_kw,
+            target_kw: site_machine.and_then(|machine| demand_peak::target(machine, &self.site, start)),
+            contract_kw: contract_at(&self.site.contracts, start).map(|contract| contract.contract_kw),
+        })
+    }
+
+    fn note_today(&mut self, tick_ms: i64, intervals: &[Interval]) {
+        let day = self.site.zone.to_datetime(timestamp(tick_ms)).date();
+        let today = &mut self.state.today;
+        if today.day != Some(day) {
+            *today = Today {
+                day: Some(day),
+                intervals: BTreeMap::new(),
+            };
+        }
+        for interval in intervals
+            .iter()
+            .filter(|interval| Some(&interval.meter) == self.site.main_meter.as_ref())
+        {
+            if self.site.zone.to_datetime(interval.start).date() == day {
+                let known = (interval.energy_import_kwh.unwrap_or(0.0), interval.coverage);
+                today.intervals.insert(interval.start.as_millisecond(), known);
+            }
+        }
+    }
+
+    /// The running moment, samples not yet stepped through included.
+    pub fn now(&self) -> Option<Now> {
+        let at_ms = self.state.newest_ms.max(self.state.tick_ms)?;
+        let demand = self.demand(self.state.tick_ms.unwrap_or(at_ms));
+        Some(Now {
+            at: timestamp(at_ms),
+            today: self.today(at_ms, demand.as_ref()),
+            demand,
+            meters: self
+                .site
+                .meters
+                .iter()
+                .filter_map(|meter| self.meter_now(&meter.name, meter.every, at_ms))
+                .collect(),
+            machines: self
+                .site
+                .machines
+                .iter()
+                .map(|machine| self.machine_now(machine, at_ms))
+                .collect(),
+        })
+    }
+
+    fn today(&self, at_ms: i64, demand: Option<&DemandNow>) -> Option<EnergyNow> {
+        self.site.main_meter.as_ref()?;
+        let known = &self.state.today.intervals;
+        let running_kwh = demand.map_or(0.0, |demand| demand.energy_kwh);
+        let midnight = self
+            .site
+            .zone
+            .to_datetime(timestamp(at_ms))
+            .date()
+            .to_datetime(jiff::civil::Time::midnight());
+        let since_ms = self.site.zone.to_timestamp(midnight).ok()?.as_millisecond();
+        let covered: f64 = known.values().map(|(_, coverage)| coverage).sum();
+        let intervals = (floor(at_ms, self.interval_ms()) - since_ms) as f64 / self.interval_ms() as f64;
+        Some(EnergyNow {
+            energy_kwh: known.values().map(|(kwh, _)| kwh).sum::<f64>() + running_kwh,
+            coverage: if intervals > 0.0 {
+                (covered / intervals).min(1.0)
+            } else {
+                1.0
+            },
+        })
+    }
+
+    fn interval_ms(&self) -> i64 {
+        self.site.demand_interval.as_millis() as i64
+    }
+
+    fn meter_now(&self, name: &Name, every: SignedDuration, at_ms: i64) -> Option<MeterNow> {
+        let staged = self
+            .state
+            .staged
+            .iter()
+            .filter(|sample| sample.meter == *name)
+            .max_by_key(|sample| sample.at);
+        let state = self.state.meters.get(name)?;
+        let newest = staged.or(state.newest.as_ref())?;
+        let power_kw = newest.trusted(Quantity::ActivePower).or_else(|| state.power.kw());
+        Some(MeterNow {
+            meter: name.clone(),
+            at: newest.at,
+            readings: newest.readings.clone(),
+            power_kw,
+            is_stale: at_ms - due_ms(newest, self.site.demand_interval) > lengths(&self.site, every).gap_ms,
+        })
+    }
+
+    fn machine_now(&self, machine: &Machine, at_ms: i64) -> MachineNow {
+        let stateful = self.state.machines.get(&machine.name);
+        let shown = machine.states.and(stateful).and_then(|stateful| stateful.state.shown());
+        let meter = self.site.meters.iter().find(|meter| meter.name == machine.meter);
+        let meter_now = meter.and_then(|meter| self.meter_now(&meter.name, meter.every, at_ms));
+        let live = meter_now.filter(|meter| !meter.is_stale);
+        MachineNow {
+            machine: machine.name.clone(),
+            meter: machine.meter.clone(),
+            state: live.as_ref().and(shown).map(|(state, _)| state),
+            since: live.as_ref().and(shown).map(|(_, since_ms)| timestamp(since_ms)),
+            power_kw: live.and_then(|meter| meter.power_kw),
+            is_working_time: machine.hours.as_ref().map(|hours| hours.at(timestamp(at_ms)).is_open),
+        }
+    }
+}
+
+impl MeterState {
+    fn note(&mut self, stretch: &Stretch) {
+        self.recent
+            .retain(|(end_ms, _, _)| *end_ms > stretch.to_ms - FORECAST_MS);
+        self.recent
+            .push((stretch.to_ms, stretch.to_ms - stretch.from_ms, stretch.kw));
+    }
+
+    /// Mean power of the last [`FORECAST_MS`] before `at_ms`; `None` when nothing was heard in it.
+    fn recent_kw(&self, at_ms: i64) -> Option<f64> {
+        let heard = || {
+            self.recent
+                .iter()
+                .filter(|(end_ms, _, _)| *end_ms > at_ms - 2 * FORECAST_MS)
+        };
+        let length_ms: i64 = heard().map(|(_, length_ms, _)| length_ms).sum();
+        let energy: f64 = heard().map(|(_, length_ms, kw)| kw * *length_ms as f64).sum();
+        (length_ms > 0).then(|| energy / length_ms as f64)
+    }
+}
+
+/// A context never holds longer than this.
+const CONTEXT_MAX_MS: i64 = 3_600_000;
+
+/// Hours, price and factor that hold for a machine from `at_ms` on.
+fn context_at(site: &Site, machine: &Machine, at_ms: i64) -> Context {
+    let at = timestamp(at_ms);
+    let open = machine.hours.as_ref().map(|hours| hours.at(at));
+    let contract = contract_at(&site.contracts, at);
+    let price = contract.map(|contract| (contract, contract.price_at(at)));
+    let ends = [
+        open.map(|open| open.until),
+        price.as_ref().map(|(_, price)| price.until),
+    ];
+    let whole_hour_ms = floor(at_ms, CONTEXT_MAX_MS) + CONTEXT_MAX_MS;
+    let until_ms = ends
+        .iter()
+        .flatten()
+        .map(|until| until.as_millisecond())
+        .fold(whole_hour_ms, i64::min);
+    let factor = site
+        .carbon
+        .as_ref()
+        .and_then(|series| series.location(site.zone.to_datetime(at).date()));
+    let rate = Rate {
+        price: price.and_then(|(contract, price)| {
+            let price = price.price?;
+            Some(RatePrice {
+                band: price.band,
+                net: price.net_per_kwh,
+                gross: price.gross_per_kwh,
+                decimals: contract.rules.decimals,
+                currency: contract.rules.currency.as_str().into(),
+            })
+        }),
+        kgco2e_per_kwh: factor.map(|factor| factor.kgco2e_per_kwh),
+    };
+    Context {
+        until_ms,
+        is_open: open.map(|open| open.is_open),
+        rate,
+    }
+}
+
+fn machines_of(machines: &[Machine], meter: &Name) -> Vec<usize> {
+    (0..machines.len())
+        .filter(|&index| machines[index].meter == *meter)
+        .collect()
+}
+
+fn lengths(site: &Site, every: SignedDuration) -> Lengths {
+    Lengths {
+        interval_ms: site.demand_interval.as_millis() as i64,
+        gap_ms: (every * GAP_PERIODS).as_millis() as i64,
+    }
+}
+
+/// When a sample's evidence is complete, ms; an instant counts from just after itself.
+fn due_ms(sample: &Sample, interval: SignedDuration) -> i64 {
+    let fills = sample
+        .readings
+        .iter()
+        .any(|reading| reading.quantity.row().form == Form::Delta);
+    sample.at.as_millisecond() + if fills { interval.as_millis() as i64 } else { 1 }
+}
+
+fn sort_intervals(intervals: &mut [Interval]) {
+    intervals.sort_by(|a, b| (a.start, &a.meter).cmp(&(b.start, &b.meter)));
+}

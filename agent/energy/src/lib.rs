@@ -10,12 +10,14 @@ pub mod engine;
 pub mod finding;
 pub mod interval;
 pub mod now;
+mod power;
 pub mod quantity;
 pub mod sample;
 pub mod site;
 pub mod state;
 pub mod tariff;
 
+pub use engine::Engine;
 pub use finding::Finding;
 pub use interval::Interval;
 pub use now::Now;

@@ -95,13 +95,21 @@ quantities! {
     82 IntervalReactiveLead "interval_reactive_lead_kvarh" "kvarh" Delta 0.0..1e6;
 }
 
+/// Code → place in [`TABLE`]: rows are looked up for every reading.
+const PLACE: [u8; 256] = {
+    let mut place = [0; 256];
+    let mut index = 0;
+    while index < TABLE.len() {
+        place[TABLE[index].quantity as usize] = index as u8;
+        index += 1;
+    }
+    place
+};
+
 impl Quantity {
     /// The row of this quantity.
     pub fn row(self) -> &'static Row {
-        TABLE
-            .iter()
-            .find(|row| row.quantity == self)
-            .expect("the macro writes a row for each variant")
+        &TABLE[usize::from(PLACE[usize::from(self.code())])]
     }
 
     /// Name as written in configuration, CSV, API and InfluxDB.

@@ -1,6 +1,24 @@
-//! The catalogue of detectors: which kinds of waste are looked for, and with which settings.
+//! The detectors: one file a kind of waste or meter fault, and the list of their settings.
+//!
+//! They judge stretches of power and demand intervals that the engine hands them, and ask no clock. Invariants: the
+//! same input gives the same findings; a gap is neither waste nor proof of its end; a finding's `since` never moves.
 
-use crate::finding::Kind;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    finding::{Finding, Kind},
+    interval::Interval,
+    now::{DemandNow, MachineState},
+    site::{Machine, Site},
+};
+
+pub(crate) mod demand_peak;
+mod episode;
+mod idle_running;
+pub(crate) mod meter_silent;
+mod off_hours_load;
+
+pub(crate) use episode::{Rate, RatePrice};
 
 /// A setting of a waste kind.
 #[derive(Debug, Clone, Copy)]
@@ -26,33 +44,134 @@ pub enum SettingForm {
     Share,
 }
 
-/// Settings of every kind that this version detects, and at what: the one list.
+/// Settings of every kind that this version detects: the one list.
 pub const CATALOGUE: &[(Kind, &[Setting])] = &[
-    (Kind::IdleRunning, &[AFTER_10_MIN]),
-    (Kind::OffHoursLoad, &[AFTER_30_MIN, ABOVE]),
-    (Kind::DemandPeak, &[TARGET]),
-    (Kind::MeterSilent, &[AFTER_10_MIN]),
+    (Kind::IdleRunning, idle_running::SETTINGS),
+    (Kind::OffHoursLoad, off_hours_load::SETTINGS),
+    (Kind::DemandPeak, demand_peak::SETTINGS),
+    (Kind::MeterSilent, meter_silent::SETTINGS),
 ];
 
-const AFTER_10_MIN: Setting = Setting {
-    name: "after",
-    form: SettingForm::Duration,
-    default: Some(600.0),
-    doc: "how long the condition must last before a finding opens",
-};
-const AFTER_30_MIN: Setting = Setting {
-    default: Some(1800.0),
-    ..AFTER_10_MIN
-};
-const ABOVE: Setting = Setting {
-    name: "above_kw",
-    form: SettingForm::Power,
-    default: None,
-    doc: "power above which load outside working hours is waste; unset: the machine's own limit between off and on",
-};
-const TARGET: Setting = Setting {
-    name: "target_kw",
-    form: SettingForm::Power,
-    default: None,
-    doc: "demand that the running interval must stay under; unset: the contract demand",
-};
+/// How long a condition must last before a finding opens.
+const fn after(seconds: f64) -> Setting {
+    Setting {
+        name: "after",
+        form: SettingForm::Duration,
+        default: Some(seconds),
+        doc: "how long the condition must last before a finding opens",
+    }
+}
+
+/// A stretch of a machine's power over which nothing else changes: hours, price, factor.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
+    pub(crate) kw: f64,
+    /// Work is meant; `None` = the machine has no hours.
+    pub(crate) is_open: Option<bool>,
+    /// `None` = the machine's states cannot be told.
+    pub(crate) state: Option<MachineState>,
+    /// Part of `kw` that other machines' detectors have judged already; for the site.
+    pub(crate) explained_kw: f64,
+    pub(crate) rate: Rate,
+}
+
+/// A whole minute of data time.
+pub(crate) struct Tick<'a> {
+    pub(crate) at_ms: i64,
+    pub(crate) site: &'a Site,
+    /// The main meter's running interval.
+    pub(crate) demand: Option<&'a DemandNow>,
+    /// The main meter's intervals that closed for the first time at this tick.
+    pub(crate) closed: &'a [Interval],
+}
+
+/// Looks for one kind of waste at one machine.
+pub(crate) trait Detector {
+    /// Takes a stretch of the machine's power; stretches come in order of time.
+    fn take(&mut self, _piece: &Piece, _machine: &Machine) {}
+
+    /// Says what has opened, changed or closed by this minute.
+    fn tick(&mut self, tick: &Tick<'_>, machine: &Machine, out: &mut Vec<Finding>);
+
+    /// Power of the newest stretch that this detector has judged, so that the site need not, kW.
+    fn explained_kw(&self) -> f64 {
+        0.0
+    }
+}
+
+/// Any detector, so that its state can be written down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum AnyDetector {
+    IdleRunning(idle_running::IdleRunning),
+    OffHoursLoad(off_hours_load::OffHoursLoad),
+    DemandPeak(demand_peak::DemandPeak),
+}
+
+impl AnyDetector {
+    /// A fresh detector of a machine's kind of waste; `None` for kinds that are not looked for at machines.
+    pub(crate) fn new(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::IdleRunning => Some(Self::IdleRunning(idle_running::IdleRunning::default())),
+            Kind::OffHoursLoad => Some(Self::OffHoursLoad(off_hours_load::OffHoursLoad::default())),
+            Kind::DemandPeak => Some(Self::DemandPeak(demand_peak::DemandPeak::default())),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_mut(&mut self) -> &mut dyn Detector {
+        match self {
+            Self::IdleRunning(detector) => detector,
+            Self::OffHoursLoad(detector) => detector,
+            Self::DemandPeak(detector) => detector,
+        }
+    }
+
+    pub(crate) fn explained_kw(&self) -> f64 {
+        match self {
+            Self::IdleRunning(detector) => detector.explained_kw(),
+            Self::OffHoursLoad(detector) => detector.explained_kw(),
+            Self::DemandPeak(detector) => detector.explained_kw(),
+        }
+    }
+}
+
+/// A setting of a machine's detector, or its default from [`CATALOGUE`].
+fn setting(machine: &Machine, kind: Kind, name: &str) -> Option<f64> {
+    machine
+        .detect
+        .get(&kind)
+        .and_then(|settings| settings.get(name))
+        .copied()
+        .or_else(|| default(kind, name))
+}
+
+/// A setting that has a default, in milliseconds.
+fn setting_ms(machine: &Machine, kind: Kind, name: &str) -> i64 {
+    (setting(machine, kind, name).unwrap_or(0.0) * 1000.0) as i64
+}
+
+fn default(kind: Kind, name: &str) -> Option<f64> {
+    let (_, settings) = CATALOGUE.iter().find(|(known, _)| *known == kind)?;
+    settings.iter().find(|setting| setting.name == name)?.default
+}
+
+/// Rounds a printed figure to `decimals` places, so that equal figures print equally.
+pub(crate) fn rounded(value: f64, decimals: i32) -> f64 {
+    let factor = 10f64.powi(decimals);
+    (value * factor).round() / factor
+}
+
+/// A duration in words, for titles: `"25분"`, `"1시간 05분"` and `"25 min"`, `"1 h 05 min"`.
+fn in_words(ms: i64) -> (String, String) {
+    let minutes = ms / 60_000;
+    if minutes < 60 {
+        return (format!("{minutes}분"), format!("{minutes} min"));
+    }
+    let (hours, minutes) = (minutes / 60, minutes % 60);
+    (
+        format!("{hours}시간 {minutes:02}분"),
+        format!("{hours} h {minutes:02} min"),
+    )
+}

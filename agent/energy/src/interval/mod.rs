@@ -4,6 +4,9 @@
 //! between two counter readings add up to their difference), nothing is negative that was not exported, and what is
 //! not known is `None`.
 
+pub(crate) mod meter;
+pub(crate) mod series;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::finding::Title;
 
+mod hours;
 mod price;
 
+pub use hours::{DayKind, HourSpan};
 pub use price::{Band, Price, PriceUntil};
 
 /// A tariff: one file of `config/tariffs`, joined with the rules file it names.
@@ -56,7 +58,8 @@ pub struct Rules {
     /// Decimal places the currency is counted in.
     pub decimals: u32,
     /// Zone in which its days and hours are meant.
-    pub zone: String,
+    #[serde(deserialize_with = "jiff::fmt::serde::tz::required::deserialize")]
+    pub zone: TimeZone,
     /// Calendar of its public holidays (`config/calendars`); ad-hoc days do not count.
     pub holidays: Option<String>,
     /// Season → months.
@@ -92,7 +95,7 @@ pub struct BandTable {
     /// Area it holds in; absent = everywhere no other table of the day names the contract's area.
     pub area: Option<String>,
     /// Season → band → stretches `"HH-HH"` of a working day. Every hour stands in exactly one band.
-    pub hours: BTreeMap<String, BTreeMap<Band, Vec<String>>>,
+    pub hours: BTreeMap<String, BTreeMap<Band, Vec<HourSpan>>>,
     /// Saturday: band → the band its energy counts as (peak → mid in Korea).
     #[serde(default)]
     pub saturday: BTreeMap<Band, Band>,
@@ -116,10 +119,10 @@ pub struct Discount {
     pub to: Date,
     /// Months of the year in which it holds.
     pub months: Vec<i8>,
-    /// Days: `saturday`, `sunday`, `holiday`.
-    pub days: Vec<String>,
+    /// On which of the days that are not working days.
+    pub days: Vec<DayKind>,
     /// Stretches `"HH-HH"`.
-    pub hours: Vec<String>,
+    pub hours: Vec<HourSpan>,
     /// Share of the energy price taken off, 0..1.
     pub share: Decimal,
     /// Where it was found.
@@ -153,12 +156,22 @@ pub struct Levy {
     pub from: Date,
     /// Share of the charge, 0..1.
     pub share: Decimal,
-    /// Amounts are cut to a multiple of this…
+    /// Amounts are rounded to a multiple of this.
     pub step: Decimal,
-    /// … `down` or `half-up`.
-    pub rounding: String,
+    /// Which way.
+    pub rounding: Rounding,
     /// Where it was found.
     pub source: String,
+}
+
+/// Which way an amount is rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rounding {
+    /// Towards zero.
+    Down,
+    /// To the nearest, halves away from zero.
+    HalfUp,
 }
 
 /// The ratchet: which demand is billed.
@@ -188,13 +201,13 @@ pub struct PowerFactorRule {
     /// Length of an interval, minutes.
     pub interval_min: u16,
     /// Hours judged by lagging power factor, `"HH-HH"`.
-    pub lag_hours: String,
+    pub lag_hours: HourSpan,
     /// Reference, percent.
     pub lag_reference_pct: Decimal,
     /// Interval values are clamped to this, percent: lower and upper.
     pub lag_clamp_pct: [Decimal; 2],
     /// Hours judged by leading power factor; absent = none.
-    pub lead_hours: Option<String>,
+    pub lead_hours: Option<HourSpan>,
     /// Reference, percent.
     pub lead_reference_pct: Option<Decimal>,
     /// Lower clamp, percent.

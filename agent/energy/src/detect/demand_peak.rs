@@ -1,0 +1,217 @@
+//! `demand_peak`: the running demand interval is about to exceed the target, or has.
+//!
+//! The forecast is the energy since the interval's start plus the power of the last minute until its end; it is
+//! believed from `after` into the interval on. Only intervals in bands that count for the billing demand matter, or
+//! demand above the contract. Consecutive intervals above the target are one finding. The harm is kW, not kWh: the
+//! cost is the excess times the price of one kW, on one bill. It does not know the ratchet.
+
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
+
+use super::{Detector, Setting, SettingForm, Tick, after, rounded, setting, setting_ms};
+use crate::{
+    finding::{Condition, Finding, Kind, Money, Severity, Title},
+    interval::{Interval, meter::timestamp},
+    now::DemandNow,
+    site::{Machine, Site},
+    tariff::{Contract, contract_at},
+};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    // A third of a quarter hour: earlier the forecast hangs on one start-up.
+    after(300.0),
+    Setting {
+        name: "target_kw",
+        form: SettingForm::Power,
+        default: None,
+        doc: "demand that no interval shall exceed; unset: the contract demand",
+    },
+];
+
+/// State of this detector at the site.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct DemandPeak(Option<Peak>);
+
+/// One or more consecutive intervals above the target.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Peak {
+    since_ms: i64,
+    detected_ms: i64,
+    forecast_kw: Option<f64>,
+    /// Highest demand of an interval that has ended, kW.
+    demand_kw: Option<f64>,
+    /// End of the newest interval that ended above the target, ms.
+    exceeded_until_ms: Option<i64>,
+    is_written: bool,
+}
+
+impl Detector for DemandPeak {
+    fn tick(&mut self, tick: &Tick<'_>, machine: &Machine, out: &mut Vec<Finding>) {
+        for interval in tick.closed {
+            self.take_closed(tick, interval, machine, out);
+        }
+        if let Some(demand) = tick.demand {
+            self.take_running(tick, demand, machine, out);
+        }
+    }
+}
+
+impl DemandPeak {
+    fn take_closed(&mut self, tick: &Tick<'_>, interval: &Interval, machine: &Machine, out: &mut Vec<Finding>) {
+        let (Some(demand_kw), Some(target_kw)) = (interval.demand_kw(), target(machine, tick.site, interval.start))
+        else {
+            return;
+        };
+        let (start_ms, end_ms) = (interval.start.as_millisecond(), interval.end.as_millisecond());
+        if demand_kw > target_kw && counts(tick.site, interval.start, demand_kw) {
+            let peak = self.0.get_or_insert_with(|| Peak::new(start_ms, tick.at_ms, None));
+            raise(&mut peak.demand_kw, demand_kw);
+            peak.exceeded_until_ms = Some(end_ms);
+            self.write(tick, machine, Condition::Open, out);
+            let is_forecast_to_come = tick.demand.is_some();
+            if !is_forecast_to_come {
+                self.write(tick, machine, Condition::Closed, out);
+            }
+        } else if self.0.as_ref().is_some_and(|peak| peak.since_ms <= start_ms) {
+            let peak = self.0.as_mut().expect("just seen");
+            raise(&mut peak.demand_kw, demand_kw);
+            peak.exceeded_until_ms = peak.exceeded_until_ms.or(Some(end_ms));
+            self.write(tick, machine, Condition::Closed, out);
+        }
+    }
+
+    fn take_running(&mut self, tick: &Tick<'_>, demand: &DemandNow, machine: &Machine, out: &mut Vec<Finding>) {
+        let start_ms = demand.start.as_millisecond();
+        let (Some(forecast_kw), Some(target_kw)) = (demand.forecast_kw, target(machine, tick.site, demand.start))
+        else {
+            return;
+        };
+        if tick.at_ms - start_ms < setting_ms(machine, Kind::DemandPeak, "after") {
+            return;
+        }
+        if forecast_kw > target_kw && counts(tick.site, demand.start, forecast_kw) {
+            let peak = self
+                .0
+                .get_or_insert_with(|| Peak::new(start_ms, tick.at_ms, Some(forecast_kw)));
+            raise(&mut peak.forecast_kw, forecast_kw);
+            if !peak.is_written {
+                self.write(tick, machine, Condition::Open, out);
+            }
+        } else if self.0.as_ref().is_some_and(|peak| peak.since_ms < start_ms) {
+            self.write(tick, machine, Condition::Closed, out);
+        }
+    }
+
+    fn write(&mut self, tick: &Tick<'_>, machine: &Machine, state: Condition, out: &mut Vec<Finding>) {
+        let Some(peak) = &mut self.0 else { return };
+        peak.is_written = true;
+        out.push(peak.finding(tick, machine, state));
+        if state == Condition::Closed {
+            self.0 = None;
+        }
+    }
+}
+
+impl Peak {
+    fn new(since_ms: i64, detected_ms: i64, forecast_kw: Option<f64>) -> Self {
+        Self {
+            since_ms,
+            detected_ms,
+            forecast_kw,
+            demand_kw: None,
+            exceeded_until_ms: None,
+            is_written: false,
+        }
+    }
+
+    fn finding(&self, tick: &Tick<'_>, machine: &Machine, state: Condition) -> Finding {
+        let since = timestamp(self.since_ms);
+        let target_kw = target(machine, tick.site, since).unwrap_or(0.0);
+        let peak_kw = self.demand_kw.or(self.forecast_kw).unwrap_or(0.0);
+        let excess_kw = (peak_kw - target_kw).max(0.0);
+        let contract = contract_at(&tick.site.contracts, since);
+        let money = |pick: fn((Decimal, Decimal)) -> Decimal| {
+            let contract = contract?;
+            demand_cost(contract, excess_kw, pick(contract.demand_price_at(since)?))
+        };
+        let mut why = vec![("target_kw", target_kw), ("excess_kw", excess_kw)];
+        why.extend(self.forecast_kw.map(|kw| ("forecast_kw", kw)));
+        why.extend(self.demand_kw.map(|kw| ("demand_kw", kw)));
+        why.extend(contract.map(|contract| ("contract_kw", contract.contract_kw)));
+        Finding {
+            id: Finding::id(Kind::DemandPeak, &machine.name, since),
+            kind: Kind::DemandPeak,
+            machine: machine.name.clone(),
+            meter: machine.meter.clone(),
+            since,
+            detected_at: timestamp(self.detected_ms),
+            until: (state == Condition::Closed).then(|| timestamp(self.exceeded_until_ms.unwrap_or(tick.at_ms))),
+            state,
+            severity: Severity::P1,
+            energy_kwh: None,
+            energy_kwh_low: None,
+            energy_kwh_high: None,
+            cost: money(|(_, gross)| gross),
+            cost_net: money(|(net, _)| net),
+            kgco2e: None,
+            confidence: if self.demand_kw.is_some() { 1.0 } else { 0.7 },
+            why: why
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), rounded(value, 3)))
+                .collect(),
+            title: self.title(machine, target_kw),
+        }
+    }
+
+    fn title(&self, machine: &Machine, target_kw: f64) -> Title {
+        let name = &machine.name;
+        let forecast_kw = self.forecast_kw.unwrap_or(0.0);
+        match self.demand_kw {
+            Some(kw) if kw > target_kw => Title {
+                ko: format!("{name}: 최대수요 {kw:.0} kW, 목표 {target_kw:.0} kW 초과"),
+                en: format!("{name}: demand reached {kw:.0} kW, above the target of {target_kw:.0} kW"),
+            },
+            Some(kw) => Title {
+                ko: format!("{name}: 최대수요 {forecast_kw:.0} kW 예상에서 {kw:.0} kW로 그침 (목표 {target_kw:.0} kW)"),
+                en: format!(
+                    "{name}: demand forecast at {forecast_kw:.0} kW ended at {kw:.0} kW (target {target_kw:.0} kW)"
+                ),
+            },
+            None => Title {
+                ko: format!("{name}: 최대수요 {forecast_kw:.0} kW 예상, 목표 {target_kw:.0} kW 초과"),
+                en: format!("{name}: demand heading for {forecast_kw:.0} kW, above the target of {target_kw:.0} kW"),
+            },
+        }
+    }
+}
+
+fn raise(highest: &mut Option<f64>, kw: f64) {
+    *highest = Some(highest.map_or(kw, |known| known.max(kw)));
+}
+
+/// The demand not to exceed: as set, else the contract's.
+pub(crate) fn target(machine: &Machine, site: &Site, at: jiff::Timestamp) -> Option<f64> {
+    setting(machine, Kind::DemandPeak, "target_kw")
+        .or_else(|| contract_at(&site.contracts, at).map(|contract| contract.contract_kw))
+}
+
+/// Whether a demand at this instant can raise the bill: its band counts, or it exceeds the contract. Without a
+/// contract every demand counts.
+fn counts(site: &Site, at: jiff::Timestamp, demand_kw: f64) -> bool {
+    let Some(contract) = contract_at(&site.contracts, at) else {
+        return true;
+    };
+    let (Some(rule), Some(price)) = (&contract.rules.demand, contract.price_at(at).price) else {
+        return true;
+    };
+    rule.bands.is_empty() || rule.bands.contains(&price.demand_band) || demand_kw > contract.contract_kw
+}
+
+fn demand_cost(contract: &Contract, excess_kw: f64, per_kw: Decimal) -> Option<Money> {
+    let amount = (Decimal::from_f64_retain(excess_kw)? * per_kw)
+        .round_dp_with_strategy(contract.rules.decimals, RoundingStrategy::MidpointAwayFromZero);
+    Some(Money {
+        amount,
+        currency: contract.rules.currency.clone(),
+    })
+}

@@ -1,0 +1,176 @@
+//! `meter_silent`: a meter has not been heard of for longer than `after`.
+//!
+//! When all meters fall silent together nothing can be said of any one of them (the line, the gateway or the agent
+//! itself was down): that is one finding at the site. It judges at ticks only, from what was heard, so that a
+//! recording tells the same as living through it. The harm is missing data, not kWh.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Setting, after, default, in_words};
+use crate::{
+    finding::{Condition, Finding, Kind, Severity, Title},
+    interval::meter::timestamp,
+    sample::Name,
+    site::{Meter, Site},
+};
+
+pub(super) const SETTINGS: &[Setting] = &[after(600.0)];
+
+/// While others are still heard this much later than a meter, that meter alone is silent: they do not all fall silent
+/// at the same second, and a tick may come between.
+const TOGETHER_MS: i64 = 60_000;
+/// A meter is never called silent before this many of its own periods have passed.
+const PERIODS: i64 = 3;
+
+/// State of this detector over all meters.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct MeterSilent {
+    heard_ms: BTreeMap<Name, i64>,
+    /// Open findings by meter; the site's own stands under [`ALL`].
+    open: BTreeMap<Name, Silence>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Silence {
+    since_ms: i64,
+    detected_ms: i64,
+}
+
+/// Key of the finding that all meters are silent; no meter can be called so.
+const ALL: &str = "";
+
+impl MeterSilent {
+    /// A meter was heard at `at_ms`.
+    pub(crate) fn heard(&mut self, meter: &Name, at_ms: i64) {
+        if let Some(heard_ms) = self.heard_ms.get_mut(meter) {
+            *heard_ms = at_ms.max(*heard_ms);
+        } else {
+            self.heard_ms.insert(meter.clone(), at_ms);
+        }
+    }
+
+    /// Opens and closes findings.
+    pub(crate) fn tick(&mut self, at_ms: i64, site: &Site, out: &mut Vec<Finding>) {
+        let watched: Vec<(&Meter, i64)> = site
+            .meters
+            .iter()
+            .filter(|meter| after_ms(meter, site).is_some())
+            .filter_map(|meter| self.heard_ms.get(&meter.name).map(|heard_ms| (meter, *heard_ms)))
+            .collect();
+        let Some(newest_ms) = watched.iter().map(|(_, heard_ms)| *heard_ms).max() else {
+            return;
+        };
+        let is_silent =
+            |meter: &Meter, heard_ms: i64| after_ms(meter, site).is_some_and(|after_ms| at_ms - heard_ms >= after_ms);
+        let all_silent = watched.iter().all(|(meter, heard_ms)| is_silent(meter, *heard_ms));
+        self.close_heard(&watched, newest_ms, site, out);
+        for (meter, heard_ms) in &watched {
+            let is_alone = newest_ms - heard_ms > TOGETHER_MS || watched.len() == 1;
+            if is_alone && is_silent(meter, *heard_ms) && !self.open.contains_key(&meter.name) {
+                let silence = Silence {
+                    since_ms: *heard_ms,
+                    detected_ms: at_ms,
+                };
+                out.push(finding(&meter.name, &silence, None, site));
+                self.open.insert(meter.name.clone(), silence);
+            }
+        }
+        if all_silent && watched.len() > 1 && !self.open.contains_key(ALL) {
+            let silence = Silence {
+                since_ms: newest_ms,
+                detected_ms: at_ms,
+            };
+            out.push(finding(&ALL.into(), &silence, None, site));
+            self.open.insert(ALL.into(), silence);
+        }
+    }
+
+    fn close_heard(&mut self, watched: &[(&Meter, i64)], newest_ms: i64, site: &Site, out: &mut Vec<Finding>) {
+        let heard = |name: &str| {
+            if name == ALL {
+                return Some(newest_ms);
+            }
+            watched
+                .iter()
+                .find(|(meter, _)| &*meter.name == name)
+                .map(|(_, heard_ms)| *heard_ms)
+        };
+        self.open.retain(|name, silence| match heard(name) {
+            Some(heard_ms) if heard_ms > silence.since_ms => {
+                out.push(finding(name, silence, Some(heard_ms), site));
+                false
+            }
+            Some(_) => true,
+            None => false,
+        });
+    }
+}
+
+/// How long a meter may be silent, ms; `None` where its machine has switched this kind off.
+fn after_ms(meter: &Meter, site: &Site) -> Option<i64> {
+    let machine = site.machines.iter().find(|machine| machine.meter == meter.name);
+    let after_s = match machine.map(|machine| machine.detect.get(&Kind::MeterSilent)) {
+        Some(None) => return None,
+        Some(Some(settings)) => settings.get("after").copied(),
+        None => None,
+    };
+    let after_ms = after_s.or_else(|| default(Kind::MeterSilent, "after")).unwrap_or(0.0) * 1000.0;
+    Some((after_ms as i64).max(PERIODS * meter.every.as_millis() as i64))
+}
+
+fn finding(name: &Name, silence: &Silence, until_ms: Option<i64>, site: &Site) -> Finding {
+    let since = timestamp(silence.since_ms);
+    let is_site = &**name == ALL;
+    let (ko, en) = in_words(until_ms.unwrap_or(silence.detected_ms) - silence.since_ms);
+    let main = site
+        .main_meter
+        .clone()
+        .or_else(|| site.meters.first().map(|meter| meter.name.clone()));
+    let machine = site.machines.iter().find(|machine| machine.meter == *name);
+    let (machine, meter) = match machine {
+        _ if is_site => (site.name.clone(), main.unwrap_or_else(|| site.name.clone())),
+        Some(machine) => (machine.name.clone(), name.clone()),
+        None => (name.clone(), name.clone()),
+    };
+    let title = if is_site {
+        Title {
+            ko: format!("{}: 모든 계측기에서 {ko} 동안 수신 없음", site.name),
+            en: format!("{}: no meter has been heard of for {en}", site.name),
+        }
+    } else {
+        Title {
+            ko: format!("계측기 {name}: {ko} 동안 수신 없음"),
+            en: format!("meter {name}: not heard of for {en}"),
+        }
+    };
+    Finding {
+        id: Finding::id(Kind::MeterSilent, if is_site { &site.name } else { name }, since),
+        kind: Kind::MeterSilent,
+        machine,
+        meter,
+        since,
+        detected_at: timestamp(silence.detected_ms),
+        until: until_ms.map(timestamp),
+        state: if until_ms.is_some() {
+            Condition::Closed
+        } else {
+            Condition::Open
+        },
+        severity: Severity::P2,
+        energy_kwh: None,
+        energy_kwh_low: None,
+        energy_kwh_high: None,
+        cost: None,
+        cost_net: None,
+        kgco2e: None,
+        confidence: 1.0,
+        why: [(
+            "silent_s".to_owned(),
+            (until_ms.unwrap_or(silence.detected_ms) - silence.since_ms) as f64 / 1000.0,
+        )]
+        .into(),
+        title,
+    }
+}
