@@ -117,12 +117,12 @@ impl Health {
     /// The Prometheus text format, version 0.0.4.
     pub fn exposition(&self) -> String {
         let series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = String::new();
+        let mut lines = Vec::new();
         let mut last_name = "";
         for (Series { name, labels }, cell) in series.iter() {
             if *name != last_name {
                 let form = if cell.is_counter { "counter" } else { "gauge" };
-                text += &format!("# TYPE wattwarden_{name} {form}\n");
+                lines.push(format!("# TYPE wattwarden_{name} {form}\n"));
                 last_name = name;
             }
             let labels: Vec<String> = labels
@@ -134,9 +134,9 @@ impl Health {
             } else {
                 format!("{{{}}}", labels.join(","))
             };
-            text += &format!("wattwarden_{name}{braces} {}\n", cell.value());
+            lines.push(format!("wattwarden_{name}{braces} {}\n", cell.value()));
         }
-        text
+        lines.concat()
     }
 }
 

@@ -1,0 +1,412 @@
+//! Recordings in: canonical CSV, and foreign CSV through a mapping, row by row: [`Rows`].
+//!
+//! It reads from anything that gives bytes and writes nothing. It neither sorts nor repairs: a row that cannot be read
+//! is an error with its line and column, and all of them are handed out, so that a file is mended once. Invariant: what
+//! a label means is settled by the label and the mapping, never by the order of rows.
+
+use std::io::Read;
+
+use csv::{Position, StringRecord};
+use energy::{Quality, Quantity, Reading, Sample, sample::Name};
+use jiff::{
+    SignedDuration, Timestamp, ToSpan,
+    civil::{DateTime, Time},
+    tz::TimeZone,
+};
+
+/// One row of a recording.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What it says.
+    pub sample: Sample,
+    /// The last tick before this row was recorded, in exports of our own log: replaying by it repeats what was late.
+    pub tick: Option<Timestamp>,
+}
+
+/// Why a row, or a file, cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}{}: {message}", column.as_ref().map(|column| format!(", column {column:?}")).unwrap_or_default())]
+pub struct RowError {
+    /// Line in the file, from 1.
+    pub line: u64,
+    /// Heading of the column, where the row could be taken apart.
+    pub column: Option<String>,
+    /// What was wanted and what stood there.
+    pub message: String,
+}
+
+/// How a foreign CSV is read; `config::mapping` makes it from a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapping {
+    /// Byte between cells.
+    pub delimiter: u8,
+    /// How time is written.
+    pub time: TimeMapping,
+    /// Which meter the rows are of.
+    pub meter: MeterMapping,
+    /// Headings that become quantities; others are passed over.
+    pub columns: Vec<ColumnMapping>,
+}
+
+/// How a foreign CSV writes time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimeMapping {
+    /// One heading, or several whose cells are joined by a space.
+    pub columns: Vec<String>,
+    /// The form.
+    pub format: TimeFormat,
+    /// Zone of labels that name none.
+    pub zone: TimeZone,
+    /// What a label stands for.
+    pub marks: Marks,
+    /// Length of the interval that a label marks.
+    pub interval: SignedDuration,
+    /// What "D 00:00" means where labels mark ends.
+    pub end_of_day: EndOfDay,
+}
+
+/// Form of a time label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TimeFormat {
+    /// RFC 3339 with offset.
+    Rfc3339,
+    /// strftime.
+    Strftime(String),
+    /// Seconds since the epoch.
+    UnixSeconds,
+    /// Milliseconds since the epoch.
+    UnixMillis,
+}
+
+/// What a label stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marks {
+    /// The instant itself.
+    Instant,
+    /// The start of an interval.
+    IntervalStart,
+    /// The end of an interval.
+    IntervalEnd,
+}
+
+/// How "D 00:00" is meant where labels mark ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndOfDay {
+    /// The end of day D (D 24:00).
+    SameLabel,
+    /// The start of day D.
+    NextDayStart,
+}
+
+/// Where the meter's name comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MeterMapping {
+    /// All rows are of one meter.
+    Name(Name),
+    /// A column names it.
+    Column(String),
+}
+
+/// A heading that becomes a quantity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnMapping {
+    /// The heading.
+    pub column: String,
+    /// What it is.
+    pub quantity: Quantity,
+    /// Cell × scale = value in the quantity's unit.
+    pub scale: f64,
+}
+
+impl Mapping {
+    /// The canonical form: `time,meter,<quantity>,…`, with `quality` and `tick` as optional columns. `headings` are
+    /// those of the file.
+    fn canonical(headings: &StringRecord) -> Result<Self, Vec<RowError>> {
+        let mut columns = Vec::new();
+        let mut errors = Vec::new();
+        for heading in headings
+            .iter()
+            .filter(|heading| !["time", "meter", "quality", "tick"].contains(heading))
+        {
+            match Quantity::from_name(heading) {
+                Some(quantity) => columns.push(ColumnMapping {
+                    column: heading.to_owned(),
+                    quantity,
+                    scale: 1.0,
+                }),
+                None => errors.push(error_in(
+                    1,
+                    heading,
+                    "no quantity has this name; a foreign file needs --map".into(),
+                )),
+            }
+        }
+        let mapping = Self {
+            delimiter: b',',
+            time: TimeMapping {
+                columns: vec!["time".into()],
+                format: TimeFormat::Rfc3339,
+                zone: TimeZone::UTC,
+                marks: Marks::Instant,
+                interval: SignedDuration::ZERO,
+                end_of_day: EndOfDay::NextDayStart,
+            },
+            meter: MeterMapping::Column("meter".into()),
+            columns,
+        };
+        if errors.is_empty() { Ok(mapping) } else { Err(errors) }
+    }
+}
+
+/// The rows of one recording, in the order of the file.
+pub struct Rows<R> {
+    records: csv::StringRecordsIntoIter<R>,
+    layout: Layout,
+}
+
+impl<R: Read> Rows<R> {
+    /// Opens a recording; without a mapping the canonical form is meant. The error is about the headings.
+    pub fn open(input: R, mapping: Option<&Mapping>) -> Result<Self, Vec<RowError>> {
+        let delimiter = mapping.map_or(b',', |mapping| mapping.delimiter);
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .trim(csv::Trim::All)
+            .from_reader(input);
+        let headings = reader.headers().map_err(|error| vec![unreadable(&error)])?.clone();
+        let mapping = mapping.map_or_else(|| Mapping::canonical(&headings), |mapping| Ok(mapping.clone()))?;
+        Ok(Self {
+            layout: Layout::new(mapping, headings)?,
+            records: reader.into_records(),
+        })
+    }
+}
+
+impl<R: Read> Iterator for Rows<R> {
+    /// A row, or all that is wrong with it.
+    type Item = Result<Row, Vec<RowError>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let record = self.records.next()?;
+        Some(
+            record
+                .map_err(|error| vec![unreadable(&error)])
+                .and_then(|record| self.layout.row(&record)),
+        )
+    }
+}
+
+/// A mapping with its headings found in the file.
+struct Layout {
+    mapping: Mapping,
+    headings: StringRecord,
+    time: Vec<usize>,
+    meter: Option<usize>,
+    /// Places of `mapping.columns`, in their order.
+    values: Vec<usize>,
+    quality: Option<usize>,
+    tick: Option<usize>,
+}
+
+impl Layout {
+    fn new(mapping: Mapping, headings: StringRecord) -> Result<Self, Vec<RowError>> {
+        let mut errors = Vec::new();
+        let mut place = |column: &str| {
+            let place = headings.iter().position(|heading| heading == column);
+            if place.is_none() {
+                let known = headings.iter().collect::<Vec<_>>().join(", ");
+                errors.push(error_in(
+                    1,
+                    column,
+                    format!("the file has no such heading; it has {known}"),
+                ));
+            }
+            place
+        };
+        let time = mapping.time.columns.iter().filter_map(|column| place(column)).collect();
+        let meter = match &mapping.meter {
+            MeterMapping::Name(_) => None,
+            MeterMapping::Column(column) => place(column),
+        };
+        let values = mapping
+            .columns
+            .iter()
+            .filter_map(|column| place(&column.column))
+            .collect();
+        let optional = |column: &str| headings.iter().position(|heading| heading == column);
+        let (quality, tick) = (optional("quality"), optional("tick"));
+        if errors.is_empty() {
+            Ok(Self {
+                mapping,
+                headings,
+                time,
+                meter,
+                values,
+                quality,
+                tick,
+            })
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn row(&self, record: &StringRecord) -> Result<Row, Vec<RowError>> {
+        let line = record.position().map_or(0, Position::line);
+        let mut errors = Vec::new();
+        let at = self
+            .time(record)
+            .map_err(|message| errors.push(self.error(line, self.time.first(), message)));
+        let readings = self.readings(record, line, &mut errors);
+        let tick = self.tick(record).unwrap_or_else(|message| {
+            errors.push(self.error(line, self.tick.as_ref(), message));
+            None
+        });
+        let meter = self.meter(record);
+        if meter.is_empty() {
+            errors.push(self.error(line, self.meter.as_ref(), "no meter is named".into()));
+        }
+        match at {
+            Ok(at) if errors.is_empty() => Ok(Row {
+                sample: Sample { meter, at, readings },
+                tick,
+            }),
+            _ => Err(errors),
+        }
+    }
+
+    fn tick(&self, record: &StringRecord) -> Result<Option<Timestamp>, String> {
+        let cell = self
+            .tick
+            .and_then(|place| record.get(place))
+            .filter(|cell| !cell.is_empty());
+        cell.map(|cell| cell.parse().map_err(|_| format!("{cell:?} is not a time in RFC 3339")))
+            .transpose()
+    }
+
+    fn meter(&self, record: &StringRecord) -> Name {
+        match (&self.mapping.meter, self.meter) {
+            (MeterMapping::Name(name), _) => name.clone(),
+            (MeterMapping::Column(_), place) => place.and_then(|place| record.get(place)).unwrap_or("").into(),
+        }
+    }
+
+    fn readings(&self, record: &StringRecord, line: u64, errors: &mut Vec<RowError>) -> Vec<Reading> {
+        let quality = match self
+            .quality
+            .and_then(|place| record.get(place))
+            .filter(|cell| !cell.is_empty())
+        {
+            Some(cell) => Quality::from_name(cell).unwrap_or_else(|| {
+                let known = Quality::ALL.map(Quality::name).join(", ");
+                errors.push(self.error(line, self.quality.as_ref(), format!("{cell:?} is not one of {known}")));
+                Quality::Bad
+            }),
+            None => Quality::Ok,
+        };
+        let mut readings = Vec::with_capacity(self.values.len());
+        for (place, column) in self.values.iter().zip(&self.mapping.columns) {
+            let cell = record.get(*place).unwrap_or("");
+            if cell.is_empty() {
+                continue;
+            }
+            match cell.parse::<f64>().ok().filter(|value| value.is_finite()) {
+                Some(value) => {
+                    let reading = Reading::new(column.quantity, value * column.scale);
+                    readings.push(Reading {
+                        quality: reading.quality.max(quality),
+                        ..reading
+                    });
+                }
+                None => errors.push(self.error(line, Some(place), format!("{cell:?} is not a number"))),
+            }
+        }
+        readings
+    }
+
+    fn time(&self, record: &StringRecord) -> Result<Timestamp, String> {
+        let text = self
+            .time
+            .iter()
+            .filter_map(|&place| record.get(place))
+            .collect::<Vec<_>>()
+            .join(" ");
+        let time = &self.mapping.time;
+        let at = match &time.format {
+            TimeFormat::Rfc3339 => text
+                .parse()
+                .map_err(|_| format!("{text:?} is not a time in RFC 3339 with offset"))?,
+            TimeFormat::UnixSeconds => epoch(&text, 1000.0)?,
+            TimeFormat::UnixMillis => epoch(&text, 1.0)?,
+            TimeFormat::Strftime(format) => self.local(&text, format)?,
+        };
+        let at = crate::clock::truncated_to_ms(at);
+        Ok(if time.marks == Marks::IntervalEnd {
+            at - time.interval
+        } else {
+            at
+        })
+    }
+
+    fn local(&self, text: &str, format: &str) -> Result<Timestamp, String> {
+        let time = &self.mapping.time;
+        // "24:00" is no clock time to the parser; it is the end of the day it stands in.
+        let is_midnight_24 = text.contains("24:00");
+        let label = if is_midnight_24 {
+            text.replacen("24:00", "00:00", 1)
+        } else {
+            text.to_owned()
+        };
+        let parsed = jiff::fmt::strtime::parse(format, &label)
+            .map_err(|error| format!("{text:?} is not {format:?}: {error}"))?;
+        if let Ok(at) = parsed.to_timestamp() {
+            return Ok(at);
+        }
+        let mut local: DateTime = parsed
+            .to_datetime()
+            .map_err(|error| format!("{text:?} is not {format:?}: {error}"))?;
+        let ends_its_day = time.marks == Marks::IntervalEnd
+            && time.end_of_day == EndOfDay::SameLabel
+            && local.time() == Time::midnight();
+        if is_midnight_24 || ends_its_day {
+            local += 1.day();
+        }
+        time.zone
+            .to_timestamp(local)
+            .map_err(|error| format!("{text:?} does not exist in the zone: {error}"))
+    }
+
+    fn error(&self, line: u64, place: Option<&usize>, message: String) -> RowError {
+        let column = place.and_then(|&place| self.headings.get(place)).map(str::to_owned);
+        RowError { line, column, message }
+    }
+}
+
+fn epoch(text: &str, to_ms: f64) -> Result<Timestamp, String> {
+    let number: f64 = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a number of seconds or milliseconds"))?;
+    Timestamp::from_millisecond((number * to_ms).round() as i64).map_err(|error| format!("{text:?}: {error}"))
+}
+
+fn error_in(line: u64, column: &str, message: String) -> RowError {
+    RowError {
+        line,
+        column: Some(column.to_owned()),
+        message,
+    }
+}
+
+fn unreadable(error: &csv::Error) -> RowError {
+    let line = error.position().map_or(1, Position::line);
+    let message = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("the row has {len} cells, the headings are {expected_len}")
+        }
+        csv::ErrorKind::Utf8 { .. } => "the row is not UTF-8".into(),
+        _ => error.to_string(),
+    };
+    RowError {
+        line,
+        column: None,
+        message,
+    }
+}

@@ -1,0 +1,3 @@
+//! Meters in.
+
+pub mod csv;

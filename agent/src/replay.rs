@@ -1,0 +1,191 @@
+//! Recorded rows through the engine: the same steps as living through them, in data time.
+//!
+//! Rows are put in order of time over a bounded window, and every minute between them is ticked. An export of our own
+//! log carries the tick each row came after, and is followed as it stands: what was late is late again. It reads no
+//! file and writes none.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use energy::{
+    Engine, Finding, Interval, Site,
+    engine::{Step, TICK_MS},
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::acquire::csv::Row;
+
+/// Rows are put in order over this stretch of data time: loggers write a day's last interval first, or deliver a day
+/// late. What comes later still is late, and taken while its interval can be opened again.
+const ORDER_WINDOW: SignedDuration = SignedDuration::from_hours(25);
+/// … and over no more rows than this, so that a recording by the second does not fill the memory.
+const ORDER_ROWS: usize = 100_000;
+
+/// What came out of a replay.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Every interval in its last revision, by start, then meter.
+    pub intervals: Vec<Interval>,
+    /// Every finding in its last state, by `since`, then id.
+    pub findings: Vec<Finding>,
+    /// What happened to the rows.
+    pub tally: Tally,
+}
+
+/// What happened to the rows of a recording.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Tally {
+    /// Rows read.
+    pub rows: u64,
+    /// Rows older than a row before them, by more than a minute.
+    pub late: u64,
+    /// Readings that said the same again.
+    pub duplicate: u64,
+    /// Readings that said something else for an instant; the first stays.
+    pub conflict: u64,
+    /// Readings older than what could still be put in its place.
+    pub too_old: u64,
+    /// Rows of a meter that the configuration does not have.
+    pub unknown_meter: u64,
+}
+
+/// A replay at work.
+#[derive(Debug)]
+pub struct Replay {
+    engine: Engine,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    n_rows: u64,
+    newest: Option<Timestamp>,
+    tally: Tally,
+    intervals: std::collections::BTreeMap<(Timestamp, energy::Name), Interval>,
+    findings: std::collections::BTreeMap<(Timestamp, String), Finding>,
+}
+
+/// A row in the order window; equal times keep the order of the file.
+#[derive(Debug)]
+struct Waiting {
+    due: Timestamp,
+    number: u64,
+    row: Row,
+}
+
+impl Replay {
+    /// A replay that has seen nothing yet.
+    pub fn new(site: Site) -> Self {
+        Self {
+            engine: Engine::new(site),
+            waiting: BinaryHeap::new(),
+            n_rows: 0,
+            newest: None,
+            tally: Tally::default(),
+            intervals: std::collections::BTreeMap::new(),
+            findings: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// Takes the next row.
+    pub fn take(&mut self, row: Row) {
+        self.tally.rows += 1;
+        let due = self.engine.due(&row.sample);
+        if let Some(tick) = row.tick {
+            self.tick(tick);
+            self.tally.late += u64::from(self.engine.last_tick().is_some_and(|last| due <= last));
+            self.newest = self.newest.max(Some(due));
+            self.engine.take(row.sample);
+            return;
+        }
+        if self.newest.is_some_and(|newest| minute(due) < minute(newest)) {
+            self.tally.late += 1;
+        }
+        self.newest = self.newest.max(Some(due));
+        self.n_rows += 1;
+        self.waiting.push(Reverse(Waiting {
+            due,
+            number: self.n_rows,
+            row,
+        }));
+        while self.waiting.len() > ORDER_ROWS || self.spans_window() {
+            self.release();
+        }
+    }
+
+    fn spans_window(&self) -> bool {
+        let oldest = self.waiting.peek().map(|Reverse(waiting)| waiting.due);
+        oldest
+            .zip(self.newest)
+            .is_some_and(|(oldest, newest)| newest.duration_since(oldest) > ORDER_WINDOW)
+    }
+
+    /// Hands the oldest waiting row to the engine, every minute before it first.
+    fn release(&mut self) {
+        let Some(Reverse(Waiting { due, row, .. })) = self.waiting.pop() else {
+            return;
+        };
+        self.tick(due - SignedDuration::from_millis(1));
+        self.engine.take(row.sample);
+    }
+
+    fn tick(&mut self, at: Timestamp) {
+        if self.engine.last_tick().is_some_and(|tick| minute(at) <= tick) {
+            return;
+        }
+        let step = self.engine.tick(at);
+        self.keep(step);
+    }
+
+    fn keep(&mut self, step: Step) {
+        self.tally.duplicate += step.counts.refused.duplicate;
+        self.tally.conflict += step.counts.refused.conflict;
+        self.tally.too_old += step.counts.refused.too_old;
+        self.tally.unknown_meter += step.counts.unknown_meter;
+        self.intervals.extend(
+            step.intervals
+                .into_iter()
+                .map(|interval| ((interval.start, interval.meter.clone()), interval)),
+        );
+        self.findings.extend(
+            step.findings
+                .into_iter()
+                .map(|finding| ((finding.since, finding.id.clone()), finding)),
+        );
+    }
+
+    /// Steps through what is left and closes what has been heard of; findings that go on stay open.
+    pub fn finish(mut self) -> Outcome {
+        while !self.waiting.is_empty() {
+            self.release();
+        }
+        if let Some(newest) = self.newest {
+            self.tick(newest + SignedDuration::from_millis(TICK_MS - 1));
+        }
+        let step = self.engine.finish();
+        self.keep(step);
+        Outcome {
+            intervals: self.intervals.into_values().collect(),
+            findings: self.findings.into_values().collect(),
+            tally: self.tally,
+        }
+    }
+}
+
+/// The whole minute at or before `at`.
+fn minute(at: Timestamp) -> Timestamp {
+    let ms = at.as_millisecond().div_euclid(TICK_MS) * TICK_MS;
+    Timestamp::from_millisecond(ms).unwrap_or(at)
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        (self.due, self.number) == (other.due, other.number)
+    }
+}
+impl Eq for Waiting {}
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.due, self.number).cmp(&(other.due, other.number))
+    }
+}
