@@ -5,3 +5,4 @@ pub mod clock;
 pub mod health;
 pub mod replay;
 pub mod secret;
+pub mod store;
