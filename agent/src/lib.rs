@@ -3,6 +3,7 @@
 pub mod acquire;
 pub mod clock;
 pub mod health;
+pub mod record;
 pub mod replay;
 pub mod secret;
 pub mod store;

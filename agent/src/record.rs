@@ -1,0 +1,279 @@
+//! The main loop: bounded channel → engine → one durable commit → acknowledgement.
+//!
+//! It meets no socket and no file format. Invariants: a sample is acknowledged only after the commit that holds it is
+//! on the disk; a row of the log holds its samples first and then at most one tick, so that stepping the rows again
+//! gives the same findings; a commit that fails is tried again as it is, and meanwhile the channel holds back the
+//! meters.
+
+use std::time::Duration;
+
+use energy::{
+    Engine, Site,
+    engine::{EngineState, TICK_MS},
+};
+use jiff::{SignedDuration, Timestamp};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    acquire::Incoming,
+    clock::{self, Clock},
+    health::{Counter, Gauge, Health},
+    store::{Commit, LogError, Reader, Snapshot, Store, StoreError},
+};
+
+/// Samples that may wait for the recorder: some seconds of a large site while the disk is slow.
+pub const INTAKE_CAPACITY: usize = 4096;
+/// A commit holds no more samples than this: what a row of the log may cost in memory.
+const COMMIT_SAMPLES: usize = 8192;
+/// Engine state is written this often, in data time: a restart steps at most this much again.
+const SNAPSHOT_MS: i64 = 900_000;
+/// Version of the engine's written state. A snapshot of another version is passed over and the state is rebuilt from
+/// the log: raise it whenever a field of the state changes.
+const SNAPSHOT_FORMAT: u32 = 1;
+/// Rows of the log read at once when the state is rebuilt.
+const REBUILD_ROWS: usize = 256;
+/// Pause before a commit that failed is tried again: a full disk is not emptied faster.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Settings of the recorder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Longest wait before what has gathered is committed, wall time.
+    pub commit_every: Duration,
+    /// How long after an instant its samples may arrive before its tick is logged, data time.
+    pub lateness: Duration,
+}
+
+/// Why the engine's state could not be taken up again.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The store could not be read.
+    #[error("reading the engine's state back from the store: {0}")]
+    Store(#[from] StoreError),
+    /// A row of the log is damaged.
+    #[error("stepping the log again after a restart: {0}")]
+    Log(#[from] LogError),
+}
+
+/// The engine as it was when the last commit was made: the last snapshot, and the rows after it stepped again.
+/// What they bring is in the store already.
+pub fn restore(site: Site, reader: &Reader) -> Result<Engine, RestoreError> {
+    let snapshot = reader
+        .snapshot()?
+        .filter(|(_, snapshot)| snapshot.format == SNAPSHOT_FORMAT);
+    let state =
+        snapshot.and_then(|(seq, snapshot)| Some((seq, postcard::from_bytes::<EngineState>(&snapshot.body).ok()?)));
+    let (mut next, mut engine) = match state {
+        Some((seq, state)) => (seq + 1, Engine::restore(site, state)),
+        None => (reader.first_seq()?, Engine::new(site)),
+    };
+    loop {
+        let entries = reader.entries(next, REBUILD_ROWS)?;
+        let Some(last) = entries.last() else { return Ok(engine) };
+        next = last.seq + 1;
+        for entry in entries {
+            for sample in entry.samples {
+                engine.take(sample);
+            }
+            if let Some(tick) = entry.tick {
+                engine.tick(tick);
+            }
+        }
+    }
+}
+
+/// Runs until `stop`, then takes what is still in the channel, commits it with a snapshot and returns.
+pub async fn run(recorder: Recorder, mut intake: mpsc::Receiver<Incoming>, stop: CancellationToken) {
+    let mut recorder = recorder;
+    let mut commit_at = clock::monotonic() + recorder.config.commit_every;
+    loop {
+        let tick = recorder.next_tick();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = recorder.clock.sleep_until(tick + recorder.lateness()) => recorder.tick(tick).await,
+            Some(incoming) = intake.recv() => {
+                recorder.take(incoming);
+                while recorder.has_room() && let Ok(incoming) = intake.try_recv() {
+                    recorder.take(incoming);
+                }
+                if !recorder.has_room() || recorder.is_waited_for() {
+                    recorder.commit().await;
+                }
+            }
+            () = tokio::time::sleep_until(commit_at) => {}
+        }
+        if clock::monotonic() >= commit_at {
+            recorder.commit().await;
+            commit_at = next_commit(commit_at, recorder.config.commit_every);
+        }
+    }
+    intake.close();
+    while let Some(incoming) = intake.recv().await {
+        recorder.take(incoming);
+    }
+    recorder.gathered.snapshot = recorder.snapshot();
+    recorder.commit().await;
+}
+
+/// The next instant of the commit rhythm that lies ahead.
+fn next_commit(last: Instant, every: Duration) -> Instant {
+    (last + every).max(clock::monotonic())
+}
+
+/// The engine and what has gathered for the next commit.
+#[derive(Debug)]
+pub struct Recorder {
+    engine: Engine,
+    store: Store,
+    clock: Clock,
+    config: Config,
+    health: Health,
+    counters: Counters,
+    gathered: Commit,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+#[derive(Debug)]
+struct Counters {
+    samples: Counter,
+    readings: Counter,
+    commits: Counter,
+    failed_commits: Counter,
+    late: Counter,
+    unknown_meter: Counter,
+    duplicate: Counter,
+    conflict: Counter,
+    too_old: Counter,
+    commit_s: Gauge,
+}
+
+impl Counters {
+    fn new(health: &Health) -> Self {
+        Self {
+            samples: health.counter("samples_total", &[]),
+            readings: health.counter("readings_total", &[]),
+            commits: health.counter("commits_total", &[]),
+            failed_commits: health.counter("failed_commits_total", &[]),
+            late: health.counter("late_samples_total", &[]),
+            unknown_meter: health.dropped("engine", "unknown_meter"),
+            duplicate: health.dropped("engine", "duplicate"),
+            conflict: health.dropped("engine", "conflict"),
+            too_old: health.dropped("engine", "too_old"),
+            commit_s: health.gauge("commit_duration_s", &[]),
+        }
+    }
+}
+
+impl Recorder {
+    /// A recorder around an engine that [`restore`] has brought up to the store's last row.
+    pub fn new(engine: Engine, store: Store, clock: Clock, config: Config, health: Health) -> Self {
+        let counters = Counters::new(&health);
+        Self {
+            engine,
+            store,
+            clock,
+            config,
+            health,
+            counters,
+            gathered: Commit::default(),
+            waiting: Vec::new(),
+        }
+    }
+
+    fn lateness(&self) -> SignedDuration {
+        SignedDuration::try_from(self.config.lateness).unwrap_or(SignedDuration::MAX)
+    }
+
+    /// The next whole minute to tick: after the last one, and not before the running minute began.
+    fn next_tick(&self) -> Timestamp {
+        let running_ms = (self.clock.now() - self.lateness())
+            .as_millisecond()
+            .div_euclid(TICK_MS)
+            * TICK_MS;
+        let next_ms = match self.engine.last_tick() {
+            Some(tick) => running_ms.max(tick.as_millisecond() + TICK_MS),
+            None => running_ms + TICK_MS,
+        };
+        Timestamp::from_millisecond(next_ms).unwrap_or(Timestamp::MAX)
+    }
+
+    fn take(&mut self, incoming: Incoming) {
+        self.counters.samples.one();
+        self.counters.readings.add(incoming.sample.readings.len() as u64);
+        self.engine.take(incoming.sample.clone());
+        self.gathered.samples.push(incoming.sample);
+        self.waiting.extend(incoming.stored);
+    }
+
+    fn has_room(&self) -> bool {
+        self.gathered.samples.len() < COMMIT_SAMPLES
+    }
+
+    fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Lets data time reach `tick` and commits what that brings: the tick ends the row.
+    async fn tick(&mut self, tick: Timestamp) {
+        let step = self.engine.tick(tick);
+        self.counters.late.add(step.counts.late);
+        self.counters.unknown_meter.add(step.counts.unknown_meter);
+        self.counters.duplicate.add(step.counts.refused.duplicate);
+        self.counters.conflict.add(step.counts.refused.conflict);
+        self.counters.too_old.add(step.counts.refused.too_old);
+        self.gathered.tick = Some(tick);
+        self.gathered.intervals = step.intervals;
+        self.gathered.findings = step.findings;
+        self.gathered.health = self
+            .health
+            .snapshot()
+            .into_iter()
+            .map(|(series, value)| (series.to_string(), value))
+            .collect();
+        if tick.as_millisecond() % SNAPSHOT_MS == 0 {
+            self.gathered.snapshot = self.snapshot();
+        }
+        self.commit().await;
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        let at = self.engine.last_tick()?;
+        let body = postcard::to_stdvec(self.engine.state()).expect("the state is plain data in memory");
+        Some(Snapshot {
+            at,
+            format: SNAPSHOT_FORMAT,
+            body,
+        })
+    }
+
+    /// Makes what has gathered durable, however often that must be tried, and then says so to whoever waits.
+    async fn commit(&mut self) {
+        if self.gathered == Commit::default() {
+            return;
+        }
+        self.gathered.now = self.engine.now();
+        let commit = std::mem::take(&mut self.gathered);
+        let began = clock::monotonic();
+        while let Err(error) = self.store.commit(commit.clone()).await {
+            self.counters.failed_commits.one();
+            if error == StoreError::Closed {
+                tracing::error!(%error, "the store closed before the recorder; the last samples were not acknowledged");
+                self.waiting.clear();
+                return;
+            }
+            tracing::error!(%error, retry_after_s = RETRY_AFTER.as_secs(), "commit failed, nothing is lost yet");
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+        self.counters.commits.one();
+        self.counters.commit_s.set(began.elapsed().as_secs_f64());
+        for stored in self.waiting.drain(..) {
+            // A receiver that has gone away (its connection ended) will be sent the message again by its broker.
+            drop(stored.send(()));
+        }
+    }
+}
