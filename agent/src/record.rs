@@ -273,7 +273,7 @@ impl Recorder {
         self.counters.commit_s.set(began.elapsed().as_secs_f64());
         for stored in self.waiting.drain(..) {
             // A receiver that has gone away (its connection ended) will be sent the message again by its broker.
-            drop(stored.send(()));
+            stored.send(()).ok();
         }
     }
 }

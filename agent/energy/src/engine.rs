@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    detect::{AnyDetector, Piece, Rate, RatePrice, Tick, demand_peak, meter_silent::MeterSilent},
+    detect::{AnyDetector, Moment, Piece, Rate, RatePrice, Tick, demand_peak, meter_silent::MeterSilent},
     finding::{Finding, Kind},
     interval::{
         Interval,
@@ -233,7 +233,7 @@ impl Engine {
         step
     }
 
-    /// Closes what has been heard of, at the end of a recording.
+    /// Closes what has been heard of and writes what goes on as it stands, at the end of a recording.
     pub fn finish(&mut self) -> Step {
         let mut step = Step::default();
         for meter in &self.site.meters {
@@ -243,6 +243,9 @@ impl Engine {
             }
         }
         sort_intervals(&mut step.intervals);
+        if let Some(tick_ms) = self.state.tick_ms {
+            self.detect(tick_ms, &step.intervals, Moment::Last, &mut step.findings);
+        }
         step
     }
 
@@ -265,7 +268,7 @@ impl Engine {
             }
         }
         sort_intervals(&mut closed);
-        self.detect(tick_ms, &closed, &mut step.findings);
+        self.detect(tick_ms, &closed, Moment::Running, &mut step.findings);
         step.intervals.append(&mut closed);
     }
 
@@ -280,7 +283,10 @@ impl Engine {
             return;
         };
         meter.intervals.take(sample, lengths, &mut self.state.counts.refused);
-        self.state.silent.heard(&sample.meter, due_ms);
+        let at_ms = sample.at.as_millisecond();
+        self.state
+            .silent
+            .heard(&sample.meter, if due_ms == at_ms + 1 { at_ms } else { due_ms });
         if meter.stepped_ms.is_some_and(|stepped_ms| due_ms <= stepped_ms) {
             return;
         }
@@ -349,7 +355,7 @@ impl Engine {
             .sum()
     }
 
-    fn detect(&mut self, tick_ms: i64, intervals: &[Interval], out: &mut Vec<Finding>) {
+    fn detect(&mut self, tick_ms: i64, intervals: &[Interval], moment: Moment, out: &mut Vec<Finding>) {
         self.note_today(tick_ms, intervals);
         let main: Vec<Interval> = intervals
             .iter()
@@ -362,6 +368,7 @@ impl Engine {
             site: &self.site,
             demand: demand.as_ref(),
             closed: &main,
+            moment,
         };
         for machine in &self.site.machines {
             let Some(stateful) = self.state.machines.get_mut(&machine.name) else {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Piece, rounded};
+use super::{Moment, Piece, Tick, rounded};
 use crate::{
     finding::{Condition, Finding, Kind, Money, Severity, Title},
     interval::{meter::timestamp, series::hours},
@@ -131,10 +131,10 @@ impl Episode {
             .extend(self.stay.take().filter(|stay| stay.detected_ms.is_some()));
     }
 
-    /// Writes the findings that opened, grew or ended by `at_ms`.
+    /// Writes the findings that opened, grew or ended by this tick.
     pub(crate) fn tick(
         &mut self,
-        at_ms: i64,
+        tick: &Tick<'_>,
         machine: &Machine,
         account: impl Fn(&Stay) -> Account,
         out: &mut Vec<Finding>,
@@ -143,9 +143,12 @@ impl Episode {
             out.push(stay.finding(machine, account(&stay), Condition::Closed));
         }
         let Some(stay) = &mut self.stay else { return };
-        let is_due = stay.written_ms.is_none_or(|written_ms| at_ms - written_ms >= UPDATE_MS);
+        let is_due = tick.moment == Moment::Last
+            || stay
+                .written_ms
+                .is_none_or(|written_ms| tick.at_ms - written_ms >= UPDATE_MS);
         if stay.detected_ms.is_some() && is_due {
-            stay.written_ms = Some(at_ms);
+            stay.written_ms = Some(tick.at_ms);
             out.push(stay.finding(machine, account(stay), Condition::Open));
         }
     }

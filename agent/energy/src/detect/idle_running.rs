@@ -30,7 +30,7 @@ impl Detector for IdleRunning {
     }
 
     fn tick(&mut self, tick: &Tick<'_>, machine: &Machine, out: &mut Vec<Finding>) {
-        self.0.tick(tick.at_ms, machine, |stay| account(stay, machine), out);
+        self.0.tick(tick, machine, |stay| account(stay, machine), out);
     }
 }
 

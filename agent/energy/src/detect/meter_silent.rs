@@ -36,6 +36,8 @@ pub(crate) struct MeterSilent {
 struct Silence {
     since_ms: i64,
     detected_ms: i64,
+    /// When it was first heard of again.
+    resumed_ms: Option<i64>,
 }
 
 /// Key of the finding that all meters are silent; no meter can be called so.
@@ -48,6 +50,13 @@ impl MeterSilent {
             *heard_ms = at_ms.max(*heard_ms);
         } else {
             self.heard_ms.insert(meter.clone(), at_ms);
+        }
+        if !self.open.is_empty() {
+            for name in [&**meter, ALL] {
+                if let Some(silence) = self.open.get_mut(name) {
+                    silence.resumed_ms.get_or_insert(at_ms);
+                }
+            }
         }
     }
 
@@ -65,13 +74,21 @@ impl MeterSilent {
         let is_silent =
             |meter: &Meter, heard_ms: i64| after_ms(meter, site).is_some_and(|after_ms| at_ms - heard_ms >= after_ms);
         let all_silent = watched.iter().all(|(meter, heard_ms)| is_silent(meter, *heard_ms));
-        self.close_heard(&watched, newest_ms, site, out);
+        self.open.retain(|name, silence| {
+            out.extend(
+                silence
+                    .resumed_ms
+                    .map(|resumed_ms| finding(name, silence, Some(resumed_ms), site)),
+            );
+            silence.resumed_ms.is_none()
+        });
         for (meter, heard_ms) in &watched {
             let is_alone = newest_ms - heard_ms > TOGETHER_MS || watched.len() == 1;
             if is_alone && is_silent(meter, *heard_ms) && !self.open.contains_key(&meter.name) {
                 let silence = Silence {
                     since_ms: *heard_ms,
                     detected_ms: at_ms,
+                    resumed_ms: None,
                 };
                 out.push(finding(&meter.name, &silence, None, site));
                 self.open.insert(meter.name.clone(), silence);
@@ -81,30 +98,11 @@ impl MeterSilent {
             let silence = Silence {
                 since_ms: newest_ms,
                 detected_ms: at_ms,
+                resumed_ms: None,
             };
             out.push(finding(&ALL.into(), &silence, None, site));
             self.open.insert(ALL.into(), silence);
         }
-    }
-
-    fn close_heard(&mut self, watched: &[(&Meter, i64)], newest_ms: i64, site: &Site, out: &mut Vec<Finding>) {
-        let heard = |name: &str| {
-            if name == ALL {
-                return Some(newest_ms);
-            }
-            watched
-                .iter()
-                .find(|(meter, _)| &*meter.name == name)
-                .map(|(_, heard_ms)| *heard_ms)
-        };
-        self.open.retain(|name, silence| match heard(name) {
-            Some(heard_ms) if heard_ms > silence.since_ms => {
-                out.push(finding(name, silence, Some(heard_ms), site));
-                false
-            }
-            Some(_) => true,
-            None => false,
-        });
     }
 }
 

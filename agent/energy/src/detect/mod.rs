@@ -85,6 +85,15 @@ pub(crate) struct Tick<'a> {
     pub(crate) demand: Option<&'a DemandNow>,
     /// The main meter's intervals that closed for the first time at this tick.
     pub(crate) closed: &'a [Interval],
+    pub(crate) moment: Moment,
+}
+
+/// Whether time goes on after a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Running,
+    /// The recording ends: what goes on is written as it stands.
+    Last,
 }
 
 /// Looks for one kind of waste at one machine.

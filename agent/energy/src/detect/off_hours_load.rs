@@ -49,8 +49,7 @@ impl Detector for OffHoursLoad {
     }
 
     fn tick(&mut self, tick: &Tick<'_>, machine: &Machine, out: &mut Vec<Finding>) {
-        self.episode
-            .tick(tick.at_ms, machine, |stay| account(stay, machine), out);
+        self.episode.tick(tick, machine, |stay| account(stay, machine), out);
     }
 
     fn explained_kw(&self) -> f64 {

@@ -14,6 +14,7 @@ use super::{
     series::{Part, Put, Series},
 };
 use crate::{
+    detect::rounded,
     quantity::Quantity,
     sample::{Name, Quality, Sample},
 };
@@ -197,10 +198,10 @@ impl MeterIntervals {
             meter: meter.clone(),
             start: timestamp(start_ms),
             end: timestamp(end_ms),
-            energy_import_kwh: import.amount,
-            energy_export_kwh: export,
-            reactive_energy_lag_kvarh: amount(&self.lag),
-            reactive_energy_lead_kvarh: amount(&self.lead),
+            energy_import_kwh: import.amount.map(printable),
+            energy_export_kwh: export.map(printable),
+            reactive_energy_lag_kvarh: amount(&self.lag).map(printable),
+            reactive_energy_lead_kvarh: amount(&self.lead).map(printable),
             quality: if import.amount.is_some() {
                 import.quality
             } else {
@@ -256,6 +257,11 @@ fn source_of(quantity: Quantity) -> Option<Source> {
         Quantity::ActivePower => Some(Source::Power),
         _ => None,
     }
+}
+
+/// An amount without the noise of floating-point sums: a micro-watt-hour is far below any register.
+fn printable(amount: f64) -> f64 {
+    rounded(amount, 9)
 }
 
 /// Start of the interval that holds `at_ms`. Zones lie whole quarter hours from UTC, so the clock-aligned quarter

@@ -1,0 +1,475 @@
+//! The engine as its users meet it: samples and ticks in, intervals and findings out.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+use std::collections::BTreeMap;
+
+use energy::{
+    Engine, Finding, Interval, Quantity, Reading, Sample, Site,
+    calendar::Hours,
+    engine::EngineState,
+    finding::{Condition, Kind, Severity},
+    site::{Machine, MachineKind, Meter, Settings, StateLimits},
+    tariff::{Contract, Rules, Tariff},
+};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use proptest::prelude::*;
+
+const RULES: &str = r#"
+currency = "KRW"
+decimals = 0
+zone = "Asia/Seoul"
+seasons = { all = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] }
+per_kwh = [{ item = "climate", from = "2020-01-01", price = 10, source = "test" }]
+levy = [{ item = "vat", from = "2020-01-01", share = 0.1, step = 1, rounding = "half-up", source = "test" }]
+
+[[bands]]
+from = "2020-01-01"
+hours.all = { light = ["22-08"], mid = ["08-15"], peak = ["15-22"] }
+saturday = { peak = "mid" }
+sunday_and_holiday = "light"
+authority = "test"
+source = "test"
+
+[demand]
+interval_min = 15
+bands = ["mid", "peak"]
+ratchet_months = [1, 2, 7, 8, 9, 12]
+months_back = 12
+floor_share = 0.3
+source = "test"
+"#;
+
+const TARIFF: &str = r#"
+title = { ko = "시험", en = "test" }
+rules = "test"
+[[price]]
+from = "2020-01-01"
+demand_per_kw = 8000
+energy_per_kwh.all = { light = 90, mid = 140, peak = 190 }
+authority = "test"
+source = "test"
+"#;
+
+/// A Friday in August, in Seoul.
+fn at(clock: &str) -> Timestamp {
+    format!("2026-08-28T{clock}+09:00").parse().unwrap()
+}
+
+fn machine(name: &str, kind: MachineKind, states: Option<StateLimits>) -> Machine {
+    Machine {
+        name: name.into(),
+        kind,
+        meter: name.into(),
+        area: None,
+        rated_kw: None,
+        states,
+        hours: Some(Hours {
+            zone: TimeZone::get("Asia/Seoul").unwrap(),
+            shift: Some("mon-fri 08:00-18:00".parse().unwrap()),
+            holidays: BTreeMap::new(),
+            closed: vec![],
+            open: vec![],
+        }),
+        detect: BTreeMap::new(),
+    }
+}
+
+/// A press with standby 1 kW, idle 2 to 10 kW, and a main meter; readings every 10 s.
+fn site() -> Site {
+    let settings = |pairs: &[(&str, f64)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect::<Settings>();
+    let limits = StateLimits {
+        off_below_kw: 0.5,
+        standby_below_kw: 2.0,
+        running_from_kw: 10.0,
+        standby_kw: 1.0,
+    };
+    let mut press = machine("press", MachineKind::Press, Some(limits));
+    press.detect = [
+        (Kind::IdleRunning, settings(&[])),
+        (Kind::OffHoursLoad, settings(&[("production_from_kw", 10.0)])),
+        (Kind::MeterSilent, settings(&[])),
+    ]
+    .into();
+    let mut plant = machine("plant", MachineKind::Site, None);
+    plant.meter = "main".into();
+    plant.detect = [
+        (Kind::OffHoursLoad, settings(&[("above_kw", 5.0)])),
+        (Kind::DemandPeak, settings(&[("target_kw", 100.0)])),
+        (Kind::MeterSilent, settings(&[])),
+    ]
+    .into();
+    let meter = |name: &str| Meter {
+        name: name.into(),
+        every: SignedDuration::from_secs(10),
+        area: None,
+    };
+    let contract = Contract {
+        from: "2020-01-01".parse().unwrap(),
+        tariff_name: "test".into(),
+        tariff: toml::from_str::<Tariff>(TARIFF).unwrap(),
+        rules: toml::from_str::<Rules>(RULES).unwrap(),
+        holidays: std::collections::BTreeSet::new(),
+        contract_kw: 500.0,
+        reading_day: 1,
+        deferred: false,
+        earlier_peaks: BTreeMap::new(),
+        edition: None,
+        area: None,
+        reactive_meter: true,
+    };
+    Site {
+        name: "plant".into(),
+        zone: TimeZone::get("Asia/Seoul").unwrap(),
+        demand_interval: SignedDuration::from_mins(15),
+        meters: vec![meter("main"), meter("press")],
+        machines: vec![press, plant],
+        main_meter: Some("main".into()),
+        contracts: vec![contract],
+        carbon: None,
+    }
+}
+
+fn sample(meter: &str, at: Timestamp, quantity: Quantity, value: f64) -> Sample {
+    Sample {
+        meter: meter.into(),
+        at,
+        readings: vec![Reading::new(quantity, value)],
+    }
+}
+
+/// A meter's power, every 10 s from `from` to `until`.
+fn power(meter: &str, from: &str, until: &str, kw: f64) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    let mut now = at(from);
+    while now < at(until) {
+        samples.push(sample(meter, now, Quantity::ActivePower, kw));
+        now += SignedDuration::from_secs(10);
+    }
+    samples
+}
+
+/// Everything that came out, in its last state.
+#[derive(Debug, Default, PartialEq)]
+struct Outcome {
+    intervals: BTreeMap<(Timestamp, String), Interval>,
+    findings: BTreeMap<String, Finding>,
+}
+
+impl Outcome {
+    fn keep(&mut self, step: energy::engine::Step) {
+        self.intervals
+            .extend(step.intervals.into_iter().map(|i| ((i.start, i.meter.to_string()), i)));
+        self.findings
+            .extend(step.findings.into_iter().map(|f| (f.id.clone(), f)));
+    }
+}
+
+/// Lives through samples minute by minute; after `restart_at` minutes the state is written down and taken up again.
+fn live(mut samples: Vec<Sample>, restart_at: Option<usize>) -> Outcome {
+    samples.sort_by_key(|sample| sample.at);
+    let mut engine = Engine::new(site());
+    let mut outcome = Outcome::default();
+    let minute = |at: Timestamp| at.as_millisecond().div_euclid(60_000);
+    let groups: Vec<Vec<Sample>> = samples
+        .chunk_by(|a, b| minute(a.at) == minute(b.at))
+        .map(<[Sample]>::to_vec)
+        .collect();
+    for (index, group) in groups.iter().enumerate() {
+        let end = Timestamp::from_millisecond((minute(group[0].at) + 1) * 60_000).unwrap();
+        for sample in group {
+            engine.take(sample.clone());
+        }
+        outcome.keep(engine.tick(end));
+        if restart_at == Some(index) {
+            let written = serde_json::to_string(engine.state()).unwrap();
+            engine = Engine::restore(site(), serde_json::from_str::<EngineState>(&written).unwrap());
+        }
+    }
+    outcome.keep(engine.finish());
+    outcome
+}
+
+fn check(samples: Vec<Sample>, expected: &[(&str, Option<&str>, f64)]) -> Vec<Finding> {
+    let findings: Vec<Finding> = live(samples, None).findings.into_values().collect();
+    let seen: Vec<_> = findings
+        .iter()
+        .map(|f| {
+            (
+                f.id.as_str(),
+                f.until.map(|until| until.to_string()),
+                f.energy_kwh.unwrap_or(-1.0),
+            )
+        })
+        .collect();
+    let wanted: Vec<_> = expected
+        .iter()
+        .map(|(id, until, kwh)| (*id, until.map(|until| at(until).to_string()), *kwh))
+        .collect();
+    assert_eq!(seen, wanted);
+    findings
+}
+
+#[test]
+fn a_press_that_idles_in_its_shift_is_found_after_ten_minutes() {
+    let samples = [
+        power("press", "09:00:00", "09:20:00", 30.0),
+        power("press", "09:20:00", "09:50:00", 7.0),
+        power("press", "09:50:00", "10:30:00", 30.0),
+    ]
+    .concat();
+    // The trapezoids at both ends run from 30 to 7 kW: 18.5 kW is "running", so the stay is 10 s shorter.
+    let findings = check(
+        samples,
+        &[("idle_running.press.20260828T002000Z", Some("09:49:50"), 2.983)],
+    );
+    let finding = &findings[0];
+    assert_eq!(finding.detected_at, at("09:30:00"));
+    assert_eq!(finding.state, Condition::Closed);
+    assert_eq!(finding.severity, Severity::P2);
+    assert_eq!(finding.energy_kwh_high, Some(3.481), "all of it, were it switched off");
+    assert_eq!(
+        finding.cost.as_ref().unwrap().amount.to_string(),
+        "492",
+        "2.983 kWh × (140 + 10) × 1.1"
+    );
+    assert_eq!(finding.cost_net.as_ref().unwrap().amount.to_string(), "447");
+    assert_eq!(finding.kgco2e, None, "no factor, no figure");
+    assert_eq!(finding.title.en, "press: idling for 29 min at 7.0 kW without producing");
+}
+
+#[test]
+fn short_stops_and_a_swinging_load_are_not_waste() {
+    let stop = [
+        power("press", "09:00:00", "09:20:00", 30.0),
+        power("press", "09:20:00", "09:28:00", 7.0),
+        power("press", "09:28:00", "09:40:00", 30.0),
+    ]
+    .concat();
+    check(stop, &[]);
+    let mut swinging = Vec::new();
+    for minute in 0..50 {
+        let (from, middle) = (format!("09:{minute:02}:00"), format!("09:{minute:02}:40"));
+        swinging.extend(power("press", &from, &middle, 7.0));
+        swinging.extend(power("press", &middle, &format!("09:{:02}:00", minute + 1), 30.0));
+    }
+    check(swinging, &[]);
+}
+
+#[test]
+fn what_is_left_on_at_night_is_the_machines_and_not_the_sites() {
+    let samples = [
+        power("press", "17:00:00", "17:55:00", 0.2),
+        power("press", "17:55:00", "20:00:00", 7.0),
+        power("press", "20:00:00", "21:00:00", 0.2),
+        power("main", "17:00:00", "21:00:00", 10.0),
+    ]
+    .concat();
+    let findings = check(
+        samples,
+        &[
+            ("off_hours_load.plant.20260828T110000Z", None, 5.0),
+            ("off_hours_load.press.20260828T090000Z", Some("20:00:00"), 12.0),
+        ],
+    );
+    assert!(
+        findings[0].since >= at("20:00:00"),
+        "while the press explains the load the site says nothing"
+    );
+    assert_eq!(findings[1].energy_kwh_low, Some(9.996), "above the limit of standby");
+}
+
+#[test]
+fn overtime_that_nobody_declared_is_no_waste() {
+    check(power("press", "17:00:00", "21:00:00", 30.0), &[]);
+}
+
+#[test]
+fn a_gap_is_neither_waste_nor_its_end() {
+    let samples = [
+        power("press", "09:00:00", "09:08:00", 7.0),
+        power("press", "09:20:00", "09:25:00", 7.0),
+        power("press", "09:25:00", "09:40:00", 0.2),
+    ]
+    .concat();
+    let findings = check(
+        samples,
+        &[
+            ("idle_running.press.20260828T000000Z", Some("09:25:00"), 1.274),
+            ("meter_silent.press.20260828T000750Z", Some("09:20:00"), -1.0),
+        ],
+    );
+    assert_eq!(
+        findings[0].detected_at,
+        at("09:22:10"),
+        "ten minutes of being seen idle, not of time"
+    );
+    assert!(findings[0].confidence < 0.6);
+}
+
+#[test]
+fn a_peak_is_forecast_in_its_interval_and_priced_by_the_kilowatt() {
+    let samples = [
+        power("main", "09:00:00", "09:16:00", 60.0),
+        power("main", "09:16:00", "09:30:00", 140.0),
+        power("main", "09:30:00", "10:00:00", 60.0),
+    ]
+    .concat();
+    let findings = check(
+        samples,
+        &[("demand_peak.plant.20260828T001500Z", Some("09:30:00"), -1.0)],
+    );
+    let finding = &findings[0];
+    assert_eq!(finding.detected_at, at("09:20:00"), "a third into the interval");
+    assert_eq!(finding.severity, Severity::P1);
+    assert!((finding.why["demand_kw"] - 135.0).abs() < 1.0, "{:?}", finding.why);
+    let expected = finding.why["excess_kw"] * 8000.0 * 1.1;
+    let cost: f64 = finding.cost.as_ref().unwrap().amount.to_string().parse().unwrap();
+    assert!((cost - expected).abs() < 10.0, "{cost} {expected}");
+}
+
+#[test]
+fn a_peak_at_night_does_not_raise_the_bill() {
+    check(
+        power("main", "22:00:00", "23:00:00", 140.0),
+        &[("off_hours_load.plant.20260828T130000Z", None, 134.625)],
+    );
+}
+
+#[test]
+fn one_silent_meter_is_named_and_all_together_are_the_site() {
+    let alone = [
+        power("press", "09:00:00", "09:10:00", 0.2),
+        power("press", "09:40:00", "10:00:00", 0.2),
+        power("main", "09:00:00", "10:00:00", 1.0),
+    ]
+    .concat();
+    check(
+        alone,
+        &[("meter_silent.press.20260828T000950Z", Some("09:40:00"), -1.0)],
+    );
+    let mut together = Vec::new();
+    for (from, until) in [("09:00:00", "09:10:00"), ("09:40:00", "10:00:00")] {
+        together.extend(power("press", from, until, 0.2));
+        together.extend(power("main", from, until, 1.0));
+    }
+    check(
+        together,
+        &[("meter_silent.plant.20260828T000950Z", Some("09:40:00"), -1.0)],
+    );
+}
+
+#[test]
+fn intervals_close_with_coverage_and_open_again_for_late_data() {
+    let mut engine = Engine::new(site());
+    for sample in power("main", "09:00:00", "09:20:00", 40.0) {
+        let is_late = (at("09:05:00")..at("09:07:30")).contains(&sample.at);
+        if !is_late {
+            engine.take(sample);
+        }
+    }
+    let intervals = engine.tick(at("09:16:00")).intervals;
+    assert_eq!(intervals.len(), 1);
+    assert!(
+        (intervals[0].energy_import_kwh.unwrap() - 8.222).abs() < 0.001,
+        "nothing is invented for the gap"
+    );
+    assert!((intervals[0].coverage - 0.822).abs() < 0.001);
+    for sample in power("main", "09:05:00", "09:07:30", 40.0) {
+        engine.take(sample);
+    }
+    let step = engine.tick(at("09:17:00"));
+    assert_eq!(step.counts.late, 15);
+    assert_eq!(step.intervals.len(), 1);
+    assert_eq!((step.intervals[0].revision, step.intervals[0].coverage), (1, 1.0));
+    assert!((step.intervals[0].energy_import_kwh.unwrap() - 10.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_counter_tells_the_energy_of_a_gap_and_marks_it() {
+    let counter = |clock: &str, kwh| sample("main", at(clock), Quantity::EnergyImport, kwh);
+    let samples = vec![
+        counter("09:00:00", 100.0),
+        counter("09:00:10", 100.1),
+        counter("09:50:00", 130.0),
+        counter("09:50:10", 130.1),
+        counter("10:00:00", 136.0),
+    ];
+    let intervals = live(samples, None).intervals;
+    let sum: f64 = intervals
+        .values()
+        .filter_map(|interval| interval.energy_import_kwh)
+        .sum();
+    assert!((sum - 36.0).abs() < 1e-9, "{sum}");
+    assert!(
+        intervals
+            .values()
+            .all(|interval| interval.quality == energy::Quality::Estimated)
+    );
+    assert!(intervals.values().all(|interval| interval.coverage < 0.05));
+}
+
+#[test]
+fn repeated_and_contradicting_readings_are_counted() {
+    let mut engine = Engine::new(site());
+    for kwh in [5.0, 5.0, 6.0] {
+        engine.take(sample("main", at("09:00:00"), Quantity::IntervalEnergy, kwh));
+    }
+    engine.take(sample("nobody", at("09:00:00"), Quantity::IntervalEnergy, 1.0));
+    let step = engine.tick(at("09:15:00"));
+    let refused = step.counts.refused;
+    assert_eq!(
+        (refused.duplicate, refused.conflict, step.counts.unknown_meter),
+        (1, 1, 1)
+    );
+    assert_eq!(step.intervals[0].energy_import_kwh, Some(5.0), "the first value stays");
+}
+
+/// A day with idling, a peak, a gap and a load left on.
+fn eventful_day() -> Vec<Sample> {
+    [
+        power("press", "08:00:00", "09:20:00", 30.0),
+        power("press", "09:20:00", "09:50:00", 7.0),
+        power("press", "09:50:00", "12:00:00", 30.0),
+        power("press", "12:30:00", "17:30:00", 30.0),
+        power("press", "17:30:00", "21:00:00", 7.0),
+        power("main", "08:00:00", "10:00:00", 60.0),
+        power("main", "10:00:00", "10:20:00", 140.0),
+        power("main", "10:20:00", "21:00:00", 50.0),
+    ]
+    .concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Killed and taken up again at any minute, the engine says the same.
+    #[test]
+    fn a_restart_changes_nothing(minute in 0usize..780) {
+        prop_assert_eq!(live(eventful_day(), Some(minute)), live(eventful_day(), None));
+    }
+
+    /// The order of arrival within a minute changes nothing.
+    #[test]
+    fn the_order_within_a_minute_changes_nothing(seed in any::<u64>()) {
+        let mut samples = eventful_day();
+        samples.sort_by_key(|sample| sample.at);
+        let mut random = seed;
+        for group in samples.chunk_by_mut(|a, b| a.at.as_second() / 60 == b.at.as_second() / 60) {
+            for i in (1..group.len()).rev() {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                group.swap(i, (random >> 33) as usize % (i + 1));
+            }
+        }
+        let mut engine = Engine::new(site());
+        let mut outcome = Outcome::default();
+        for group in samples.chunk_by(|a, b| a.at.as_second() / 60 == b.at.as_second() / 60) {
+            for sample in group {
+                engine.take(sample.clone());
+            }
+            outcome.keep(engine.tick(Timestamp::from_second((group[0].at.as_second() / 60 + 1) * 60).unwrap()));
+        }
+        outcome.keep(engine.finish());
+        prop_assert_eq!(outcome, live(eventful_day(), None));
+    }
+}
