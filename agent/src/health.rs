@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::{self, Write},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -22,6 +23,18 @@ pub struct Series {
     pub name: &'static str,
     /// Labels in the order given.
     pub labels: Vec<(&'static str, String)>,
+}
+
+/// `name{label="value",…}` as in the Prometheus text format, without the prefix.
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        for (index, (key, value)) in self.labels.iter().enumerate() {
+            let opening = if index == 0 { '{' } else { ',' };
+            write!(f, "{opening}{key}=\"{}\"", escaped(value))?;
+        }
+        f.write_str(if self.labels.is_empty() { "" } else { "}" })
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -119,22 +132,14 @@ impl Health {
         let series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
         let mut last_name = "";
-        for (Series { name, labels }, cell) in series.iter() {
-            if *name != last_name {
+        for (series, cell) in series.iter() {
+            let name = series.name;
+            if name != last_name {
                 let form = if cell.is_counter { "counter" } else { "gauge" };
-                text += &format!("# TYPE wattwarden_{name} {form}\n");
+                writeln!(text, "# TYPE wattwarden_{name} {form}").expect("writing into memory does not fail");
                 last_name = name;
             }
-            let labels: Vec<String> = labels
-                .iter()
-                .map(|(key, value)| format!("{key}=\"{}\"", escaped(value)))
-                .collect();
-            let braces = if labels.is_empty() {
-                String::new()
-            } else {
-                format!("{{{}}}", labels.join(","))
-            };
-            text += &format!("wattwarden_{name}{braces} {}\n", cell.value());
+            writeln!(text, "wattwarden_{series} {}", cell.value()).expect("writing into memory does not fail");
         }
         text
     }

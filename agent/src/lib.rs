@@ -1,6 +1,8 @@
 //! Wattwarden: how what we know about energy meets the world. `main.rs` starts it; `app.rs` is the table of contents.
 
 pub mod clock;
+pub mod forward;
 pub mod health;
+pub mod outbound;
 pub mod secret;
 pub mod store;
