@@ -1,8 +1,11 @@
 //! Wattwarden: how what we know about energy meets the world. `main.rs` starts it; `app.rs` is the table of contents.
 
 pub mod acquire;
+pub mod alert;
 pub mod clock;
+pub mod forward;
 pub mod health;
+pub mod outbound;
 pub mod record;
 pub mod replay;
 pub mod secret;

@@ -99,8 +99,12 @@ impl Todo {
         }
     }
 
-    /// Rows of the closed ranges.
-    pub fn backlog_rows(&self) -> u64 {
+    /// Rows still to do up to `head`.
+    pub fn rows(&self, head: u64) -> u64 {
+        self.backlog_rows() + (head + 1).saturating_sub(self.live)
+    }
+
+    fn backlog_rows(&self) -> u64 {
         self.backlog.iter().map(|(from, to)| to - from + 1).sum()
     }
 
