@@ -1,0 +1,5 @@
+//! The configuration.
+pub mod diagnostic;
+pub mod read;
+mod suggest;
+mod units;
