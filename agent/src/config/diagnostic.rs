@@ -3,7 +3,7 @@
 //! It judges nothing and reads no file: the line it points at travels with it. Invariant: a code, once published, keeps
 //! its meaning; columns count characters, carets count the cells of a terminal.
 
-use std::{fmt, fmt::Write as _, ops::Range, path::Path, rc::Rc};
+use std::{fmt, fmt::Write as _, ops::Range, path::Path, sync::Arc};
 
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
@@ -91,9 +91,9 @@ impl Serialize for Code {
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The file as people call it.
-    pub name: Rc<str>,
+    pub name: Arc<str>,
     /// Its text.
-    pub text: Rc<str>,
+    pub text: Arc<str>,
 }
 
 impl Source {
@@ -128,7 +128,7 @@ impl Source {
         let end = floor_boundary(&self.text, span.end.min(line_end)).max(start);
         let line = self.text[line_start..line_end].trim_end_matches('\r');
         Place {
-            file: Rc::clone(&self.name),
+            file: Arc::clone(&self.name),
             line: self.text[..line_start].matches('\n').count() + 1,
             column: self.text[line_start..start].chars().count() + 1,
             before: self.text[line_start..start].to_owned(),
@@ -149,7 +149,7 @@ fn floor_boundary(text: &str, index: usize) -> usize {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The file as people call it.
-    pub file: Rc<str>,
+    pub file: Arc<str>,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -169,7 +169,7 @@ pub struct Diagnostic {
     /// How to mend it.
     pub help: Option<String>,
     /// Where; `None` when no line of a file is to blame.
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
 }
 
 impl Diagnostic {
@@ -184,14 +184,16 @@ impl Diagnostic {
     }
 
     /// With a line on how to mend it.
+    #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// With its place.
+    #[must_use]
     pub fn at(mut self, place: Place) -> Self {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
         self
     }
 
@@ -210,18 +212,14 @@ impl Diagnostic {
         let mut out = paint.on(colour, &format!("{word} {}", self.code.name())) + ": " + &self.message + "\n";
         match &self.place {
             Some(place) => place.render(&mut out, paint, colour, self.help.as_deref()),
-            None => {
-                if let Some(help) = &self.help {
-                    out += &format!("  help: {help}\n");
-                }
-            }
+            None => out.extend(self.help.iter().flat_map(|help| ["  help: ", help, "\n"])),
         }
         out
     }
 
     /// For programs.
     pub fn to_json(&self) -> serde_json::Value {
-        let place = self.place.as_ref();
+        let place = self.place.as_deref();
         serde_json::json!({
             "code": self.code,
             "severity": self.severity(),
@@ -259,7 +257,7 @@ impl Place {
         );
         write.expect("writing to a String cannot fail");
         if let Some(help) = help {
-            out.push_str(&format!(" {gutter} = help: {help}\n"));
+            out.extend([" ", &gutter, " = help: ", help, "\n"]);
         }
     }
 }

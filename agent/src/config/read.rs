@@ -3,7 +3,7 @@
 //! It knows no key of ours: the files beside it do. Invariants: each problem is reported once, with its place; a key
 //! nobody asked for is a problem (see [`Table::finish`]); a value that is `None` was either absent or reported.
 
-use std::{cell::RefCell, collections::BTreeSet, ops::Range, rc::Rc};
+use std::{cell::RefCell, collections::BTreeSet, ops::Range, rc::Rc, sync::Arc};
 
 use jiff::civil::Date;
 use toml::{
@@ -35,10 +35,16 @@ impl Problems {
         self.0.borrow().iter().filter(is_error).count()
     }
 
-    /// All of them, by file and line.
+    /// All of them, by file and line, each once.
     pub fn take(&self) -> Vec<Diagnostic> {
         let mut found = self.0.take();
-        found.sort_by_key(|diagnostic| diagnostic.place.as_ref().map(|place| (place.line, place.column)));
+        let place = |diagnostic: &Diagnostic| {
+            let place = diagnostic.place.as_ref();
+            place.map(|place| (Arc::clone(&place.file), place.line, place.column))
+        };
+        found.sort_by_key(place);
+        // A profile that several meters use is read several times.
+        found.dedup();
         found
     }
 }

@@ -1,7 +1,7 @@
 //! "Did you mean": the known word nearest to a mistyped one, by edit distance.
 
 /// The nearest of `known`, when it is near enough to be what was meant: a third of its letters may differ.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))
@@ -11,7 +11,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// A line that names the nearest word, or all words when none is near and they are few.
-pub fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(super) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     /// More words than this are not a help.
     const FEW: usize = 12;
     let mut known: Vec<&str> = known.into_iter().collect();

@@ -87,10 +87,10 @@ pub fn stretches(text: &str) -> Result<Stretches, String> {
         (&[first], &[last, hours]) => each_day(date(first)?, date(last)?, hours)?,
         _ => return Err(unreadable(text)),
     };
-    match found.iter().all(|(start, end)| start < end) && !found.is_empty() {
-        true => Ok(found),
-        false => Err(format!("{text:?} ends before it begins")),
+    if found.is_empty() || found.iter().any(|(start, end)| start >= end) {
+        return Err(format!("{text:?} ends before it begins"));
     }
+    Ok(found)
 }
 
 fn unreadable(text: &str) -> String {
