@@ -2,6 +2,7 @@
 
 pub mod acquire;
 pub mod alert;
+<<<<<<< HEAD
 pub mod clock;
 pub mod forward;
 pub mod health;
@@ -10,3 +11,15 @@ pub mod record;
 pub mod replay;
 pub mod secret;
 pub mod store;
+=======
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod forward;
+pub mod health;
+pub mod language;
+pub mod record;
+pub mod secret;
+pub mod store;
+pub mod web;
+>>>>>>> config

@@ -1,12 +1,4 @@
-//! Meters in.
+//! Meters in: what each way of reading needs to be told.
 
-pub mod csv;
-
-/// One sample on its way to the recorder.
-#[derive(Debug)]
-pub struct Incoming {
-    /// The sample.
-    pub sample: energy::Sample,
-    /// Answered once the sample is durable.
-    pub stored: Option<tokio::sync::oneshot::Sender<()>>,
-}
+pub mod modbus;
+pub mod mqtt;

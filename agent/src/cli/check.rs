@@ -1,0 +1,132 @@
+//! `wattwarden check`: is this configuration fit to start with? All problems at once, each with its place.
+//!
+//! It opens no connection. Exit status: 0 fit, 2 errors, 4 warnings with `--strict`.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use crate::config::{
+    self, Config, Loaded,
+    diagnostic::{Diagnostic, Paint, Severity},
+};
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Configuration to check.
+    #[arg(long, short, default_value = "/etc/wattwarden/wattwarden.toml")]
+    pub config: PathBuf,
+    /// Print one JSON document for programs.
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with status 4 when there are warnings.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+const ERRORS: u8 = 2;
+const WARNINGS: u8 = 4;
+
+/// Checks the configuration and says what was found.
+pub fn run(args: &CheckArgs) -> ExitCode {
+    let (loaded, found) = match config::load(&args.config) {
+        Ok(Loaded { config, warnings }) => (Some(config), warnings),
+        Err(found) => (None, found),
+    };
+    let text = if args.json {
+        json(loaded.as_ref(), &found)
+    } else {
+        shown(loaded.as_ref(), &found, Paint::of(&io::stdout()))
+    };
+    // A closed pipe is the reader's wish, not our error.
+    drop(io::stdout().write_all(text.as_bytes()));
+    match loaded {
+        None => ExitCode::from(ERRORS),
+        Some(_) if args.strict && count(&found, Severity::Warning) > 0 => ExitCode::from(WARNINGS),
+        Some(_) => ExitCode::SUCCESS,
+    }
+}
+
+fn count(found: &[Diagnostic], severity: Severity) -> usize {
+    found
+        .iter()
+        .filter(|diagnostic| diagnostic.severity() == severity)
+        .count()
+}
+
+/// For people: every problem, then what the configuration means or how many problems there are.
+fn shown(config: Option<&Config>, found: &[Diagnostic], paint: Paint) -> String {
+    let mut text: String = found.iter().map(|diagnostic| diagnostic.render(paint) + "\n").collect();
+    text += &config.map(summary).unwrap_or_default();
+    let errors = numbered(count(found, Severity::Error), "error");
+    let warnings = numbered(count(found, Severity::Warning), "warning");
+    text.extend([errors.as_str(), ", ", &warnings, "\n"]);
+    text
+}
+
+fn numbered(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+fn json(config: Option<&Config>, found: &[Diagnostic]) -> String {
+    let document = serde_json::json!({
+        "ok": config.is_some(),
+        "diagnostics": found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
+    });
+    format!("{document:#}\n")
+}
+
+/// What the configuration means, in plain words.
+fn summary(config: &Config) -> String {
+    let site = &config.site;
+    let contract = site.contracts.last().map_or_else(
+        || "no contract: costs stay unknown".to_owned(),
+        |contract| format!("{} kW by {}", contract.contract_kw, contract.tariff_name),
+    );
+    let zone = site.zone.iana_name().unwrap_or("a zone without a name");
+    let mut lines = vec![
+        format!("site      {}, {zone}; {contract}", site.name),
+        format!(
+            "plant     {}, {}",
+            numbered(site.meters.len(), "meter"),
+            numbered(site.machines.len(), "machine")
+        ),
+    ];
+    lines.extend(config.buses.iter().map(|bus| {
+        let n_points: usize = bus.meters.iter().map(|meter| meter.points.len()).sum();
+        format!(
+            "bus       {}: {}, {} every {:?}",
+            bus.name,
+            numbered(bus.meters.len(), "meter"),
+            numbered(n_points, "point"),
+            bus.every
+        )
+    }));
+    lines.extend(config.brokers.iter().map(|broker| {
+        format!(
+            "broker    {}: {} at {}:{}",
+            broker.name,
+            numbered(broker.meters.len(), "meter"),
+            broker.url.host,
+            broker.url.port
+        )
+    }));
+    lines.push(format!("store     {}", config.store.path.display()));
+    lines.extend(
+        config
+            .influx
+            .iter()
+            .map(|influx| format!("influx    {}: {}", influx.name, influx.url)),
+    );
+    lines.extend(
+        config
+            .alerts
+            .iter()
+            .map(|alert| format!("alert     {}: {} and above", alert.name, alert.severity.name())),
+    );
+    lines.push(format!("page      http://{}", config.web.listen));
+    lines.join("\n") + "\n"
+}

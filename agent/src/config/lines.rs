@@ -1,0 +1,435 @@
+//! `[[bus]]`, `[[broker]]` and `[[meter]]`: how each meter is read.
+//!
+//! Registers and payload values are read in `points.rs`. Invariant: a meter hangs on a bus, on a broker or on neither
+//! (then recordings feed it), never on two.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use energy::{quantity::Quantity, site::Meter};
+use jiff::SignedDuration;
+
+use super::{
+    Context,
+    data::Folder,
+    diagnostic::Code,
+    names::Names,
+    points::{self, Profile},
+    read::{At, Table},
+    secret_file, units,
+};
+use crate::acquire::{
+    modbus::{self, MeterPoints, Transport},
+    mqtt::{self, TopicMeter, Url},
+};
+
+/// How often an MQTT meter, or one fed by recordings, is expected to speak when the file does not say.
+const USUAL_EVERY: Duration = Duration::from_mins(1);
+/// Polling period of a bus that does not say.
+const USUAL_POLL: Duration = Duration::from_secs(1);
+/// Time-out of a bus that does not say: gateways in front of serial lines take up to 300 ms.
+const USUAL_TIMEOUT: Duration = Duration::from_millis(500);
+/// Registers one read may bridge: twenty superfluous registers cost less than a second request.
+const USUAL_GAP: u16 = 20;
+/// Registers of one read: the protocol's limit.
+const MOST_REGISTERS: u16 = 125;
+/// Messages that brokers keep unacknowledged for a client, unless told otherwise (mosquitto: `max_inflight_messages`).
+const BROKER_INFLIGHT: f64 = 20.0;
+
+/// All lines and meters.
+#[derive(Debug)]
+pub(super) struct Lines {
+    /// Modbus lines with their meters.
+    pub buses: Vec<modbus::Config>,
+    /// Brokers with their meters.
+    pub brokers: Vec<mqtt::Config>,
+    /// Meters as the engine knows them.
+    pub meters: Vec<Meter>,
+    /// Names of the meters.
+    pub meter_names: Names,
+    bus_names: Names,
+    broker_names: Names,
+    /// Where a broker is written, for the warning that it throttles.
+    broker_spans: BTreeMap<String, std::ops::Range<usize>>,
+}
+
+/// Reads all of them.
+pub(super) fn lines<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Lines {
+    let mut lines = Lines {
+        buses: vec![],
+        brokers: vec![],
+        meters: vec![],
+        meter_names: Names::new("meter"),
+        bus_names: Names::new("bus"),
+        broker_names: Names::new("broker"),
+        broker_spans: BTreeMap::new(),
+    };
+    for table in root.tables("bus") {
+        let bus = bus(context, table, &mut lines.bus_names);
+        lines.buses.extend(bus);
+    }
+    for table in root.tables("broker") {
+        broker(context, table, &mut lines);
+    }
+    for table in root.tables("meter") {
+        meter(context, table, &mut lines);
+    }
+    lines
+}
+
+/// The required key `name`, taken into `names` and into the table's title.
+pub(super) fn name<'a>(table: &mut Table<'a>, names: &mut Names) -> Option<At<&'a str>> {
+    let name = table.text("name");
+    let name = table.required("name", name)?;
+    table.call(name.get_ref());
+    names.declare(table.file(), &name);
+    Some(name)
+}
+
+fn bus(context: &Context<'_>, mut table: Table<'_>, names: &mut Names) -> Option<modbus::Config> {
+    let name = name(&mut table, names);
+    let url = table.text("modbus");
+    let url = table.required("modbus", url);
+    let transport = url.and_then(|url| transport(context, &url));
+    let every = points::every(&mut table);
+    let timeout = within(&mut table, "timeout", Duration::from_millis(10), Duration::from_mins(1));
+    table.finish();
+    Some(modbus::Config {
+        name: (*name?.get_ref()).to_owned(),
+        transport: transport?,
+        every: every.unwrap_or(USUAL_POLL),
+        timeout: timeout.unwrap_or(USUAL_TIMEOUT),
+        meters: vec![],
+    })
+}
+
+/// A duration between two bounds.
+pub(super) fn within(table: &mut Table<'_>, key: &'static str, least: Duration, most: Duration) -> Option<Duration> {
+    let value = table.parsed(key, units::duration)?;
+    if !(least..=most).contains(value.get_ref()) {
+        let message = format!("{key:?} is {:?}: it must be {least:?} to {most:?}", value.get_ref());
+        table.file().report(Code::BadValue, value.span(), message);
+        return None;
+    }
+    Some(value.into_inner())
+}
+
+fn transport(context: &Context<'_>, url: &At<&str>) -> Option<Transport> {
+    let text = *url.get_ref();
+    let help = Some("write tcp://HOST:PORT, as \"tcp://192.0.2.10:502\"".to_owned());
+    if ["tls://", "rtu+tcp://", "rtu://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
+    {
+        let message = format!("{text:?}: this version speaks Modbus TCP only");
+        let help = Some("put a gateway in front of the line and write tcp://HOST:PORT".to_owned());
+        context
+            .file
+            .report_with(Code::NotInThisVersion, url.span(), message, help);
+        return None;
+    }
+    let found = text.strip_prefix("tcp://").and_then(|rest| host_and_port(rest, 502));
+    let Some((host, port)) = found else {
+        let message = format!("{text:?} is not the address of a Modbus line");
+        context.file.report_with(Code::BadValue, url.span(), message, help);
+        return None;
+    };
+    Some(Transport::Tcp { host, port })
+}
+
+/// `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
+fn host_and_port(text: &str, usual: u16) -> Option<(String, u16)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            (
+                host,
+                if port.is_empty() {
+                    None
+                } else {
+                    Some(port.strip_prefix(':')?)
+                },
+            )
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let is_host = |c: char| c.is_alphanumeric() || ['-', '.', '_', ':'].contains(&c);
+    let port = port.map_or(Some(usual), |port| port.parse().ok().filter(|port| *port != 0))?;
+    (!host.is_empty() && host.chars().all(is_host)).then(|| (host.to_owned(), port))
+}
+
+fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Lines) {
+    let file = context.file;
+    let name = name(&mut table, &mut lines.broker_names);
+    let written = table.text("mqtt");
+    let written = table.required("mqtt", written);
+    let url = written.and_then(|url| {
+        let found = mqtt_url(url.get_ref());
+        if found.is_none() {
+            let message = format!("{:?} is not the address of an MQTT broker", url.get_ref());
+            let help = "write mqtt://HOST:PORT, or mqtts://HOST:PORT for an encrypted one".to_owned();
+            file.report_with(Code::BadValue, url.span(), message, Some(help));
+        }
+        found
+    });
+    let client_id = table.text("client_id");
+    let username = table.text("username");
+    let password = secret_file::optional(context, &mut table, "password_file");
+    let span = table.span();
+    table.finish();
+    let (Some(name), Some(url)) = (name, url) else { return };
+    let name = (*name.get_ref()).to_owned();
+    lines.broker_spans.insert(name.clone(), span);
+    lines.brokers.push(mqtt::Config {
+        client_id: client_id.map_or_else(|| format!("wattwarden-{name}"), |id| (*id.get_ref()).to_owned()),
+        name,
+        url,
+        username: username.map(|user| (*user.get_ref()).to_owned()),
+        password,
+        meters: vec![],
+    });
+}
+
+fn mqtt_url(text: &str) -> Option<Url> {
+    let (rest, usual, tls) = match text.strip_prefix("mqtt://") {
+        Some(rest) => (rest, 1883, false),
+        None => (text.strip_prefix("mqtts://")?, 8883, true),
+    };
+    let (host, port) = host_and_port(rest.strip_suffix('/').unwrap_or(rest), usual)?;
+    Some(Url { host, port, tls })
+}
+
+fn meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut Lines) {
+    let name = name(&mut table, &mut lines.meter_names);
+    let area = table.text("area").map(|area| (*area.get_ref()).to_owned());
+    let own_every = points::every(&mut table);
+    let bus = table.text("bus");
+    let broker = table.text("broker");
+    if let (Some(_), Some(broker)) = (&bus, &broker) {
+        let message = format!("{} cannot hang on a bus and on a broker", table.title());
+        context.file.report(Code::Contradiction, broker.span(), message);
+    }
+    let every = match (&bus, &broker) {
+        (Some(bus), _) => on_bus(context, &mut table, bus, name.as_ref(), lines),
+        (None, Some(broker)) => on_broker(context, &mut table, broker, name.as_ref(), lines),
+        (None, None) => None,
+    };
+    table.finish();
+    let every = own_every.or(every).unwrap_or(USUAL_EVERY);
+    if let Some(name) = name {
+        lines.meters.push(Meter {
+            name: (*name.get_ref()).into(),
+            every: SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX),
+            area,
+        });
+    }
+}
+
+/// Hangs a meter on its bus; gives the period in which it speaks.
+fn on_bus(
+    context: &Context<'_>,
+    table: &mut Table<'_>,
+    bus: &At<&str>,
+    name: Option<&At<&str>>,
+    lines: &mut Lines,
+) -> Option<Duration> {
+    let unit = unit(table);
+    let profile = either_profile(context, table, "registers")?;
+    let gap = table.integer("max_gap", 0..=125).map(|gap| gap.into_inner() as u16);
+    let most = table
+        .integer("max_registers", 1..=125)
+        .map(|most| most.into_inner() as u16);
+    if !lines.bus_names.find(context.file, bus) {
+        return None;
+    }
+    let bus = lines.buses.iter_mut().find(|line| line.name == *bus.get_ref())?;
+    let every = profile
+        .points
+        .iter()
+        .map(|point| point.every.unwrap_or(bus.every))
+        .min();
+    bus.meters.push(MeterPoints {
+        name: (*name?.get_ref()).into(),
+        unit: unit?,
+        points: profile.points,
+        max_gap: gap.or(profile.max_gap).unwrap_or(USUAL_GAP),
+        max_registers: most.or(profile.max_registers).unwrap_or(MOST_REGISTERS),
+    });
+    every
+}
+
+fn unit(table: &mut Table<'_>) -> Option<u8> {
+    let unit = table.integer("unit", 0..=255);
+    let unit = table.required("unit", unit)?;
+    if *unit.get_ref() == 0 {
+        let help = Some("a device on a serial line has 1 to 247; many TCP devices answer to 1 or 255".to_owned());
+        let message = "unit 0 is the broadcast address: no device answers to it";
+        table.file().report_with(Code::BadValue, unit.span(), message, help);
+        return None;
+    }
+    Some(unit.into_inner() as u8)
+}
+
+/// What is read: from a profile, or written by hand under `by_hand` (`registers` or `values`).
+fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'static str) -> Option<Profile> {
+    let file = context.file;
+    let profile_key = if by_hand == "values" { "preset" } else { "profile" };
+    let profile = table.text(profile_key);
+    let own = Profile {
+        points: if by_hand == "registers" {
+            points::registers(table)
+        } else {
+            vec![]
+        },
+        values: if by_hand == "values" {
+            points::values(table)
+        } else {
+            vec![]
+        },
+        ..Profile::default()
+    };
+    match (profile, table.has(by_hand)) {
+        (Some(name), false) => {
+            let profile = points::profile(&context.data.find(Folder::Meters, &name, file)?)?;
+            let is_empty = if by_hand == "values" {
+                profile.values.is_empty()
+            } else {
+                profile.points.is_empty()
+            };
+            if is_empty {
+                let message = format!("profile {:?} has no {by_hand}", name.get_ref());
+                file.report(Code::UnknownDataFile, name.span(), message);
+                return None;
+            }
+            Some(profile)
+        }
+        (Some(name), true) => {
+            let message = format!(
+                "{} has {profile_key:?} and {by_hand:?}: one of them is enough",
+                table.title()
+            );
+            file.report(Code::Contradiction, name.span(), message);
+            None
+        }
+        (None, true) => Some(own),
+        (None, false) => {
+            if !table.has(profile_key) {
+                let message = format!("{} says neither {profile_key:?} nor {by_hand:?}", table.title());
+                file.report(Code::MissingKey, table.span(), message);
+            }
+            None
+        }
+    }
+}
+
+/// Hangs a meter on its broker.
+fn on_broker(
+    context: &Context<'_>,
+    table: &mut Table<'_>,
+    broker: &At<&str>,
+    name: Option<&At<&str>>,
+    lines: &mut Lines,
+) -> Option<Duration> {
+    let topic = table.text("topic");
+    let topic = table.required("topic", topic);
+    if let Some(topic) = topic
+        .as_ref()
+        .filter(|topic| topic.get_ref().is_empty() || topic.get_ref().contains(['#', '+']))
+    {
+        let message = format!(
+            "{:?} is not one topic: a meter has a topic of its own, without # and +",
+            topic.get_ref()
+        );
+        context.file.report(Code::BadValue, topic.span(), message);
+    }
+    let profile = either_profile(context, table, "values");
+    let time = points::time(table);
+    if !lines.broker_names.find(context.file, broker) {
+        return None;
+    }
+    let broker = lines.brokers.iter_mut().find(|line| line.name == *broker.get_ref())?;
+    let profile = profile?;
+    broker.meters.push(TopicMeter {
+        name: (*name?.get_ref()).into(),
+        topic: (*topic?.get_ref()).to_owned(),
+        values: profile.values,
+        time: time.or(profile.time),
+    });
+    None
+}
+
+impl Lines {
+    /// Warns where a broker would hold messages back until the next commit acknowledges the ones before.
+    pub(super) fn warn_of_throttling(&self, context: &Context<'_>, commit_every: Duration) {
+        for broker in &self.brokers {
+            let per_second: f64 = broker
+                .meters
+                .iter()
+                .filter_map(|topic| self.meters.iter().find(|meter| meter.name == topic.name))
+                .map(|meter| 1.0 / meter.every.as_secs_f64())
+                .sum();
+            let waiting = per_second * commit_every.as_secs_f64();
+            if waiting > BROKER_INFLIGHT {
+                let message = format!(
+                    "broker {:?}: {waiting:.0} messages come before one commit, most brokers hold back after {BROKER_INFLIGHT}",
+                    broker.name
+                );
+                let help = "raise the broker's limit (mosquitto: max_inflight_messages) or lower record.commit_every";
+                let span = self.broker_spans.get(&broker.name).cloned().unwrap_or(0..0);
+                context
+                    .file
+                    .report_with(Code::BrokerThrottles, span, message, Some(help.into()));
+            }
+        }
+    }
+
+    /// Quantities that a meter is known to give; `None` for one fed by recordings, which may give any.
+    pub(super) fn quantities(&self, meter: &str) -> Option<Vec<Quantity>> {
+        let on_bus = self
+            .buses
+            .iter()
+            .flat_map(|bus| &bus.meters)
+            .find(|points| &*points.name == meter);
+        let on_broker = self
+            .brokers
+            .iter()
+            .flat_map(|broker| &broker.meters)
+            .find(|topic| &*topic.name == meter);
+        on_bus
+            .map(|points| points.points.iter().map(|point| point.quantity).collect())
+            .or_else(|| on_broker.map(|topic| topic.values.iter().map(|value| value.quantity).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_a_host_and_a_port() {
+        for (text, expected) in [
+            ("192.0.2.10:502", Some(("192.0.2.10", 502))),
+            ("meter.hall", Some(("meter.hall", 502))),
+            ("[2001:db8::1]:1502", Some(("2001:db8::1", 1502))),
+            ("[2001:db8::1]", Some(("2001:db8::1", 502))),
+            ("", None),
+            (":502", None),
+            ("h:0", None),
+            ("h:70000", None),
+            ("h/x", None),
+            ("[::1]x", None),
+        ] {
+            let found = host_and_port(text, 502);
+            assert_eq!(
+                found.as_ref().map(|(host, port)| (host.as_str(), *port)),
+                expected,
+                "{text}"
+            );
+        }
+        assert_eq!(mqtt_url("mqtts://b").map(|url| (url.port, url.tls)), Some((8883, true)));
+        assert_eq!(mqtt_url("http://b"), None);
+    }
+}

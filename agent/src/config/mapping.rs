@@ -1,0 +1,272 @@
+//! The mapping file that says how a foreign CSV is to be read (`replay --map`).
+//!
+//! It reads no CSV. Invariant: a mapping that loads names its time, its meter and at least one quantity.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use energy::quantity::{Form, Quantity};
+use jiff::tz::TimeZone;
+use toml::Spanned;
+
+use super::{
+    diagnostic::{Code, Diagnostic, Source},
+    points,
+    read::{self, File, Problems, Table},
+    site, units,
+};
+
+/// How a foreign CSV is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapping {
+    /// Between two cells.
+    pub delimiter: u8,
+    /// When a row was.
+    pub time: TimeMapping,
+    /// Whose row it is.
+    pub meter: MeterMapping,
+    /// Column → what it holds; other columns are left out.
+    pub columns: BTreeMap<String, ColumnMapping>,
+}
+
+/// When a row was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimeMapping {
+    /// Columns whose texts, joined by one space, are the time.
+    pub columns: Vec<String>,
+    /// How it is written.
+    pub format: TimeFormat,
+    /// Zone of a time that names none.
+    pub zone: TimeZone,
+    /// What instant of its interval it is.
+    pub marks: Marks,
+    /// Length of the interval; present unless `marks` is [`Marks::Instant`].
+    pub interval: Option<Duration>,
+    /// How midnight is meant as the end of an interval.
+    pub end_of_day: EndOfDay,
+}
+
+/// How a time is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TimeFormat {
+    /// By a strftime pattern.
+    Pattern(String),
+    /// RFC 3339 with offset.
+    Rfc3339,
+    /// Seconds since 1970.
+    UnixS,
+    /// Milliseconds since 1970.
+    UnixMs,
+}
+
+/// What instant of its interval a time is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marks {
+    /// The instant of the reading.
+    Instant,
+    /// The start of an interval.
+    IntervalStart,
+    /// The end of an interval.
+    IntervalEnd,
+}
+
+/// How "D 00:00" is meant where times mark the end of an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndOfDay {
+    /// As D 24:00: the last interval of the day it names.
+    SameLabel,
+    /// As the start of D: the last interval of the day before.
+    NextDayStart,
+}
+
+/// Whose row it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MeterMapping {
+    /// All rows are of this meter.
+    Name(String),
+    /// The meter stands in this column.
+    Column(String),
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ColumnMapping {
+    /// The quantity.
+    pub quantity: Quantity,
+    /// Value = cell × scale.
+    pub scale: f64,
+}
+
+const MARKS: &[(&str, Marks)] = &[
+    ("instant", Marks::Instant),
+    ("interval-start", Marks::IntervalStart),
+    ("interval-end", Marks::IntervalEnd),
+];
+
+const ENDS: &[(&str, EndOfDay)] = &[
+    ("same-label", EndOfDay::SameLabel),
+    ("next-day-start", EndOfDay::NextDayStart),
+];
+
+/// Reads and checks the mapping at `path`; all errors at once.
+pub fn load(path: &Path) -> Result<Mapping, Vec<Diagnostic>> {
+    parse(Source::read(path).map_err(|error| vec![error])?)
+}
+
+/// As [`load`], of a text.
+pub fn parse(source: Source) -> Result<Mapping, Vec<Diagnostic>> {
+    let file = File {
+        source,
+        problems: Problems::default(),
+    };
+    let mapping = read::parse(&file).and_then(|parsed| mapping(&file, Table::new(&file, "the mapping", &parsed)));
+    match mapping {
+        Some(mapping) if file.problems.n_errors() == 0 => Ok(mapping),
+        _ => Err(file.problems.take()),
+    }
+}
+
+fn mapping<'a>(file: &'a File, mut root: Table<'a>) -> Option<Mapping> {
+    let delimiter = root.parsed("delimiter", delimiter);
+    let time = root.table("time");
+    let time = root.required("time", time).and_then(time_mapping);
+    let meter = root.table("meter");
+    let meter = root.required("meter", meter).and_then(meter_mapping);
+    let columns = root.table("columns");
+    let columns = root
+        .required("columns", columns)
+        .map(|table| column_mappings(file, &table));
+    root.finish();
+    let (time, columns) = (time?, columns?);
+    check_deltas(file, &time, &columns);
+    Some(Mapping {
+        delimiter: delimiter.map_or(b',', Spanned::into_inner),
+        time,
+        meter: meter?,
+        columns,
+    })
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && *byte != b'"' => Ok(*byte),
+        _ => Err(format!(
+            "{text:?} is not a delimiter: write one character, as \",\", \";\" or \"\\t\""
+        )),
+    }
+}
+
+fn time_mapping(mut table: Table<'_>) -> Option<TimeMapping> {
+    let file = table.file();
+    let column = table.text("column").map(|name| (*name.get_ref()).to_owned());
+    let columns: Vec<String> = table
+        .texts("columns")
+        .iter()
+        .map(|name| (*name.get_ref()).to_owned())
+        .collect();
+    if table.has("column") == table.has("columns") {
+        let message = "[time] needs either \"column\" or \"columns\"";
+        file.report(Code::MissingKey, table.span(), message);
+    }
+    let format = table.parsed("format", format);
+    let format = table.required("format", format);
+    let zone = table.parsed("zone", site::zone);
+    let marks = table.choice("marks", MARKS).map_or(Marks::Instant, Spanned::into_inner);
+    let interval = table.parsed("interval", units::duration);
+    let end_of_day = table.choice("end_of_day", ENDS).map(Spanned::into_inner);
+    if marks != Marks::Instant && !table.has("interval") {
+        file.report(
+            Code::MissingKey,
+            table.span(),
+            "[time] marks an interval but has no \"interval\"",
+        );
+    }
+    let names_no_zone = format.as_ref().is_some_and(|format| needs_zone(format.get_ref()));
+    if names_no_zone && !table.has("zone") {
+        file.report(
+            Code::MissingKey,
+            table.span(),
+            "[time] has no \"zone\", and its format names none",
+        );
+    }
+    if interval.as_ref().is_some_and(|interval| interval.get_ref().is_zero()) {
+        file.report(Code::BadValue, table.span(), "\"interval\" must be above zero");
+    }
+    table.finish();
+    Some(TimeMapping {
+        columns: column.into_iter().chain(columns).collect(),
+        format: format?.into_inner(),
+        zone: zone.map_or(TimeZone::UTC, Spanned::into_inner),
+        marks,
+        interval: interval.map(Spanned::into_inner),
+        end_of_day: end_of_day.unwrap_or(EndOfDay::NextDayStart),
+    })
+}
+
+fn needs_zone(format: &TimeFormat) -> bool {
+    matches!(format, TimeFormat::Pattern(pattern) if !["%z", "%:z", "%Q", "%s"].iter().any(|zoned| pattern.contains(zoned)))
+}
+
+fn format(text: &str) -> Result<TimeFormat, String> {
+    Ok(match text {
+        "unix_s" => TimeFormat::UnixS,
+        "unix_ms" => TimeFormat::UnixMs,
+        "rfc3339" => TimeFormat::Rfc3339,
+        pattern => {
+            let sample = jiff::ZonedDateTime::new(jiff::Timestamp::UNIX_EPOCH, TimeZone::UTC);
+            let written = jiff::fmt::strtime::format(pattern, &sample).ok();
+            if !pattern.contains('%') || written.is_none() {
+                return Err(format!(
+                    "{text:?} is not a time format: write strftime, as \"%d-%m-%Y %H:%M\", or unix_s, unix_ms, rfc3339"
+                ));
+            }
+            TimeFormat::Pattern(pattern.to_owned())
+        }
+    })
+}
+
+fn meter_mapping(mut table: Table<'_>) -> Option<MeterMapping> {
+    let name = table.text("name");
+    let column = table.text("column");
+    let (file, span) = (table.file(), table.span());
+    table.finish();
+    match (name, column) {
+        (Some(name), None) => Some(MeterMapping::Name((*name.get_ref()).to_owned())),
+        (None, Some(column)) => Some(MeterMapping::Column((*column.get_ref()).to_owned())),
+        _ => {
+            file.report(Code::MissingKey, span, "[meter] needs either \"name\" or \"column\"");
+            None
+        }
+    }
+}
+
+fn column_mappings(file: &File, table: &Table<'_>) -> BTreeMap<String, ColumnMapping> {
+    let mut columns = BTreeMap::new();
+    let mut seen: Vec<Quantity> = vec![];
+    for (column, value) in table.entries() {
+        let Some((quantity, scale)) = points::quantity_and_scale(file, column.get_ref(), value) else {
+            continue;
+        };
+        if seen.contains(&quantity) {
+            let message = format!("two columns are mapped to {quantity}");
+            file.report(Code::DuplicateName, column.span(), message);
+        }
+        seen.push(quantity);
+        columns.insert((*column.get_ref()).to_owned(), ColumnMapping { quantity, scale });
+    }
+    if table.entries().next().is_none() {
+        file.report(Code::MissingKey, table.span(), "[columns] maps no column");
+    }
+    columns
+}
+
+fn check_deltas(file: &File, time: &TimeMapping, columns: &BTreeMap<String, ColumnMapping>) {
+    let delta = columns
+        .values()
+        .find(|column| column.quantity.row().form == Form::Delta);
+    if let (Some(delta), Marks::Instant) = (delta, time.marks) {
+        let message = format!("{} belongs to an interval, but the times mark instants", delta.quantity);
+        let help = "say in [time] marks = \"interval-start\" or \"interval-end\", and interval".to_owned();
+        let span = file.source.text.find("[time]").map_or(0..0, |at| at..at + 6);
+        file.report_with(Code::Contradiction, span, message, Some(help));
+    }
+}

@@ -1,0 +1,218 @@
+//! The configuration: as written → checked and ready. [`load`] gives every part its own `Config`, or all errors at once.
+//!
+//! It starts nothing and keeps nothing: no part imports it. Paths in a file are relative to that file; data files come
+//! from the folders beside it, else from the program itself. Invariant: what [`load`] returns has been checked whole.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use energy::site::Site;
+use jiff::SignedDuration;
+
+use crate::{acquire, alert, forward, language::Language, record, store, web};
+
+pub mod data;
+pub mod diagnostic;
+mod kinds;
+mod lines;
+mod machines;
+pub mod mapping;
+mod names;
+mod outputs;
+mod points;
+pub mod read;
+mod secret_file;
+mod site;
+mod suggest;
+mod tariff_check;
+pub mod units;
+
+use data::{DataFiles, Folder};
+use diagnostic::{Code, Diagnostic, Severity, Source};
+use read::{File, Problems, Table};
+
+/// Demand interval where no tariff says one: a quarter of an hour, as in Korea.
+const USUAL_DEMAND_INTERVAL_MIN: u16 = 15;
+
+/// A checked configuration, part by part.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The plant, for the engine.
+    pub site: Site,
+    /// Language of what people read.
+    pub language: Language,
+    /// Modbus lines.
+    pub buses: Vec<acquire::modbus::Config>,
+    /// MQTT brokers.
+    pub brokers: Vec<acquire::mqtt::Config>,
+    /// The recorder.
+    pub record: record::Config,
+    /// The store.
+    pub store: store::Config,
+    /// InfluxDBs.
+    pub influx: Vec<forward::influx::Config>,
+    /// Receivers of alerts.
+    pub alerts: Vec<alert::Config>,
+    /// The page.
+    pub web: web::Config,
+    /// Where data files come from.
+    pub data: DataFiles,
+}
+
+/// A configuration without errors.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings and notes.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What becomes of secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// Their files are read; one that is missing is an error.
+    Read,
+    /// Nothing will be sent: they are left empty. For `replay` and `report` on another computer.
+    LeaveOut,
+}
+
+/// What every part of the reading needs.
+pub(crate) struct Context<'a> {
+    file: &'a File,
+    folder: &'a Path,
+    data: &'a DataFiles,
+    secrets: Secrets,
+}
+
+/// Reads and checks the configuration at `path`; on errors all of them, warnings among them, by place.
+pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    load_with(path, Secrets::Read)
+}
+
+/// As [`load`], for a command that sends nothing when `secrets` is [`Secrets::LeaveOut`].
+pub fn load_with(path: &Path, secrets: Secrets) -> Result<Loaded, Vec<Diagnostic>> {
+    let source = Source::read(path).map_err(|error| vec![error])?;
+    let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+    parse(source, &folder, secrets)
+}
+
+/// As [`load_with`], of a text that stands in `folder`.
+pub fn parse(source: Source, folder: &Path, secrets: Secrets) -> Result<Loaded, Vec<Diagnostic>> {
+    let file = File {
+        source,
+        problems: Problems::default(),
+    };
+    let data = DataFiles::beside(folder);
+    let context = Context {
+        file: &file,
+        folder,
+        data: &data,
+        secrets,
+    };
+    let config = read::parse(&file).and_then(|parsed| config(&context, Table::new(&file, "the file", &parsed)));
+    match config {
+        Some(config) if file.problems.n_errors() == 0 => Ok(Loaded {
+            config,
+            warnings: file.problems.take(),
+        }),
+        _ => Err(file.problems.take()),
+    }
+}
+
+fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
+    let site = site::site(context, &mut root);
+    let contracts = site::contracts(context, &mut root);
+    let lines = lines::lines(context, &mut root);
+    let kinds = kinds(context);
+    let record = outputs::record(&mut root);
+    lines.warn_of_throttling(context, record.commit_every);
+    let machines = site
+        .as_ref()
+        .zip(kinds.as_ref())
+        .map(|(site, kinds)| machines::machines(context, &mut root, site, &lines, kinds));
+    // Without a site the machines cannot be read, but their table is not an unknown key.
+    root.list("machine");
+    let store = outputs::store(context, &mut root);
+    let influx = outputs::influx(context, &mut root);
+    let alerts = outputs::alerts(&mut root);
+    let web = outputs::web(&mut root);
+    root.finish();
+    let (site, machines) = (site?, machines?);
+    check_main_meter(context, &site, &lines, contracts.len());
+    note_unused(context, &lines, &machines, &site);
+    let interval = contracts.iter().find_map(|contract| contract.rules.demand.as_ref());
+    let interval_min = interval.map_or(USUAL_DEMAND_INTERVAL_MIN, |rule| rule.interval_min);
+    Some(Config {
+        language: site.language,
+        site: Site {
+            name: site.tag(),
+            demand_interval: SignedDuration::from_mins(interval_min.into()),
+            meters: lines.meters,
+            machines,
+            main_meter: site.main_meter.as_ref().map(|main| (*main.get_ref()).into()),
+            contracts,
+            carbon: site.carbon,
+            zone: site.zone,
+        },
+        buses: lines.buses,
+        brokers: lines.brokers,
+        record,
+        store,
+        influx,
+        alerts,
+        web,
+        data: context.data.clone(),
+    })
+}
+
+fn kinds(context: &Context<'_>) -> Option<kinds::Kinds> {
+    let found = context.data.read(Folder::Top, "machines")?;
+    match found {
+        Ok(source) => kinds::kinds(&File {
+            source,
+            problems: context.file.problems.clone(),
+        }),
+        Err(diagnostic) => {
+            context.file.problems.push(diagnostic);
+            None
+        }
+    }
+}
+
+fn check_main_meter(context: &Context<'_>, site: &site::SitePart<'_>, lines: &lines::Lines, n_contracts: usize) {
+    match &site.main_meter {
+        // A machine of kind site without main_meter, or a site without a bill, is fine.
+        None if n_contracts == 0 => {}
+        None => {
+            let message = "[site] has a contract but no main_meter: no bill can be made";
+            context.file.report(Code::NoEffect, site.name.span(), message);
+        }
+        Some(main) => {
+            lines.meter_names.find(context.file, main);
+        }
+    }
+}
+
+fn note_unused(
+    context: &Context<'_>,
+    lines: &lines::Lines,
+    machines: &[energy::site::Machine],
+    site: &site::SitePart<'_>,
+) {
+    let used: BTreeSet<&str> = machines.iter().map(|machine| machine.meter.as_ref()).collect();
+    let main = site.main_meter.as_ref().map(|main| *main.get_ref());
+    for meter in &lines.meters {
+        if !used.contains(meter.name.as_ref()) && main != Some(meter.name.as_ref()) {
+            let message = format!("meter {:?} is recorded, but no machine uses it", meter.name);
+            context.file.problems.push(Diagnostic::new(Code::Unused, message));
+        }
+    }
+}
+
+/// Whether `found` holds an error.
+pub fn has_errors(found: &[Diagnostic]) -> bool {
+    found.iter().any(|diagnostic| diagnostic.severity() == Severity::Error)
+}

@@ -1,0 +1,221 @@
+//! `[store]`, `[record]`, `[[influx]]`, `[[alert]]` and `[web]`: where readings and findings go.
+//!
+//! Each part's own `Config` says what it means; here it is only read and bounded.
+
+use std::time::Duration;
+
+use energy::finding::Severity;
+use toml::Spanned;
+
+use super::{
+    Context,
+    diagnostic::Code,
+    lines::{name, within},
+    names::Names,
+    read::{At, Table},
+    secret_file, units,
+};
+use crate::{
+    alert,
+    forward::influx::{self, Version},
+    record, store, web,
+};
+
+/// Size of the store when the file does not say: about a year of a hundred meters.
+const USUAL_SIZE: u64 = 8 << 30;
+/// Below this the store could not hold a day.
+const LEAST_SIZE: u64 = 64 << 20;
+/// Lines of a write, as InfluxDB advises.
+const USUAL_BATCH: i64 = 5_000;
+/// How long a write may take.
+const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a commit.
+const USUAL_COMMIT: Duration = Duration::from_secs(1);
+/// How late samples may arrive: one time-out and some clock error of MQTT devices.
+const USUAL_LATENESS: Duration = Duration::from_secs(5);
+/// Where the page listens when the file does not say.
+const USUAL_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8420);
+
+/// Reads `[store]`.
+pub(super) fn store<'a>(context: &Context<'a>, root: &mut Table<'a>) -> store::Config {
+    let mut config = store::Config {
+        path: "/var/lib/wattwarden".into(),
+        max_size: USUAL_SIZE,
+    };
+    let Some(mut table) = root.table("store") else {
+        return config;
+    };
+    if let Some(path) = table.text("path") {
+        config.path = context.folder.join(path.get_ref());
+    }
+    if let Some(size) = table.parsed("max_size", units::size) {
+        if *size.get_ref() < LEAST_SIZE {
+            let message = "\"max_size\" must be at least 64MiB: less cannot hold a day";
+            context.file.report(Code::BadValue, size.span(), message);
+        }
+        config.max_size = size.into_inner();
+    }
+    table.finish();
+    config
+}
+
+/// Reads `[record]`.
+pub(super) fn record(root: &mut Table<'_>) -> record::Config {
+    let mut config = record::Config {
+        commit_every: USUAL_COMMIT,
+        lateness: USUAL_LATENESS,
+    };
+    if let Some(mut table) = root.table("record") {
+        let (least, minute) = (Duration::from_millis(10), Duration::from_mins(1));
+        let commit_every = within(&mut table, "commit_every", least, minute);
+        let lateness = within(&mut table, "lateness", Duration::ZERO, Duration::from_mins(10));
+        table.finish();
+        config.commit_every = commit_every.unwrap_or(config.commit_every);
+        config.lateness = lateness.unwrap_or(config.lateness);
+    }
+    config
+}
+
+/// Reads `[web]`.
+pub(super) fn web(root: &mut Table<'_>) -> web::Config {
+    let mut config = web::Config {
+        listen: USUAL_LISTEN.into(),
+    };
+    if let Some(mut table) = root.table("web") {
+        let listen = table.parsed("listen", listen);
+        if let Some(listen) = listen {
+            if !listen.get_ref().ip().is_loopback() {
+                let message = format!(
+                    "the page would listen on {}: it has no sign-in yet, so it stays on this machine",
+                    listen.get_ref()
+                );
+                let help = "write 127.0.0.1:8420 and reach it through an SSH tunnel".to_owned();
+                table
+                    .file()
+                    .report_with(Code::NotLoopback, listen.span(), message, Some(help));
+            }
+            config.listen = listen.into_inner();
+        }
+        table.finish();
+    }
+    config
+}
+
+fn listen(text: &str) -> Result<std::net::SocketAddr, String> {
+    let text = text.replacen("localhost:", "127.0.0.1:", 1);
+    text.parse()
+        .map_err(|_| format!("{text:?} is not an address to listen on: write \"127.0.0.1:8420\""))
+}
+
+/// Reads every `[[influx]]`.
+pub(super) fn influx<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Vec<influx::Config> {
+    let mut names = Names::new("InfluxDB");
+    root.tables("influx")
+        .into_iter()
+        .filter_map(|table| one_influx(context, table, &mut names))
+        .collect()
+}
+
+fn one_influx(context: &Context<'_>, mut table: Table<'_>, names: &mut Names) -> Option<influx::Config> {
+    let name = name(&mut table, names);
+    let url = http_url(&mut table, "url");
+    let version = table.integer("version", 1..=3);
+    let version = table.required("version", version);
+    let version = version.and_then(|version| influx_version(context, &mut table, &version));
+    let batch_lines = table.integer("batch_lines", 1..=100_000);
+    let timeout = within(
+        &mut table,
+        "timeout",
+        Duration::from_millis(100),
+        Duration::from_mins(5),
+    );
+    // With an unknown version every key may belong to it: complaining about them would only confuse.
+    if version.is_some() {
+        table.finish();
+    }
+    Some(influx::Config {
+        name: (*name?.get_ref()).to_owned(),
+        url: url?.as_str().trim_end_matches('/').to_owned(),
+        version: version?,
+        batch_lines: batch_lines.map_or(USUAL_BATCH, Spanned::into_inner) as usize,
+        timeout: timeout.unwrap_or(USUAL_TIMEOUT),
+    })
+}
+
+fn influx_version(context: &Context<'_>, table: &mut Table<'_>, version: &At<i64>) -> Option<Version> {
+    let mut owned = |key| {
+        let text = table.text(key);
+        table.required(key, text).map(|text| (*text.get_ref()).to_owned())
+    };
+    match version.get_ref() {
+        1 => {
+            let database = owned("database");
+            let username = table.text("username").map(|user| (*user.get_ref()).to_owned());
+            let password = secret_file::optional(context, table, "password_file");
+            Some(Version::V1 {
+                database: database?,
+                username,
+                password,
+            })
+        }
+        2 => {
+            let (org, bucket) = (owned("org"), owned("bucket"));
+            let token = secret_file::required(context, table, "token_file");
+            Some(Version::V2 {
+                org: org?,
+                bucket: bucket?,
+                token: token?,
+            })
+        }
+        _ => {
+            let message = "InfluxDB 3 is not in this version: 1 and 2 are";
+            let help = "InfluxDB 3 also takes writes of version 2: try version = 2 with org, bucket and token_file";
+            context
+                .file
+                .report_with(Code::NotInThisVersion, version.span(), message, Some(help.into()));
+            None
+        }
+    }
+}
+
+/// A required address with `http://` or `https://`, without a password in it.
+fn http_url(table: &mut Table<'_>, key: &'static str) -> Option<reqwest::Url> {
+    let text = table.text(key);
+    let text = table.required(key, text)?;
+    let file = table.file();
+    let parsed = reqwest::Url::parse(text.get_ref()).ok();
+    let Some(url) = parsed.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host()) else {
+        let message = format!("{:?} is not an address: write \"http://HOST:PORT\"", text.get_ref());
+        file.report(Code::BadValue, text.span(), message);
+        return None;
+    };
+    if url.password().is_some() {
+        let message = "a password must not stand in an address: it would be copied with the file";
+        file.report(Code::PlainSecret, text.span(), message);
+        return None;
+    }
+    Some(url)
+}
+
+const SEVERITIES: &[(&str, Severity)] = &[("p1", Severity::P1), ("p2", Severity::P2), ("p3", Severity::P3)];
+
+/// Reads every `[[alert]]`.
+pub(super) fn alerts(root: &mut Table<'_>) -> Vec<alert::Config> {
+    let mut names = Names::new("alert");
+    root.tables("alert")
+        .into_iter()
+        .filter_map(|table| one_alert(table, &mut names))
+        .collect()
+}
+
+fn one_alert(mut table: Table<'_>, names: &mut Names) -> Option<alert::Config> {
+    let name = name(&mut table, names);
+    let webhook = http_url(&mut table, "webhook");
+    let severity = table.choice("severity", SEVERITIES);
+    table.finish();
+    Some(alert::Config {
+        name: (*name?.get_ref()).to_owned(),
+        webhook: webhook?,
+        severity: severity.map_or(Severity::P2, Spanned::into_inner),
+    })
+}

@@ -1,0 +1,368 @@
+//! Points of a meter: Modbus registers written by hand or in a profile of `meters/`, and values in MQTT payloads.
+//!
+//! It does not plan reads. Invariants: no point reaches beyond the last register, no two points of a meter share a
+//! register or a quantity, and what cannot be read from a live device is refused here.
+
+use std::collections::BTreeMap;
+
+use energy::quantity::{Form, Quantity};
+use toml::{Spanned, de::DeValue};
+
+use super::{
+    diagnostic::Code,
+    read::{self, At, File, Table},
+    suggest, units,
+};
+use crate::acquire::{
+    modbus::{ByteOrder, Point, RegisterForm, Table as RegisterTable},
+    mqtt::{TimeFormat, TimePointer, Value},
+};
+
+const FORMS: &[(&str, RegisterForm)] = &[
+    ("u16", RegisterForm::U16),
+    ("i16", RegisterForm::I16),
+    ("u32", RegisterForm::U32),
+    ("i32", RegisterForm::I32),
+    ("u64", RegisterForm::U64),
+    ("i64", RegisterForm::I64),
+    ("f32", RegisterForm::F32),
+    ("f64", RegisterForm::F64),
+];
+
+const ORDERS: &[(&str, ByteOrder)] = &[
+    ("abcd", ByteOrder::Abcd),
+    ("cdab", ByteOrder::Cdab),
+    ("badc", ByteOrder::Badc),
+    ("dcba", ByteOrder::Dcba),
+];
+
+const TABLES: &[(&str, RegisterTable)] = &[("holding", RegisterTable::Holding), ("input", RegisterTable::Input)];
+
+const TIME_FORMATS: &[(&str, TimeFormat)] = &[
+    ("rfc3339", TimeFormat::Rfc3339),
+    ("unix_s", TimeFormat::UnixS),
+    ("unix_ms", TimeFormat::UnixMs),
+];
+
+/// Shortest `every`: a serial line at 9600 baud answers one read in about 30 ms, and no detector needs more.
+pub(super) const SHORTEST_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// What a profile of `meters/` brings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Profile {
+    /// Registers.
+    pub points: Vec<Point>,
+    /// Values of an MQTT payload.
+    pub values: Vec<Value>,
+    /// Time in an MQTT payload.
+    pub time: Option<TimePointer>,
+    /// Registers one read may bridge.
+    pub max_gap: Option<u16>,
+    /// Registers of one read.
+    pub max_registers: Option<u16>,
+}
+
+/// Reads a profile file.
+pub(super) fn profile(file: &File) -> Option<Profile> {
+    let parsed = read::parse(file)?;
+    let mut table = Table::new(file, "the profile", &parsed);
+    for key in ["maker", "model", "source", "status"] {
+        let text = table.text(key);
+        table.required(key, text);
+    }
+    table.text("note");
+    let profile = Profile {
+        points: registers(&mut table),
+        values: values(&mut table),
+        time: time(&mut table),
+        max_gap: table.integer("max_gap", 0..=125).map(|gap| gap.into_inner() as u16),
+        max_registers: table
+            .integer("max_registers", 1..=125)
+            .map(|most| most.into_inner() as u16),
+    };
+    table.finish();
+    Some(profile)
+}
+
+/// A period of reading, not shorter than [`SHORTEST_EVERY`].
+pub(super) fn every(table: &mut Table<'_>) -> Option<std::time::Duration> {
+    let every = table.parsed("every", units::duration)?;
+    if *every.get_ref() < SHORTEST_EVERY {
+        let message = format!(
+            "\"every\" is {:?}: shorter than 100ms cannot be kept up",
+            every.get_ref()
+        );
+        table.file().report(Code::BadValue, every.span(), message);
+        return None;
+    }
+    Some(every.into_inner())
+}
+
+/// The list `registers` of a meter or profile.
+pub(super) fn registers(table: &mut Table<'_>) -> Vec<Point> {
+    let file = table.file();
+    let mut points = vec![];
+    let mut seen = Seen::default();
+    for item in table.list("registers") {
+        let Some(mut register) = read::table(file, "the register", "registers", item) else {
+            continue;
+        };
+        let point = point(&mut register);
+        register.finish();
+        if let Some(point) = point {
+            seen.take(file, item.span(), &point);
+            points.push(point);
+        }
+    }
+    points
+}
+
+fn point(register: &mut Table<'_>) -> Option<Point> {
+    let at = register.integer("at", 0..=65_535);
+    let at = register.required("at", at);
+    let form = register.choice("type", FORMS);
+    let form = register.required("type", form);
+    let order = register.choice("order", ORDERS);
+    let table = register.choice("table", TABLES);
+    let quantity = quantity(register);
+    let scale = scale(register);
+    let offset = register.number("offset").map_or(0.0, Spanned::into_inner);
+    let every = every(register);
+    let (form, quantity, at) = (form?, quantity?, at?);
+    let point = Point {
+        at: at.into_inner() as u16,
+        table: table.map_or(RegisterTable::Holding, Spanned::into_inner),
+        form: form.into_inner(),
+        order: order.as_ref().map_or(ByteOrder::Abcd, |order| *order.get_ref()),
+        quantity: *quantity.get_ref(),
+        scale: scale.unwrap_or(1.0),
+        offset,
+        every,
+    };
+    possible(register, &point)?;
+    Some(point)
+}
+
+/// Refuses what no device can mean.
+fn possible(register: &Table<'_>, point: &Point) -> Option<()> {
+    let words = point.form.registers();
+    let whole = !matches!(point.form, RegisterForm::F32 | RegisterForm::F64);
+    let why = if u32::from(point.at) + u32::from(words) > 65_536 {
+        format!("{words} registers from {} reach beyond the last one, 65535", point.at)
+    } else if words == 1 && matches!(point.order, ByteOrder::Cdab | ByteOrder::Dcba) {
+        "one register has no word order: write \"abcd\", or \"badc\" for swapped bytes".into()
+    } else if point.quantity == Quantity::PowerFactor && whole && point.scale.abs() >= 1.0 {
+        "a power factor of whole numbers can only be -1, 0 or 1: meters write thousandths, scale = 0.001".into()
+    } else {
+        return Some(());
+    };
+    register.file().report(Code::BadRegister, register.span(), why);
+    None
+}
+
+/// Registers and quantities taken so far.
+#[derive(Default)]
+struct Seen {
+    registers: BTreeMap<(RegisterTable, u32), Quantity>,
+    quantities: Vec<Quantity>,
+}
+
+impl Seen {
+    fn take(&mut self, file: &File, span: std::ops::Range<usize>, point: &Point) {
+        let first = u32::from(point.at);
+        let all = first..first + u32::from(point.form.registers());
+        let taken = all
+            .clone()
+            .find_map(|at| self.registers.get(&(point.table, at)).map(|other| (at, other)));
+        if let Some((at, other)) = taken {
+            let message = format!("register {at} belongs to {other} already");
+            let help = "a wrong \"type\" or an address off by one is the usual cause".to_owned();
+            file.report_with(Code::BadRegister, span.clone(), message, Some(help));
+        }
+        self.registers.extend(all.map(|at| ((point.table, at), point.quantity)));
+        once(file, span, &mut self.quantities, point.quantity);
+    }
+}
+
+fn once(file: &File, span: std::ops::Range<usize>, seen: &mut Vec<Quantity>, quantity: Quantity) {
+    if seen.contains(&quantity) {
+        file.report(Code::DuplicateName, span, format!("this meter has {quantity} twice"));
+    }
+    seen.push(quantity);
+}
+
+/// The key `quantity`: one that a live device can give.
+fn quantity(table: &mut Table<'_>) -> Option<At<Quantity>> {
+    let text = table.text("quantity");
+    let text = table.required("quantity", text)?;
+    live_quantity(table.file(), &text)
+}
+
+fn live_quantity(file: &File, text: &At<&str>) -> Option<At<Quantity>> {
+    let quantity = known_quantity(file, text)?;
+    if quantity.get_ref().row().form == Form::Delta {
+        let message = format!(
+            "{} comes from recordings only: a live reading does not say its interval",
+            quantity.get_ref()
+        );
+        let help = "read the meter's counter, as energy_import_kwh".to_owned();
+        file.report_with(Code::BadRegister, text.span(), message, Some(help));
+        return None;
+    }
+    Some(quantity)
+}
+
+/// The quantity a text names; an unknown one is reported with the nearest.
+pub(super) fn known_quantity(file: &File, text: &At<&str>) -> Option<At<Quantity>> {
+    let name = *text.get_ref();
+    if let Some(quantity) = Quantity::from_name(name) {
+        return Some(Spanned::new(text.span(), quantity));
+    }
+    let names = energy::quantity::TABLE.iter().map(|row| row.name);
+    let help = suggest::help(name, names).or_else(|| Some("config/README.md lists all quantities".into()));
+    file.report_with(
+        Code::UnknownReference,
+        text.span(),
+        format!("no quantity is called {name:?}"),
+        help,
+    );
+    None
+}
+
+/// The key `scale`: any number but zero.
+fn scale(table: &mut Table<'_>) -> Option<f64> {
+    let scale = table.number("scale")?;
+    if *scale.get_ref() == 0.0 {
+        table
+            .file()
+            .report(Code::BadValue, scale.span(), "a scale of 0 makes every value 0");
+        return None;
+    }
+    Some(scale.into_inner())
+}
+
+/// The table `values` of a meter or profile: JSON pointer → quantity.
+pub(super) fn values(table: &mut Table<'_>) -> Vec<Value> {
+    let file = table.file();
+    let Some(entries) = table.table("values") else {
+        return vec![];
+    };
+    let mut seen = vec![];
+    let mut values = vec![];
+    for (pointer, item) in entries.entries() {
+        check_pointer(file, &pointer);
+        if let Some(value) = value(file, pointer.get_ref(), item) {
+            once(file, item.span(), &mut seen, value.quantity);
+            values.push(value);
+        }
+    }
+    values
+}
+
+fn check_pointer(file: &File, pointer: &At<&str>) {
+    let text = pointer.get_ref();
+    if !text.is_empty() && !text.starts_with('/') {
+        let message = format!("{text:?} is not a JSON pointer: it begins with \"/\", or is \"\" for the whole payload");
+        let help = Some(format!("write \"/{}\"", text.replace('.', "/")));
+        file.report_with(Code::BadValue, pointer.span(), message, help);
+    }
+}
+
+fn value(file: &File, pointer: &str, item: &Spanned<DeValue<'_>>) -> Option<Value> {
+    let (quantity, scale) = quantity_and_scale(file, pointer, item)?;
+    let quantity = live_quantity(file, &Spanned::new(item.span(), quantity.row().name))?;
+    Some(Value {
+        pointer: pointer.to_owned(),
+        quantity: quantity.into_inner(),
+        scale,
+    })
+}
+
+/// `"active_power_kw"`, or `{ quantity = "active_power_kw", scale = 0.001 }`.
+pub(super) fn quantity_and_scale(file: &File, key: &str, item: &Spanned<DeValue<'_>>) -> Option<(Quantity, f64)> {
+    if let DeValue::String(text) = item.get_ref() {
+        let quantity = known_quantity(file, &Spanned::new(item.span(), text.as_ref()))?;
+        return Some((quantity.into_inner(), 1.0));
+    }
+    let mut table = read::table(file, "the value", key, item)?;
+    let text = table.text("quantity");
+    let text = table.required("quantity", text);
+    let scale = scale(&mut table);
+    table.finish();
+    Some((known_quantity(file, &text?)?.into_inner(), scale.unwrap_or(1.0)))
+}
+
+/// The table `time` of a meter or profile.
+pub(super) fn time(table: &mut Table<'_>) -> Option<TimePointer> {
+    let mut time = table.table("time")?;
+    let pointer = time.text("pointer");
+    let pointer = time.required("pointer", pointer);
+    let format = time.choice("format", TIME_FORMATS);
+    let format = time.required("format", format);
+    let file = time.file();
+    time.finish();
+    let pointer = pointer?;
+    check_pointer(file, &pointer);
+    Some(TimePointer {
+        pointer: (*pointer.get_ref()).to_owned(),
+        format: format?.into_inner(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{diagnostic::Source, read::Problems};
+
+    fn check(registers: &str, expected: &[&str]) {
+        let text = format!("maker = 'm'\nmodel = 'm'\nsource = 's'\nstatus = 's'\nregisters = [{registers}]");
+        let file = File {
+            source: Source::new("p", &text),
+            problems: Problems::default(),
+        };
+        profile(&file);
+        let messages: Vec<String> = file.problems.take().into_iter().map(|found| found.message).collect();
+        assert_eq!(messages, expected, "{registers}");
+    }
+
+    #[test]
+    fn impossible_registers_are_refused() {
+        check("{ at = 0, type = 'f32', quantity = 'active_power_kw' }", &[]);
+        check("{ at = 65534, type = 'f32', quantity = 'active_power_kw' }", &[]);
+        check(
+            "{ at = 65535, type = 'f32', quantity = 'active_power_kw' }",
+            &["2 registers from 65535 reach beyond the last one, 65535"],
+        );
+        check(
+            "{ at = 65536, type = 'f32', quantity = 'active_power_kw' }",
+            &["\"at\" is 65536: it must be 0 to 65535"],
+        );
+        check(
+            "{ at = 0, type = 'f32', quantity = 'active_power_kw' }, { at = 1, type = 'u16', quantity = 'frequency_hz' }",
+            &["register 1 belongs to active_power_kw already"],
+        );
+        check(
+            "{ at = 0, type = 'u16', quantity = 'frequency_hz' }, { at = 0, table = 'input', type = 'u16', quantity = 'power_factor' }",
+            &["a power factor of whole numbers can only be -1, 0 or 1: meters write thousandths, scale = 0.001"],
+        );
+        check(
+            "{ at = 0, type = 'u16', order = 'cdab', quantity = 'frequency_hz' }",
+            &["one register has no word order: write \"abcd\", or \"badc\" for swapped bytes"],
+        );
+        check(
+            "{ at = 0, type = 'u32', quantity = 'interval_energy_kwh' }",
+            &["interval_energy_kwh comes from recordings only: a live reading does not say its interval"],
+        );
+        check(
+            "{ at = 0, type = 'u16', quantity = 'frequency_hz', scale = 0, every = '10ms' }",
+            &[
+                "a scale of 0 makes every value 0",
+                "\"every\" is 10ms: shorter than 100ms cannot be kept up",
+            ],
+        );
+        check(
+            "{ at = 0, type = 'u16', quantity = 'frequency_hz' }, { at = 1, type = 'u16', quantity = 'frequency_hz' }",
+            &["this meter has frequency_hz twice"],
+        );
+    }
+}

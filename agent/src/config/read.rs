@@ -1,0 +1,461 @@
+//! A small reader over a TOML table that keeps the place of every value and never stops at the first error.
+//!
+//! It knows no key of ours: the files beside it do. Invariants: each problem is reported once, with its place; a key
+//! nobody asked for is a problem (see [`Table::finish`]); a value that is `None` was either absent or reported.
+
+use std::{cell::RefCell, collections::BTreeSet, ops::Range, rc::Rc, sync::Arc};
+
+use jiff::civil::Date;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    diagnostic::{Code, Diagnostic, Severity, Source},
+    suggest, units,
+};
+
+/// A value with its place.
+pub type At<T> = Spanned<T>;
+
+/// Everything found so far, in one file or several.
+#[derive(Debug, Clone, Default)]
+pub struct Problems(Rc<RefCell<Vec<Diagnostic>>>);
+
+impl Problems {
+    /// Adds one.
+    pub fn push(&self, diagnostic: Diagnostic) {
+        self.0.borrow_mut().push(diagnostic);
+    }
+
+    /// How many of them are errors.
+    pub fn n_errors(&self) -> usize {
+        let is_error = |diagnostic: &&Diagnostic| diagnostic.severity() == Severity::Error;
+        self.0.borrow().iter().filter(is_error).count()
+    }
+
+    /// All of them, by file and line, each once.
+    pub fn take(&self) -> Vec<Diagnostic> {
+        let mut found = self.0.take();
+        let place = |diagnostic: &Diagnostic| {
+            let place = diagnostic.place.as_ref();
+            place.map(|place| (Arc::clone(&place.file), place.line, place.column))
+        };
+        found.sort_by_key(place);
+        // A profile that several meters use is read several times.
+        found.dedup();
+        found
+    }
+}
+
+/// A file under check: where problems are placed and put.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// The file.
+    pub source: Source,
+    /// Where its problems go.
+    pub problems: Problems,
+}
+
+impl File {
+    /// Reports a problem at `span`.
+    pub fn report(&self, code: Code, span: Range<usize>, message: impl Into<String>) {
+        self.problems
+            .push(Diagnostic::new(code, message).at(self.source.place(span)));
+    }
+
+    /// Reports a problem at `span` with a line of help, if there is one.
+    pub fn report_with(&self, code: Code, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+        let diagnostic = Diagnostic::new(code, message).at(self.source.place(span));
+        self.problems.push(Diagnostic { help, ..diagnostic });
+    }
+}
+
+/// Parses `file` as TOML; `None` after syntax errors, all of which are reported.
+pub fn parse(file: &File) -> Option<Spanned<DeTable<'_>>> {
+    let (table, errors) = DeTable::parse_recoverable(&file.source.text);
+    for error in &errors {
+        file.report(Code::Syntax, error.span().unwrap_or(0..0), error.message());
+    }
+    errors.is_empty().then_some(table)
+}
+
+/// A table being read.
+#[derive(Debug)]
+pub struct Table<'a> {
+    file: &'a File,
+    entries: &'a DeTable<'a>,
+    /// What people call it: `[site]`, `[[meter]] "press-2"`.
+    title: String,
+    span: Range<usize>,
+    known: BTreeSet<&'static str>,
+}
+
+impl<'a> Table<'a> {
+    /// Starts to read `table`.
+    pub fn new(file: &'a File, title: impl Into<String>, table: &'a Spanned<DeTable<'a>>) -> Self {
+        Self::over(file, title.into(), table.get_ref(), table.span())
+    }
+
+    fn over(file: &'a File, title: String, entries: &'a DeTable<'a>, span: Range<usize>) -> Self {
+        Self {
+            file,
+            entries,
+            title,
+            span,
+            known: BTreeSet::new(),
+        }
+    }
+
+    /// The file it stands in.
+    pub fn file(&self) -> &'a File {
+        self.file
+    }
+
+    /// Place of the table's header.
+    pub fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// What people call it.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Adds its name to what people call it.
+    pub fn call(&mut self, name: &str) {
+        self.title = format!("{} {name:?}", self.title);
+    }
+
+    /// Whether `key` is written.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.get(key).is_some()
+    }
+
+    fn get(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.insert(key);
+        self.entries.get(key)
+    }
+
+    /// `value`, or a report that `key` is missing when it is not written.
+    pub fn required<T>(&self, key: &'static str, value: Option<T>) -> Option<T> {
+        if value.is_none() && !self.has(key) {
+            let message = format!("{} has no {key:?}", self.title);
+            self.file.report(Code::MissingKey, self.span(), message);
+        }
+        value
+    }
+
+    /// A text.
+    pub fn text(&mut self, key: &'static str) -> Option<At<&'a str>> {
+        let value = self.get(key)?;
+        text(self.file, key, value)
+    }
+
+    /// A number, whole or not, finite.
+    pub fn number(&mut self, key: &'static str) -> Option<At<f64>> {
+        let value = self.get(key)?;
+        number(self.file, key, value)
+    }
+
+    /// A number that is not below zero.
+    pub fn amount(&mut self, key: &'static str) -> Option<At<f64>> {
+        let value = self.number(key)?;
+        if *value.get_ref() < 0.0 {
+            self.file
+                .report(Code::BadValue, value.span(), format!("{key:?} must not be negative"));
+            return None;
+        }
+        Some(value)
+    }
+
+    /// A whole number within `range`.
+    pub fn integer(&mut self, key: &'static str, range: std::ops::RangeInclusive<i64>) -> Option<At<i64>> {
+        let value = self.get(key)?;
+        let DeValue::Integer(written) = value.get_ref() else {
+            wrong_type(self.file, key, "a whole number", value);
+            return None;
+        };
+        match i64::from_str_radix(written.as_str(), written.radix()) {
+            Ok(number) if range.contains(&number) => Some(Spanned::new(value.span(), number)),
+            _ => {
+                let message = format!("{key:?} is {written}: it must be {} to {}", range.start(), range.end());
+                self.file.report(Code::BadValue, value.span(), message);
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.get(key)?;
+        if let DeValue::Boolean(flag) = value.get_ref() {
+            return Some(*flag);
+        }
+        wrong_type(self.file, key, "true or false", value);
+        None
+    }
+
+    /// A text that `parse` understands.
+    pub fn parsed<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<At<T>> {
+        let text = self.text(key)?;
+        self.understood(&text, parse)
+    }
+
+    fn understood<T>(&self, text: &At<&str>, parse: impl Fn(&str) -> Result<T, String>) -> Option<At<T>> {
+        match parse(text.get_ref()) {
+            Ok(value) => Some(Spanned::new(text.span(), value)),
+            Err(why) => {
+                self.file.report(Code::BadValue, text.span(), why);
+                None
+            }
+        }
+    }
+
+    /// A day, in quotes or as TOML's own date.
+    pub fn date(&mut self, key: &'static str) -> Option<At<Date>> {
+        match self.get(key)?.get_ref() {
+            DeValue::Datetime(_) => {
+                let value = self.get(key)?;
+                let written = Spanned::new(value.span(), &self.file.source.text[value.span()]);
+                self.understood(&written, units::date)
+            }
+            _ => self.parsed(key, units::date),
+        }
+    }
+
+    /// One of some names.
+    pub fn choice<T: Copy>(&mut self, key: &'static str, names: &[(&str, T)]) -> Option<At<T>> {
+        let text = self.text(key)?;
+        if let Some((_, value)) = names.iter().find(|(name, _)| name == text.get_ref()) {
+            return Some(Spanned::new(text.span(), *value));
+        }
+        let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        let message = format!("{key:?} cannot be {:?}", text.get_ref());
+        let help = format!("one of: {}", known.join(", "));
+        let help = suggest::nearest(text.get_ref(), known).map_or(help, |near| format!("did you mean {near:?}?"));
+        self.file.report_with(Code::BadValue, text.span(), message, Some(help));
+        None
+    }
+
+    /// A table below this one.
+    pub fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
+        let value = self.get(key)?;
+        table(self.file, &format!("[{key}]"), key, value)
+    }
+
+    /// A list of tables.
+    pub fn tables(&mut self, key: &'static str) -> Vec<Table<'a>> {
+        let file = self.file;
+        self.list(key)
+            .into_iter()
+            .filter_map(|value| table(file, &format!("[[{key}]]"), key, value))
+            .collect()
+    }
+
+    /// The items of a list; empty when absent.
+    pub fn list(&mut self, key: &'static str) -> Vec<&'a Spanned<DeValue<'a>>> {
+        let Some(value) = self.get(key) else { return vec![] };
+        if let DeValue::Array(items) = value.get_ref() {
+            return items.iter().collect();
+        }
+        wrong_type(self.file, key, "a list", value);
+        vec![]
+    }
+
+    /// The items of a list of texts; empty when absent.
+    pub fn texts(&mut self, key: &'static str) -> Vec<At<&'a str>> {
+        let file = self.file;
+        self.list(key)
+            .into_iter()
+            .filter_map(|value| text(file, key, value))
+            .collect()
+    }
+
+    /// All entries, for a table whose keys are free.
+    pub fn entries(&self) -> impl Iterator<Item = (At<&'a str>, &'a Spanned<DeValue<'a>>)> + use<'a> {
+        let entries = self.entries;
+        entries
+            .iter()
+            .map(|(key, value)| (Spanned::new(key.span(), key.get_ref().as_ref()), value))
+    }
+
+    /// Reports every key that nobody asked for.
+    pub fn finish(self) {
+        for (key, _) in self.entries() {
+            let word = *key.get_ref();
+            if self.known.contains(word) {
+                continue;
+            }
+            if is_secret(word) {
+                let message = format!("{word:?} must not stand in the configuration: it would be copied with the file");
+                let help = Some(format!(
+                    "write it alone into a file and say {word}_file = \"/path/of/that/file\""
+                ));
+                self.file.report_with(Code::PlainSecret, key.span(), message, help);
+                continue;
+            }
+            let message = format!("{} has no key {word:?}", self.title);
+            let help = suggest::help(word, self.known.iter().copied());
+            self.file.report_with(Code::UnknownKey, key.span(), message, help);
+        }
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    ["password", "token", "secret"].contains(&key)
+}
+
+/// `value` as text; else the wrong type is reported.
+pub fn text<'a>(file: &File, key: &str, value: &'a Spanned<DeValue<'a>>) -> Option<At<&'a str>> {
+    if let DeValue::String(text) = value.get_ref() {
+        return Some(Spanned::new(value.span(), text.as_ref()));
+    }
+    wrong_type(file, key, "a text in quotes", value);
+    None
+}
+
+/// `value` as a finite number; else the wrong type is reported.
+pub fn number(file: &File, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At<f64>> {
+    let number = match value.get_ref() {
+        DeValue::Integer(written) => i64::from_str_radix(written.as_str(), written.radix())
+            .ok()
+            .map(|whole| whole as f64),
+        DeValue::Float(written) => written.as_str().parse::<f64>().ok(),
+        _ => None,
+    };
+    match number {
+        Some(number) if number.is_finite() => Some(Spanned::new(value.span(), number)),
+        _ => {
+            wrong_type(file, key, "a number", value);
+            None
+        }
+    }
+}
+
+/// `value` as a table that people call `title`; else the wrong type is reported.
+pub fn table<'a>(file: &'a File, title: &str, key: &str, value: &'a Spanned<DeValue<'a>>) -> Option<Table<'a>> {
+    if let DeValue::Table(entries) = value.get_ref() {
+        return Some(Table::over(file, title.to_owned(), entries, value.span()));
+    }
+    wrong_type(file, key, "a table", value);
+    None
+}
+
+/// Reports that the value of `key` is not what was wanted.
+pub fn wrong_type(file: &File, key: &str, wanted: &str, value: &Spanned<DeValue<'_>>) {
+    let got = match value.get_ref() {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(written) if written.as_str().contains(['n', 'i']) => "not a finite number",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    let message = format!("{key:?} must be {wanted}, got {got}");
+    file.report(Code::WrongType, value.span(), message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> File {
+        File {
+            source: Source::new("t", text),
+            problems: Problems::default(),
+        }
+    }
+
+    /// What a small reading of `text` reports: line:column code message | help.
+    fn check(text: &str, expected: &[&str]) {
+        let file = file(text);
+        if let Some(parsed) = parse(&file) {
+            let mut root = Table::new(&file, "the file", &parsed);
+            let name = root.text("name");
+            root.required("name", name);
+            root.parsed("every", units::duration);
+            root.number("scale");
+            root.integer("unit", 1..=247);
+            root.flag("on");
+            root.date("from");
+            root.choice("table", &[("holding", 0), ("input", 1)]);
+            for mut meter in root.tables("meter") {
+                let name = meter.text("name");
+                meter.required("name", name);
+                meter.texts("list");
+                meter.finish();
+            }
+            root.finish();
+        }
+        let shown = |found: Diagnostic| {
+            let place = found.place.unwrap();
+            let help = found.help.map(|help| format!(" | {help}")).unwrap_or_default();
+            format!(
+                "{}:{} {} {}{help}",
+                place.line,
+                place.column,
+                found.code.name(),
+                found.message
+            )
+        };
+        assert_eq!(
+            file.problems.take().into_iter().map(shown).collect::<Vec<_>>(),
+            expected
+        );
+    }
+
+    #[test]
+    fn good_values_pass() {
+        check(
+            "name = 'a'\nevery = '1s'\nscale = 1\nunit = 0x10\non = true\nfrom = 2026-08-01\ntable = 'input'\n",
+            &[],
+        );
+        check("name = 'a'\nscale = 1e-3\nfrom = '2026-08-01'", &[]);
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        check(
+            "nmae = 'a'\nevery = '1'\nscale = 'x'\nunit = 0\non = 1\nfrom = '1 May'\ntable = 'inptu'\npassword = 'x'\nscael = nan",
+            &[
+                "1:1 E1004 the file has no \"name\"",
+                "1:1 E1003 the file has no key \"nmae\" | did you mean \"name\"?",
+                "2:9 E1006 \"1\" is not a duration: write a whole number and its unit, as \"500ms\", \"1s\", \"10m\" or \"1h\"",
+                "3:9 E1005 \"scale\" must be a number, got a text",
+                "4:8 E1006 \"unit\" is 0: it must be 1 to 247",
+                "5:6 E1005 \"on\" must be true or false, got a whole number",
+                "6:8 E1006 \"1 May\" is not a day: write \"2026-08-01\"",
+                "7:9 E1006 \"table\" cannot be \"inptu\" | did you mean \"input\"?",
+                "8:1 E1401 \"password\" must not stand in the configuration: it would be copied with the file | write it alone into a file and say password_file = \"/path/of/that/file\"",
+                "9:1 E1003 the file has no key \"scael\" | did you mean \"scale\"?",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_table_is_placed_by_its_header() {
+        check(
+            "name = 'a'\n[[meter]]\nlist = ['a', 1]\n\n[[meter]]\nname = 'b'\nlist = 'c'\n",
+            &[
+                "2:1 E1004 [[meter]] has no \"name\"",
+                "3:14 E1005 \"list\" must be a text in quotes, got a whole number",
+                "7:8 E1005 \"list\" must be a list, got a text",
+            ],
+        );
+    }
+
+    #[test]
+    fn several_syntax_errors_are_reported() {
+        check(
+            "name = \nb = 'a\nc = 1",
+            &[
+                "1:8 E1001 string values must be quoted, expected literal string",
+                "2:7 E1001 invalid literal string, expected `'`",
+            ],
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! The two languages of everything a person reads.
+
+use energy::finding::Title;
+
+/// Korean or English.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    /// Korean.
+    #[default]
+    Ko,
+    /// English.
+    En,
+}
+
+impl Language {
+    /// Names as written in TOML and on the command line.
+    pub const NAMES: &[(&str, Self)] = &[("ko", Self::Ko), ("en", Self::En)];
+
+    /// The language of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, language)| *language)
+    }
+
+    /// The sentence in this language.
+    pub fn pick(self, title: &Title) -> &str {
+        match self {
+            Self::Ko => &title.ko,
+            Self::En => &title.en,
+        }
+    }
+}
