@@ -10,6 +10,8 @@ mod machines;
 pub mod meters;
 pub mod modbus;
 mod model;
+#[cfg(test)]
+mod plain_rules;
 pub mod publish;
 mod schedule;
 mod site;

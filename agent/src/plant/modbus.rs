@@ -172,9 +172,8 @@ pub(super) fn answered(
     request: &Request<'_>,
     read: impl FnOnce(u16, u16) -> Option<Vec<u16>>,
 ) -> Result<Response, ExceptionCode> {
-    let (at, count) = match *request {
-        Request::ReadHoldingRegisters(at, count) | Request::ReadInputRegisters(at, count) => (at, count),
-        _ => return Err(ExceptionCode::IllegalFunction),
+    let (Request::ReadHoldingRegisters(at, count) | Request::ReadInputRegisters(at, count)) = *request else {
+        return Err(ExceptionCode::IllegalFunction);
     };
     if !(1..=MAX_REGISTERS).contains(&count) {
         return Err(ExceptionCode::IllegalDataValue);

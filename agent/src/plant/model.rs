@@ -3,7 +3,7 @@
 //! No clock, no socket, no state: any instant can be asked and asked again, in any order. Invariants: the incomer is
 //! the sum of all machines and the unmetered base; the truth is made from the same stretches that move the power.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use energy::finding::Kind;
 use jiff::{
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     MAIN_METER, SITE_NAME,
     machines::{DayTime, Machine, Meter, Mode, base_w, power_w},
-    schedule::{DAY_S, DayPlan, SHIFT},
+    schedule::{DayPlan, SHIFT},
     waste::{self, Stretch},
 };
 
@@ -118,7 +118,7 @@ impl Plant {
     /// the stretch is listed whole; what lasts beyond `until` is cut there, with its energy so far.
     pub fn truth(&self, from: Timestamp, until: Timestamp) -> Vec<TruthRow> {
         let mut date = self.date(from);
-        let mut dates: Vec<Date> = self.days_before(date).collect();
+        let mut dates: Vec<Date> = waste::days_before(date).collect();
         while date <= self.date(until) {
             dates.push(date);
             date = date.saturating_add(1.day());
@@ -167,8 +167,7 @@ impl Plant {
     pub(super) fn day(&self, at: Timestamp) -> Day {
         let date = self.date(at);
         let midnight = self.midnight(date);
-        let stretches: Vec<Stretch> = self
-            .days_before(date)
+        let stretches: Vec<Stretch> = waste::days_before(date)
             .chain([date])
             .flat_map(|date| self.beginning_on(date))
             .filter(|stretch| stretch.until > midnight - 3600)
@@ -221,12 +220,6 @@ impl Plant {
 
     pub(super) fn is_working(&self, date: Date) -> bool {
         date.weekday().to_monday_one_offset() <= 5 && !self.config.holidays.contains_key(&date)
-    }
-
-    /// The days on which a stretch may have begun that still lasts on `date`.
-    pub(super) fn days_before(&self, date: Date) -> impl Iterator<Item = Date> + use<> {
-        let n_days = waste::LONGEST_S / DAY_S + 1;
-        (1..=n_days).rev().map(move |back| date.saturating_sub(back.days()))
     }
 
     /// Unix second at which the next working day begins.
@@ -291,16 +284,28 @@ impl Day {
         }
     }
 
+    /// Whether people work at that second, `hours` from midnight being their day.
+    pub(super) fn is_shift(&self, second: i64, hours: &Range<i64>) -> bool {
+        self.is_working && hours.contains(&(second - self.midnight))
+    }
+
     /// What no sub-meter sees, W.
     pub(super) fn base_w(&self, second: i64) -> u32 {
-        let is_shift = self.is_working && (SHIFT.start - 1800..SHIFT.end + 1800).contains(&(second - self.midnight));
-        base_w(self.seed, if is_shift { DayTime::Work } else { DayTime::Rest }, second)
+        let is_daytime = self.is_shift(second, &(SHIFT.start - 1800..SHIFT.end + 1800));
+        base_w(
+            self.seed,
+            if is_daytime { DayTime::Work } else { DayTime::Rest },
+            second,
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::machines::SPECS, *};
+    use super::{
+        super::{machines::SPECS, schedule::DAY_S},
+        *,
+    };
 
     const HOUR_S: i64 = 3600;
 

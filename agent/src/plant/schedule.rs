@@ -192,6 +192,7 @@ mod tests {
 
     #[test]
     fn an_overlay_replaces_its_stretch_and_nothing_else() {
+        use Mode::{Idle, Left, Off, Run};
         let check = |stretch: Range<i64>, expected: &[(i64, Mode)]| {
             let mut plan = DayPlan::off();
             plan.then(100, Mode::Idle);
@@ -201,7 +202,6 @@ mod tests {
             let got: Vec<_> = plan.0.iter().map(|segment| (segment.from, segment.mode)).collect();
             assert_eq!(got, expected);
         };
-        use Mode::{Idle, Left, Off, Run};
         check(
             120..180,
             &[(0, Off), (100, Idle), (120, Left), (180, Idle), (200, Run), (300, Off)],
@@ -228,6 +228,25 @@ mod tests {
                 assert_eq!(plan.mode_at(rest), Mode::Off, "{machine:?} {seed}");
                 assert_eq!(plan.mode_at(at(7, 30)), Mode::Off, "{machine:?} {seed}");
             }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn overlays_in_any_order_say_what_was_laid_last(
+            laid in proptest::collection::vec((0..DAY_S, 1..20_000_i64, 0..4_usize), 1..12),
+            asked in proptest::collection::vec(0..DAY_S, 20),
+        ) {
+            let modes = [Mode::Idle, Mode::Run, Mode::Heavy, Mode::Left];
+            let mut plan = DayPlan::off();
+            for &(from, length, mode) in &laid {
+                plan.overlay(from..from + length, modes[mode]);
+            }
+            for second in asked {
+                let last = laid.iter().rev().find(|(from, length, _)| (*from..from + length).contains(&second));
+                proptest::prop_assert_eq!(plan.mode_at(second), last.map_or(Mode::Off, |(_, _, mode)| modes[*mode]));
+            }
+            proptest::prop_assert!(plan.0.windows(2).all(|pair| pair[0].from < pair[1].from));
         }
     }
 }

@@ -3,9 +3,9 @@
 //! It writes text and starts nothing. `[store]` and `[web]` are not in it: whoever runs the site adds what differs from
 //! the defaults. Invariant: every name in it is the plant's own, and the limits are those the plant keeps.
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::net::SocketAddr;
 
-use energy::site::MachineKind;
+use energy::{Quantity, site::MachineKind};
 
 use super::{
     MAIN_METER, SITE_NAME,
@@ -26,21 +26,17 @@ pub struct PlantAddresses {
 
 /// The configuration of the site with these devices, TOML.
 pub fn config_toml(addresses: &PlantAddresses, config: &PlantConfig) -> String {
-    let mut text = site_text(config);
-    text += &lines_text(addresses);
+    let mut parts = vec![site_text(config), lines_text(addresses)];
     for (bus, units) in [("panel", GATEWAY_UNITS), ("moulding", OWN_UNITS)] {
-        for &(unit, meter) in units {
-            text += &modbus_meter_text(bus, unit, meter);
-        }
+        parts.extend(units.iter().map(|&(unit, meter)| modbus_meter_text(bus, unit, meter)));
     }
-    text += &mqtt_meters_text();
-    let _infallible = write!(
-        text,
+    parts.push(mqtt_meters_text());
+    parts.push(format!(
         "\n[[machine]]\nname = \"{SITE_NAME}\"\nkind = \"site\"\nmeter = \"{MAIN_METER}\"\n\
          detect.demand_peak = {{ target_kw = {TARGET_KW} }}\n"
-    );
-    SPECS.iter().for_each(|spec| text += &machine_text(spec));
-    text
+    ));
+    parts.extend(SPECS.iter().map(machine_text));
+    parts.concat()
 }
 
 fn site_text(config: &PlantConfig) -> String {
@@ -70,16 +66,20 @@ fn lines_text(addresses: &PlantAddresses) -> String {
 
 fn modbus_meter_text(bus: &str, unit: u8, meter: Meter) -> String {
     let name = meter.name();
-    let mut text = format!("\n[[meter]]\nname = \"{name}\"\nbus = \"{bus}\"\nunit = {unit}\nregisters = [\n");
-    for (at, form, quantity, scale) in POINTS {
-        let scale = if *scale == 1.0 {
-            String::new()
-        } else {
-            format!(", scale = {scale}")
-        };
-        text += &format!("  {{ at = {at}, type = \"{form}\", order = \"abcd\", quantity = \"{quantity}\"{scale} }},\n");
-    }
-    text + "]\n"
+    let points: Vec<String> = POINTS.iter().map(point_text).collect();
+    format!(
+        "\n[[meter]]\nname = \"{name}\"\nbus = \"{bus}\"\nunit = {unit}\nregisters = [\n{}]\n",
+        points.concat()
+    )
+}
+
+fn point_text(&(at, form, quantity, scale): &(u16, &str, Quantity, f64)) -> String {
+    let scale = if scale == 1.0 {
+        String::new()
+    } else {
+        format!(", scale = {scale}")
+    };
+    format!("  {{ at = {at}, type = \"{form}\", order = \"abcd\", quantity = \"{quantity}\"{scale} }},\n")
 }
 
 fn mqtt_meters_text() -> String {

@@ -4,7 +4,7 @@
 //! other, so each has one beginning; a plant without waste draws none; nothing begins before the plant's start.
 
 use energy::finding::Kind;
-use jiff::civil::Date;
+use jiff::{ToSpan, civil::Date};
 
 use super::{
     dice::Dice,
@@ -15,6 +15,12 @@ use super::{
 
 /// Longest stretch of any waste, s: from Friday evening to Monday morning. How far back a day must look.
 pub(super) const LONGEST_S: i64 = 62 * 3600;
+
+/// The days on which a stretch may have begun that still lasts on `date`.
+pub(super) fn days_before(date: Date) -> impl Iterator<Item = Date> {
+    let n_days = LONGEST_S / DAY_S + 1;
+    (1..=n_days).rev().map(move |back| date.saturating_sub(back.days()))
+}
 
 /// Machines that can be seen idling: those that produce parts.
 const PRODUCING: [Machine; 4] = [Machine::Mc1, Machine::Mc2, Machine::Press1, Machine::Imm1];
@@ -121,6 +127,8 @@ impl Day<'_> {
 
     /// On a day of rest somebody may switch something on and forget it.
     fn draw_rest(&mut self) {
+        /// Off long enough before and after to be a stretch of its own.
+        const GUARD_S: i64 = 2 * 3600;
         if !self.dice.chance(0.2) {
             return;
         }
@@ -133,12 +141,8 @@ impl Day<'_> {
             since: self.midnight + since,
             until: self.midnight + until,
         };
-        /// Off long enough before and after to be a stretch of its own.
-        const GUARD_S: i64 = 2 * 3600;
         let is_free = |other: &Stretch| other.machine != Some(machine) || !other.is_within(GUARD_S, &stretch);
-        let earlier: Vec<Date> = self
-            .plant
-            .days_before(self.date)
+        let earlier: Vec<Date> = days_before(self.date)
             .filter(|day| self.plant.is_working(*day))
             .collect();
         if earlier

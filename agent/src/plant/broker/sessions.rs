@@ -116,7 +116,7 @@ impl Sessions {
     /// Takes a packet of the client and says what to answer.
     pub(super) fn take(&mut self, seat: &Seat, packet: Packet) -> Result<Option<Packet>, LinkError> {
         match packet {
-            Packet::Publish(publish) => self.take_publish(publish),
+            Packet::Publish(publish) => self.take_publish(&publish),
             Packet::PubAck(PubAck { pkid, .. }) => {
                 self.take_acknowledgement(seat, pkid);
                 Ok(None)
@@ -137,12 +137,12 @@ impl Sessions {
         }
     }
 
-    fn take_publish(&mut self, publish: Publish) -> Result<Option<Packet>, LinkError> {
+    fn take_publish(&mut self, publish: &Publish) -> Result<Option<Packet>, LinkError> {
         if publish.qos == QoS::ExactlyOnce {
             return Err(LinkError::OutOfPlace("a message of QoS 2"));
         }
         self.counts.published += 1;
-        self.deliver(&publish);
+        self.deliver(publish);
         if publish.qos == QoS::AtMostOnce {
             return Ok(None);
         }
@@ -300,5 +300,150 @@ fn at_most_one(qos: QoS) -> QoS {
         QoS::AtMostOnce
     } else {
         QoS::AtLeastOnce
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rumqttc::Unsubscribe;
+
+    use super::*;
+
+    fn enter(sessions: &mut Sessions, client: &str, is_clean: IsClean) -> (Seat, bool) {
+        let mut connect = Connect::new(client);
+        connect.clean_session = is_clean == IsClean::Yes;
+        let (seat, answer) = sessions.enter(&connect);
+        (seat.unwrap(), answer.session_present)
+    }
+
+    #[derive(PartialEq)]
+    enum IsClean {
+        Yes,
+        No,
+    }
+
+    fn subscribe(sessions: &mut Sessions, seat: &Seat, filter: &str, qos: QoS) -> Packet {
+        sessions
+            .take(seat, Packet::Subscribe(Subscribe::new(filter, qos)))
+            .unwrap()
+            .unwrap()
+    }
+
+    fn payloads(publishes: &[Publish]) -> Vec<&str> {
+        publishes
+            .iter()
+            .map(|publish| str::from_utf8(&publish.payload).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn each_client_gets_a_message_once_at_the_lesser_quality() {
+        use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
+        let check = |filters: &[(&str, QoS)], published: QoS, wanted: Option<QoS>| {
+            let mut sessions = Sessions::default();
+            let (seat, _) = enter(&mut sessions, "a", IsClean::Yes);
+            for &(filter, qos) in filters {
+                subscribe(&mut sessions, &seat, filter, qos);
+            }
+            sessions.deliver(&Publish::new("hall/1/kw", published, "1"));
+            let got: Vec<QoS> = sessions.outgoing(&seat).iter().map(|publish| publish.qos).collect();
+            assert_eq!(got, wanted.into_iter().collect::<Vec<_>>(), "{filters:?}");
+        };
+        check(&[("hall/#", AtLeastOnce)], AtLeastOnce, Some(AtLeastOnce));
+        check(
+            &[("hall/#", AtMostOnce), ("hall/+/kw", ExactlyOnce)],
+            AtLeastOnce,
+            Some(AtLeastOnce),
+        );
+        check(&[("hall/1/kw", AtLeastOnce)], AtMostOnce, Some(AtMostOnce));
+        check(&[("hall/+", AtLeastOnce)], AtLeastOnce, None);
+    }
+
+    #[test]
+    fn a_second_connection_of_a_client_takes_the_place_of_the_first() {
+        let mut sessions = Sessions::default();
+        let (first, _) = enter(&mut sessions, "a", IsClean::No);
+        subscribe(&mut sessions, &first, "t", QoS::AtLeastOnce);
+        let (second, is_present) = enter(&mut sessions, "a", IsClean::No);
+        assert!(is_present && first.closed.is_cancelled() && !second.closed.is_cancelled());
+        sessions.leave(&first);
+        sessions.deliver(&Publish::new("t", QoS::AtLeastOnce, "1"));
+        assert!(sessions.outgoing(&first).is_empty());
+        assert_eq!(payloads(&sessions.outgoing(&second)), ["1"]);
+    }
+
+    #[test]
+    fn a_kept_session_keeps_quality_one_only_and_a_clean_one_nothing() {
+        let mut sessions = Sessions::default();
+        let (seat, _) = enter(&mut sessions, "a", IsClean::No);
+        subscribe(&mut sessions, &seat, "t", QoS::AtLeastOnce);
+        sessions.leave(&seat);
+        sessions.deliver(&Publish::new("t", QoS::AtLeastOnce, "kept"));
+        sessions.deliver(&Publish::new("t", QoS::AtMostOnce, "lost"));
+        let (seat, is_present) = enter(&mut sessions, "a", IsClean::No);
+        assert!(is_present);
+        assert_eq!(payloads(&sessions.outgoing(&seat)), ["kept"]);
+        sessions.leave(&seat);
+        let (seat, is_present) = enter(&mut sessions, "a", IsClean::Yes);
+        assert!(!is_present && sessions.outgoing(&seat).is_empty());
+    }
+
+    #[test]
+    fn an_unheard_acknowledgement_brings_the_message_again_under_its_id() {
+        let mut sessions = Sessions::default();
+        let (seat, _) = enter(&mut sessions, "a", IsClean::No);
+        subscribe(&mut sessions, &seat, "t", QoS::AtLeastOnce);
+        sessions.misbehave(Fault::IgnorePubAcks(1));
+        sessions.deliver(&Publish::new("t", QoS::AtLeastOnce, "1"));
+        let sent = sessions.outgoing(&seat);
+        assert_eq!(
+            sessions.take(&seat, Packet::PubAck(PubAck::new(sent[0].pkid))).unwrap(),
+            None
+        );
+        let (seat, _) = enter(&mut sessions, "a", IsClean::No);
+        let again = sessions.outgoing(&seat);
+        assert_eq!((again[0].pkid, again[0].dup), (sent[0].pkid, true));
+        assert_eq!((sessions.counts.acknowledged, sessions.counts.redelivered), (0, 1));
+    }
+
+    #[test]
+    fn a_full_queue_loses_its_oldest_and_counts_it() {
+        let mut sessions = Sessions::default();
+        let (seat, _) = enter(&mut sessions, "a", IsClean::No);
+        subscribe(&mut sessions, &seat, "t", QoS::AtLeastOnce);
+        sessions.leave(&seat);
+        for number in 0..MAX_QUEUE + 3 {
+            sessions.deliver(&Publish::new("t", QoS::AtLeastOnce, number.to_string()));
+        }
+        let (seat, _) = enter(&mut sessions, "a", IsClean::No);
+        let sent = sessions.outgoing(&seat);
+        assert_eq!((sent.len(), sessions.counts.dropped), (MAX_UNACKNOWLEDGED, 3));
+        assert_eq!(payloads(&sent[..1]), ["3"]);
+    }
+
+    #[test]
+    fn what_has_no_place_ends_the_connection() {
+        let mut sessions = Sessions::default();
+        let (seat, _) = enter(&mut sessions, "a", IsClean::Yes);
+        let mut check = |packet: Packet| assert!(sessions.take(&seat, packet).is_err());
+        check(Packet::Connect(Connect::new("a")));
+        check(Packet::PingResp);
+        check(Packet::Publish(Publish::new("t", QoS::ExactlyOnce, "1")));
+        let refused = subscribe(&mut sessions, &seat, "a/#/b", QoS::AtLeastOnce);
+        assert_eq!(
+            refused,
+            Packet::SubAck(SubAck::new(0, vec![SubscribeReasonCode::Failure]))
+        );
+        subscribe(&mut sessions, &seat, "t", QoS::AtLeastOnce);
+        sessions
+            .take(&seat, Packet::Unsubscribe(Unsubscribe::new("t")))
+            .unwrap();
+        sessions.deliver(&Publish::new("t", QoS::AtLeastOnce, "1"));
+        assert!(sessions.outgoing(&seat).is_empty());
+        let nameless = Connect {
+            clean_session: false,
+            ..Connect::new("")
+        };
+        assert!(sessions.enter(&nameless).0.is_none());
     }
 }
