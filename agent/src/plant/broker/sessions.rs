@@ -316,7 +316,7 @@ mod tests {
         (seat.unwrap(), answer.session_present)
     }
 
-    #[derive(PartialEq)]
+    #[derive(Clone, Copy, PartialEq)]
     enum IsClean {
         Yes,
         No,
