@@ -6,9 +6,13 @@ pub mod alert;
 pub mod clock;
 pub mod forward;
 pub mod health;
+<<<<<<< HEAD
 pub mod outbound;
 pub mod record;
 pub mod replay;
+=======
+pub mod plant;
+>>>>>>> plant
 pub mod secret;
 pub mod store;
 =======
