@@ -71,7 +71,7 @@ mod tests {
     fn waits_double_up_to_the_cap_and_stay_within_a_quarter() {
         let backoff = Backoff {
             first: Duration::from_secs(2),
-            cap: Duration::from_secs(60),
+            cap: Duration::from_mins(1),
         };
         for (failures, full_s) in [(0, 2.0), (1, 2.0), (2, 4.0), (5, 32.0), (6, 60.0), (u32::MAX, 60.0)] {
             let wait_s = backoff.after(failures, "press-2").as_secs_f64();

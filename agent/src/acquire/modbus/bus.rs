@@ -27,7 +27,7 @@ use crate::{
 /// time-out of 500 ms a second at first and under 1 % in the end, short enough that a mended meter is back in a minute.
 const METER_REST: Backoff = Backoff {
     first: Duration::from_secs(2),
-    cap: Duration::from_secs(60),
+    cap: Duration::from_mins(1),
 };
 
 /// Wait between attempts to connect: a gateway that restarts is back within a minute, and 30 s spare its log.
@@ -41,7 +41,7 @@ const CONNECT_REST: Backoff = Backoff {
 const SILENT_AFTER: u32 = 2;
 
 /// Data time after which registers that a meter refused are tried again: a meter may have been replaced or configured.
-const RETRY_REFUSED: Duration = Duration::from_secs(3600);
+const RETRY_REFUSED: Duration = Duration::from_hours(1);
 
 /// The longest sleep at one go, in wall time: a clock set forward meanwhile is noticed this soon.
 const LONGEST_NAP: Duration = Duration::from_secs(10);

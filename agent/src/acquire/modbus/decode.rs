@@ -128,3 +128,140 @@ fn number(form: RegisterForm, raw: u64) -> f64 {
         RegisterForm::F64 => f64::from_bits(raw),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use energy::Quantity;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::acquire::modbus::Table;
+
+    fn point(form: RegisterForm, order: ByteOrder, scale: f64) -> Point {
+        Point {
+            at: 0,
+            table: Table::Holding,
+            form,
+            order,
+            quantity: Quantity::ProductCode,
+            scale,
+            offset: 0.0,
+            invalid: None,
+            every: None,
+        }
+    }
+
+    /// `form`, `order` and the words on the wire → the value.
+    fn check(form: &str, order: &str, words: &[u16], expected: f64) {
+        let (form_of, order_of) = (
+            RegisterForm::from_name(form).unwrap(),
+            ByteOrder::from_name(order).unwrap(),
+        );
+        let value = reading(&point(form_of, order_of, 1.0), words).value;
+        assert_eq!(
+            value.to_bits(),
+            expected.to_bits(),
+            "{form} {order} {words:04x?}: {value}"
+        );
+    }
+
+    #[test]
+    fn every_form_in_every_order() {
+        for order in ["abcd", "cdab"] {
+            check("u16", order, &[0xFFFE], 65534.0);
+            check("i16", order, &[0xFFFE], -2.0);
+        }
+        for order in ["badc", "dcba"] {
+            check("u16", order, &[0xFEFF], 65534.0);
+            check("i16", order, &[0xFEFF], -2.0);
+        }
+        for (order, words) in [
+            ("abcd", [0x8123, 0x4567]),
+            ("cdab", [0x4567, 0x8123]),
+            ("badc", [0x2381, 0x6745]),
+            ("dcba", [0x6745, 0x2381]),
+        ] {
+            check("u32", order, &words, 2_166_572_391.0);
+            check("i32", order, &words, -2_128_394_905.0);
+            check("f32", order, &words, f64::from(f32::from_bits(0x8123_4567)));
+        }
+        for (order, words) in [
+            ("abcd", [0x8123, 0x4567, 0x89AB, 0xCDEF]),
+            ("cdab", [0xCDEF, 0x89AB, 0x4567, 0x8123]),
+            ("badc", [0x2381, 0x6745, 0xAB89, 0xEFCD]),
+            ("dcba", [0xEFCD, 0xAB89, 0x6745, 0x2381]),
+        ] {
+            check("u64", order, &words, 0x8123_4567_89AB_CDEF_u64 as f64);
+            check("i64", order, &words, 0x8123_4567_89AB_CDEF_u64 as i64 as f64);
+            check("f64", order, &words, f64::from_bits(0x8123_4567_89AB_CDEF));
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_is_bad() {
+        let mut sentinel = point(RegisterForm::I16, ByteOrder::Abcd, 0.1);
+        sentinel.invalid = Some(0x8000);
+        let f32_point = point(RegisterForm::F32, ByteOrder::Abcd, 1.0);
+        let mut voltage = point(RegisterForm::U16, ByteOrder::Abcd, 10.0);
+        voltage.quantity = Quantity::VoltageL1;
+        for (point, words, expected) in [
+            (&sentinel, &[0x8000][..], Quality::Bad),
+            (&sentinel, &[0x8001], Quality::Ok),
+            (&f32_point, &[0x7FC0, 0x0000], Quality::Bad),
+            (&f32_point, &[0x7F80, 0x0000], Quality::Bad),
+            (&f32_point, &[0xFF80, 0x0000], Quality::Bad),
+            (&f32_point, &[0x7F7F, 0xFFFF], Quality::Bad), // 3.4e38 is finite, but in no factory
+            (&f32_point, &[0x42C8, 0x0000], Quality::Ok),
+            (&voltage, &[10_000], Quality::Ok),
+            (&voltage, &[10_001], Quality::Bad),
+        ] {
+            assert_eq!(reading(point, words).quality, expected, "{words:04x?}");
+        }
+    }
+
+    #[test]
+    fn scale_comes_before_offset() {
+        let mut point = point(RegisterForm::I16, ByteOrder::Abcd, 0.1);
+        point.quantity = Quantity::Temperature;
+        point.offset = -40.0;
+        assert_eq!(reading(&point, &[655]).value, 25.5);
+    }
+
+    /// The words in which a device of this order sends these bytes, most significant first.
+    fn on_the_wire(bytes: &[u8], order: ByteOrder) -> Vec<u16> {
+        let mut bytes = bytes.to_vec();
+        match order {
+            ByteOrder::Abcd => {}
+            ByteOrder::Dcba => bytes.reverse(),
+            ByteOrder::Badc => bytes.chunks_mut(2).for_each(<[u8]>::reverse),
+            ByteOrder::Cdab => {
+                bytes.reverse();
+                bytes.chunks_mut(2).for_each(<[u8]>::reverse);
+            }
+        }
+        bytes
+            .chunks(2)
+            .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back_through_every_order(int: i32, long: i64, single: f32, double: f64) {
+            for (_, order) in ByteOrder::ALL {
+                let value = |form, bytes: &[u8]| reading(&point(form, order, 1.0), &on_the_wire(bytes, order)).value;
+                prop_assert_eq!(value(RegisterForm::I32, &int.to_be_bytes()), f64::from(int));
+                prop_assert_eq!(value(RegisterForm::I64, &long.to_be_bytes()), long as f64);
+                prop_assert_eq!(value(RegisterForm::F32, &single.to_be_bytes()), f64::from(single));
+                prop_assert_eq!(value(RegisterForm::F64, &double.to_be_bytes()), double);
+            }
+        }
+
+        #[test]
+        fn nothing_but_a_plausible_number_is_trusted(words: [u16; 4], form in 0_usize..8, order in 0_usize..4) {
+            let (form, order) = (RegisterForm::ALL[form].1, ByteOrder::ALL[order].1);
+            let got = reading(&point(form, order, 1.0), &words[..usize::from(form.registers())]);
+            prop_assert_eq!(got.quality.is_trusted(), Quantity::ProductCode.is_plausible(got.value));
+        }
+    }
+}

@@ -314,7 +314,7 @@ fn options(config: &Config) -> Result<MqttOptions, OptionsError> {
 
 fn tls(broker: &str, trust: &Trust) -> Result<ClientConfig, OptionsError> {
     let roots = match trust {
-        Trust::WebRoots => RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Trust::WebRoots => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
         Trust::CaFile(path) => ca_file(path).map_err(|error| OptionsError::CaFile {
             broker: broker.to_owned(),
             path: path.clone(),
@@ -341,4 +341,60 @@ fn ca_file(path: &PathBuf) -> io::Result<RootCertStore> {
         return Err(invalid("it holds no certificate".to_owned()));
     }
     Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acquire::mqtt::Url;
+
+    fn config(client_id: &str, tls: Option<Trust>) -> Config {
+        Config {
+            name: "hall".into(),
+            url: Url {
+                host: "192.0.2.20".into(),
+                port: 8883,
+                tls,
+            },
+            client_id: client_id.into(),
+            username: None,
+            password: None,
+            meters: vec![],
+            dead_letters: None,
+        }
+    }
+
+    #[test]
+    fn a_broker_is_refused_with_what_is_wrong_about_it() {
+        let folder = std::env::temp_dir().join(format!("wattwarden-ca-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let empty = folder.join("empty.pem");
+        std::fs::write(&empty, "no certificate here\n").unwrap();
+        for (client_id, tls, expected) in [
+            ("ansan-1", None, None),
+            ("ansan-1", Some(Trust::WebRoots), None),
+            ("", None, Some("client_id is empty")),
+            ("ansan-1", Some(Trust::CaFile(empty)), Some("it holds no certificate")),
+            (
+                "ansan-1",
+                Some(Trust::CaFile(folder.join("absent.pem"))),
+                Some("absent.pem"),
+            ),
+        ] {
+            let refused = check(&config(client_id, tls)).err().map(|error| error.to_string());
+            match expected {
+                None => assert_eq!(refused, None),
+                Some(part) => assert!(refused.as_ref().is_some_and(|text| text.contains(part)), "{refused:?}"),
+            }
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_session_is_kept_and_nothing_is_acknowledged_by_itself() {
+        let options = options(&config("ansan-1", None)).unwrap();
+        assert!(!options.clean_session());
+        assert_eq!(options.ack_mode(), AckMode::Manual);
+        assert_eq!(options.max_packet_size(), LARGEST_PACKET);
+    }
 }

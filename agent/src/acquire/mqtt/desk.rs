@@ -203,7 +203,7 @@ impl Desk {
                         at,
                         (error.reason(), format!("meter {:?}: {error}", meter.name)),
                     )
-                    .await
+                    .await;
                 }
                 Ok(content) => {
                     let sample = stamped(meter, content, at, publish.retain);

@@ -243,7 +243,7 @@ mod tests {
         }
 
         #[test]
-        fn a_number_comes_back_as_it_was_sent(value in -1e5..1e5) {
+        fn a_number_comes_back_as_it_was_sent(value in -1e5..1e5_f64) {
             let meter = meter(&[("/p", Quantity::ActivePower, 1.0)], None);
             for payload in [format!(r#"{{"p": {value}}}"#), format!(r#"{{"p": "{value}"}}"#)] {
                 let content = read(payload.as_bytes(), &meter).unwrap();
