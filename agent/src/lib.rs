@@ -2,28 +2,16 @@
 
 pub mod acquire;
 pub mod alert;
-<<<<<<< HEAD
-pub mod clock;
-pub mod forward;
-pub mod health;
-<<<<<<< HEAD
-pub mod outbound;
-pub mod record;
-pub mod replay;
-=======
-pub mod plant;
->>>>>>> plant
-pub mod secret;
-pub mod store;
-=======
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod forward;
 pub mod health;
 pub mod language;
+pub mod outbound;
+pub mod plant;
 pub mod record;
+pub mod replay;
 pub mod secret;
 pub mod store;
 pub mod web;
->>>>>>> config

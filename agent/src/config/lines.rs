@@ -19,7 +19,7 @@ use super::{
 };
 use crate::acquire::{
     modbus::{self, MeterPoints, Transport},
-    mqtt::{self, TopicMeter, Url},
+    mqtt::{self, TopicMeter, Trust, Url},
 };
 
 /// How often an MQTT meter, or one fed by recordings, is expected to speak when the file does not say.
@@ -178,6 +178,14 @@ fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Lines) {
     let client_id = table.text("client_id");
     let username = table.text("username");
     let password = secret_file::optional(context, &mut table, "password_file");
+    let ca_file = table.text("ca_file").map(|path| context.folder.join(*path.get_ref()));
+    let url = url.map(|url| match (url.tls, ca_file) {
+        (Some(_), Some(ca_file)) => Url {
+            tls: Some(Trust::CaFile(ca_file)),
+            ..url
+        },
+        (tls, _) => Url { tls, ..url },
+    });
     let span = table.span();
     table.finish();
     let (Some(name), Some(url)) = (name, url) else { return };
@@ -190,13 +198,14 @@ fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Lines) {
         username: username.map(|user| (*user.get_ref()).to_owned()),
         password,
         meters: vec![],
+        dead_letters: None,
     });
 }
 
 fn mqtt_url(text: &str) -> Option<Url> {
     let (rest, usual, tls) = match text.strip_prefix("mqtt://") {
-        Some(rest) => (rest, 1883, false),
-        None => (text.strip_prefix("mqtts://")?, 8883, true),
+        Some(rest) => (rest, 1883, None),
+        None => (text.strip_prefix("mqtts://")?, 8883, Some(Trust::WebRoots)),
     };
     let (host, port) = host_and_port(rest.strip_suffix('/').unwrap_or(rest), usual)?;
     Some(Url { host, port, tls })

@@ -2,11 +2,13 @@
 //!
 //! It reads no CSV. Invariant: a mapping that loads names its time, its meter and at least one quantity.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::path::Path;
 
 use energy::quantity::{Form, Quantity};
-use jiff::tz::TimeZone;
+use jiff::{SignedDuration, tz::TimeZone};
 use toml::Spanned;
+
+use crate::acquire::csv::{ColumnMapping, EndOfDay, Mapping, Marks, MeterMapping, TimeFormat, TimeMapping};
 
 use super::{
     diagnostic::{Code, Diagnostic, Source},
@@ -14,87 +16,6 @@ use super::{
     read::{self, File, Problems, Table},
     site, units,
 };
-
-/// How a foreign CSV is read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mapping {
-    /// Between two cells.
-    pub delimiter: u8,
-    /// When a row was.
-    pub time: TimeMapping,
-    /// Whose row it is.
-    pub meter: MeterMapping,
-    /// Column → what it holds; other columns are left out.
-    pub columns: BTreeMap<String, ColumnMapping>,
-}
-
-/// When a row was.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TimeMapping {
-    /// Columns whose texts, joined by one space, are the time.
-    pub columns: Vec<String>,
-    /// How it is written.
-    pub format: TimeFormat,
-    /// Zone of a time that names none.
-    pub zone: TimeZone,
-    /// What instant of its interval it is.
-    pub marks: Marks,
-    /// Length of the interval; present unless `marks` is [`Marks::Instant`].
-    pub interval: Option<Duration>,
-    /// How midnight is meant as the end of an interval.
-    pub end_of_day: EndOfDay,
-}
-
-/// How a time is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TimeFormat {
-    /// By a strftime pattern.
-    Pattern(String),
-    /// RFC 3339 with offset.
-    Rfc3339,
-    /// Seconds since 1970.
-    UnixS,
-    /// Milliseconds since 1970.
-    UnixMs,
-}
-
-/// What instant of its interval a time is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Marks {
-    /// The instant of the reading.
-    Instant,
-    /// The start of an interval.
-    IntervalStart,
-    /// The end of an interval.
-    IntervalEnd,
-}
-
-/// How "D 00:00" is meant where times mark the end of an interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndOfDay {
-    /// As D 24:00: the last interval of the day it names.
-    SameLabel,
-    /// As the start of D: the last interval of the day before.
-    NextDayStart,
-}
-
-/// Whose row it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MeterMapping {
-    /// All rows are of this meter.
-    Name(String),
-    /// The meter stands in this column.
-    Column(String),
-}
-
-/// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ColumnMapping {
-    /// The quantity.
-    pub quantity: Quantity,
-    /// Value = cell × scale.
-    pub scale: f64,
-}
 
 const MARKS: &[(&str, Marks)] = &[
     ("instant", Marks::Instant),
@@ -197,19 +118,21 @@ fn time_mapping(mut table: Table<'_>) -> Option<TimeMapping> {
         format: format?.into_inner(),
         zone: zone.map_or(TimeZone::UTC, Spanned::into_inner),
         marks,
-        interval: interval.map(Spanned::into_inner),
+        interval: interval.map_or(SignedDuration::ZERO, |interval| {
+            SignedDuration::try_from(interval.into_inner()).unwrap_or(SignedDuration::MAX)
+        }),
         end_of_day: end_of_day.unwrap_or(EndOfDay::NextDayStart),
     })
 }
 
 fn needs_zone(format: &TimeFormat) -> bool {
-    matches!(format, TimeFormat::Pattern(pattern) if !["%z", "%:z", "%Q", "%s"].iter().any(|zoned| pattern.contains(zoned)))
+    matches!(format, TimeFormat::Strftime(pattern) if !["%z", "%:z", "%Q", "%s"].iter().any(|zoned| pattern.contains(zoned)))
 }
 
 fn format(text: &str) -> Result<TimeFormat, String> {
     Ok(match text {
-        "unix_s" => TimeFormat::UnixS,
-        "unix_ms" => TimeFormat::UnixMs,
+        "unix_s" => TimeFormat::UnixSeconds,
+        "unix_ms" => TimeFormat::UnixMillis,
         "rfc3339" => TimeFormat::Rfc3339,
         pattern => {
             let sample = jiff::ZonedDateTime::new(jiff::Timestamp::UNIX_EPOCH, TimeZone::UTC);
@@ -219,7 +142,7 @@ fn format(text: &str) -> Result<TimeFormat, String> {
                     "{text:?} is not a time format: write strftime, as \"%d-%m-%Y %H:%M\", or unix_s, unix_ms, rfc3339"
                 ));
             }
-            TimeFormat::Pattern(pattern.to_owned())
+            TimeFormat::Strftime(pattern.to_owned())
         }
     })
 }
@@ -230,7 +153,7 @@ fn meter_mapping(mut table: Table<'_>) -> Option<MeterMapping> {
     let (file, span) = (table.file(), table.span());
     table.finish();
     match (name, column) {
-        (Some(name), None) => Some(MeterMapping::Name((*name.get_ref()).to_owned())),
+        (Some(name), None) => Some(MeterMapping::Name((*name.get_ref()).into())),
         (None, Some(column)) => Some(MeterMapping::Column((*column.get_ref()).to_owned())),
         _ => {
             file.report(Code::MissingKey, span, "[meter] needs either \"name\" or \"column\"");
@@ -239,8 +162,8 @@ fn meter_mapping(mut table: Table<'_>) -> Option<MeterMapping> {
     }
 }
 
-fn column_mappings(file: &File, table: &Table<'_>) -> BTreeMap<String, ColumnMapping> {
-    let mut columns = BTreeMap::new();
+fn column_mappings(file: &File, table: &Table<'_>) -> Vec<ColumnMapping> {
+    let mut columns = Vec::new();
     let mut seen: Vec<Quantity> = vec![];
     for (column, value) in table.entries() {
         let Some((quantity, scale)) = points::quantity_and_scale(file, column.get_ref(), value) else {
@@ -251,7 +174,11 @@ fn column_mappings(file: &File, table: &Table<'_>) -> BTreeMap<String, ColumnMap
             file.report(Code::DuplicateName, column.span(), message);
         }
         seen.push(quantity);
-        columns.insert((*column.get_ref()).to_owned(), ColumnMapping { quantity, scale });
+        columns.push(ColumnMapping {
+            column: (*column.get_ref()).to_owned(),
+            quantity,
+            scale,
+        });
     }
     if table.entries().next().is_none() {
         file.report(Code::MissingKey, table.span(), "[columns] maps no column");
@@ -259,10 +186,8 @@ fn column_mappings(file: &File, table: &Table<'_>) -> BTreeMap<String, ColumnMap
     columns
 }
 
-fn check_deltas(file: &File, time: &TimeMapping, columns: &BTreeMap<String, ColumnMapping>) {
-    let delta = columns
-        .values()
-        .find(|column| column.quantity.row().form == Form::Delta);
+fn check_deltas(file: &File, time: &TimeMapping, columns: &[ColumnMapping]) {
+    let delta = columns.iter().find(|column| column.quantity.row().form == Form::Delta);
     if let (Some(delta), Marks::Instant) = (delta, time.marks) {
         let message = format!("{} belongs to an interval, but the times mark instants", delta.quantity);
         let help = "say in [time] marks = \"interval-start\" or \"interval-end\", and interval".to_owned();

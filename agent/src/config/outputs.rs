@@ -25,10 +25,6 @@ use crate::{
 const USUAL_SIZE: u64 = 8 << 30;
 /// Below this the store could not hold a day.
 const LEAST_SIZE: u64 = 64 << 20;
-/// Lines of a write, as InfluxDB advises.
-const USUAL_BATCH: i64 = 5_000;
-/// How long a write may take.
-const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a commit.
 const USUAL_COMMIT: Duration = Duration::from_secs(1);
 /// How late samples may arrive: one time-out and some clock error of MQTT devices.
@@ -133,13 +129,12 @@ fn one_influx(context: &Context<'_>, mut table: Table<'_>, names: &mut Names) ->
     if version.is_some() {
         table.finish();
     }
-    Some(influx::Config {
-        name: (*name?.get_ref()).to_owned(),
-        url: url?.as_str().trim_end_matches('/').to_owned(),
-        version: version?,
-        batch_lines: batch_lines.map_or(USUAL_BATCH, Spanned::into_inner) as usize,
-        timeout: timeout.unwrap_or(USUAL_TIMEOUT),
-    })
+    let mut config = influx::Config::new((*name?.get_ref()).to_owned(), url?, version?);
+    if let Some(lines) = batch_lines {
+        config.batch_lines = lines.into_inner() as usize;
+    }
+    config.timeout = timeout.unwrap_or(config.timeout);
+    Some(config)
 }
 
 fn influx_version(context: &Context<'_>, table: &mut Table<'_>, version: &At<i64>) -> Option<Version> {
@@ -213,9 +208,6 @@ fn one_alert(mut table: Table<'_>, names: &mut Names) -> Option<alert::Config> {
     let webhook = http_url(&mut table, "webhook");
     let severity = table.choice("severity", SEVERITIES);
     table.finish();
-    Some(alert::Config {
-        name: (*name?.get_ref()).to_owned(),
-        webhook: webhook?,
-        severity: severity.map_or(Severity::P2, Spanned::into_inner),
-    })
+    let severity = severity.map_or(Severity::P2, Spanned::into_inner);
+    Some(alert::Config::new((*name?.get_ref()).to_owned(), webhook?, severity))
 }

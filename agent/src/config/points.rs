@@ -15,7 +15,7 @@ use super::{
 };
 use crate::acquire::{
     modbus::{ByteOrder, Point, RegisterForm, Table as RegisterTable},
-    mqtt::{TimeFormat, TimePointer, Value},
+    mqtt::{TimePointer, Value},
 };
 
 const FORMS: &[(&str, RegisterForm)] = &[
@@ -37,12 +37,6 @@ const ORDERS: &[(&str, ByteOrder)] = &[
 ];
 
 const TABLES: &[(&str, RegisterTable)] = &[("holding", RegisterTable::Holding), ("input", RegisterTable::Input)];
-
-const TIME_FORMATS: &[(&str, TimeFormat)] = &[
-    ("rfc3339", TimeFormat::Rfc3339),
-    ("unix_s", TimeFormat::UnixS),
-    ("unix_ms", TimeFormat::UnixMs),
-];
 
 /// Shortest `every`: a serial line at 9600 baud answers one read in about 30 ms, and no detector needs more.
 pub(super) const SHORTEST_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
@@ -127,6 +121,9 @@ fn point(register: &mut Table<'_>) -> Option<Point> {
     let quantity = quantity(register);
     let scale = scale(register);
     let offset = register.number("offset").map_or(0.0, Spanned::into_inner);
+    let invalid = register
+        .integer("invalid", 0..=i64::MAX)
+        .map(|bits| bits.into_inner() as u64);
     let every = every(register);
     let (form, quantity, at) = (form?, quantity?, at?);
     let point = Point {
@@ -137,6 +134,7 @@ fn point(register: &mut Table<'_>) -> Option<Point> {
         quantity: *quantity.get_ref(),
         scale: scale.unwrap_or(1.0),
         offset,
+        invalid,
         every,
     };
     possible(register, &point)?;
@@ -292,21 +290,11 @@ pub(super) fn quantity_and_scale(file: &File, key: &str, item: &Spanned<DeValue<
     Some((known_quantity(file, &text?)?.into_inner(), scale.unwrap_or(1.0)))
 }
 
-/// The table `time` of a meter or profile.
+/// The key `time` of a meter or profile: a JSON pointer to the time of measuring.
 pub(super) fn time(table: &mut Table<'_>) -> Option<TimePointer> {
-    let mut time = table.table("time")?;
-    let pointer = time.text("pointer");
-    let pointer = time.required("pointer", pointer);
-    let format = time.choice("format", TIME_FORMATS);
-    let format = time.required("format", format);
-    let file = time.file();
-    time.finish();
-    let pointer = pointer?;
-    check_pointer(file, &pointer);
-    Some(TimePointer {
-        pointer: (*pointer.get_ref()).to_owned(),
-        format: format?.into_inner(),
-    })
+    let pointer = table.text("time")?;
+    check_pointer(table.file(), &pointer);
+    Some(TimePointer((*pointer.get_ref()).to_owned()))
 }
 
 #[cfg(test)]

@@ -10,15 +10,11 @@ use jiff::civil::Date;
 use super::{
     diagnostic::Code,
     read::{At, File},
-    site,
 };
 
 /// Reports what makes `tariff` and `rules` unusable together.
 pub(super) fn check(tariff: &Tariff, tariff_file: &File, rules: &Rules, rules_file: &File) {
     let bad_rules = |why: String| rules_file.report(Code::BadDataFile, 0..0, why);
-    if let Err(why) = site::zone(&rules.zone) {
-        bad_rules(why);
-    }
     let mut months: Vec<i8> = rules.seasons.values().flatten().copied().collect();
     months.sort_unstable();
     if months != (1..=12).collect::<Vec<i8>>() {
@@ -46,8 +42,8 @@ fn bands(table: &BandTable, season: &str) -> Result<(), String> {
     let hours = table.hours.get(season).ok_or("no hours are given")?;
     let mut seen = [0u8; 24];
     for stretch in hours.values().flatten() {
-        for hour in hours_of(stretch)? {
-            seen[hour] += 1;
+        for (hour, times) in seen.iter_mut().enumerate() {
+            *times += u8::from(stretch.contains(hour as i8));
         }
     }
     match seen.iter().position(|&times| times != 1) {
@@ -55,16 +51,6 @@ fn bands(table: &BandTable, season: &str) -> Result<(), String> {
         Some(hour) => Err(format!("hour {hour} stands in {} bands", seen[hour])),
         None => Ok(()),
     }
-}
-
-/// Hours of `"HH-HH"`, past midnight where the end is before the start.
-fn hours_of(stretch: &str) -> Result<Vec<usize>, String> {
-    let wrong = || format!("{stretch:?} is not a stretch of hours: write \"09-12\"");
-    let (start, end) = stretch.split_once('-').ok_or_else(wrong)?;
-    let hour = |text: &str| text.parse::<usize>().ok().filter(|hour| *hour <= 24).ok_or_else(wrong);
-    let (start, end) = (hour(start)?, hour(end)?);
-    let length = if end > start { end - start } else { end + 24 - start };
-    Ok((start..start + length).map(|hour| hour % 24).collect())
 }
 
 fn prices(tariff: &Tariff, file: &File, rules: &Rules) {

@@ -1,0 +1,354 @@
+//! What becomes of each message: samples to the recorder, or a dead letter, then its acknowledgement, in order.
+//!
+//! It owns no connection and never polls one. Invariants: acknowledgements leave in the order of arrival and only for
+//! messages whose samples are all stored; a message delivered again while its samples are still on their way is not
+//! recorded twice; nothing is acknowledged on another connection than the one it came by.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use energy::{Name, Quality, Sample};
+use jiff::{SignedDuration, Timestamp};
+use rumqttc::{AsyncClient, ManualAck, Publish};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES, TopicMeter, matches, payload};
+use crate::{
+    acquire::{DeadLetter, Incoming, Intake},
+    health::Health,
+};
+
+/// Messages that may wait for their acknowledgement: what mosquitto sends ahead by default (`max_inflight_messages`).
+pub(super) const WINDOW: usize = 20;
+
+/// How far ahead of ours a payload's clock may be: more than a gateway's drift between two synchronisations, less than
+/// a demand interval.
+const MAX_AHEAD: SignedDuration = SignedDuration::from_secs(60);
+
+/// Instants before this, 1 January 2000, come from clocks that were never set.
+const FIRST_SENSIBLE_S: i64 = 946_684_800;
+
+/// How long the last samples may take to become durable at the end; the recorder commits at once when a broker waits.
+const LAST_ACKS_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the connection reports to the desk, in order.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// A new connection, the `connection`-th; whether the broker still knew our session.
+    Connected { connection: u64, session_present: bool },
+    /// A message and when it came, in data time.
+    Published { publish: Publish, at: Timestamp },
+}
+
+/// What the connection and the desk share.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Connections that have ended: no acknowledgement may be given for a message of an ended one.
+    pub(super) ended: AtomicU64,
+    /// Asks for a new connection, on which the broker delivers again what was not stored.
+    pub(super) renew: Notify,
+}
+
+/// One message that waits for its acknowledgement.
+struct Delivery {
+    publish: Publish,
+    ack: ManualAck,
+    unstored: Vec<oneshot::Receiver<()>>,
+}
+
+pub(super) struct Desk {
+    broker: String,
+    meters: Vec<TopicMeter>,
+    dead_letters: Option<mpsc::Sender<DeadLetter>>,
+    client: AsyncClient,
+    line: Arc<Line>,
+    intake: Intake,
+    health: Health,
+    connection: u64,
+    /// Of this connection, in order of arrival.
+    waiting: VecDeque<Delivery>,
+    /// Of the connection before, until the broker delivers them again.
+    former: Vec<Delivery>,
+}
+
+impl Desk {
+    pub(super) fn new(config: &Config, client: AsyncClient, line: Arc<Line>, intake: Intake, health: Health) -> Self {
+        Self {
+            broker: config.name.clone(),
+            meters: config.meters.clone(),
+            dead_letters: config.dead_letters.clone(),
+            client,
+            line,
+            intake,
+            health,
+            connection: 0,
+            waiting: VecDeque::new(),
+            former: Vec::new(),
+        }
+    }
+
+    /// Works until `stop` is cancelled or the recorder is gone, then gives the last samples time to become durable.
+    pub(super) async fn work(&mut self, arrivals: &mut mpsc::Receiver<Arrival>, stop: &CancellationToken) {
+        if stop.run_until_cancelled(self.serve(arrivals)).await.is_none() {
+            // What is not stored by then stays unacknowledged and comes again at the next start.
+            drop(timeout(LAST_ACKS_WITHIN, self.acknowledge_rest()).await);
+        }
+    }
+
+    async fn serve(&mut self, arrivals: &mut mpsc::Receiver<Arrival>) {
+        loop {
+            tokio::select! {
+                biased;
+                stored = front_stored(&mut self.waiting), if !self.waiting.is_empty() => self.acknowledge(stored).await,
+                arrival = arrivals.recv(), if self.waiting.len() < WINDOW => match arrival {
+                    Some(Arrival::Connected { connection, session_present }) => self.begin(connection, session_present),
+                    Some(Arrival::Published { publish, at }) => {
+                        if self.receive(publish, at).await.is_err() {
+                            return;
+                        }
+                    }
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn acknowledge_rest(&mut self) {
+        while !self.waiting.is_empty() {
+            let stored = front_stored(&mut self.waiting).await;
+            self.acknowledge(stored).await;
+        }
+    }
+
+    /// A new connection: what waits is of the old one and will be delivered again, if the broker knows us still.
+    fn begin(&mut self, connection: u64, session_present: bool) {
+        self.connection = connection;
+        if session_present {
+            self.former.extend(self.waiting.drain(..));
+            let too_old = self.former.len().saturating_sub(WINDOW);
+            self.former.drain(..too_old);
+        } else {
+            self.waiting.clear();
+            self.former.clear();
+        }
+    }
+
+    /// Takes one message. Fails when the recorder is gone.
+    async fn receive(&mut self, publish: Publish, at: Timestamp) -> Result<(), RecorderGone> {
+        let ack = self.client.prepare_ack(&publish);
+        if publish.dup
+            && let Some(mut known) = self.take_former(&publish)
+        {
+            debug!(
+                broker = self.broker,
+                "a message came again before it was acknowledged: its samples are on their way"
+            );
+            known.publish = publish;
+            self.waiting.push_back(known);
+            return Ok(());
+        }
+        let unstored = self.record(&publish, at, ack.is_some()).await?;
+        if let Some(ack) = ack {
+            self.waiting.push_back(Delivery { publish, ack, unstored });
+        }
+        Ok(())
+    }
+
+    fn take_former(&mut self, publish: &Publish) -> Option<Delivery> {
+        let is_same = |known: &Publish| {
+            known.pkid == publish.pkid && known.topic == publish.topic && known.payload == publish.payload
+        };
+        let nth = self.former.iter().position(|known| is_same(&known.publish))?;
+        Some(self.former.remove(nth))
+    }
+
+    /// Hands on what a message says about each of its meters; gives back what must be stored before it is acknowledged.
+    async fn record(
+        &self,
+        publish: &Publish,
+        at: Timestamp,
+        is_acknowledged: bool,
+    ) -> Result<Vec<oneshot::Receiver<()>>, RecorderGone> {
+        let topic = String::from_utf8_lossy(&publish.topic);
+        let mut unstored = Vec::new();
+        if publish.payload.len() > MAX_MESSAGE_BYTES {
+            let reason = format!("{} bytes; at most {MAX_MESSAGE_BYTES} are read", publish.payload.len());
+            self.refuse(publish, at, ("too-large", reason)).await;
+            return Ok(unstored);
+        }
+        let mut meters = self
+            .meters
+            .iter()
+            .filter(|meter| matches(&meter.topic, &topic))
+            .peekable();
+        if meters.peek().is_none() {
+            self.health.dropped("mqtt", "no-meter").one(); // a subscription of an earlier configuration
+        }
+        for meter in meters {
+            match payload::read(&publish.payload, meter) {
+                Err(error) => {
+                    self.refuse(
+                        publish,
+                        at,
+                        (error.reason(), format!("meter {:?}: {error}", meter.name)),
+                    )
+                    .await;
+                }
+                Ok(content) => {
+                    let sample = stamped(meter, content, at, publish.retain);
+                    let (stored, until_stored) = oneshot::channel();
+                    let stored = is_acknowledged.then(|| {
+                        unstored.push(until_stored);
+                        stored
+                    });
+                    self.intake
+                        .send(Incoming { sample, stored })
+                        .await
+                        .map_err(|_| RecorderGone)?;
+                }
+            }
+        }
+        Ok(unstored)
+    }
+
+    /// Counts a message that cannot be read and keeps it for people.
+    async fn refuse(&self, publish: &Publish, at: Timestamp, (label, reason): (&'static str, String)) {
+        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        self.health.dropped("mqtt", label).one();
+        debug!(broker = self.broker, topic, reason, "message passed over");
+        let Some(dead_letters) = &self.dead_letters else { return };
+        let keep = match publish.payload.len() {
+            all if all <= MAX_MESSAGE_BYTES => all,
+            _ => DEAD_LETTER_BYTES,
+        };
+        let letter = DeadLetter {
+            source: self.broker.clone(),
+            topic,
+            payload: publish.payload[..keep].to_vec(),
+            reason,
+            at,
+        };
+        if dead_letters.send(letter).await.is_err() {
+            self.health.dropped("mqtt", "dead-letter-unkept").one();
+        }
+    }
+
+    /// Answers the message at the front, or asks for a new connection if its samples were not stored.
+    async fn acknowledge(&mut self, stored: Result<(), NotStored>) {
+        let Some(delivery) = self.waiting.pop_front() else {
+            return;
+        };
+        let is_connected = self.line.ended.load(Ordering::Acquire) + 1 == self.connection;
+        if let Err(NotStored) = stored {
+            if is_connected {
+                self.health.dropped("mqtt", "not-stored-yet").one();
+                warn!(
+                    broker = self.broker,
+                    "a sample was not stored; the broker is asked to deliver its message again"
+                );
+                self.line.renew.notify_one();
+                self.connection = 0; // later messages keep their order: they too wait for the next connection
+            }
+        } else if !is_connected {
+            self.former.push(delivery); // the broker will deliver it again
+        } else if self.client.manual_ack(delivery.ack).await.is_err() {
+            debug!(
+                broker = self.broker,
+                "the client ended before an acknowledgement could leave"
+            );
+        }
+    }
+}
+
+struct RecorderGone;
+struct NotStored;
+
+/// Waits until everything made of the oldest message is durable. May be dropped and called again.
+async fn front_stored(waiting: &mut VecDeque<Delivery>) -> Result<(), NotStored> {
+    let Some(front) = waiting.front_mut() else {
+        return Ok(());
+    };
+    while let Some(receiver) = front.unstored.last_mut() {
+        receiver.await.map_err(|_| NotStored)?;
+        front.unstored.pop();
+    }
+    Ok(())
+}
+
+/// The sample of one message: under the payload's own time where that can be believed, else under its arrival.
+fn stamped(meter: &TopicMeter, content: payload::Content, arrival: Timestamp, is_retained: bool) -> Sample {
+    let (at, at_best) = match content.at {
+        Some(at) if at.as_second() >= FIRST_SENSIBLE_S && at.duration_since(arrival) <= MAX_AHEAD => (at, Quality::Ok),
+        Some(_) => (arrival, Quality::ClockSuspect),
+        None if is_retained => (arrival, Quality::Stale),
+        None => (arrival, Quality::Ok),
+    };
+    let mut readings = content.readings;
+    for reading in &mut readings {
+        reading.quality = reading.quality.max(at_best);
+    }
+    Sample {
+        meter: Name::clone(&meter.name),
+        at,
+        readings,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use energy::{Quantity, Reading};
+
+    use super::*;
+
+    #[test]
+    fn a_sample_never_passes_off_an_old_value_as_new() {
+        let arrival: Timestamp = "2026-08-28T08:10:00Z".parse().unwrap();
+        let meter = TopicMeter {
+            name: "dryer".into(),
+            topic: "plant/dryer".into(),
+            values: vec![],
+            time: None,
+        };
+        for (time, is_retained, expected_at, expected_quality) in [
+            (None, false, "2026-08-28T08:10:00Z", Quality::Ok),
+            (None, true, "2026-08-28T08:10:00Z", Quality::Stale),
+            (Some("2026-08-28T08:09:00Z"), true, "2026-08-28T08:09:00Z", Quality::Ok),
+            (Some("2026-08-28T08:11:00Z"), false, "2026-08-28T08:11:00Z", Quality::Ok),
+            (
+                Some("2026-08-28T08:11:01Z"),
+                false,
+                "2026-08-28T08:10:00Z",
+                Quality::ClockSuspect,
+            ),
+            (
+                Some("1970-01-01T00:10:00Z"),
+                false,
+                "2026-08-28T08:10:00Z",
+                Quality::ClockSuspect,
+            ),
+        ] {
+            let content = payload::Content {
+                at: time.map(|time| time.parse().unwrap()),
+                readings: vec![
+                    Reading::new(Quantity::ActivePower, 1.0),
+                    Reading::new(Quantity::PowerFactor, 9.0),
+                ],
+            };
+            let sample = stamped(&meter, content, arrival, is_retained);
+            assert_eq!(sample.at.to_string(), expected_at, "{time:?}");
+            assert_eq!(sample.readings[0].quality, expected_quality, "{time:?}");
+            assert_eq!(sample.readings[1].quality, Quality::Bad, "{time:?}");
+        }
+    }
+}
