@@ -43,3 +43,13 @@ impl Contract {
         false
     }
 }
+
+impl Contract {
+    /// Stand-in until the tariff is evaluated: no price is known.
+    pub fn price_at(&self, at: Timestamp) -> PriceUntil {
+        PriceUntil {
+            price: None,
+            until: at + jiff::SignedDuration::from_hours(1),
+        }
+    }
+}
