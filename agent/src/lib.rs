@@ -2,4 +2,7 @@
 
 pub mod clock;
 pub mod health;
+pub mod report;
 pub mod secret;
+pub mod store;
+pub mod web;
