@@ -21,41 +21,41 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     /// The request cannot be understood.
-    pub(crate) fn bad(message: impl ToString) -> Self {
+    pub(crate) fn bad(message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
             code: "bad_request",
-            message: message.to_string(),
+            message: message.into(),
             help: "openapi.json lists the parameters; instants are RFC 3339, as 2026-08-28T08:10:00Z",
         }
     }
 
     /// There is no such thing.
-    pub(crate) fn missing(message: impl ToString) -> Self {
+    pub(crate) fn missing(message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::NOT_FOUND,
             code: "not_found",
-            message: message.to_string(),
+            message: message.into(),
             help: "GET /api/v1/site lists meters and machines, GET /api/v1/findings the findings",
         }
     }
 
     /// The request may come from another site's page.
-    pub(crate) fn foreign(message: impl ToString, help: &'static str) -> Self {
+    pub(crate) fn foreign(message: impl Into<String>, help: &'static str) -> Self {
         Self {
             status: StatusCode::FORBIDDEN,
             code: "forbidden",
-            message: message.to_string(),
+            message: message.into(),
             help,
         }
     }
 
     /// The answer cannot be had now.
-    pub(crate) fn unavailable(message: impl ToString) -> Self {
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::SERVICE_UNAVAILABLE,
             code: "unavailable",
-            message: message.to_string(),
+            message: message.into(),
             help: "try again in a few seconds; the agent's log says more",
         }
     }
@@ -70,13 +70,13 @@ impl IntoResponse for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::unavailable(error)
+        Self::unavailable(error.to_string())
     }
 }
 
 impl From<OpenError> for ApiError {
     fn from(error: OpenError) -> Self {
-        Self::unavailable(error)
+        Self::unavailable(error.to_string())
     }
 }
 

@@ -33,12 +33,11 @@ fn stretch(
     until: Option<Timestamp>,
     longest: SignedDuration,
 ) -> Result<(Timestamp, Timestamp), ApiError> {
-    // A timestamp's own arithmetic saturates only on request: instants from a query may lie anywhere.
     let until = until.unwrap_or_else(|| web.parts.clock.now() + SignedDuration::from_millis(1));
     let day_before = until.saturating_sub(SignedDuration::from_hours(24));
     let from = match from {
         Some(from) => from,
-        None => day_before.map_err(ApiError::bad)?,
+        None => day_before.map_err(|error| ApiError::bad(error.to_string()))?,
     };
     let length = until.duration_since(from);
     if length <= SignedDuration::ZERO {

@@ -9,7 +9,7 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    report::{Language, Month, html, json},
+    report::{Language, Month, MonthError, html, json},
     store::FindingFilter,
     web::{data::Web, error::ApiError, guard::REPORT_POLICY},
 };
@@ -36,14 +36,17 @@ pub(crate) async fn report(
 ) -> Result<Response, ApiError> {
     let Query(query) = query?;
     let month = match query.month {
-        Some(text) => text.parse().map_err(ApiError::bad)?,
+        Some(text) => text
+            .parse()
+            .map_err(|error: MonthError| ApiError::bad(error.to_string()))?,
         None => web.this_month(),
     };
     let report = made(&web, month).await?;
     if query.format == Some(Format::Json) {
         return Ok(Json(report).into_response());
     }
-    let page = html::render(&report, query.lang.unwrap_or(web.parts.language)).map_err(ApiError::unavailable)?;
+    let page = html::render(&report, query.lang.unwrap_or(web.parts.language))
+        .map_err(|error| ApiError::unavailable(error.to_string()))?;
     let policy = (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(REPORT_POLICY));
     Ok(([policy], Html(page)).into_response())
 }
