@@ -1,9 +1,11 @@
 //! The two languages of everything a person reads.
 
 use energy::finding::Title;
+use serde::{Deserialize, Serialize};
 
 /// Korean or English.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Language {
     /// Korean.
     #[default]

@@ -12,6 +12,7 @@ pub mod outbound;
 pub mod plant;
 pub mod record;
 pub mod replay;
+pub mod report;
 pub mod secret;
 pub mod store;
 pub mod web;

@@ -438,7 +438,7 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(mqtt_url("mqtts://b").map(|url| (url.port, url.tls)), Some((8883, true)));
+        assert_eq!(mqtt_url("mqtts://b").map(|url| (url.port, url.tls)), Some((8883, Some(Trust::WebRoots))));
         assert_eq!(mqtt_url("http://b"), None);
     }
 }

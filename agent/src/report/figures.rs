@@ -1,0 +1,353 @@
+//! Intervals and findings of a site → the figures of each month: energy, peak, load factor, bands, cost, carbon, waste.
+//!
+//! Pure; `replay` writes the result as `summary.json` and the report prints it, so the two never differ. It makes no
+//! bill. Invariants: what cannot be known is `None`, never 0; energy is the main meter's, the newest revision of each
+//! interval counts; sums of kWh are rounded to a millionth; a missing interval lowers the coverage.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use energy::{
+    Finding, Interval, Site,
+    finding::{Kind, Money},
+    tariff::{Band, PriceUntil, contract_at},
+};
+use jiff::Timestamp;
+use rust_decimal::{Decimal, prelude::FromPrimitive};
+use serde::Serialize;
+
+use super::Month;
+
+/// Makes the figures.
+pub struct Figures;
+
+/// Everything that `summary.json` says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// From the first interval's start to the last one's end; `None` without intervals.
+    pub period: Option<Period>,
+    /// The whole period, as a month.
+    pub total: MonthFigures,
+    /// Each calendar month of the period, in the site's zone.
+    pub months: Vec<MonthFigures>,
+    /// Findings by kind, in the catalogue's order.
+    pub findings: Vec<KindFigures>,
+}
+
+/// A stretch of time, as people of the site write it: RFC 3339 with the zone's offset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Period {
+    /// Start.
+    pub from: String,
+    /// End, exclusive.
+    pub to: String,
+}
+
+/// The figures of a month, or of the whole period.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct MonthFigures {
+    /// `2026-08`; absent in the total.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub month: Option<String>,
+    /// Imported energy, kWh.
+    pub energy_import_kwh: Option<f64>,
+    /// Highest demand, kW.
+    pub peak_demand_kw: Option<f64>,
+    /// Start of the interval with the highest demand, RFC 3339 with offset; the first of equals.
+    pub peak_demand_start: Option<String>,
+    /// Mean demand over peak demand.
+    pub load_factor: Option<f64>,
+    /// Share of the time seen with trusted readings, 0..1, intervals without a row counted as unseen.
+    pub coverage: f64,
+    /// Energy by band; `None` when any of it has no band (no tariff, or none for its day).
+    pub energy_by_band_kwh: Option<BandEnergy>,
+    /// Mean lagging power factor by the tariff's rule, percent.
+    pub power_factor_lag_pct: Option<f64>,
+    /// Mean leading power factor by the tariff's rule, percent.
+    pub power_factor_lead_pct: Option<f64>,
+    /// Demand that is billed, kW.
+    pub billing_demand_kw: Option<f64>,
+    /// The bill.
+    pub bill: Option<Bill>,
+    /// Emissions, kgCO2e.
+    pub kgco2e: Emissions,
+    /// Tonnes of oil equivalent.
+    pub toe: Option<f64>,
+    /// Energy at the price of its interval, with levies, without demand charge; for the report, not in the summary.
+    #[serde(skip)]
+    pub energy_cost: Option<Money>,
+    /// Ids of the emission factors that were used; for the report, not in the summary.
+    #[serde(skip)]
+    pub factors: Vec<String>,
+}
+
+/// Energy by band of the tariff, kWh.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[allow(missing_docs, reason = "plain words; kWh")]
+pub struct BandEnergy {
+    pub light: f64,
+    pub mid: f64,
+    pub peak: f64,
+    /// A tariff without bands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flat: Option<f64>,
+}
+
+/// A bill as the supplier would write it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bill {
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Lines of the bill, in its order.
+    pub items: Vec<BillItem>,
+    /// What is to be paid.
+    pub total: Decimal,
+}
+
+/// A line of a bill.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BillItem {
+    /// Its name, as the tariff's rules call it.
+    pub item: String,
+    /// The amount.
+    pub amount: Decimal,
+}
+
+/// Emissions by both methods of scope 2, kgCO2e.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Emissions {
+    /// Location-based; `None` when a day has no factor.
+    pub location: Option<f64>,
+    /// Market-based; `None` without contractual instruments.
+    pub market: Option<f64>,
+}
+
+/// All findings of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KindFigures {
+    /// The kind.
+    pub kind: Kind,
+    /// How many began in the period.
+    pub count: usize,
+    /// Avoidable energy, kWh; `None` when no finding of the kind has any.
+    pub energy_kwh: Option<f64>,
+    /// What it cost, in the site's currency; `None` when that is not known of any.
+    pub cost: Option<Decimal>,
+    /// Location-based emissions, kgCO2e.
+    pub kgco2e: Option<f64>,
+}
+
+/// A closed interval of the main meter that is known, with what is looked up for it.
+struct Row {
+    start: Timestamp,
+    hours: f64,
+    energy_kwh: Option<f64>,
+    coverage: f64,
+}
+
+type Pricing<'a> = &'a dyn Fn(Timestamp) -> PriceUntil;
+
+impl Figures {
+    /// The figures of a site, priced by the contract that holds at each interval.
+    pub fn compute(site: &Site, intervals: &[Interval], findings: &[Finding]) -> Summary {
+        let price = |at| {
+            contract_at(&site.contracts, at).map_or(
+                PriceUntil {
+                    price: None,
+                    until: Timestamp::MAX,
+                },
+                |contract| contract.price_at(at),
+            )
+        };
+        Self::priced(site, intervals, findings, &price)
+    }
+
+    /// The same with prices from elsewhere.
+    pub fn priced(site: &Site, intervals: &[Interval], findings: &[Finding], price: Pricing<'_>) -> Summary {
+        let rows = main_meter_rows(site, intervals);
+        let bounds = rows
+            .first()
+            .zip(rows.last())
+            .map(|(first, last)| (first.start, end(last)));
+        let months = bounds.map_or_else(Vec::new, |bounds| months(site, &rows, bounds, price));
+        Summary {
+            period: bounds.map(|(from, to)| Period {
+                from: local(site, from),
+                to: local(site, to),
+            }),
+            total: bounds.map_or_else(MonthFigures::default, |bounds| stretch(site, &rows, bounds, price)),
+            months,
+            findings: by_kind(findings, currency(site)),
+        }
+    }
+}
+
+/// Currency of the site's newest contract.
+pub fn currency(site: &Site) -> Option<&str> {
+    site.contracts.last().map(|contract| contract.rules.currency.as_str())
+}
+
+/// Instant as people of the site write it.
+pub(crate) fn local(site: &Site, at: Timestamp) -> String {
+    at.display_with_offset(site.zone.to_offset(at)).to_string()
+}
+
+fn end(row: &Row) -> Timestamp {
+    row.start + jiff::SignedDuration::from_secs_f64(row.hours * 3600.0)
+}
+
+/// Intervals of the main meter by start, the newest revision of each.
+fn main_meter_rows(site: &Site, intervals: &[Interval]) -> Vec<Row> {
+    let mut newest: BTreeMap<Timestamp, &Interval> = BTreeMap::new();
+    let of_main = |interval: &&Interval| site.main_meter.as_ref() == Some(&interval.meter);
+    for interval in intervals.iter().filter(of_main) {
+        let kept = newest.entry(interval.start).or_insert(interval);
+        if interval.revision >= kept.revision {
+            *kept = interval;
+        }
+    }
+    let row = |interval: &Interval| Row {
+        start: interval.start,
+        hours: interval.end.duration_since(interval.start).as_secs_f64() / 3600.0,
+        energy_kwh: interval.energy_import_kwh,
+        coverage: interval.coverage,
+    };
+    newest.into_values().map(row).collect()
+}
+
+fn months(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pricing<'_>) -> Vec<MonthFigures> {
+    let month_of = |row: &Row| Month::of(row.start, &site.zone).first;
+    rows.chunk_by(|a, b| month_of(a) == month_of(b))
+        .map(|rows| {
+            let month = Month {
+                first: month_of(&rows[0]),
+            };
+            let (first, next) = month.bounds(&site.zone);
+            let part = (bounds.0.max(first), bounds.1.min(next));
+            MonthFigures {
+                month: Some(month.to_string()),
+                ..stretch(site, rows, part, price)
+            }
+        })
+        .collect()
+}
+
+/// The figures of consecutive rows within `bounds`.
+fn stretch(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pricing<'_>) -> MonthFigures {
+    let known: Vec<(&Row, f64)> = rows
+        .iter()
+        .filter_map(|row| row.energy_kwh.map(|kwh| (row, kwh)))
+        .collect();
+    let hours: f64 = known.iter().map(|(row, _)| row.hours).sum();
+    let energy_kwh = some_sum(known.iter().map(|(_, kwh)| *kwh));
+    let peak = peak(&known);
+    let span_hours = bounds.1.duration_since(bounds.0).as_secs_f64() / 3600.0;
+    let seen_hours: f64 = rows.iter().map(|row| row.coverage * row.hours).sum();
+    let (energy_by_band_kwh, energy_cost) = by_price(site, &known, price);
+    let (location, factors) = location_based(site, &known);
+    MonthFigures {
+        month: None,
+        energy_import_kwh: energy_kwh,
+        peak_demand_kw: peak.map(|(_, kw)| rounded(kw)),
+        peak_demand_start: peak.map(|(at, _)| local(site, at)),
+        load_factor: energy_kwh
+            .zip(peak)
+            .filter(|(_, (_, peak))| *peak > 0.0)
+            .map(|(kwh, (_, peak))| rounded(kwh / hours / peak)),
+        coverage: if span_hours > 0.0 {
+            rounded(seen_hours / span_hours)
+        } else {
+            0.0
+        },
+        energy_by_band_kwh,
+        kgco2e: Emissions { location, market: None },
+        energy_cost,
+        factors,
+        ..MonthFigures::default()
+    }
+}
+
+/// Highest demand and its start; the first of equals.
+fn peak(known: &[(&Row, f64)]) -> Option<(Timestamp, f64)> {
+    let demand = known.iter().map(|(row, kwh)| (row.start, kwh / row.hours));
+    demand.reduce(|best, next| if next.1 > best.1 { next } else { best })
+}
+
+/// Energy by band and its cost, each interval at the price of its start: bands change on demand intervals' edges.
+fn by_price(site: &Site, known: &[(&Row, f64)], price: Pricing<'_>) -> (Option<BandEnergy>, Option<Money>) {
+    let mut energy = BTreeMap::<Band, f64>::new();
+    let mut cost = Decimal::ZERO;
+    let mut held: Option<PriceUntil> = None;
+    for (row, kwh) in known {
+        if held.as_ref().is_none_or(|held| row.start >= held.until) {
+            held = Some(price(row.start));
+        }
+        let priced = held.as_ref().and_then(|held| held.price.as_ref());
+        let (Some(priced), Some(exact_kwh)) = (priced, Decimal::from_f64(*kwh)) else {
+            return (None, None);
+        };
+        *energy.entry(priced.band).or_default() += kwh;
+        cost += exact_kwh * priced.gross_per_kwh;
+    }
+    if known.is_empty() {
+        return (None, None);
+    }
+    let band = |band| energy.get(&band).copied().map(rounded);
+    let bands = BandEnergy {
+        light: band(Band::Light).unwrap_or(0.0),
+        mid: band(Band::Mid).unwrap_or(0.0),
+        peak: band(Band::Peak).unwrap_or(0.0),
+        flat: band(Band::Flat),
+    };
+    let rules = site.contracts.last().map(|contract| &contract.rules);
+    let money = rules.map(|rules| Money {
+        amount: cost.round_dp(rules.decimals),
+        currency: rules.currency.clone(),
+    });
+    (Some(bands), money)
+}
+
+/// Location-based emissions and the ids of the factors, each interval by the factor of its day.
+fn location_based(site: &Site, known: &[(&Row, f64)]) -> (Option<f64>, Vec<String>) {
+    let factor = |at| site.carbon.as_ref()?.location(site.zone.to_datetime(at).date());
+    let mut ids = BTreeSet::new();
+    let mut emissions = Vec::with_capacity(known.len());
+    for (row, kwh) in known {
+        let Some(factor) = factor(row.start) else {
+            return (None, Vec::new());
+        };
+        ids.insert(factor.id.clone());
+        emissions.push(kwh * factor.kgco2e_per_kwh);
+    }
+    (some_sum(emissions), ids.into_iter().collect())
+}
+
+fn by_kind(findings: &[Finding], currency: Option<&str>) -> Vec<KindFigures> {
+    let mut kinds = BTreeMap::<Kind, Vec<&Finding>>::new();
+    for finding in findings {
+        kinds.entry(finding.kind).or_default().push(finding);
+    }
+    let one_kind = |(kind, findings): (Kind, Vec<&Finding>)| {
+        let costs = findings.iter().filter_map(|finding| finding.cost.as_ref());
+        KindFigures {
+            kind,
+            count: findings.len(),
+            energy_kwh: some_sum(findings.iter().filter_map(|finding| finding.energy_kwh)),
+            cost: costs
+                .filter(|cost| Some(cost.currency.as_str()) == currency)
+                .map(|cost| cost.amount)
+                .reduce(|sum, amount| sum + amount),
+            kgco2e: some_sum(findings.iter().filter_map(|finding| finding.kgco2e)),
+        }
+    };
+    kinds.into_iter().map(one_kind).collect()
+}
+
+/// Sum to a millionth; `None` of nothing.
+pub(crate) fn some_sum(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    values.into_iter().reduce(|sum, value| sum + value).map(rounded)
+}
+
+/// To a millionth: what a sum of thousands of floats can promise.
+fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}

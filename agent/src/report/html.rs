@@ -1,0 +1,284 @@
+//! The report for people: one HTML file with its style inside, in Korean or English, that prints on A4.
+//!
+//! It computes nothing but how a number is written. Invariant: what is not known is written "—", and a total stands
+//! beside its coverage.
+
+use askama::Template;
+use energy::finding::Money;
+use rust_decimal::Decimal;
+
+use super::{Language, json::Report, words::kind_name};
+
+/// The page could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the report could not be written: {0}")]
+pub struct RenderError(#[from] askama::Error);
+
+/// The report as a page.
+pub fn render(report: &Report, language: Language) -> Result<String, RenderError> {
+    let words = match language {
+        Language::Ko => &KO,
+        Language::En => &EN,
+    };
+    let page = Page {
+        report,
+        words,
+        rows: rows(report, words),
+        bands: bands(report, words),
+        waste: waste(report, language),
+        coverage: percent(report.summary.total.coverage),
+    };
+    Ok(page.render()?)
+}
+
+#[derive(Template)]
+#[template(path = "month.html")]
+struct Page<'a> {
+    report: &'a Report,
+    words: &'static Words,
+    rows: Vec<Row>,
+    bands: Vec<Row>,
+    waste: Vec<Waste>,
+    coverage: String,
+}
+
+/// One figure: what it is, its value, a remark.
+struct Row {
+    name: &'static str,
+    value: String,
+    note: String,
+}
+
+struct Waste {
+    kind: &'static str,
+    count: usize,
+    energy: String,
+    cost: String,
+    carbon: String,
+}
+
+struct Words {
+    lang: &'static str,
+    title: &'static str,
+    demo: &'static str,
+    no_data: &'static str,
+    figure: &'static str,
+    value: &'static str,
+    note: &'static str,
+    energy: &'static str,
+    peak: &'static str,
+    load_factor: &'static str,
+    cost: &'static str,
+    cost_note: &'static str,
+    carbon: &'static str,
+    carbon_market: &'static str,
+    market_note: &'static str,
+    coverage: &'static str,
+    coverage_note: &'static str,
+    bands: &'static str,
+    light: &'static str,
+    mid: &'static str,
+    peak_band: &'static str,
+    flat: &'static str,
+    waste: &'static str,
+    kind: &'static str,
+    count: &'static str,
+    no_waste: &'static str,
+    waste_note: &'static str,
+    factors: &'static str,
+    factor: &'static str,
+    source: &'static str,
+    period: &'static str,
+    unknown_note: &'static str,
+}
+
+const KO: Words = Words {
+    lang: "ko",
+    title: "월간 에너지 보고서",
+    demo: "데모: 가상 공장의 자료이며 보고에 쓸 수 없습니다.",
+    no_data: "이 달에는 자료가 없습니다.",
+    figure: "항목",
+    value: "값",
+    note: "비고",
+    energy: "전력 사용량",
+    peak: "최대수요전력",
+    load_factor: "부하율",
+    cost: "전력량 요금",
+    cost_note: "시간대별 단가, 세금·기금 포함, 기본요금 제외",
+    carbon: "온실가스 배출량(지역 기반)",
+    carbon_market: "온실가스 배출량(시장 기반)",
+    market_note: "계약 수단 자료 없음",
+    coverage: "자료 확보율",
+    coverage_note: "신뢰할 수 있는 측정값이 있는 시간의 비율",
+    bands: "시간대별 사용량",
+    light: "경부하",
+    mid: "중간부하",
+    peak_band: "최대부하",
+    flat: "단일",
+    waste: "낭비",
+    kind: "종류",
+    count: "건수",
+    no_waste: "이 달에 시작된 낭비가 없습니다.",
+    waste_note: "이 달에 시작된 건. 피할 수 있었던 부분만 셉니다.",
+    factors: "배출계수",
+    factor: "계수",
+    source: "출처",
+    period: "기간",
+    unknown_note: "— 는 알 수 없음을 뜻하며 0이 아닙니다.",
+};
+
+const EN: Words = Words {
+    lang: "en",
+    title: "Monthly energy report",
+    demo: "Demo: figures of a simulated plant, not for reporting.",
+    no_data: "There are no data for this month.",
+    figure: "Figure",
+    value: "Value",
+    note: "Remark",
+    energy: "Electricity used",
+    peak: "Peak demand",
+    load_factor: "Load factor",
+    cost: "Energy charge",
+    cost_note: "time-of-use prices with taxes and levies, without the demand charge",
+    carbon: "Emissions, location-based",
+    carbon_market: "Emissions, market-based",
+    market_note: "no contractual instruments on file",
+    coverage: "Coverage",
+    coverage_note: "share of the time with trusted readings",
+    bands: "Energy by band",
+    light: "Off-peak (light)",
+    mid: "Mid-peak (mid)",
+    peak_band: "On-peak (peak)",
+    flat: "Flat",
+    waste: "Waste",
+    kind: "Kind",
+    count: "Count",
+    no_waste: "No waste began in this month.",
+    waste_note: "Findings that began in this month; only the avoidable part is counted.",
+    factors: "Emission factors",
+    factor: "Factor",
+    source: "Source",
+    period: "Period",
+    unknown_note: "— means not known; it never means 0.",
+};
+
+const UNKNOWN: &str = "—";
+
+fn rows(report: &Report, words: &Words) -> Vec<Row> {
+    let total = &report.summary.total;
+    let seen = format!("{} {}", words.coverage, percent(total.coverage));
+    let row = |name, value: Option<String>, note: String| Row {
+        name,
+        value: value.unwrap_or_else(|| UNKNOWN.to_owned()),
+        note,
+    };
+    vec![
+        row(
+            words.energy,
+            total.energy_import_kwh.map(|v| unit(v, 1, "kWh")),
+            seen.clone(),
+        ),
+        row(
+            words.peak,
+            total.peak_demand_kw.map(|v| unit(v, 1, "kW")),
+            total.peak_demand_start.as_deref().map_or(String::new(), readable),
+        ),
+        row(words.load_factor, total.load_factor.map(percent), seen.clone()),
+        row(
+            words.cost,
+            report.energy_cost.as_ref().map(money),
+            words.cost_note.into(),
+        ),
+        row(
+            words.carbon,
+            total.kgco2e.location.map(|kg| unit(kg / 1000.0, 3, "tCO₂e")),
+            total.factors.join(", "),
+        ),
+        row(
+            words.carbon_market,
+            total.kgco2e.market.map(|kg| unit(kg / 1000.0, 3, "tCO₂e")),
+            words.market_note.into(),
+        ),
+        row(
+            words.coverage,
+            Some(percent(total.coverage)),
+            words.coverage_note.into(),
+        ),
+    ]
+}
+
+fn bands(report: &Report, words: &Words) -> Vec<Row> {
+    let total = &report.summary.total;
+    let Some((bands, all)) = total.energy_by_band_kwh.zip(total.energy_import_kwh) else {
+        return Vec::new();
+    };
+    let named = match bands.flat {
+        Some(flat) => vec![(words.flat, flat)],
+        None => vec![
+            (words.light, bands.light),
+            (words.mid, bands.mid),
+            (words.peak_band, bands.peak),
+        ],
+    };
+    let row = |(name, kwh): (&'static str, f64)| Row {
+        name,
+        value: unit(kwh, 1, "kWh"),
+        note: if all > 0.0 { percent(kwh / all) } else { String::new() },
+    };
+    named.into_iter().map(row).collect()
+}
+
+fn waste(report: &Report, language: Language) -> Vec<Waste> {
+    let currency = report
+        .energy_cost
+        .as_ref()
+        .map_or("KRW", |money| money.currency.as_str());
+    let or_unknown = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_owned());
+    let row = |figures: &super::figures::KindFigures| Waste {
+        kind: kind_name(figures.kind, language),
+        count: figures.count,
+        energy: or_unknown(figures.energy_kwh.map(|kwh| unit(kwh, 1, "kWh"))),
+        cost: or_unknown(figures.cost.map(|amount| {
+            money(&Money {
+                amount,
+                currency: currency.to_owned(),
+            })
+        })),
+        carbon: or_unknown(figures.kgco2e.map(|kg| unit(kg, 1, "kgCO₂e"))),
+    };
+    report.summary.findings.iter().map(row).collect()
+}
+
+/// `1,234.5 kWh`.
+fn unit(value: f64, decimals: usize, unit: &str) -> String {
+    format!("{} {unit}", grouped(&format!("{value:.decimals$}")))
+}
+
+/// `1,234,567 KRW`; the amount with all its places.
+fn money(money: &Money) -> String {
+    let amount: Decimal = money.amount.normalize();
+    format!("{} {}", grouped(&amount.to_string()), money.currency)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// `2026-08-28T09:15:00+09:00` → `2026-08-28 09:15`: local time as the summary has it, without what a reader knows.
+fn readable(instant: &str) -> String {
+    instant.replacen('T', " ", 1).chars().take(16).collect()
+}
+
+/// A number's whole part in groups of three.
+fn grouped(number: &str) -> String {
+    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
+    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    let mut out = String::from(sign);
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out + rest
+}

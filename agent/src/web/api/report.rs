@@ -1,0 +1,73 @@
+//! The monthly report, as a page that prints or as JSON.
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::{HeaderValue, header},
+    response::{Html, IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use crate::{
+    report::{Language, Month, MonthError, html, json},
+    store::FindingFilter,
+    web::{data::Web, error::ApiError, guard::REPORT_POLICY},
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReportQuery {
+    month: Option<String>,
+    lang: Option<Language>,
+    format: Option<Format>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    Html,
+    Json,
+}
+
+/// `GET /api/v1/report`: the running month where none is named.
+pub(crate) async fn report(
+    State(web): State<Web>,
+    query: Result<Query<ReportQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) = query?;
+    let month = match query.month {
+        Some(text) => text
+            .parse()
+            .map_err(|error: MonthError| ApiError::bad(error.to_string()))?,
+        None => web.this_month(),
+    };
+    let report = made(&web, month).await?;
+    if query.format == Some(Format::Json) {
+        return Ok(Json(report).into_response());
+    }
+    let page = html::render(&report, query.lang.unwrap_or(web.parts.language))
+        .map_err(|error| ApiError::unavailable(error.to_string()))?;
+    let policy = (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(REPORT_POLICY));
+    Ok(([policy], Html(page)).into_response())
+}
+
+async fn made(web: &Web, month: Month) -> Result<json::Report, ApiError> {
+    let answer = web.read(move |web, reader| {
+        let site = &web.parts.site;
+        let (from, until) = month.bounds(&site.zone);
+        let intervals = reader.intervals(site.main_meter.as_deref(), from, until)?;
+        let filter = FindingFilter {
+            from: Some(from),
+            until: Some(until),
+            ..FindingFilter::default()
+        };
+        let stored = reader.findings(&filter)?;
+        let findings: Vec<_> = stored.into_iter().map(|stored| stored.finding).collect();
+        let data = json::Data {
+            intervals: &intervals,
+            findings: &findings,
+        };
+        Ok(json::Report::new(site, month, web.parts.origin, data))
+    });
+    answer.await
+}

@@ -1,0 +1,196 @@
+// One finding: the sentence, its life, its evidence, why it was said, what it costs, what to do.
+import type { ComponentChildren } from "preact";
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { ApiError, getEvidence, getFinding, type Evidence, type Finding } from "./api";
+import { EvidenceFigure } from "./evidence";
+import { carbon, duration, exactMoney, instant, kwh, number, percent, UNKNOWN } from "./format";
+import { AckButton, Card, Failed, Link, Mark, titleOf, Waiting } from "./parts";
+import { findings, language, link, t, take, zone } from "./state";
+import { kindText, whyNames } from "./words";
+
+export function FindingView({ id }: { id: string }) {
+  const error = useSignal<ApiError | null>(null);
+  const evidence = useSignal<Evidence | ApiError | null>(null);
+  const fetched = useSignal<Finding | null>(null);
+  const finding = findings.value?.get(id) ?? fetched.value;
+  const load = async () => {
+    try {
+      fetched.value = await getFinding(id);
+      take(fetched.value);
+      error.value = null;
+      evidence.value = await getEvidence(id);
+    } catch (thrown) {
+      if (!(thrown instanceof ApiError)) throw thrown;
+      if (fetched.value) evidence.value = thrown;
+      else error.value = thrown;
+    }
+  };
+  // Loaded again when the condition ends and when the agent can be reached again.
+  const isLive = link.value !== "offline";
+  useEffect(() => {
+    if (isLive) void load();
+  }, [id, isLive, finding?.state]);
+  if (error.value && !finding) {
+    return (
+      <div class="page">
+        <h1>{error.value.code === "not_found" ? t.value.unknown_finding : t.value.failed}</h1>
+        <Failed error={error.value} again={() => void load()} />
+        <Link href="/">{t.value.back}</Link>
+      </div>
+    );
+  }
+  if (!finding) return <Waiting height={500} />;
+  return <Whole finding={finding} evidence={evidence.value} />;
+}
+
+function Whole({ finding, evidence }: { finding: Finding; evidence: Evidence | ApiError | null }) {
+  return (
+    <article class="finding">
+      <nav class="crumbs" aria-label={t.value.back}>
+        <Link href="/">‹ {t.value.now}</Link>
+      </nav>
+      <h1>
+        <Mark severity={finding.severity} />
+        <span>{titleOf(finding)}</span>
+      </h1>
+      <Steps finding={finding} />
+      <div class="columns">
+        <Card title={t.value.evidence} id="evidence" class="evidence">
+          {evidence === null ? <Waiting height={360} /> : evidence instanceof ApiError ? <Failed error={evidence} /> : <EvidenceFigure evidence={evidence} finding={finding} />}
+        </Card>
+        <Why finding={finding} />
+        <MoneyCard finding={finding} />
+        <Checks finding={finding} />
+        <History finding={finding} />
+      </div>
+      {finding.incident === "open" && (
+        <div class="actions" role="group" aria-label={t.value.actions}>
+          <AckButton finding={finding} detailed />
+        </div>
+      )}
+    </article>
+  );
+}
+
+function Steps({ finding }: { finding: Finding }) {
+  const names = ["open", "acknowledged", "closed"] as const;
+  return (
+    <ol class="steps" aria-label={t.value.steps}>
+      {names.map((name, index) => (
+        <li key={name} class={finding.incident === name ? "current" : ""} aria-current={finding.incident === name ? "step" : undefined}>
+          {index + 1}. {t.value[`incident_${name}`]}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+/** A number of `why` with the unit that its name ends in. */
+function written(name: string, value: number): string {
+  if (name.endsWith("_s")) return duration(value, language.value);
+  const [, unit] = /_(kwh|kw|kvarh|kva|pct|bar|v|a|c|h)$/.exec(name) ?? [];
+  const units: Record<string, string> = { kwh: "kWh", kw: "kW", kvarh: "kvarh", kva: "kVA", pct: "%", bar: "bar", v: "V", a: "A", c: "°C", h: "h" };
+  const places = Number.isInteger(value) ? 0 : Math.abs(value) >= 100 ? 1 : 2;
+  return [number(value, places), unit && units[unit]].filter(Boolean).join(" ");
+}
+
+function Row({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function Why({ finding }: { finding: Finding }) {
+  const text = kindText(finding.kind);
+  const numbers = Object.fromEntries(Object.entries(finding.why).map(([name, value]) => [name, written(name, value)]));
+  const at = (instantText: string) => instant(Date.parse(instantText), zone.value, language.value);
+  return (
+    <Card title={t.value.why} id="why">
+      <p>{text.because(numbers)[language.value]}</p>
+      <p class="quiet">{t.value.goes_away}: {text.until[language.value]}</p>
+      <dl class="pairs">
+        {Object.entries(numbers).filter(([name]) => !name.startsWith("energy_")).map(([name, value]) => (
+          <Row key={name} name={whyNames[name]?.[language.value] ?? name}>{value}</Row>
+        ))}
+        <Row name={t.value.since}>{at(finding.since)}</Row>
+        <Row name={t.value.until}>{finding.until ? at(finding.until) : t.value.lasting}</Row>
+        <Row name={t.value.confidence}>{percent(finding.confidence, 0)}</Row>
+        <Row name={t.value.rule}>{text.name[language.value]} <code>{finding.kind}</code></Row>
+      </dl>
+    </Card>
+  );
+}
+
+function MoneyCard({ finding }: { finding: Finding }) {
+  const bands = (["light", "mid", "peak", "flat"] as const).flatMap((band) => {
+    const energy = finding.why[`energy_${band}_kwh`];
+    return energy === undefined ? [] : [[t.value[`band_${band}`], `${kwh(energy)} kWh`] as const];
+  });
+  const { cost, cost_net: net, energy_kwh: energy } = finding;
+  const levies = cost && net && { amount: Math.round((cost.amount - net.amount) * 100) / 100, currency: cost.currency };
+  const price = cost && energy ? { amount: Math.round((cost.amount / energy) * 10) / 10, currency: cost.currency } : null;
+  const money = (value: typeof cost) => exactMoney(value, language.value);
+  const rows = [
+    ...bands,
+    [t.value.avoidable, `${kwh(energy)} kWh`],
+    [t.value.range, finding.energy_kwh_low == null ? UNKNOWN : `${kwh(finding.energy_kwh_low)} – ${kwh(finding.energy_kwh_high)} kWh`],
+    ...(cost ? [[t.value.cost_net, money(net)], [t.value.levies, money(levies)]] : []),
+    [t.value.cost, money(cost)],
+    ...(price ? [[t.value.mean_price, `${number(price.amount, 1)} ${price.currency === "KRW" ? (language.value === "ko" ? "원" : "₩") : price.currency}/kWh`]] : []),
+    [t.value.emissions, carbon(finding.kgco2e)],
+  ];
+  return (
+    <Card title={t.value.money} id="money">
+      <table class="money">
+        <tbody>
+          {rows.map(([name, value]) => (
+            <tr key={name} class={name === t.value.cost ? "sum" : ""}>
+              <th scope="row">{name}</th>
+              <td>{value}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {!cost && <p class="quiet">{t.value.no_tariff}</p>}
+    </Card>
+  );
+}
+
+function Checks({ finding }: { finding: Finding }) {
+  const { checks } = kindText(finding.kind);
+  if (checks.length === 0) return null;
+  return (
+    <Card title={t.value.checks} id="checks">
+      <ol class="checks">
+        {checks.map((check) => <li key={check.en}>{check[language.value]}</li>)}
+      </ol>
+    </Card>
+  );
+}
+
+function History({ finding }: { finding: Finding }) {
+  const seen = finding.acknowledged;
+  const events: [string, string, string?][] = [
+    [finding.since, t.value.opened],
+    [finding.detected_at, t.value.detected],
+    ...(seen ? [[seen.at, t.value.acknowledged_by(seen.by), seen.comment ?? ""] as [string, string, string]] : []),
+    ...(finding.until ? [[finding.until, t.value.incident_closed] as [string, string]] : []),
+  ];
+  events.sort((a, b) => Date.parse(a[0]) - Date.parse(b[0]));
+  return (
+    <Card title={t.value.history} id="history">
+      <ol class="history">
+        {events.map(([at, what, comment]) => (
+          <li key={what}>
+            <time dateTime={at}>{instant(Date.parse(at), zone.value, language.value)}</time>
+            <span>{what}{comment && <q>{comment}</q>}</span>
+          </li>
+        ))}
+      </ol>
+    </Card>
+  );
+}
