@@ -2,6 +2,7 @@
 
 pub mod acquire;
 pub mod alert;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;

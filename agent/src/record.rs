@@ -90,7 +90,9 @@ pub fn restore(site: Site, reader: &Reader) -> Result<Engine, RestoreError> {
 pub async fn run(recorder: Recorder, mut intake: mpsc::Receiver<Incoming>, stop: CancellationToken) {
     let mut recorder = recorder;
     let mut commit_at = clock::monotonic() + recorder.config.commit_every;
+    let rounds = recorder.health.counter("recorder_rounds_total", &[]);
     loop {
+        rounds.one();
         let tick = recorder.next_tick();
         tokio::select! {
             biased;

@@ -1,3 +1,159 @@
-//! One file a command: each takes its arguments and gives the exit status.
+//! The command line: one file a command; each takes its arguments and gives the exit status.
+//!
+//! Exit status: 0 done, 1 internal error, 2 the user's input, 3 a device or server did not answer, 4 something was found
+//! where that was asked for.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
+
+use crate::language::Language;
 
 pub mod check;
+pub mod demo;
+pub mod export;
+pub mod replay;
+pub mod report;
+pub mod run;
+
+/// An internal error: ours to mend.
+pub const INTERNAL: u8 = 1;
+/// The user's input.
+pub const INPUT: u8 = 2;
+/// A device or server did not answer.
+pub const NO_ANSWER: u8 = 3;
+
+/// Finds wasted energy while it happens: reads power meters, says what each waste costs, keeps every reading.
+#[derive(Debug, Parser)]
+#[command(name = "wattwarden", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Begin here:\n  \
+    wattwarden demo                          a simulated plant and its page, nothing to set up\n  \
+    wattwarden check --config FILE           every error of a configuration, with its place\n  \
+    wattwarden run --config FILE             the agent\n\n\
+    Exit status: 0 done, 1 internal error, 2 the user's input, 3 no answer from a device or server,\n\
+    4 warnings with `check --strict`. RUST_LOG sets what is logged (info), NO_COLOR takes the colours away.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines are written, to standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogForm::Text)]
+    log: LogForm,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Simulate a plant and run the agent on it: real Modbus TCP, real MQTT, no configuration.
+    Demo(demo::DemoArgs),
+    /// Check a configuration: all problems at once, each with its place.
+    Check(check::CheckArgs),
+    /// Run the agent in the foreground.
+    Run(run::RunArgs),
+    /// Run recorded data through the same engine.
+    Replay(replay::ReplayArgs),
+    /// Write the report of a month.
+    Report(report::ReportArgs),
+    /// Write the recorded readings as canonical CSV, ready for `replay`.
+    Export(export::ExportArgs),
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogForm {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Language of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Lang {
+    /// Korean.
+    Ko,
+    /// English.
+    En,
+}
+
+impl From<Lang> for Language {
+    fn from(lang: Lang) -> Self {
+        match lang {
+            Lang::Ko => Self::Ko,
+            Lang::En => Self::En,
+        }
+    }
+}
+
+/// The language asked for, else that of the terminal (`LANG`), else English.
+pub fn language(asked: Option<Lang>) -> Language {
+    let of_terminal = || {
+        let set = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+        if set.is_some_and(|set| set.starts_with("ko")) { Language::Ko } else { Language::En }
+    };
+    asked.map_or_else(of_terminal, Language::from)
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Demo(args) => {
+            start_log(cli.log, "warn");
+            demo::run(&args)
+        }
+        Command::Check(args) => check::run(&args),
+        Command::Run(args) => {
+            start_log(cli.log, "info");
+            run::run(&args)
+        }
+        Command::Replay(args) => replay::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Export(args) => export::run(&args),
+    }
+}
+
+/// Log lines go to standard error; `usual` holds where RUST_LOG says nothing.
+fn start_log(form: LogForm, usual: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let has_colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_span_events(FmtSpan::NONE);
+    match form {
+        LogForm::Text => log.with_ansi(has_colours).init(),
+        LogForm::Json => log.json().init(),
+    }
+}
+
+/// Says what went wrong, to standard error, and gives the exit status.
+pub fn fail(status: u8, why: impl std::fmt::Display) -> ExitCode {
+    eprintln!("error: {why}");
+    ExitCode::from(status)
+}
+
+/// Writes `text` to standard output. A reader that has gone away (`| head`) is no error.
+pub fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Loads a configuration, or prints all that is wrong with it.
+fn load(path: &std::path::Path) -> Result<crate::config::Config, ExitCode> {
+    use crate::config::diagnostic::Paint;
+    let paint = Paint::of(&io::stderr());
+    match crate::config::load(path) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                eprintln!("{}", warning.render(paint));
+            }
+            Ok(loaded.config)
+        }
+        Err(found) => {
+            for diagnostic in &found {
+                eprintln!("{}", diagnostic.render(paint));
+            }
+            Err(fail(INPUT, format!("{} is not ready to run; nothing was started", path.display())))
+        }
+    }
+}

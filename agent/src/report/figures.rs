@@ -13,7 +13,7 @@ use energy::{
 };
 use jiff::Timestamp;
 use rust_decimal::{Decimal, prelude::FromPrimitive};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Month;
 
@@ -21,7 +21,7 @@ use super::Month;
 pub struct Figures;
 
 /// Everything that `summary.json` says.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// From the first interval's start to the last one's end; `None` without intervals.
     pub period: Option<Period>,
@@ -34,7 +34,7 @@ pub struct Summary {
 }
 
 /// A stretch of time, as people of the site write it: RFC 3339 with the zone's offset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Period {
     /// Start.
     pub from: String,
@@ -43,7 +43,7 @@ pub struct Period {
 }
 
 /// The figures of a month, or of the whole period.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct MonthFigures {
     /// `2026-08`; absent in the total.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ pub struct MonthFigures {
 }
 
 /// Energy by band of the tariff, kWh.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "plain words; kWh")]
 pub struct BandEnergy {
     pub light: f64,
@@ -93,7 +93,7 @@ pub struct BandEnergy {
 }
 
 /// A bill as the supplier would write it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bill {
     /// ISO 4217 code.
     pub currency: String,
@@ -104,7 +104,7 @@ pub struct Bill {
 }
 
 /// A line of a bill.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BillItem {
     /// Its name, as the tariff's rules call it.
     pub item: String,
@@ -113,7 +113,7 @@ pub struct BillItem {
 }
 
 /// Emissions by both methods of scope 2, kgCO2e.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Emissions {
     /// Location-based; `None` when a day has no factor.
     pub location: Option<f64>,
@@ -122,7 +122,7 @@ pub struct Emissions {
 }
 
 /// All findings of one kind.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KindFigures {
     /// The kind.
     pub kind: Kind,

@@ -1,12 +1,12 @@
 //! The report for programs: the summary of a month with what a reader needs to check it.
 
 use energy::{Site, finding::Money};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Figures, Month, MonthFigures, Origin, Summary};
 
 /// The monthly report as JSON.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// Name of the site.
     pub site: String,
@@ -25,7 +25,7 @@ pub struct Report {
 }
 
 /// An emission factor as used.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsedFactor {
     /// Its id.
     pub id: String,

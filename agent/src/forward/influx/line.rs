@@ -21,6 +21,26 @@ pub struct SiteTags {
     pub meters: BTreeMap<Name, MeterTags>,
 }
 
+impl SiteTags {
+    /// The tags of a plant: a meter's machine is the first one it measures, the site itself only where it measures no
+    /// other.
+    pub fn of(site: &energy::Site) -> Self {
+        let tags = |meter: &energy::site::Meter| {
+            let machines = || site.machines.iter().filter(|machine| machine.meter == meter.name);
+            let own = machines().find(|machine| machine.kind != energy::site::MachineKind::Site);
+            let machine = own.or_else(|| machines().next());
+            MeterTags {
+                area: meter.area.clone().or_else(|| machine.and_then(|machine| machine.area.clone())),
+                machine: machine.map(|machine| machine.name.to_string()),
+            }
+        };
+        Self {
+            site: site.name.clone(),
+            meters: site.meters.iter().map(|meter| (meter.name.clone(), tags(meter))).collect(),
+        }
+    }
+}
+
 /// Tags of a meter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MeterTags {

@@ -1,0 +1,318 @@
+//! `wattwarden replay`: recorded data through the same engine; findings, intervals, demand, figures and reports out.
+//!
+//! The recording is read twice: first every row is checked, and when one cannot be read all such rows are listed and
+//! nothing is written; then the rows are stepped through. Exit status: 0 ran, 2 bad input, 1 internal error.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, BufReader, BufWriter, Write},
+    iter::Peekable,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use energy::{Interval, Name, Site};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+use super::{INPUT, INTERNAL, Lang, fail, load, print};
+use crate::{
+    acquire::csv::{Mapping, Row, RowError, Rows},
+    config::mapping,
+    language::Language,
+    replay::{Outcome, Replay},
+    report::{Figures, Month, Origin, Summary, json},
+};
+
+/// Arguments of `replay`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  wattwarden replay --config config/examples/steel.toml --map config/examples/steel.map.toml \\\n    \
+    --csv steel.csv --out steel-2018")]
+pub struct ReplayArgs {
+    /// The site.
+    #[arg(long, short)]
+    pub config: PathBuf,
+    /// A recording; may be given several times.
+    #[arg(long, required = true)]
+    pub csv: Vec<PathBuf>,
+    /// How the recordings are to be read; without it they are in canonical form.
+    #[arg(long)]
+    pub map: Option<PathBuf>,
+    /// Folder for the results; made if it is not there.
+    #[arg(long, short)]
+    pub out: PathBuf,
+    /// Language of what is printed.
+    #[arg(long, value_enum)]
+    pub lang: Option<Lang>,
+}
+
+/// Rows listed when they cannot be read; the number of the others is said.
+const LISTED_ERRORS: usize = 200;
+
+type Recording = Rows<BufReader<File>>;
+
+/// Replays recordings.
+pub fn run(args: &ReplayArgs) -> ExitCode {
+    let config = match load(&args.config) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    let mapping = match args.map.as_deref().map(mapping::load).transpose() {
+        Ok(mapping) => mapping,
+        Err(found) => {
+            let paint = crate::config::diagnostic::Paint::of(&io::stderr());
+            for diagnostic in found {
+                eprintln!("{}", diagnostic.render(paint));
+            }
+            return ExitCode::from(INPUT);
+        }
+    };
+    let every = match check(&args.csv, mapping.as_ref()) {
+        Ok(every) => every,
+        Err(status) => return status,
+    };
+    let language = args.lang.map_or(config.language, Language::from);
+    let site = with_steps(config.site, &every);
+    let outcome = match step(&site, &args.csv, mapping.as_ref()) {
+        Ok(outcome) => outcome,
+        Err(error) => return fail(INPUT, error),
+    };
+    let summary = Figures::compute(&site, &outcome.intervals, &outcome.findings);
+    if let Err(error) = write(&args.out, &site, &outcome, &summary) {
+        return fail(INTERNAL, format!("writing to {}: {error}", args.out.display()));
+    }
+    print(&shown(&summary, &outcome, &args.out, language));
+    ExitCode::SUCCESS
+}
+
+fn open(path: &Path, mapping: Option<&Mapping>) -> Result<Recording, Vec<String>> {
+    let file = File::open(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
+    Rows::open(BufReader::new(file), mapping)
+        .map_err(|errors| errors.iter().map(|error| format!("{}: {error}", path.display())).collect())
+}
+
+/// Reads every row once: all errors, or the usual step between the rows of each meter.
+fn check(paths: &[PathBuf], mapping: Option<&Mapping>) -> Result<BTreeMap<Name, SignedDuration>, ExitCode> {
+    let mut errors = Vec::new();
+    let mut steps = Steps::default();
+    for path in paths {
+        match open(path, mapping) {
+            Ok(rows) => {
+                let list = |row_errors: Vec<RowError>| {
+                    row_errors.into_iter().map(|error| format!("{}: {error}", path.display())).collect::<Vec<_>>()
+                };
+                for row in rows {
+                    match row {
+                        Ok(row) => steps.note(&row),
+                        Err(row_errors) => errors.extend(list(row_errors)),
+                    }
+                }
+            }
+            Err(found) => errors.extend(found),
+        }
+    }
+    if errors.is_empty() {
+        return Ok(steps.usual());
+    }
+    for error in errors.iter().take(LISTED_ERRORS) {
+        eprintln!("error: {error}");
+    }
+    let n_more = errors.len().saturating_sub(LISTED_ERRORS);
+    let more = if n_more > 0 { format!(" ({n_more} more are not listed)") } else { String::new() };
+    Err(fail(INPUT, format!("{} cells or rows cannot be read{more}; nothing was written", errors.len())))
+}
+
+/// Counts the steps between a meter's rows, to learn how often it was read.
+#[derive(Default)]
+struct Steps {
+    last: BTreeMap<Name, Timestamp>,
+    counts: BTreeMap<Name, BTreeMap<i64, u64>>,
+}
+
+/// Different steps that are counted for a meter: a clean recording has one or two, and a bound is a bound.
+const MOST_STEPS: usize = 10_000;
+
+impl Steps {
+    fn note(&mut self, row: &Row) {
+        let at = row.sample.at;
+        let Some(last) = self.last.insert(row.sample.meter.clone(), at) else { return };
+        let step_ms = at.as_millisecond() - last.as_millisecond();
+        let counts = self.counts.entry(row.sample.meter.clone()).or_default();
+        if step_ms > 0 && (counts.len() < MOST_STEPS || counts.contains_key(&step_ms)) {
+            *counts.entry(step_ms).or_default() += 1;
+        }
+    }
+
+    /// The median step of each meter.
+    fn usual(self) -> BTreeMap<Name, SignedDuration> {
+        let median = |counts: BTreeMap<i64, u64>| {
+            let half = counts.values().sum::<u64>().div_ceil(2);
+            let mut seen = 0;
+            counts.into_iter().find(|(_, count)| {
+                seen += count;
+                seen >= half
+            })
+        };
+        let usual = |(meter, counts)| Some((meter, SignedDuration::from_millis(median(counts)?.0)));
+        self.counts.into_iter().filter_map(usual).collect()
+    }
+}
+
+/// The site with each meter's `every` at least the recording's own step: a recording knows how it was made.
+fn with_steps(mut site: Site, every: &BTreeMap<Name, SignedDuration>) -> Site {
+    for meter in &mut site.meters {
+        if let Some(&step) = every.get(&meter.name) {
+            meter.every = meter.every.max(step);
+        }
+    }
+    site
+}
+
+fn step(site: &Site, paths: &[PathBuf], mapping: Option<&Mapping>) -> Result<Outcome, String> {
+    let mut recordings: Vec<Peekable<Recording>> = Vec::new();
+    for path in paths {
+        recordings.push(open(path, mapping).map_err(|errors| errors.join("\n"))?.peekable());
+    }
+    let mut replay = Replay::new(site.clone());
+    while let Some(row) = earliest(&mut recordings) {
+        let row = row.map_err(|errors| format!("a row has changed while it was read: {}", errors[0]))?;
+        replay.take(row);
+    }
+    Ok(replay.finish())
+}
+
+/// The next row of the recording whose next row is earliest.
+fn earliest(recordings: &mut [Peekable<Recording>]) -> Option<Result<Row, Vec<RowError>>> {
+    let at = |recording: &mut Peekable<Recording>| match recording.peek()? {
+        Ok(row) => Some(row.sample.at),
+        Err(_) => Some(Timestamp::MIN),
+    };
+    let ats = recordings.iter_mut().enumerate().filter_map(|(index, recording)| Some((at(recording)?, index)));
+    let (_, index) = ats.min()?;
+    recordings[index].next()
+}
+
+fn write(out: &Path, site: &Site, outcome: &Outcome, summary: &Summary) -> io::Result<()> {
+    fs::create_dir_all(out.join("reports"))?;
+    let mut findings = BufWriter::new(File::create(out.join("findings.jsonl"))?);
+    for finding in &outcome.findings {
+        serde_json::to_writer(&mut findings, finding)?;
+        findings.write_all(b"\n")?;
+    }
+    findings.flush()?;
+    write_intervals(&out.join("intervals.csv"), site, &outcome.intervals)?;
+    write_demand(&out.join("demand.csv"), site, &outcome.intervals)?;
+    fs::write(out.join("summary.json"), summary_json(summary, outcome)? + "\n")?;
+    for month in summary.months.iter().filter_map(|figures| figures.month.as_deref()?.parse::<Month>().ok()) {
+        let report = month_report(site, month, outcome);
+        fs::write(out.join(format!("reports/{month}.json")), serde_json::to_string_pretty(&report)? + "\n")?;
+    }
+    Ok(())
+}
+
+fn summary_json(summary: &Summary, outcome: &Outcome) -> serde_json::Result<String> {
+    let mut document = serde_json::to_value(summary)?;
+    document["rows"] = serde_json::to_value(outcome.tally)?;
+    serde_json::to_string_pretty(&document)
+}
+
+fn month_report(site: &Site, month: Month, outcome: &Outcome) -> json::Report {
+    let (from, to) = month.bounds(&site.zone);
+    let within = |at: Timestamp| from <= at && at < to;
+    let intervals: Vec<Interval> = outcome.intervals.iter().filter(|interval| within(interval.start)).cloned().collect();
+    let findings: Vec<_> = outcome.findings.iter().filter(|finding| within(finding.since)).cloned().collect();
+    let data = json::Data { intervals: &intervals, findings: &findings };
+    json::Report::new(site, month, Origin::Plant, data)
+}
+
+/// An instant in RFC 3339 with the zone's offset.
+pub(super) fn local(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+fn cell(value: Option<f64>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn write_intervals(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<()> {
+    let mut csv = csv::Writer::from_path(path)?;
+    csv.write_record([
+        "start",
+        "end",
+        "meter",
+        "energy_import_kwh",
+        "quality",
+        "coverage",
+        "energy_export_kwh",
+        "reactive_energy_lag_kvarh",
+        "reactive_energy_lead_kvarh",
+        "revision",
+    ])?;
+    for interval in intervals {
+        csv.write_record([
+            local(interval.start, &site.zone),
+            local(interval.end, &site.zone),
+            interval.meter.to_string(),
+            cell(interval.energy_import_kwh),
+            interval.quality.name().to_owned(),
+            interval.coverage.to_string(),
+            cell(interval.energy_export_kwh),
+            cell(interval.reactive_energy_lag_kvarh),
+            cell(interval.reactive_energy_lead_kvarh),
+            interval.revision.to_string(),
+        ])?;
+    }
+    csv.flush()
+}
+
+fn write_demand(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<()> {
+    let mut csv = csv::Writer::from_path(path)?;
+    csv.write_record(["start", "end", "demand_kw", "coverage"])?;
+    for interval in intervals.iter().filter(|interval| Some(&interval.meter) == site.main_meter.as_ref()) {
+        csv.write_record([
+            local(interval.start, &site.zone),
+            local(interval.end, &site.zone),
+            cell(interval.demand_kw()),
+            interval.coverage.to_string(),
+        ])?;
+    }
+    csv.flush()
+}
+
+/// What a person sees when it is done.
+fn shown(summary: &Summary, outcome: &Outcome, out: &Path, language: Language) -> String {
+    let ko = language == Language::Ko;
+    let mut lines = vec![if ko {
+        "월          사용량 kWh   최대수요 kW   수집률   kgCO2e".to_owned()
+    } else {
+        "month       energy kWh   peak kW       coverage kgCO2e".to_owned()
+    }];
+    let number = |value: Option<f64>, decimals: usize| value.map_or("–".to_owned(), |value| format!("{value:.decimals$}"));
+    for figures in &summary.months {
+        lines.push(format!(
+            "{:<9} {:>12} {:>9} {:>13} {:>9}",
+            figures.month.as_deref().unwrap_or(""),
+            number(figures.energy_import_kwh, 2),
+            number(figures.peak_demand_kw, 2),
+            format!("{:.1} %", figures.coverage * 100.0),
+            number(figures.kgco2e.location, 0),
+        ));
+    }
+    for kind in &summary.findings {
+        let cost = kind.cost.as_ref().map_or("–".to_owned(), ToString::to_string);
+        lines.push(format!("{:<22} {:>5} {:>12} kWh {:>14}", kind.kind.name(), kind.count, number(kind.energy_kwh, 1), cost));
+    }
+    let tally = outcome.tally;
+    lines.push(if ko {
+        format!(
+            "행 {}개 (지연 {}, 중복 {}, 거부 {}, 미등록 계측기 {}) → {}",
+            tally.rows, tally.late, tally.duplicate, tally.conflict + tally.too_old, tally.unknown_meter, out.display()
+        )
+    } else {
+        format!(
+            "{} rows ({} late, {} repeated, {} refused, {} of unknown meters) → {}",
+            tally.rows, tally.late, tally.duplicate, tally.conflict + tally.too_old, tally.unknown_meter, out.display()
+        )
+    });
+    lines.join("\n") + "\n"
+}

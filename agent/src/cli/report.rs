@@ -1,0 +1,103 @@
+//! `wattwarden report`: the figures of a month, as a page that prints or as JSON, from the store or from a replay.
+
+use std::{fs, path::PathBuf, process::ExitCode};
+
+use clap::ValueEnum;
+
+use super::{INPUT, INTERNAL, Lang, fail, language, load, print};
+use crate::{
+    language::Language,
+    report::{Month, Origin, html, json},
+    store::{FindingFilter, Reader},
+};
+
+/// Arguments of `report`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wattwarden report --month 2026-11 --lang ko --format html --out november.html\n  \
+    wattwarden report --month 2018-03 --from steel-2018 --format json")]
+pub struct ReportArgs {
+    /// The month, as 2026-11.
+    #[arg(long)]
+    pub month: Month,
+    /// Language.
+    #[arg(long, value_enum)]
+    pub lang: Option<Lang>,
+    /// Form.
+    #[arg(long, value_enum, default_value_t = Format::Html)]
+    pub format: Format,
+    /// Results of a replay.
+    #[arg(long, conflicts_with = "config")]
+    pub from: Option<PathBuf>,
+    /// The agent's configuration, whose store is read.
+    #[arg(long, short)]
+    pub config: Option<PathBuf>,
+    /// The file to write; without it, standard output.
+    #[arg(long, short)]
+    pub out: Option<PathBuf>,
+}
+
+/// Form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A page that prints on A4.
+    Html,
+    /// For programs.
+    Json,
+}
+
+/// Writes a report.
+pub fn run(args: &ReportArgs) -> ExitCode {
+    let made = match (&args.from, &args.config) {
+        (Some(folder), _) => of_replay(folder, args.month).map(|report| (report, None)),
+        (None, Some(config)) => of_store(config, args.month),
+        (None, None) => Err(fail(INPUT, "say where the data is: --config FILE, or --from FOLDER of a replay")),
+    };
+    let (report, site_language) = match made {
+        Ok(made) => made,
+        Err(status) => return status,
+    };
+    let language = args.lang.map_or_else(|| site_language.unwrap_or_else(|| language(None)), Language::from);
+    let text = match args.format {
+        Format::Html => html::render(&report, language).map_err(|error| error.to_string()),
+        Format::Json => serde_json::to_string_pretty(&report).map(|json| json + "\n").map_err(|error| error.to_string()),
+    };
+    match (text, &args.out) {
+        (Err(error), _) => fail(INTERNAL, error),
+        (Ok(text), None) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        (Ok(text), Some(path)) => match fs::write(path, text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(INPUT, format!("writing {}: {error}", path.display())),
+        },
+    }
+}
+
+fn of_replay(folder: &std::path::Path, month: Month) -> Result<json::Report, ExitCode> {
+    let path = folder.join(format!("reports/{month}.json"));
+    let text = fs::read_to_string(&path).map_err(|error| {
+        let known: Vec<String> = fs::read_dir(folder.join("reports"))
+            .into_iter()
+            .flatten()
+            .filter_map(|file| Some(file.ok()?.path().file_stem()?.to_string_lossy().into_owned()))
+            .collect();
+        let help = if known.is_empty() { "is it the folder that `replay --out` wrote?".into() } else { format!("it has {}", known.join(", ")) };
+        fail(INPUT, format!("reading {}: {error}; {help}", path.display()))
+    })?;
+    serde_json::from_str(&text).map_err(|error| fail(INPUT, format!("{}: {error}; run the replay again", path.display())))
+}
+
+fn of_store(config: &std::path::Path, month: Month) -> Result<(json::Report, Option<Language>), ExitCode> {
+    let config = load(config)?;
+    let store = |error: &dyn std::fmt::Display| fail(INPUT, format!("reading the store: {error}"));
+    let reader = Reader::open(&config.store).map_err(|error| store(&error))?;
+    let (from, to) = month.bounds(&config.site.zone);
+    let intervals = reader.intervals(None, from, to).map_err(|error| store(&error))?;
+    let filter = FindingFilter { from: Some(from), until: Some(to), ..FindingFilter::default() };
+    let found = reader.findings(&filter).map_err(|error| store(&error))?;
+    let findings: Vec<_> =
+        found.into_iter().map(|stored| stored.finding).filter(|finding| from <= finding.since && finding.since < to).collect();
+    let data = json::Data { intervals: &intervals, findings: &findings };
+    Ok((json::Report::new(&config.site, month, Origin::Plant, data), Some(config.language)))
+}
