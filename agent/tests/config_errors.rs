@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use energy::{finding::Kind, site::StateLimits};
 use proptest::prelude::*;
 use wattwarden::{
     cli::check::{self, CheckArgs},
@@ -124,10 +125,10 @@ fn lines_and_meters_are_checked() {
 #[test]
 fn mqtt_values_are_pointers_to_live_quantities() {
     check(
-        "[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\n[[meter]]\nname = 'x'\nbroker = 'm'\ntopic = 'a/#'\n\
+        "[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\n[[meter]]\nname = 'x'\nbroker = 'm'\ntopic = 'a/#/b'\n\
          values = { 'apower' = 'active_power_kw', '/e' = 'interval_energy_kwh' }\n[[machine]]\nname = 'x'\nkind = 'fan'\nmeter = 'x'\n",
         &[
-            "7:9 E1006 \"a/#\" is not one topic: a meter has a topic of its own, without # and +",
+            "7:9 E1006 \"a/#/b\" is not a topic, nor a filter with + or # in their places",
             "8:12 E1006 \"apower\" is not a JSON pointer: it begins with \"/\", or is \"\" for the whole payload | write \"/apower\"",
             "8:49 E1201 interval_energy_kwh comes from recordings only: a live reading does not say its interval | read the meter's counter, as energy_import_kwh",
         ],
@@ -356,7 +357,82 @@ fn the_whole_example_is_right() {
         Secrets::LeaveOut,
     );
     let loaded = parsed.unwrap_or_else(|found| panic!("{}", found.iter().map(ToString::to_string).collect::<String>()));
-    assert_eq!(loaded.config.site.machines.len(), 3);
+    let site = &loaded.config.site;
+    let names: Vec<&str> = site.machines.iter().map(|machine| machine.name.as_ref()).collect();
+    assert_eq!(
+        names,
+        ["ansan-1", "press-2", "dryer"],
+        "the main meter implies a machine of the site's name"
+    );
+    let press = &site.machines[1];
+    let expected = StateLimits {
+        off_below_kw: 55.0 * 0.02,
+        standby_below_kw: 2.0 * 1.5,
+        running_from_kw: 55.0 * 0.35,
+        standby_kw: 2.0,
+    };
+    assert_eq!(press.states, Some(expected));
+    assert_eq!(press.detect[&Kind::IdleRunning]["after"], 600.0);
+    assert!(!press.detect.contains_key(&Kind::OffHoursLoad), "switched off");
+    assert!(
+        press.detect.contains_key(&Kind::MeterSilent),
+        "looked for at every machine"
+    );
+    let contract = &site.contracts[0];
+    assert!(contract.holidays.contains(&"2025-06-06".parse().unwrap()));
+    assert!(
+        !contract.holidays.contains(&"2025-06-03".parse().unwrap()),
+        "declared ad hoc: a working day of the tariff"
+    );
+    assert_eq!(contract.earlier_peaks[&"2025-08-01".parse().unwrap()], 812.0);
+    let every: Vec<i64> = site.meters.iter().map(|meter| meter.every.as_secs()).collect();
+    assert_eq!(every, [1, 1, 10, 60]);
+}
+
+#[test]
+fn rules_of_the_user_are_checked_hour_by_hour() {
+    let folder = std::env::temp_dir().join(format!("wattwarden-rules-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("tariffs/rules")).unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/tariffs/rules/kepco-industrial-b.toml");
+    let rules = std::fs::read_to_string(shipped).unwrap();
+    let text = format!(
+        "{SITE}main_meter = 'm'\n[[meter]]\nname = 'm'\n\
+         [[contract]]\nfrom = '2026-01-01'\ntariff = 'kepco-industrial-b-high-a-2'\ncontract_kw = 900\n"
+    );
+    for (from, to, expected) in [
+        (
+            "peak = [\"15-21\"]",
+            "peak = [\"15-20\"]",
+            Some("bands from 2026-04-16, season spring_autumn: hour 20 stands in no band"),
+        ),
+        (
+            "peak = [\"15-21\"]",
+            "peak = [\"14-21\"]",
+            Some("bands from 2026-04-16, season spring_autumn: hour 14 stands in 2 bands"),
+        ),
+        (
+            "summer = [6, 7, 8]",
+            "summer = [6, 7]",
+            Some("[seasons] must hold each month from 1 to 12 once"),
+        ),
+        (
+            "Asia/Seoul",
+            "Asia/Soul",
+            Some("\"Asia/Soul\" is not a time zone: write its IANA name, as \"Asia/Seoul\""),
+        ),
+        ("", "", None),
+    ] {
+        std::fs::write(
+            folder.join("tariffs/rules/kepco-industrial-b.toml"),
+            rules.replace(from, to),
+        )
+        .unwrap();
+        let found = config::parse(Source::new("w.toml", &text), &folder, Secrets::Read)
+            .err()
+            .unwrap_or_default();
+        assert_eq!(found.first().map(|one| one.message.as_str()), expected);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// Reads and shows everything, so that neither the reader nor the renderer may panic.
