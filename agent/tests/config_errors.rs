@@ -418,7 +418,9 @@ fn rules_of_the_user_are_checked_hour_by_hour() {
         (
             "Asia/Seoul",
             "Asia/Soul",
-            Some("\"Asia/Soul\" is not a time zone: write its IANA name, as \"Asia/Seoul\""),
+            Some(
+                "parsed apparent IANA time zone identifier, but the tzdb lookup failed: failed to find time zone `Asia/Soul` in time zone database",
+            ),
         ),
         ("", "", None),
     ] {

@@ -12,10 +12,11 @@ use energy::{
     finding::Kind,
     quantity::{Quantity, TABLE},
     site::MachineKind,
-    tariff::{Band, PriceTable, Rules, Tariff},
+    tariff::{Band, HourSpan, PriceTable, Rules, Tariff},
 };
 use jiff::{Timestamp, civil::Date};
 use rust_decimal::Decimal;
+use wattwarden::acquire::csv::{EndOfDay, Marks};
 use wattwarden::config::{
     self, Loaded, Secrets,
     data::{DataFiles, Folder, load_alone},
@@ -41,6 +42,10 @@ fn load(path: &str) -> Loaded {
 fn data<T: serde::de::DeserializeOwned>(folder: Folder, name: &str) -> T {
     let files = DataFiles::beside(Path::new("/nonexistent"));
     load_alone(&files, folder, name).unwrap_or_else(|found| panic!("{name}:\n{}", all(&found)))
+}
+
+fn span(text: &str) -> HourSpan {
+    HourSpan::try_from(text.to_owned()).unwrap()
 }
 
 fn day(text: &str) -> Date {
@@ -123,9 +128,14 @@ fn the_steel_site_is_as_the_data_was_recorded() {
 fn the_steel_mapping_reads_the_recording() {
     let path = shipped("examples/steel.map.toml");
     let mapping = mapping::load(&path).unwrap_or_else(|found| panic!("{}", all(&found)));
-    assert_eq!(mapping.time.marks, mapping::Marks::IntervalEnd);
-    assert_eq!(mapping.time.end_of_day, mapping::EndOfDay::SameLabel);
-    assert_eq!(mapping.columns["Usage_kWh"].quantity, Quantity::IntervalEnergy);
+    assert_eq!(mapping.time.marks, Marks::IntervalEnd);
+    assert_eq!(mapping.time.end_of_day, EndOfDay::SameLabel);
+    let usage = mapping
+        .columns
+        .iter()
+        .find(|column| column.column == "Usage_kWh")
+        .unwrap();
+    assert_eq!(usage.quantity, Quantity::IntervalEnergy);
     assert_eq!(mapping.columns.len(), 3);
     let recording = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -142,7 +152,8 @@ fn the_steel_mapping_reads_the_recording() {
         .unwrap()
         .split(',')
         .collect();
-    for column in mapping.columns.keys().chain(&mapping.time.columns) {
+    let named = mapping.columns.iter().map(|column| &column.column);
+    for column in named.chain(&mapping.time.columns) {
         assert!(
             header.contains(&column.as_str()),
             "{column} is no column of the recording"
@@ -209,15 +220,11 @@ fn the_reform_moves_prices_by_what_was_announced() {
 }
 
 /// The band of each hour of a day as one letter, from a table of stretches.
-fn letters(hours: &BTreeMap<Band, Vec<String>>) -> String {
-    let letter = |hour: usize| {
-        let within = |stretch: &&String| {
-            let (start, end) = stretch.split_once('-').unwrap();
-            (start.parse().unwrap()..end.parse().unwrap()).contains(&hour)
-        };
-        let (band, _) = hours
-            .iter()
-            .find(|(_, stretches)| stretches.iter().any(|one| within(&one)))
+fn letters(hours: &BTreeMap<Band, Vec<HourSpan>>) -> String {
+    let letter = |hour: i8| {
+        let mut bands = hours.iter();
+        let (band, _) = bands
+            .find(|(_, spans)| spans.iter().any(|span| span.contains(hour)))
             .unwrap();
         format!("{band:?}").remove(0)
     };
@@ -285,8 +292,9 @@ fn rules_of_the_bill_are_dated() {
     assert_eq!(demand.ratchet_months, [12, 1, 2, 7, 8, 9]);
     assert_eq!(demand.bands, [Band::Mid, Band::Peak]);
     let factor = rules.power_factor.last().unwrap();
-    assert_eq!((factor.from, factor.lag_hours.as_str()), (day("2025-02-01"), "08-22"));
-    assert_eq!(factor.lead_hours.as_deref(), Some("22-08"));
+    assert_eq!(factor.from, day("2025-02-01"));
+    assert_eq!(factor.lag_hours, span("08-22"));
+    assert_eq!(factor.lead_hours, Some(span("22-08")));
     assert_eq!(rules.power_factor[0].status, "unverified");
     assert_eq!(rules.excess.unwrap().rates.len(), 6);
     assert_eq!(rules.deferral.unwrap().to, day("2026-09-30"));
@@ -294,7 +302,7 @@ fn rules_of_the_bill_are_dated() {
     assert_eq!((discount.from, discount.to), (day("2026-04-16"), day("2030-12-31")));
     assert_eq!(
         (discount.months.as_slice(), discount.hours.as_slice()),
-        (&[3, 4, 5, 9, 10][..], &["11-14".to_owned()][..])
+        (&[3, 4, 5, 9, 10][..], &[span("11-14")][..])
     );
     let reformed: Rules = data(Folder::TariffRules, "kepco-industrial-a2");
     assert!(reformed.discount.is_empty() && reformed.deferral.is_none());
