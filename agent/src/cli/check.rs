@@ -8,9 +8,12 @@ use std::{
     process::ExitCode,
 };
 
-use crate::config::{
-    self, Config, Loaded,
-    diagnostic::{Diagnostic, Paint, Severity},
+use crate::{
+    acquire::modbus,
+    config::{
+        self, Config, Loaded,
+        diagnostic::{Diagnostic, Paint, Severity},
+    },
 };
 
 /// Arguments of `check`.
@@ -97,11 +100,13 @@ fn summary(config: &Config) -> String {
     ];
     lines.extend(config.buses.iter().map(|bus| {
         let n_points: usize = bus.meters.iter().map(|meter| meter.points.len()).sum();
+        let n_reads = modbus::check(bus).map_or(0, |plan| plan.reads.len());
         format!(
-            "bus       {}: {}, {} every {:?}",
+            "bus       {}: {}, {} in {} every {:?}",
             bus.name,
             numbered(bus.meters.len(), "meter"),
             numbered(n_points, "point"),
+            numbered(n_reads, "request"),
             bus.every
         )
     }));

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use super::{
     Context,
     data::Folder,
-    diagnostic::Code,
+    diagnostic::{Code, Diagnostic},
     names::Names,
     points::{self, Profile},
     read::{At, Table},
@@ -72,6 +72,13 @@ pub(super) fn lines<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Lines {
     }
     for table in root.tables("meter") {
         meter(context, table, &mut lines);
+    }
+    // The bus's own check knows more than single registers; after an error it would only repeat it.
+    if context.file.problems.n_errors() == 0 {
+        for error in lines.buses.iter().filter_map(|bus| modbus::check(bus).err()) {
+            let diagnostic = Diagnostic::new(Code::BadRegister, error.to_string());
+            context.file.problems.push(diagnostic);
+        }
     }
     lines
 }
@@ -166,8 +173,9 @@ fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Lines) {
     let name = name(&mut table, &mut lines.broker_names);
     let written = table.text("mqtt");
     let written = table.required("mqtt", written);
+    let ca_file = table.text("ca_file").map(|path| context.folder.join(path.get_ref()));
     let url = written.and_then(|url| {
-        let found = mqtt_url(url.get_ref());
+        let found = mqtt_url(url.get_ref(), ca_file);
         if found.is_none() {
             let message = format!("{:?} is not the address of an MQTT broker", url.get_ref());
             let help = "write mqtt://HOST:PORT, or mqtts://HOST:PORT for an encrypted one".to_owned();
@@ -178,14 +186,6 @@ fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Lines) {
     let client_id = table.text("client_id");
     let username = table.text("username");
     let password = secret_file::optional(context, &mut table, "password_file");
-    let ca_file = table.text("ca_file").map(|path| context.folder.join(*path.get_ref()));
-    let url = url.map(|url| match (url.tls, ca_file) {
-        (Some(_), Some(ca_file)) => Url {
-            tls: Some(Trust::CaFile(ca_file)),
-            ..url
-        },
-        (tls, _) => Url { tls, ..url },
-    });
     let span = table.span();
     table.finish();
     let (Some(name), Some(url)) = (name, url) else { return };
@@ -202,12 +202,14 @@ fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Lines) {
     });
 }
 
-fn mqtt_url(text: &str) -> Option<Url> {
+/// `mqtt://HOST:PORT`, or `mqtts://` with the authorities of `ca_file`, else those that browsers believe.
+fn mqtt_url(text: &str, ca_file: Option<std::path::PathBuf>) -> Option<Url> {
     let (rest, usual, tls) = match text.strip_prefix("mqtt://") {
-        Some(rest) => (rest, 1883, None),
-        None => (text.strip_prefix("mqtts://")?, 8883, Some(Trust::WebRoots)),
+        Some(rest) => (rest, 1883, false),
+        None => (text.strip_prefix("mqtts://")?, 8883, true),
     };
     let (host, port) = host_and_port(rest.strip_suffix('/').unwrap_or(rest), usual)?;
+    let tls = tls.then(|| ca_file.map_or(Trust::WebRoots, Trust::CaFile));
     Some(Url { host, port, tls })
 }
 
@@ -344,12 +346,9 @@ fn on_broker(
 ) -> Option<Duration> {
     let topic = table.text("topic");
     let topic = table.required("topic", topic);
-    if let Some(topic) = topic
-        .as_ref()
-        .filter(|topic| topic.get_ref().is_empty() || topic.get_ref().contains(['#', '+']))
-    {
+    if let Some(topic) = topic.as_ref().filter(|topic| !is_filter(topic.get_ref())) {
         let message = format!(
-            "{:?} is not one topic: a meter has a topic of its own, without # and +",
+            "{:?} is not a topic, nor a filter with + or # in their places",
             topic.get_ref()
         );
         context.file.report(Code::BadValue, topic.span(), message);
@@ -368,6 +367,17 @@ fn on_broker(
         time: time.or(profile.time),
     });
     None
+}
+
+/// A topic, or a filter: `+` is a whole level, `#` the whole last one.
+fn is_filter(topic: &str) -> bool {
+    let levels: Vec<&str> = topic.split('/').collect();
+    let is_level = |(index, level): (usize, &&str)| match *level {
+        "#" => index + 1 == levels.len(),
+        "+" => true,
+        level => !level.contains(['#', '+', '\0']),
+    };
+    !topic.is_empty() && levels.iter().enumerate().all(is_level)
 }
 
 impl Lines {
@@ -438,7 +448,10 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(mqtt_url("mqtts://b").map(|url| (url.port, url.tls)), Some((8883, Some(Trust::WebRoots))));
-        assert_eq!(mqtt_url("http://b"), None);
+        assert_eq!(
+            mqtt_url("mqtts://b", None).map(|url| (url.port, url.tls)),
+            Some((8883, Some(Trust::WebRoots)))
+        );
+        assert_eq!(mqtt_url("http://b", None), None);
     }
 }

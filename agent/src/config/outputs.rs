@@ -117,6 +117,7 @@ fn one_influx(context: &Context<'_>, mut table: Table<'_>, names: &mut Names) ->
     let url = http_url(&mut table, "url");
     let version = table.integer("version", 1..=3);
     let version = table.required("version", version);
+    let is_known = version.as_ref().is_some_and(|version| *version.get_ref() < 3);
     let version = version.and_then(|version| influx_version(context, &mut table, &version));
     let batch_lines = table.integer("batch_lines", 1..=100_000);
     let timeout = within(
@@ -126,7 +127,7 @@ fn one_influx(context: &Context<'_>, mut table: Table<'_>, names: &mut Names) ->
         Duration::from_mins(5),
     );
     // With an unknown version every key may belong to it: complaining about them would only confuse.
-    if version.is_some() {
+    if is_known {
         table.finish();
     }
     let mut config = influx::Config::new((*name?.get_ref()).to_owned(), url?, version?);

@@ -35,12 +35,13 @@ impl Problems {
         self.0.borrow().iter().filter(is_error).count()
     }
 
-    /// All of them, by file and line, each once.
+    /// All of them, by file and line, each once; those without a place last.
     pub fn take(&self) -> Vec<Diagnostic> {
         let mut found = self.0.take();
         let place = |diagnostic: &Diagnostic| {
             let place = diagnostic.place.as_ref();
-            place.map(|place| (Arc::clone(&place.file), place.line, place.column))
+            let place = place.map(|place| (Arc::clone(&place.file), place.line, place.column));
+            (place.is_none(), place)
         };
         found.sort_by_key(place);
         // A profile that several meters use is read several times.

@@ -1,0 +1,464 @@
+//! What a wrong configuration is answered: every problem at once, in its place, with a way to mend it.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::path::Path;
+
+use energy::{finding::Kind, site::StateLimits};
+use proptest::prelude::*;
+use wattwarden::{
+    cli::check::{self, CheckArgs},
+    config::{
+        self, Secrets,
+        diagnostic::{Diagnostic, Paint, Source},
+        mapping,
+    },
+};
+
+const SITE: &str = "[site]\nname = \"s\"\nzone = \"Asia/Seoul\"\n";
+
+fn found(text: &str) -> Vec<Diagnostic> {
+    match config::parse(Source::new("w.toml", text), Path::new("/nonexistent"), Secrets::Read) {
+        Ok(loaded) => loaded.warnings,
+        Err(found) => found,
+    }
+}
+
+/// What `SITE` and `text` are answered: `line:column code message | help`, one a problem; lines count from `text`.
+fn check(text: &str, expected: &[&str]) {
+    let n_before = SITE.lines().count();
+    let shown = |one: &Diagnostic| {
+        let place = one
+            .place
+            .as_ref()
+            .map(|place| format!("{}:{} ", place.line as i64 - n_before as i64, place.column));
+        let help = one.help.as_ref().map(|help| format!(" | {help}")).unwrap_or_default();
+        format!("{}{} {}{help}", place.unwrap_or_default(), one.code.name(), one.message)
+    };
+    let found: Vec<String> = found(&format!("{SITE}{text}")).iter().map(shown).collect();
+    assert_eq!(found, expected, "{text}");
+}
+
+#[test]
+fn an_error_is_shown_with_its_line_and_a_caret() {
+    let text = format!(
+        "{SITE}[[meter]]\nname = \"압축기-1\"\n[[machine]]\nname = \"압축기\"\nkind = \"compressor\"\nmeter = \"압축기-2\"\n"
+    );
+    let shown: Vec<String> = found(&text).iter().map(|one| one.render(Paint::Plain)).collect();
+    let expected = "\
+error E1107: no meter is called \"압축기-2\"
+  ┌─ w.toml:9:9
+ 9 │ meter = \"압축기-2\"
+   │         ^^^^^^^^^^
+   = help: did you mean \"압축기-1\" (line 5)?
+";
+    assert_eq!(shown.first().map(String::as_str), Some(expected));
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let shown: Vec<String> = found("").iter().map(|one| one.message.clone()).collect();
+    assert_eq!(shown, ["the file has no \"site\""]);
+    check(
+        "[[bus]]\n[[broker]]\n[[meter]]\n[[machine]]\n[[contract]]\n[[influx]]\n[[alert]]\n",
+        &[
+            "1:1 E1004 [[bus]] has no \"name\"",
+            "1:1 E1004 [[bus]] has no \"modbus\"",
+            "2:1 E1004 [[broker]] has no \"name\"",
+            "2:1 E1004 [[broker]] has no \"mqtt\"",
+            "3:1 E1004 [[meter]] has no \"name\"",
+            "4:1 E1004 [[machine]] has no \"name\"",
+            "4:1 E1004 [[machine]] has no \"kind\"",
+            "4:1 E1004 [[machine]] has no \"meter\"",
+            "5:1 E1004 [[contract]] has no \"from\"",
+            "5:1 E1004 [[contract]] has no \"tariff\"",
+            "5:1 E1004 [[contract]] has no \"contract_kw\"",
+            "6:1 E1004 [[influx]] has no \"name\"",
+            "6:1 E1004 [[influx]] has no \"url\"",
+            "6:1 E1004 [[influx]] has no \"version\"",
+            "7:1 E1004 [[alert]] has no \"name\"",
+            "7:1 E1004 [[alert]] has no \"webhook\"",
+        ],
+    );
+}
+
+#[test]
+fn words_that_are_nearly_right_are_suggested() {
+    check(
+        "holidys = 'kr'\nlanguage = 'kr'\ncarbon = 'kr-gird'\nshifts = { day = 'mon-fry 08:00-12:00' }\nmain_meter = 'incomer'\n[[meter]]\nname = 'incommer'\n[wbe]\n",
+        &[
+            "1:1 E1003 [site] has no key \"holidys\" | did you mean \"holidays\"?",
+            "2:12 E1006 \"language\" cannot be \"kr\" | did you mean \"ko\"?",
+            "3:10 E1108 no factor series is called \"kr-gird\" | did you mean \"kr-grid\"?",
+            "4:18 E1006 \"fry\" is not a day (mon, tue, … sun): write a shift as \"mon-fri 08:00-12:00 13:00-18:00\"",
+            "5:14 E1107 no meter is called \"incomer\" | did you mean \"incommer\" (line 10)?",
+            "8:2 E1003 the file has no key \"wbe\" | did you mean \"web\"?",
+            "N3001 meter \"incommer\" is recorded, but no machine uses it",
+        ],
+    );
+}
+
+#[test]
+fn lines_and_meters_are_checked() {
+    check(
+        "[[bus]]\nname = 'a'\nmodbus = 'rtu:///dev/ttyUSB0'\n[[bus]]\nname = 'b'\nmodbus = 'http://x'\nevery = '50ms'\ntimeout = '1h'\n\
+         [[bus]]\nname = 'c'\nmodbus = 'tcp://h'\n[[broker]]\nname = 'm'\nmqtt = 'tcp://h'\n\
+         [[meter]]\nname = 'x'\nbus = 'c'\nunit = 0\nregisters = [{ at = 0, type = 'f32', quantity = 'active_power' }]\n\
+         [[meter]]\nname = 'x'\nbus = 'd'\nunit = 1\n[[meter]]\nname = 'y'\nbus = 'c'\nbroker = 'm'\nunit = 1\nprofile = 'schneider-pm532'\n",
+        &[
+            "3:10 E1301 \"rtu:///dev/ttyUSB0\": this version speaks Modbus TCP only | put a gateway in front of the line and write tcp://HOST:PORT",
+            "6:10 E1006 \"http://x\" is not the address of a Modbus line | write tcp://HOST:PORT, as \"tcp://192.0.2.10:502\"",
+            "7:9 E1006 \"every\" is 50ms: shorter than 100ms cannot be kept up",
+            "8:11 E1006 \"timeout\" is 3600s: it must be 10ms to 60s",
+            "14:8 E1006 \"tcp://h\" is not the address of an MQTT broker | write mqtt://HOST:PORT, or mqtts://HOST:PORT for an encrypted one",
+            "18:8 E1006 unit 0 is the broadcast address: no device answers to it | a device on a serial line has 1 to 247; many TCP devices answer to 1 or 255",
+            "19:49 E1107 no quantity is called \"active_power\" | did you mean \"active_power_kw\"?",
+            "20:1 E1004 [[meter]] \"x\" says neither \"profile\" nor \"registers\"",
+            "21:8 E1101 two things of kind meter are called \"x\"; the first stands on line 19",
+            "27:10 E1110 [[meter]] \"y\" cannot hang on a bus and on a broker",
+            "29:11 E1108 no meter profile is called \"schneider-pm532\" | did you mean \"schneider-pm5320\"?",
+            "N3001 meter \"x\" is recorded, but no machine uses it",
+            "N3001 meter \"y\" is recorded, but no machine uses it",
+        ],
+    );
+}
+
+#[test]
+fn mqtt_values_are_pointers_to_live_quantities() {
+    check(
+        "[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\n[[meter]]\nname = 'x'\nbroker = 'm'\ntopic = 'a/#/b'\n\
+         values = { 'apower' = 'active_power_kw', '/e' = 'interval_energy_kwh' }\n[[machine]]\nname = 'x'\nkind = 'fan'\nmeter = 'x'\n",
+        &[
+            "7:9 E1006 \"a/#/b\" is not a topic, nor a filter with + or # in their places",
+            "8:12 E1006 \"apower\" is not a JSON pointer: it begins with \"/\", or is \"\" for the whole payload | write \"/apower\"",
+            "8:49 E1201 interval_energy_kwh comes from recordings only: a live reading does not say its interval | read the meter's counter, as energy_import_kwh",
+        ],
+    );
+}
+
+#[test]
+fn a_broker_that_would_hold_back_is_warned_of() {
+    let meters = (0..5).map(|n| {
+        format!(
+            "[[meter]]\nname = 'x{n}'\nbroker = 'm'\ntopic = 't{n}'\nevery = '1s'\nvalues = {{ '' = 'active_power_kw' }}\n\
+             [[machine]]\nname = 'x{n}'\nkind = 'fan'\nmeter = 'x{n}'\n"
+        )
+    });
+    let broker = "[record]\ncommit_every = '5s'\n[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\n".to_owned();
+    let text = std::iter::once(broker).chain(meters).collect::<Vec<_>>().concat();
+    check(
+        &text,
+        &[
+            "3:1 W2003 broker \"m\": 25 messages come before one commit, most brokers hold back after 20 | raise the broker's limit (mosquitto: max_inflight_messages) or lower record.commit_every",
+        ],
+    );
+}
+
+#[test]
+fn machines_are_checked() {
+    check(
+        "shifts = { day = 'mon-fri 08:00-12:00' }\nmain_meter = 'x'\n[[meter]]\nname = 'x'\n\
+         [[machine]]\nname = 'a'\nkind = 'pres'\nmeter = 'x'\nshift = 'dya'\n\
+         [[machine]]\nname = 'b'\nkind = 'press'\nmeter = 'x'\nrated_kw = -1\noff_below_kw = 3\n\
+         [[machine]]\nname = 'c'\nkind = 'press'\nmeter = 'x'\nrated_kw = 55\noff_below_kw = 30\n\
+         detect.idle_runing = { after = '10m' }\ndetect.idle_running = { aftr = '10m', after = 10 }\n\
+         detect.harmonics = { above = 3 }\ndetect.off_hours_load = false\n\
+         inputs = { p = 'x', q = 'y.pressure_bar', r = 'x.presure_bar' }\norders_file = 'none.csv'\n\
+         open = ['2026-08-01 13:00/09:00']\n[[machine]]\nname = 's'\nkind = 'fan'\nmeter = 'x'\n",
+        &[
+            "-1:8 E1110 machine \"s\" has the site's name but not its kind | give that machine another name, or kind = \"site\"",
+            "7:8 E1006 \"kind\" cannot be \"pres\" | did you mean \"press\"?",
+            "9:9 E1107 no shift is called \"dya\" | did you mean \"day\" (line 4)?",
+            "10:1 E1004 [[machine]] \"b\": its states need rated_kw, or both off_below_kw and running_from_kw",
+            "14:12 E1006 \"rated_kw\" must be above zero",
+            "16:1 E1110 [[machine]] \"c\": its states do not ascend: off below 30 kW, standby 0 kW, up to 30 kW, running from 19.25 kW",
+            "22:8 E1003 no kind of waste is called \"idle_runing\" | did you mean \"idle_running\"?",
+            "23:25 E1003 detect.idle_running has no key \"aftr\" | did you mean \"after\"?",
+            "23:47 E1005 \"after\" must be a text in quotes, got a whole number",
+            "24:8 W2001 harmonics is not detected by this version: its settings wait for one that does",
+            "26:16 E1006 \"x\" is not a meter's quantity: write \"METER.QUANTITY\"",
+            "26:26 E1107 no meter is called \"y\" | did you mean \"x\" (line 7)?",
+            "26:47 E1107 no quantity is called \"presure_bar\" | did you mean \"pressure_bar\"?",
+            "27:15 E1002 no file of orders at /nonexistent/none.csv",
+            "28:9 E1006 \"2026-08-01 13:00/09:00\" ends before it begins",
+        ],
+    );
+}
+
+#[test]
+fn contracts_are_checked() {
+    check(
+        "main_meter = 'x'\n[[meter]]\nname = 'x'\n\
+         [[contract]]\nfrom = '2025-01-01'\ntariff = 'kepco-industrial-b-high-a-4'\ncontract_kw = 900\n\
+         [[contract]]\nfrom = 2025-01-01\ntariff = 'kepco-industrial-a2-high-a-1'\ncontract_kw = 0\nreading_day = 31\ndeferred = true\narea = 'jejoo'\n\
+         earlier_peaks = { '2025-8' = 812, '2025-09' = -1 }\nedition = '2018-01-01'\n",
+        &[
+            "6:10 E1108 no tariff is called \"kepco-industrial-b-high-a-4\" | did you mean \"kepco-industrial-b-high-a-1\"?",
+            "8:1 W2005 tariff \"kepco-industrial-a2-high-a-1\" has no reform that could be deferred",
+            "9:8 E1101 two contracts begin on 2025-01-01; the first stands on line 8",
+            "11:15 E1006 \"contract_kw\" must be above zero",
+            "12:15 E1006 \"reading_day\" is 31: it must be 1 to 28",
+            "14:8 E1107 the tariff has no area \"jejoo\" | known here: jeju",
+            "15:19 E1006 \"2025-8\" is not a month: write \"2026-08\"",
+            "15:47 E1006 a maximum demand must not be negative",
+            "16:11 E1006 the prices of this tariff begin on 2024-10-24: before that money is unknown | edition = \"DATE\" prices everything by the rules of one day",
+        ],
+    );
+}
+
+#[test]
+fn outputs_are_checked() {
+    check(
+        "[store]\nmax_size = '1MiB'\n[web]\nlisten = '0.0.0.0:8420'\n\
+         [[influx]]\nname = 'a'\nurl = 'http://h:8086'\nversion = 3\n\
+         [[influx]]\nname = 'b'\nurl = 'h:8086'\nversion = 2\norg = 'o'\nbucket = 'b'\ntoken = 'x'\n\
+         [[alert]]\nname = 'c'\nwebhook = 'https://u:p@h'\nseverity = 'p4'\n",
+        &[
+            "2:12 E1006 \"max_size\" must be at least 64MiB: less cannot hold a day",
+            "4:10 E1501 the page would listen on 0.0.0.0:8420: it has no sign-in yet, so it stays on this machine | write 127.0.0.1:8420 and reach it through an SSH tunnel",
+            "8:11 E1301 InfluxDB 3 is not in this version: 1 and 2 are | InfluxDB 3 also takes writes of version 2: try version = 2 with org, bucket and token_file",
+            "9:1 E1004 [[influx]] \"b\" has no \"token_file\"",
+            "11:7 E1006 \"h:8086\" is not an address: write \"http://HOST:PORT\"",
+            "15:1 E1401 \"token\" must not stand in the configuration: it would be copied with the file | write it alone into a file and say token_file = \"/path/of/that/file\"",
+            "18:11 E1401 a password must not stand in an address: it would be copied with the file",
+            "19:12 E1006 \"severity\" cannot be \"p4\" | did you mean \"p1\"?",
+        ],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn secrets_come_from_files_that_others_cannot_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = std::env::temp_dir().join(format!("wattwarden-secret-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let text = format!("{SITE}[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\nusername = 'u'\npassword_file = 'hall'\n");
+    let parse = || config::parse(Source::new("w.toml", &text), &folder, Secrets::Read);
+    let codes = |found: &[Diagnostic]| found.iter().map(|one| one.code.name()).collect::<Vec<_>>();
+
+    assert_eq!(codes(&parse().unwrap_err()), ["E1402"]);
+    std::fs::write(folder.join("hall"), "hunter2\n").unwrap();
+    for (mode, expected) in [(0o644, vec!["W2002"]), (0o600, vec![])] {
+        std::fs::set_permissions(folder.join("hall"), std::fs::Permissions::from_mode(mode)).unwrap();
+        let loaded = parse().unwrap();
+        assert_eq!(codes(&loaded.warnings), expected);
+        let broker = &loaded.config.brokers[0];
+        assert_eq!(
+            broker.password.as_ref().map(wattwarden::secret::Secret::expose),
+            Some("hunter2")
+        );
+        assert!(
+            !format!("{:?}", loaded.config).contains("hunter2"),
+            "a secret is never printed"
+        );
+    }
+    std::fs::write(folder.join("hall"), "\n").unwrap();
+    assert_eq!(codes(&parse().unwrap_err()), ["E1402"]);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_folder_beside_the_configuration_overrides_a_shipped_file_whole() {
+    let folder = std::env::temp_dir().join(format!("wattwarden-beside-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("factors")).unwrap();
+    let file = folder.join("factors/kr-grid.toml");
+    let own = "title = { ko = '가', en = 'a' }\n[[factor]]\nid = 'own'\nkgco2e_per_kwh = 0.5\npurpose = 'esg_location'\nuse_from = '2020-01-01'\nauthority = 'a'\nsource = 's'\nstatus = 's'\n";
+    let parse = || {
+        let text = format!("{SITE}carbon = 'kr-grid'\n");
+        config::parse(Source::new("w.toml", &text), &folder, Secrets::Read)
+    };
+    std::fs::write(&file, own).unwrap();
+    assert_eq!(parse().unwrap().config.site.carbon.unwrap().factor[0].id, "own");
+
+    std::fs::write(&file, own.replace("status", "state")).unwrap();
+    let found = parse().unwrap_err();
+    let place = found[0].place.as_ref().unwrap();
+    assert_eq!(
+        (found[0].code.name(), place.line, place.column),
+        ("E1109", 9, 1),
+        "{}",
+        found[0]
+    );
+    assert!(place.file.ends_with("factors/kr-grid.toml"), "{}", place.file);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_mapping_says_what_it_lacks() {
+    let check = |text: &str, expected: &[&str]| {
+        let found = mapping::parse(Source::new("m.toml", text)).err().unwrap_or_default();
+        let found: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(found, expected, "{text}");
+    };
+    check(
+        "",
+        &[
+            "the mapping has no \"time\"",
+            "the mapping has no \"meter\"",
+            "the mapping has no \"columns\"",
+        ],
+    );
+    check(
+        "delimiter = 'x'\n[time]\nmarks = 'interval-end'\nformat = 'dd-mm'\n[meter]\n[columns]\na = 'kwh'\n",
+        &[
+            "\"x\" is not a delimiter: write one character, as \",\", \";\" or \"\\t\"",
+            "[time] needs either \"column\" or \"columns\"",
+            "[time] marks an interval but has no \"interval\"",
+            "\"dd-mm\" is not a time format: write strftime, as \"%d-%m-%Y %H:%M\", or unix_s, unix_ms, rfc3339",
+            "[meter] needs either \"name\" or \"column\"",
+            "no quantity is called \"kwh\"",
+        ],
+    );
+    check(
+        "[time]\ncolumns = ['d', 't']\nformat = '%Y-%m-%d %H:%M'\n[meter]\ncolumn = 'm'\n[columns]\na = 'interval_energy_kwh'\nb = 'interval_energy_kwh'\n",
+        &[
+            "[time] has no \"zone\", and its format names none",
+            "interval_energy_kwh belongs to an interval, but the times mark instants",
+            "two columns are mapped to interval_energy_kwh",
+        ],
+    );
+    check(
+        "[time]\ncolumn = 't'\nformat = 'unix_s'\n[meter]\nname = 'm'\n[columns]\na = { quantity = 'active_power_kw', scale = 0.001 }\n",
+        &[],
+    );
+}
+
+#[test]
+fn check_exits_by_what_it_found() {
+    let folder = std::env::temp_dir().join(format!("wattwarden-check-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("w.toml");
+    let late = "[[machine]]\nname = 'a'\nkind = 'fan'\nmeter = 'x'\ndetect.harmonics = {}\n";
+    for (text, strict, expected) in [
+        (String::new(), false, 2),
+        (SITE.to_owned(), true, 0),
+        (format!("{SITE}[[meter]]\nname = 'x'\n{late}"), false, 0),
+        (format!("{SITE}[[meter]]\nname = 'x'\n{late}"), true, 4),
+    ] {
+        std::fs::write(&file, &text).unwrap();
+        let args = CheckArgs {
+            config: file.clone(),
+            json: strict,
+            strict,
+        };
+        let exit = std::process::ExitCode::from(expected);
+        assert_eq!(format!("{:?}", check::run(&args)), format!("{exit:?}"), "{text}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Everything the design's example has, so that mutations reach every reader.
+const WHOLE: &str = include_str!("config_errors/whole.toml");
+
+#[test]
+fn the_whole_example_is_right() {
+    let parsed = config::parse(
+        Source::new("whole.toml", WHOLE),
+        Path::new("/nonexistent"),
+        Secrets::LeaveOut,
+    );
+    let loaded = parsed.unwrap_or_else(|found| panic!("{}", found.iter().map(ToString::to_string).collect::<String>()));
+    let site = &loaded.config.site;
+    let names: Vec<&str> = site.machines.iter().map(|machine| machine.name.as_ref()).collect();
+    assert_eq!(
+        names,
+        ["ansan-1", "press-2", "dryer"],
+        "the main meter implies a machine of the site's name"
+    );
+    let press = &site.machines[1];
+    let expected = StateLimits {
+        off_below_kw: 55.0 * 0.02,
+        standby_below_kw: 2.0 * 1.5,
+        running_from_kw: 55.0 * 0.35,
+        standby_kw: 2.0,
+    };
+    assert_eq!(press.states, Some(expected));
+    assert_eq!(press.detect[&Kind::IdleRunning]["after"], 600.0);
+    assert!(!press.detect.contains_key(&Kind::OffHoursLoad), "switched off");
+    assert!(
+        press.detect.contains_key(&Kind::MeterSilent),
+        "looked for at every machine"
+    );
+    let contract = &site.contracts[0];
+    assert!(contract.holidays.contains(&"2025-06-06".parse().unwrap()));
+    assert!(
+        !contract.holidays.contains(&"2025-06-03".parse().unwrap()),
+        "declared ad hoc: a working day of the tariff"
+    );
+    assert_eq!(contract.earlier_peaks[&"2025-08-01".parse().unwrap()], 812.0);
+    let every: Vec<i64> = site.meters.iter().map(|meter| meter.every.as_secs()).collect();
+    assert_eq!(every, [1, 1, 10, 60]);
+}
+
+#[test]
+fn rules_of_the_user_are_checked_hour_by_hour() {
+    let folder = std::env::temp_dir().join(format!("wattwarden-rules-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("tariffs/rules")).unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/tariffs/rules/kepco-industrial-b.toml");
+    let rules = std::fs::read_to_string(shipped).unwrap();
+    let text = format!(
+        "{SITE}main_meter = 'm'\n[[meter]]\nname = 'm'\n\
+         [[contract]]\nfrom = '2026-01-01'\ntariff = 'kepco-industrial-b-high-a-2'\ncontract_kw = 900\n"
+    );
+    for (from, to, expected) in [
+        (
+            "peak = [\"15-21\"]",
+            "peak = [\"15-20\"]",
+            Some("bands from 2026-04-16, season spring_autumn: hour 20 stands in no band"),
+        ),
+        (
+            "peak = [\"15-21\"]",
+            "peak = [\"14-21\"]",
+            Some("bands from 2026-04-16, season spring_autumn: hour 14 stands in 2 bands"),
+        ),
+        (
+            "summer = [6, 7, 8]",
+            "summer = [6, 7]",
+            Some("[seasons] must hold each month from 1 to 12 once"),
+        ),
+        (
+            "Asia/Seoul",
+            "Asia/Soul",
+            Some(
+                "parsed apparent IANA time zone identifier, but the tzdb lookup failed: failed to find time zone `Asia/Soul` in time zone database",
+            ),
+        ),
+        ("", "", None),
+    ] {
+        std::fs::write(
+            folder.join("tariffs/rules/kepco-industrial-b.toml"),
+            rules.replace(from, to),
+        )
+        .unwrap();
+        let found = config::parse(Source::new("w.toml", &text), &folder, Secrets::Read)
+            .err()
+            .unwrap_or_default();
+        assert_eq!(found.first().map(|one| one.message.as_str()), expected);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Reads and shows everything, so that neither the reader nor the renderer may panic.
+fn survive(text: &str) {
+    let found = config::parse(Source::new("w", text), Path::new("/nonexistent"), Secrets::LeaveOut);
+    for one in found.err().unwrap_or_default() {
+        assert!(!one.render(Paint::Plain).is_empty());
+    }
+    drop(mapping::parse(Source::new("m", text)));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered(text in "(\\PC|[\\[\\]={}\"'\n\\\\#,.0-9a-z\t\r-]){0,200}") {
+        survive(&text);
+    }
+
+    #[test]
+    fn a_mutated_configuration_is_answered(
+        at in 0..WHOLE.chars().count(),
+        n_removed in 0usize..40,
+        inserted in "(\\PC|[\\[\\]={}\"'\n\\\\]|-1|1e999|inf|nan|0x|99999999999999999999|9999-12-31|true|압){0,4}",
+    ) {
+        let kept: String = WHOLE.chars().take(at).chain(inserted.chars()).chain(WHOLE.chars().skip(at + n_removed)).collect();
+        survive(&kept);
+    }
+}
