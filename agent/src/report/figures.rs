@@ -351,3 +351,277 @@ pub(crate) fn some_sum(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use energy::{
+        Quality,
+        carbon::{Factor, FactorSeries, Purpose},
+        finding::{Condition, Severity, Title},
+        tariff::Price,
+    };
+    use jiff::{SignedDuration, tz::TimeZone};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn site() -> Site {
+        let factor = |id: &str, kgco2e_per_kwh, use_from: &str, use_to: Option<&str>| Factor {
+            id: id.into(),
+            kgco2e_per_kwh,
+            purpose: Purpose::EsgLocation,
+            use_from: use_from.parse().expect("a day"),
+            use_to: use_to.map(|day| day.parse().expect("a day")),
+            kgco2_per_kwh: None,
+            kgch4_per_mwh: None,
+            kgn2o_per_mwh: None,
+            gwp: None,
+            statistics: None,
+            published: None,
+            authority: "GIR".into(),
+            source: "approval".into(),
+            status: "unverified".into(),
+        };
+        Site {
+            name: "ansan-1".into(),
+            zone: TimeZone::get("Asia/Seoul").expect("in the bundled database"),
+            demand_interval: SignedDuration::from_mins(15),
+            meters: Vec::new(),
+            machines: Vec::new(),
+            main_meter: Some("incomer".into()),
+            contracts: Vec::new(),
+            carbon: Some(FactorSeries {
+                title: Title {
+                    ko: "전력".into(),
+                    en: "power".into(),
+                },
+                factor: vec![
+                    factor("old", 0.5, "2018-01-01", Some("2018-01-31")),
+                    factor("new", 0.4, "2018-02-01", None),
+                ],
+            }),
+        }
+    }
+
+    /// An interval of the main meter, `quarter` quarter hours from 23:30 in Seoul on the last day of January 2018.
+    fn interval(quarter: i64, energy_import_kwh: Option<f64>) -> Interval {
+        let origin: Timestamp = "2018-01-31T14:30:00Z".parse().expect("an instant");
+        let start = origin + SignedDuration::from_mins(15 * quarter);
+        Interval {
+            meter: "incomer".into(),
+            start,
+            end: start + SignedDuration::from_mins(15),
+            energy_import_kwh,
+            energy_export_kwh: None,
+            reactive_energy_lag_kvarh: None,
+            reactive_energy_lead_kvarh: None,
+            quality: Quality::Ok,
+            coverage: if energy_import_kwh.is_some() { 1.0 } else { 0.0 },
+            revision: 0,
+        }
+    }
+
+    fn no_price(_: Timestamp) -> PriceUntil {
+        PriceUntil {
+            price: None,
+            until: Timestamp::MAX,
+        }
+    }
+
+    /// Light at 80 before midnight in Seoul, mid at 120 from then on.
+    fn two_bands(at: Timestamp) -> PriceUntil {
+        let midnight: Timestamp = "2018-01-31T15:00:00Z".parse().expect("an instant");
+        let (band, price, until) = if at < midnight {
+            (Band::Light, 80, midnight)
+        } else {
+            (Band::Mid, 120, Timestamp::MAX)
+        };
+        PriceUntil {
+            price: Some(Price {
+                band,
+                net_per_kwh: Decimal::from(price),
+                gross_per_kwh: Decimal::from(price),
+            }),
+            until,
+        }
+    }
+
+    fn summary(intervals: &[Interval]) -> Value {
+        serde_json::to_value(Figures::priced(&site(), intervals, &[], &two_bands)).expect("plain structs")
+    }
+
+    fn check(intervals: &[Interval], pointer: &str, expected: &Value) {
+        assert_eq!(summary(intervals).pointer(pointer), Some(expected), "{pointer}");
+    }
+
+    #[test]
+    fn a_month_is_judged_in_the_zone_of_the_site() {
+        let rows: Vec<_> = [10.0, 20.0, 30.0, 20.0]
+            .into_iter()
+            .zip(0..)
+            .map(|(kwh, q)| interval(q, Some(kwh)))
+            .collect();
+        check(
+            &rows,
+            "/period",
+            &json!({"from": "2018-01-31T23:30:00+09:00", "to": "2018-02-01T00:30:00+09:00"}),
+        );
+        check(&rows, "/months/0/month", &json!("2018-01"));
+        check(&rows, "/months/0/energy_import_kwh", &json!(30.0));
+        check(&rows, "/months/0/peak_demand_kw", &json!(80.0));
+        check(&rows, "/months/0/load_factor", &json!(0.75));
+        check(
+            &rows,
+            "/months/1/peak_demand_start",
+            &json!("2018-02-01T00:00:00+09:00"),
+        );
+        check(
+            &rows,
+            "/months/1/energy_by_band_kwh",
+            &json!({"light": 0.0, "mid": 50.0, "peak": 0.0}),
+        );
+        check(&rows, "/months/1/kgco2e", &json!({"location": 20.0, "market": null}));
+        check(&rows, "/total/energy_import_kwh", &json!(80.0));
+        check(
+            &rows,
+            "/total/energy_by_band_kwh",
+            &json!({"light": 30.0, "mid": 50.0, "peak": 0.0}),
+        );
+        check(&rows, "/total/kgco2e/location", &json!(35.0));
+        check(&rows, "/total/bill", &Value::Null);
+    }
+
+    #[test]
+    fn a_summary_has_the_keys_that_others_rely_on() {
+        let value = summary(&[interval(0, Some(1.0))]);
+        let keys = |value: &Value| {
+            value
+                .as_object()
+                .expect("an object")
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        let mut month = vec![
+            "bill",
+            "billing_demand_kw",
+            "coverage",
+            "energy_by_band_kwh",
+            "energy_import_kwh",
+            "kgco2e",
+            "load_factor",
+            "month",
+            "peak_demand_kw",
+            "peak_demand_start",
+            "power_factor_lag_pct",
+            "power_factor_lead_pct",
+            "toe",
+        ];
+        let mut found = keys(&value["months"][0]);
+        found.sort();
+        assert_eq!(found, month);
+        month.retain(|key| *key != "month");
+        let mut found = keys(&value["total"]);
+        found.sort();
+        assert_eq!(found, month);
+        let mut found = keys(&value);
+        found.sort();
+        assert_eq!(found, ["findings", "months", "period", "total"]);
+    }
+
+    #[test]
+    fn what_is_missing_lowers_the_coverage_and_is_not_zero() {
+        // Known, unknown, no row at all, known.
+        let rows = [interval(2, Some(10.0)), interval(3, None), interval(5, Some(10.0))];
+        check(&rows, "/total/energy_import_kwh", &json!(20.0));
+        check(&rows, "/total/coverage", &json!(0.5));
+        check(&rows, "/total/load_factor", &json!(1.0));
+        check(&[interval(0, None)], "/total/energy_import_kwh", &Value::Null);
+        check(&[interval(0, None)], "/total/energy_by_band_kwh", &Value::Null);
+        check(&[], "/period", &Value::Null);
+        check(&[], "/months", &json!([]));
+    }
+
+    #[test]
+    fn without_a_price_there_is_neither_band_nor_cost() {
+        let figures = Figures::priced(&site(), &[interval(0, Some(5.0))], &[], &no_price).total;
+        assert_eq!((figures.energy_by_band_kwh, figures.energy_cost), (None, None));
+        let without_factor = Site { carbon: None, ..site() };
+        let figures = Figures::priced(&without_factor, &[interval(0, Some(5.0))], &[], &no_price).total;
+        assert_eq!((figures.kgco2e.location, figures.factors), (None, Vec::new()));
+    }
+
+    #[test]
+    fn the_newest_revision_of_the_main_meter_counts() {
+        let newer = Interval {
+            revision: 1,
+            ..interval(0, Some(7.0))
+        };
+        let other = Interval {
+            meter: "press-2".into(),
+            ..interval(0, Some(100.0))
+        };
+        check(
+            &[newer, interval(0, Some(5.0)), other],
+            "/total/energy_import_kwh",
+            &json!(7.0),
+        );
+    }
+
+    #[test]
+    fn findings_add_up_by_kind_and_unknown_stays_unknown() {
+        let finding = |kind, energy_kwh: Option<f64>, kgco2e| Finding {
+            id: String::new(),
+            kind,
+            machine: "m".into(),
+            meter: "m".into(),
+            since: Timestamp::UNIX_EPOCH,
+            detected_at: Timestamp::UNIX_EPOCH,
+            until: None,
+            state: Condition::Open,
+            severity: Severity::P3,
+            energy_kwh,
+            energy_kwh_low: None,
+            energy_kwh_high: None,
+            cost: None,
+            cost_net: None,
+            kgco2e,
+            confidence: 1.0,
+            why: BTreeMap::new(),
+            title: Title {
+                ko: String::new(),
+                en: String::new(),
+            },
+        };
+        let findings = [
+            finding(Kind::MeterSilent, None, None),
+            finding(Kind::IdleRunning, Some(0.1), Some(0.04)),
+            finding(Kind::IdleRunning, Some(0.2), Some(0.08)),
+        ];
+        let found = Figures::priced(&site(), &[], &findings, &no_price).findings;
+        assert_eq!(
+            serde_json::to_value(found).expect("plain structs"),
+            json!([
+                {"kind": "idle_running", "count": 2, "energy_kwh": 0.3, "cost": null, "kgco2e": 0.12},
+                {"kind": "meter_silent", "count": 1, "energy_kwh": null, "cost": null, "kgco2e": null},
+            ])
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn months_and_bands_add_up_to_the_total(kwh in prop::collection::vec(prop::option::of(0.0..500.0_f64), 1..200)) {
+            let rows: Vec<_> = kwh.iter().zip(0..).map(|(kwh, quarter)| interval(quarter, *kwh)).collect();
+            let summary = Figures::priced(&site(), &rows, &[], &two_bands);
+            let sum = summary.months.iter().filter_map(|month| month.energy_import_kwh).sum::<f64>();
+            let total = summary.total.energy_import_kwh.unwrap_or(0.0);
+            prop_assert!((sum - total).abs() < 1e-5);
+            if let Some(bands) = summary.total.energy_by_band_kwh {
+                prop_assert!((bands.light + bands.mid + bands.peak - total).abs() < 1e-5);
+            }
+            prop_assert!((0.0..=1.0).contains(&summary.total.coverage));
+            prop_assert!(summary.total.load_factor.is_none_or(|factor| (0.0..=1.000_001).contains(&factor)));
+        }
+    }
+}

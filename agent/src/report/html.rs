@@ -282,3 +282,38 @@ fn grouped(number: &str) -> String {
     }
     out + rest
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_in_threes() {
+        for (number, expected) in [
+            ("0", "0"),
+            ("999", "999"),
+            ("1000", "1,000"),
+            ("-1234567.89", "-1,234,567.89"),
+            ("123456", "123,456"),
+        ] {
+            assert_eq!(grouped(number), expected);
+        }
+    }
+
+    #[test]
+    fn money_keeps_its_places() {
+        let money = |amount: &str| {
+            money(&Money {
+                amount: amount.parse().expect("a decimal"),
+                currency: "KRW".into(),
+            })
+        };
+        assert_eq!(money("12345.67"), "12,345.67 KRW");
+        assert_eq!(money("1200.00"), "1,200 KRW");
+    }
+
+    #[test]
+    fn an_instant_is_read_as_local_time() {
+        assert_eq!(readable("2026-08-28T09:15:00+09:00"), "2026-08-28 09:15");
+    }
+}

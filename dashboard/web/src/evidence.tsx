@@ -5,13 +5,13 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import type { Evidence, Finding } from "./api";
 import { excess, steps, table, withGaps } from "./chart";
-import { clock, day, instant, kw, type Language } from "./format";
+import { clock, day, instant, kw, short, type Language } from "./format";
 import { language, t, zone } from "./state";
 import { whyNames } from "./words";
 
 const COLOUR = { line: "#1b242b", limit: "#4b5862", excess: "rgba(179, 33, 28, 0.38)", gap: "#8f9aa3", lane: "#9fb0bd", grid: "#dfe4e8", text: "#4b5862" };
 const FONT = "12px Pretendard, 'Malgun Gothic', 'Apple SD Gothic Neo', 'Noto Sans KR', sans-serif";
-/** Height of the lane of working hours, CSS pixels. */
+/** Height of the lane of working hours under the axis, CSS pixels. */
 const LANE = 7;
 const TABLE_ROWS = 48;
 
@@ -59,7 +59,7 @@ export function EvidenceFigure({ evidence, finding }: { evidence: Evidence; find
     <>
       <ul class="legend">
         <li><i class="line" />{t.value.measured}</li>
-        {evidence.reference_kw !== null && <li><i class="limit" />{limitName(evidence)} {kw(evidence.reference_kw)} kW</li>}
+        {evidence.reference_kw !== null && <li><i class="limit" />{limitName(evidence)} {short(evidence.reference_kw)} kW</li>}
         {evidence.reference_kw !== null && <li><i class="excess" />{t.value.excess}</li>}
         {evidence.gaps.length > 0 && <li><i class="gap" />{t.value.gap}</li>}
         {evidence.working && <li><i class="lane" />{t.value.working_hours}</li>}
@@ -105,7 +105,7 @@ function Table({ line }: { line: Line }) {
   );
 }
 
-const heightFor = (width: number) => (width < 520 ? 250 : 320);
+const heightFor = (width: number) => (width < 520 ? 270 : 340);
 
 function options(evidence: Evidence, finding: Finding, line: Line, width: number, cursor: (at: number | null) => void): uPlot.Options {
   const [siteZone, words] = [zone.value, language.value];
@@ -122,14 +122,14 @@ function options(evidence: Evidence, finding: Finding, line: Line, width: number
       y: { range: [0, highest * 1.08] },
     },
     axes: [
-      { stroke: COLOUR.text, font: FONT, grid: { stroke: COLOUR.grid, width: 1 }, ticks: { stroke: COLOUR.grid, width: 1 }, gap: 6, size: 44, space: 62,
+      { stroke: COLOUR.text, font: FONT, grid: { stroke: COLOUR.grid, width: 1 }, ticks: { stroke: COLOUR.grid, width: 1 }, gap: LANE + 7, size: 62, space: 62,
         values: (_, splits) => axisTimes(splits, siteZone, words) },
       { stroke: COLOUR.text, font: FONT, grid: { stroke: COLOUR.grid, width: 1 }, ticks: { show: false }, size: 44, gap: 6 },
     ],
     series: [{}, { stroke: COLOUR.line, width: 1.5, points: { show: false }, spanGaps: false }],
     hooks: {
       drawAxes: [(plot) => drawBehind(plot, evidence, finding, line)],
-      draw: [(plot) => drawLimit(plot, evidence)],
+      draw: [(plot) => drawLimit(plot, evidence), (plot) => drawLane(plot, evidence)],
       setCursor: [(plot) => cursor(plot.cursor.idx ?? null)],
     },
   };
@@ -163,11 +163,6 @@ function drawBehind(plot: uPlot, evidence: Evidence, finding: Finding, line: Lin
   const { top, height } = plot.bbox;
   inside(plot, (context) => {
     for (const { since_ms, until_ms } of evidence.gaps) hatch(context, x(since_ms / 1000), top, x(until_ms / 1000), top + height);
-    const lane = LANE * devicePixelRatio;
-    context.fillStyle = COLOUR.lane;
-    for (const { since_ms, until_ms } of evidence.working ?? []) {
-      context.fillRect(x(since_ms / 1000), top + height - lane, x(until_ms / 1000) - x(since_ms / 1000), lane);
-    }
     const reference = evidence.reference_kw;
     if (reference === null) return;
     const until = finding.until ? Date.parse(finding.until) / 1000 : Infinity;
@@ -180,6 +175,16 @@ function drawBehind(plot: uPlot, evidence: Evidence, finding: Finding, line: Lin
       context.fill();
     }
   });
+}
+
+/** Working hours, between the axis and its labels. */
+function drawLane(plot: uPlot, evidence: Evidence) {
+  const { left, top, width, height } = plot.bbox;
+  const x = (ms: number) => Math.min(left + width, Math.max(left, plot.valToPos(ms / 1000, "x", true)));
+  plot.ctx.fillStyle = COLOUR.lane;
+  for (const { since_ms, until_ms } of evidence.working ?? []) {
+    plot.ctx.fillRect(x(since_ms), top + height + 4 * devicePixelRatio, x(until_ms) - x(since_ms), LANE * devicePixelRatio);
+  }
 }
 
 function hatch(context: CanvasRenderingContext2D, left: number, top: number, right: number, bottom: number) {

@@ -2,12 +2,15 @@
 import type { ComponentChildren } from "preact";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ApiError, getEvidence, getFinding, type Evidence, type Finding } from "./api";
+import { ApiError, getEvidence, getFinding, type Evidence, type Finding, type Money } from "./api";
 import { EvidenceFigure } from "./evidence";
-import { carbon, duration, exactMoney, instant, kwh, number, percent, UNKNOWN } from "./format";
+import { carbon, duration, exactMoney, instant, kwh, number, percent, short, UNKNOWN } from "./format";
 import { AckButton, Card, Failed, Link, Mark, titleOf, Waiting } from "./parts";
 import { findings, language, link, t, take, zone } from "./state";
 import { kindText, whyNames } from "./words";
+
+/** An open finding's evidence grows: asked again this often. */
+const AGAIN_MS = 30_000;
 
 export function FindingView({ id }: { id: string }) {
   const error = useSignal<ApiError | null>(null);
@@ -31,6 +34,12 @@ export function FindingView({ id }: { id: string }) {
   useEffect(() => {
     if (isLive) void load();
   }, [id, isLive, finding?.state]);
+  const isGrowing = isLive && finding?.state === "open";
+  useEffect(() => {
+    if (!isGrowing) return;
+    const timer = setInterval(() => void load(), AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [id, isGrowing]);
   if (error.value && !finding) {
     return (
       <div class="page">
@@ -55,20 +64,24 @@ function Whole({ finding, evidence }: { finding: Finding; evidence: Evidence | A
         <span>{titleOf(finding)}</span>
       </h1>
       <Steps finding={finding} />
-      <div class="columns">
-        <Card title={t.value.evidence} id="evidence" class="evidence">
-          {evidence === null ? <Waiting height={360} /> : evidence instanceof ApiError ? <Failed error={evidence} /> : <EvidenceFigure evidence={evidence} finding={finding} />}
-        </Card>
-        <Why finding={finding} />
-        <MoneyCard finding={finding} />
-        <Checks finding={finding} />
-        <History finding={finding} />
-      </div>
       {finding.incident === "open" && (
         <div class="actions" role="group" aria-label={t.value.actions}>
           <AckButton finding={finding} detailed />
         </div>
       )}
+      <div class="columns">
+        <div>
+        <Card title={t.value.evidence} id="evidence" class="evidence">
+          {evidence === null ? <Waiting height={360} /> : evidence instanceof ApiError ? <Failed error={evidence} /> : <EvidenceFigure evidence={evidence} finding={finding} />}
+        </Card>
+          <Checks finding={finding} />
+          <History finding={finding} />
+        </div>
+        <div>
+          <Why finding={finding} />
+          <MoneyCard finding={finding} />
+        </div>
+      </div>
     </article>
   );
 }
@@ -91,8 +104,7 @@ function written(name: string, value: number): string {
   if (name.endsWith("_s")) return duration(value, language.value);
   const [, unit] = /_(kwh|kw|kvarh|kva|pct|bar|v|a|c|h)$/.exec(name) ?? [];
   const units: Record<string, string> = { kwh: "kWh", kw: "kW", kvarh: "kvarh", kva: "kVA", pct: "%", bar: "bar", v: "V", a: "A", c: "°C", h: "h" };
-  const places = Number.isInteger(value) ? 0 : Math.abs(value) >= 100 ? 1 : 2;
-  return [number(value, places), unit && units[unit]].filter(Boolean).join(" ");
+  return [short(value), unit && units[unit]].filter(Boolean).join(" ");
 }
 
 function Row({ name, children }: { name: string; children: ComponentChildren }) {
@@ -125,6 +137,12 @@ function Why({ finding }: { finding: Finding }) {
   );
 }
 
+/** A price of one kWh, to a tenth. */
+function perKwh({ amount, currency }: Money): string {
+  if (currency !== "KRW") return `${number(amount, 3)} ${currency}/kWh`;
+  return language.value === "ko" ? `${number(amount, 1)}원/kWh` : `₩${number(amount, 1)}/kWh`;
+}
+
 function MoneyCard({ finding }: { finding: Finding }) {
   const bands = (["light", "mid", "peak", "flat"] as const).flatMap((band) => {
     const energy = finding.why[`energy_${band}_kwh`];
@@ -132,7 +150,7 @@ function MoneyCard({ finding }: { finding: Finding }) {
   });
   const { cost, cost_net: net, energy_kwh: energy } = finding;
   const levies = cost && net && { amount: Math.round((cost.amount - net.amount) * 100) / 100, currency: cost.currency };
-  const price = cost && energy ? { amount: Math.round((cost.amount / energy) * 10) / 10, currency: cost.currency } : null;
+  const price = cost && energy ? { amount: cost.amount / energy, currency: cost.currency } : null;
   const money = (value: typeof cost) => exactMoney(value, language.value);
   const rows = [
     ...bands,
@@ -140,7 +158,7 @@ function MoneyCard({ finding }: { finding: Finding }) {
     [t.value.range, finding.energy_kwh_low == null ? UNKNOWN : `${kwh(finding.energy_kwh_low)} – ${kwh(finding.energy_kwh_high)} kWh`],
     ...(cost ? [[t.value.cost_net, money(net)], [t.value.levies, money(levies)]] : []),
     [t.value.cost, money(cost)],
-    ...(price ? [[t.value.mean_price, `${number(price.amount, 1)} ${price.currency === "KRW" ? (language.value === "ko" ? "원" : "₩") : price.currency}/kWh`]] : []),
+    ...(price ? [[t.value.mean_price, perKwh(price)]] : []),
     [t.value.emissions, carbon(finding.kgco2e)],
   ];
   return (

@@ -26,6 +26,11 @@ export function kw(value: number | null | undefined): string {
   return value == null ? UNKNOWN : number(value, Math.abs(value) >= 1000 ? 0 : 1);
 }
 
+/** At most two decimals, none for nothing: 240, 1.5, 9.63. Limits and settings are written so. */
+export function short(value: number): string {
+  return number(value, 2).replace(/\.?0+$/, "");
+}
+
 /** Energy, about three significant places. */
 export function kwh(value: number | null | undefined): string {
   return value == null ? UNKNOWN : number(value, places(value));

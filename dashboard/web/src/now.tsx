@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { Finding, Intervals, Machine, Now } from "./api";
 import { bullet, byWorth, sparkline, type Point } from "./chart";
-import { carbon, duration, instant, kw, kwh, money, percent, UNKNOWN } from "./format";
+import { carbon, duration, instant, kw, kwh, money, percent, short, UNKNOWN } from "./format";
 import { AckButton, Card, Failed, incidentWord, Link, Mark, sentenceOf, Waiting } from "./parts";
 import { findings, intervals, language, listError, now, site, t, zone } from "./state";
 import { machineKinds } from "./words";
@@ -75,8 +75,8 @@ function Demand() {
   });
   const left = (Date.parse(demand.end) - Date.parse(now.value.now?.at ?? demand.start)) / 1000;
   const limits = [
-    demand.target_kw !== null && `${t.value.target} ${kw(demand.target_kw)}`,
-    demand.contract_kw !== null && `${t.value.contract} ${kw(demand.contract_kw)}`,
+    demand.target_kw !== null && `${t.value.target} ${short(demand.target_kw)} kW`,
+    demand.contract_kw !== null && `${t.value.contract} ${short(demand.contract_kw)} kW`,
   ].filter(Boolean);
   return (
     <Card title={t.value.demand} id="demand" class="demand">

@@ -3,7 +3,6 @@
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname } from "node:path";
-import { pathToFileURL } from "node:url";
 
 const NOW = Date.parse("2026-08-28T08:26:00Z"); // 17:26 in Seoul, a Friday
 const QUARTER = 900_000;
@@ -20,7 +19,7 @@ const MACHINES = [
   ["compressor-1", "compressor", "utility", 37, (ms) => (isWork(ms) ? 31 : 12.4)],
   ["dryer-1", "dryer", "hall 1", 75, (ms) => (isWork(ms) ? 63 : 1.2)],
   ["imm-3", "injection_moulding", "hall 1", 48, (ms) => (isWork(ms) ? 36 : 2.1)],
-  ["cooling-pump-2", "pump", "utility", 18, (ms) => (isWork(ms) ? 14.9 : 8.2)],
+  ["cooling-pump-2", "pump", "utility", 18, (ms) => (!isWork(ms) ? 0.9 : ms >= NOW - 35 * 60_000 ? 8.2 : 14.9)],
   ["hall-2-lighting", "lighting", "hall 2", 9, (ms) => (hour(ms) >= 7 && hour(ms) < 22 ? 7.6 : 0.1)],
   ["weld-4", "welding", null, 30, (ms) => (isWork(ms) ? 16 : 0)],
 ];
@@ -55,8 +54,8 @@ const FINDINGS = [
     ko: "생산 없이 46분 동안 9.6 kW로 공회전", en: "idling for 46 min at 9.6 kW without producing" }),
   finding("off_hours_load", "compressor-1", NOW - 9.43 * 3600_000 - 14 * 3600_000, NOW - 9.43 * 3600_000, { kw: 12.4, base: 0.8, severity: "p2", why: { above_kw: 3, base_kw: 0.8, after_s: 1800 },
     ko: "가동 시간 외 14시간 동안 12.4 kW 켜져 있음", en: "left on at 12.4 kW for 14 h outside working hours" }),
-  finding("off_hours_load", "cooling-pump-2", NOW - 5.43 * 3600_000, null, { kw: 8.2, base: 0, severity: "p1", why: { above_kw: 1, base_kw: 0, after_s: 1800 },
-    ko: "가동 시간 외 5시간 25분 동안 8.2 kW 켜져 있음", en: "left on at 8.2 kW for 5 h 25 min outside working hours" }),
+  finding("idle_running", "cooling-pump-2", NOW - 35 * 60_000, null, { kw: 8.2, base: 0.9, severity: "p1", why: { standby_kw: 0.9, running_from_kw: 12, after_s: 600 },
+    ko: "생산 없이 35분 동안 8.2 kW로 공회전", en: "idling for 35 min at 8.2 kW without producing" }),
   { ...finding("time_of_week_anomaly", "hall-2-lighting", NOW - 70 * 60_000, null, { kw: 7.6, base: 5.1, severity: "p3", why: { mean_power_kw: 7.6, after_s: 1800 },
     ko: "이 시간대 평소보다 2.5 kW 높음", en: "2.5 kW above what is usual at this hour" }),
     incident: "acknowledged", acknowledged: { at: iso(NOW - 30 * 60_000), by: "김정비", comment: "재고 조사 때문에 켜 둠" } },
@@ -74,7 +73,7 @@ function site(scenario) {
 
 function state(name, scenario) {
   const kw = power(name, NOW);
-  if (name === "press-2" && scenario !== "empty") return "idle";
+  if (["press-2", "cooling-pump-2"].includes(name) && scenario !== "empty") return "idle";
   return kw < 0.5 ? "off" : kw < 3 ? "standby" : "running";
 }
 
@@ -210,7 +209,7 @@ export async function serve(name, port = 0) {
   return { url: `http://127.0.0.1:${server.address().port}`, findings: state_.findings, stop };
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+if (process.argv[1]?.endsWith("fake.mjs")) {
   const { url } = await serve(process.argv[2] ?? "full", Number(process.argv[3] ?? 8421));
   console.log(url);
 }

@@ -86,7 +86,7 @@ fn view(web: &Web, reader: &Reader, finding: Finding) -> Result<EvidenceView, St
         since_ms: from.as_millisecond(),
         until_ms: to.as_millisecond(),
     };
-    let (source, rows, allowed_ms) = power(web, reader, &finding, (from, to))?;
+    let Power { source, rows, gaps } = power(web, reader, &finding, within)?;
     let limits = limits(&finding);
     Ok(EvidenceView {
         meter: finding.meter.to_string(),
@@ -96,7 +96,7 @@ fn view(web: &Web, reader: &Reader, finding: Finding) -> Result<EvidenceView, St
         to,
         since: finding.since,
         until: finding.until,
-        gaps: gaps(&rows, within, allowed_ms),
+        gaps,
         reference_kw: limits.first().map(|limit| limit.kw),
         limits,
         working: hours(web, &finding).map(|hours| working(hours, from, to)),
@@ -114,30 +114,60 @@ fn window(finding: &Finding, now: Timestamp) -> (Timestamp, Timestamp) {
     (from, to)
 }
 
-type Rows = Vec<(i64, f64)>;
+/// Power of a meter: points of time and kW, and where nothing is known.
+struct Power {
+    source: Source,
+    rows: Vec<(i64, f64)>,
+    gaps: Vec<Stretch>,
+}
 
 /// The meter's power in the window, from its readings or else from its intervals.
-fn power(
-    web: &Web,
-    reader: &Reader,
-    finding: &Finding,
-    (from, to): (Timestamp, Timestamp),
-) -> Result<(Source, Rows, i64), StoreError> {
+fn power(web: &Web, reader: &Reader, finding: &Finding, within: Stretch) -> Result<Power, StoreError> {
+    let (from, to) = (instant(within.since_ms), instant(within.until_ms));
     let rows = trusted(reader.series(&finding.meter, Quantity::ActivePower, from, to)?);
     if !rows.is_empty() {
         let meter = web.parts.site.meters.iter().find(|meter| meter.name == finding.meter);
         let every = meter.map_or(SignedDuration::from_secs(1), |meter| meter.every);
-        return Ok((Source::Samples, rows, allowed_gap_ms(every)));
+        return Ok(Power {
+            source: Source::Samples,
+            gaps: gaps(&rows, within, allowed_gap_ms(every)),
+            rows,
+        });
     }
-    let intervals = reader.intervals(Some(&finding.meter), from, to)?;
-    let row = |interval: &Interval| Some((interval.start.as_millisecond(), interval.demand_kw()?));
-    let mut rows: Rows = intervals.iter().filter_map(row).collect();
-    rows.sort_by_key(|row| row.0);
-    Ok((
-        Source::Intervals,
-        rows,
-        web.parts.site.demand_interval.as_millis() as i64,
-    ))
+    let mut intervals = reader.intervals(Some(&finding.meter), from, to)?;
+    intervals.sort_by_key(|interval| interval.start);
+    Ok(of_intervals(&intervals, within))
+}
+
+/// Each interval at its start; what no interval covers is a gap.
+fn of_intervals(intervals: &[Interval], within: Stretch) -> Power {
+    let known = intervals
+        .iter()
+        .filter_map(|interval| Some((interval, interval.demand_kw()?)));
+    let known: Vec<(&Interval, f64)> = known.collect();
+    let edges = known.iter().flat_map(|(interval, kw)| {
+        [
+            (interval.start.as_millisecond(), *kw),
+            (interval.end.as_millisecond() - 1, *kw),
+        ]
+    });
+    let shortest = known
+        .iter()
+        .map(|(interval, _)| interval.end.duration_since(interval.start))
+        .min();
+    let allowed_ms = shortest.map_or(0, |length| length.as_millis() as i64 - 1);
+    Power {
+        source: Source::Intervals,
+        gaps: gaps(&edges.collect::<Vec<_>>(), within, allowed_ms),
+        rows: known
+            .iter()
+            .map(|(interval, kw)| (interval.start.as_millisecond(), *kw))
+            .collect(),
+    }
+}
+
+fn instant(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 fn limits(finding: &Finding) -> Vec<Limit> {
@@ -202,6 +232,41 @@ mod tests {
             .map(|(since, until)| (at(since).as_millisecond(), at(until).as_millisecond()))
             .collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_missing_interval_is_a_gap_from_end_to_start() {
+        let quarter = |index: i64, energy_import_kwh| Interval {
+            meter: "m".into(),
+            start: instant(index * 900_000),
+            end: instant((index + 1) * 900_000),
+            energy_import_kwh,
+            energy_export_kwh: None,
+            reactive_energy_lag_kvarh: None,
+            reactive_energy_lead_kvarh: None,
+            quality: energy::Quality::Ok,
+            coverage: 1.0,
+            revision: 0,
+        };
+        let within = Stretch {
+            since_ms: 0,
+            until_ms: 4 * 900_000,
+        };
+        let power = of_intervals(
+            &[
+                quarter(0, Some(2.5)),
+                quarter(1, None),
+                quarter(2, Some(5.0)),
+                quarter(3, Some(5.0)),
+            ],
+            within,
+        );
+        assert_eq!(power.rows, [(0, 10.0), (1_800_000, 20.0), (2_700_000, 20.0)]);
+        let gap = Stretch {
+            since_ms: 899_999,
+            until_ms: 1_800_000,
+        };
+        assert_eq!(power.gaps, [gap]);
     }
 
     #[test]
