@@ -60,20 +60,28 @@ struct Part {
 
 impl Part {
     fn new(name: &'static str) -> Self {
-        Self { name, tasks: TaskTracker::new(), stop: CancellationToken::new() }
+        Self {
+            name,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
     }
 
     async fn stop(self) {
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_err() {
-            tracing::warn!(part = self.name, within_s = STOP_WITHIN.as_secs(), "did not stop in time; going on");
+            tracing::warn!(
+                part = self.name,
+                within_s = STOP_WITHIN.as_secs(),
+                "did not stop in time; going on"
+            );
         }
     }
 }
 
-/// Starts everything that `config` asks for.
-pub async fn start(config: Config, clock: Clock, health: Health, origin: Origin) -> Result<App, AppError> {
+/// Starts everything that `config` asks for, on the runtime it is called in.
+pub fn start(config: Config, clock: Clock, health: Health, origin: Origin) -> Result<App, AppError> {
     let store = Store::open(&config.store, &health)?;
     let engine = record::restore(config.site.clone(), &store.reader()?)?;
     let site = Arc::new(config.site);
@@ -81,11 +89,15 @@ pub async fn start(config: Config, clock: Clock, health: Health, origin: Origin)
     let tags = SiteTags::of(&site);
     for receiver in config.influx {
         let stop = readers.stop.clone();
-        readers.tasks.spawn(influx::run(receiver, tags.clone(), store.clone(), health.clone(), stop));
+        readers
+            .tasks
+            .spawn(influx::run(receiver, tags.clone(), store.clone(), health.clone(), stop));
     }
     for receiver in config.alerts {
         let stop = readers.stop.clone();
-        readers.tasks.spawn(alert::run(receiver, store.clone(), clock.clone(), health.clone(), stop));
+        readers
+            .tasks
+            .spawn(alert::run(receiver, store.clone(), clock.clone(), health.clone(), stop));
     }
     let parts = web::Parts {
         site,
@@ -105,16 +117,33 @@ pub async fn start(config: Config, clock: Clock, health: Health, origin: Origin)
     let inputs = Part::new("inputs");
     for bus in config.buses {
         let stop = inputs.stop.clone();
-        inputs.tasks.spawn(acquire::modbus::run(bus, clock.clone(), intake.clone(), health.clone(), stop));
+        inputs.tasks.spawn(acquire::modbus::run(
+            bus,
+            clock.clone(),
+            intake.clone(),
+            health.clone(),
+            stop,
+        ));
     }
     let (letters, unread) = mpsc::channel(DEAD_LETTERS);
     readers.tasks.spawn(keep_dead_letters(unread, store.clone()));
     for mut broker in config.brokers {
         broker.dead_letters = Some(letters.clone());
         let stop = inputs.stop.clone();
-        inputs.tasks.spawn(acquire::mqtt::run(broker, clock.clone(), intake.clone(), health.clone(), stop));
+        let (clock, intake, health) = (clock.clone(), intake.clone(), health.clone());
+        // The client's future cannot be shown to be Send: it has a thread to itself.
+        let runtime = tokio::runtime::Handle::current();
+        inputs
+            .tasks
+            .spawn_blocking(move || runtime.block_on(acquire::mqtt::run(broker, clock, intake, health, stop)));
     }
-    Ok(App { store, web, inputs, recorder, readers })
+    Ok(App {
+        store,
+        web,
+        inputs,
+        recorder,
+        readers,
+    })
 }
 
 impl App {

@@ -42,7 +42,9 @@ pub fn run(args: &ExportArgs) -> ExitCode {
         Err(error) => return fail(INPUT, error),
     };
     let written = match &args.out {
-        Some(path) => File::create(path).map_err(ExportError::Write).and_then(|file| export(&reader, BufWriter::new(file))),
+        Some(path) => File::create(path)
+            .map_err(ExportError::Write)
+            .and_then(|file| export(&reader, BufWriter::new(file))),
         None => export(&reader, BufWriter::new(io::stdout())),
     };
     match written {
@@ -70,13 +72,20 @@ pub enum ExportError {
 pub fn export(reader: &Reader, out: impl Write) -> Result<u64, ExportError> {
     let mut quantities = BTreeSet::new();
     each_entry(reader, |entry| {
-        quantities.extend(entry.samples.iter().flat_map(|sample| &sample.readings).map(|reading| reading.quantity));
+        quantities.extend(
+            entry
+                .samples
+                .iter()
+                .flat_map(|sample| &sample.readings)
+                .map(|reading| reading.quantity),
+        );
         Ok(())
     })?;
     let quantities: Vec<Quantity> = quantities.into_iter().collect();
     let mut csv = csv::Writer::from_writer(out);
     let names = quantities.iter().map(|quantity| quantity.name());
-    csv.write_record(["time", "meter"].into_iter().chain(names).chain(["quality", "tick"])).map_err(io::Error::from)?;
+    csv.write_record(["time", "meter"].into_iter().chain(names).chain(["quality", "tick"]))
+        .map_err(io::Error::from)?;
     let mut tick: Option<Timestamp> = None;
     let n_damaged = each_entry(reader, |entry| {
         for sample in &entry.samples {
@@ -99,14 +108,21 @@ fn write_row(
     quality: Quality,
     tick: Option<Timestamp>,
 ) -> io::Result<()> {
-    let readings: Vec<_> = sample.readings.iter().filter(|reading| reading.quality == quality).collect();
+    let readings: Vec<_> = sample
+        .readings
+        .iter()
+        .filter(|reading| reading.quality == quality)
+        .collect();
     if readings.is_empty() {
         return Ok(());
     }
     let value = |quantity: &Quantity| {
         let reading = readings.iter().find(|reading| reading.quantity == *quantity);
         // A value that no CSV can hold (infinite, not a number) is no reading.
-        reading.filter(|reading| reading.value.is_finite()).map(|reading| reading.value.to_string()).unwrap_or_default()
+        reading
+            .filter(|reading| reading.value.is_finite())
+            .map(|reading| reading.value.to_string())
+            .unwrap_or_default()
     };
     let mut cells = vec![sample.at.to_string(), sample.meter.to_string()];
     cells.extend(quantities.iter().map(value));

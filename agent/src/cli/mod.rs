@@ -90,8 +90,14 @@ impl From<Lang> for Language {
 /// The language asked for, else that of the terminal (`LANG`), else English.
 pub fn language(asked: Option<Lang>) -> Language {
     let of_terminal = || {
-        let set = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
-        if set.is_some_and(|set| set.starts_with("ko")) { Language::Ko } else { Language::En }
+        let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+        if set.is_some_and(|set| set.starts_with("ko")) {
+            Language::Ko
+        } else {
+            Language::En
+        }
     };
     asked.map_or_else(of_terminal, Language::from)
 }
@@ -119,7 +125,10 @@ pub fn main() -> ExitCode {
 fn start_log(form: LogForm, usual: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let has_colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_span_events(FmtSpan::NONE);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_span_events(FmtSpan::NONE);
     match form {
         LogForm::Text => log.with_ansi(has_colours).init(),
         LogForm::Json => log.json().init(),
@@ -153,7 +162,10 @@ fn load(path: &std::path::Path) -> Result<crate::config::Config, ExitCode> {
             for diagnostic in &found {
                 eprintln!("{}", diagnostic.render(paint));
             }
-            Err(fail(INPUT, format!("{} is not ready to run; nothing was started", path.display())))
+            Err(fail(
+                INPUT,
+                format!("{} is not ready to run; nothing was started", path.display()),
+            ))
         }
     }
 }

@@ -26,8 +26,10 @@ use crate::{
 
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  wattwarden replay --config config/examples/steel.toml --map config/examples/steel.map.toml \\\n    \
-    --csv steel.csv --out steel-2018")]
+#[command(
+    after_help = "Example:\n  wattwarden replay --config config/examples/steel.toml --map config/examples/steel.map.toml \\\n    \
+    --csv steel.csv --out steel-2018"
+)]
 pub struct ReplayArgs {
     /// The site.
     #[arg(long, short)]
@@ -87,8 +89,12 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
 
 fn open(path: &Path, mapping: Option<&Mapping>) -> Result<Recording, Vec<String>> {
     let file = File::open(path).map_err(|error| vec![format!("{}: {error}", path.display())])?;
-    Rows::open(BufReader::new(file), mapping)
-        .map_err(|errors| errors.iter().map(|error| format!("{}: {error}", path.display())).collect())
+    Rows::open(BufReader::new(file), mapping).map_err(|errors| {
+        errors
+            .iter()
+            .map(|error| format!("{}: {error}", path.display()))
+            .collect()
+    })
 }
 
 /// Reads every row once: all errors, or the usual step between the rows of each meter.
@@ -99,7 +105,10 @@ fn check(paths: &[PathBuf], mapping: Option<&Mapping>) -> Result<BTreeMap<Name, 
         match open(path, mapping) {
             Ok(rows) => {
                 let list = |row_errors: Vec<RowError>| {
-                    row_errors.into_iter().map(|error| format!("{}: {error}", path.display())).collect::<Vec<_>>()
+                    row_errors
+                        .into_iter()
+                        .map(|error| format!("{}: {error}", path.display()))
+                        .collect::<Vec<_>>()
                 };
                 for row in rows {
                     match row {
@@ -118,8 +127,18 @@ fn check(paths: &[PathBuf], mapping: Option<&Mapping>) -> Result<BTreeMap<Name, 
         eprintln!("error: {error}");
     }
     let n_more = errors.len().saturating_sub(LISTED_ERRORS);
-    let more = if n_more > 0 { format!(" ({n_more} more are not listed)") } else { String::new() };
-    Err(fail(INPUT, format!("{} cells or rows cannot be read{more}; nothing was written", errors.len())))
+    let more = if n_more > 0 {
+        format!(" ({n_more} more are not listed)")
+    } else {
+        String::new()
+    };
+    Err(fail(
+        INPUT,
+        format!(
+            "{} cells or rows cannot be read{more}; nothing was written",
+            errors.len()
+        ),
+    ))
 }
 
 /// Counts the steps between a meter's rows, to learn how often it was read.
@@ -135,7 +154,9 @@ const MOST_STEPS: usize = 10_000;
 impl Steps {
     fn note(&mut self, row: &Row) {
         let at = row.sample.at;
-        let Some(last) = self.last.insert(row.sample.meter.clone(), at) else { return };
+        let Some(last) = self.last.insert(row.sample.meter.clone(), at) else {
+            return;
+        };
         let step_ms = at.as_millisecond() - last.as_millisecond();
         let counts = self.counts.entry(row.sample.meter.clone()).or_default();
         if step_ms > 0 && (counts.len() < MOST_STEPS || counts.contains_key(&step_ms)) {
@@ -187,7 +208,10 @@ fn earliest(recordings: &mut [Peekable<Recording>]) -> Option<Result<Row, Vec<Ro
         Ok(row) => Some(row.sample.at),
         Err(_) => Some(Timestamp::MIN),
     };
-    let ats = recordings.iter_mut().enumerate().filter_map(|(index, recording)| Some((at(recording)?, index)));
+    let ats = recordings
+        .iter_mut()
+        .enumerate()
+        .filter_map(|(index, recording)| Some((at(recording)?, index)));
     let (_, index) = ats.min()?;
     recordings[index].next()
 }
@@ -203,9 +227,16 @@ fn write(out: &Path, site: &Site, outcome: &Outcome, summary: &Summary) -> io::R
     write_intervals(&out.join("intervals.csv"), site, &outcome.intervals)?;
     write_demand(&out.join("demand.csv"), site, &outcome.intervals)?;
     fs::write(out.join("summary.json"), summary_json(summary, outcome)? + "\n")?;
-    for month in summary.months.iter().filter_map(|figures| figures.month.as_deref()?.parse::<Month>().ok()) {
+    for month in summary
+        .months
+        .iter()
+        .filter_map(|figures| figures.month.as_deref()?.parse::<Month>().ok())
+    {
         let report = month_report(site, month, outcome);
-        fs::write(out.join(format!("reports/{month}.json")), serde_json::to_string_pretty(&report)? + "\n")?;
+        fs::write(
+            out.join(format!("reports/{month}.json")),
+            serde_json::to_string_pretty(&report)? + "\n",
+        )?;
     }
     Ok(())
 }
@@ -219,15 +250,30 @@ fn summary_json(summary: &Summary, outcome: &Outcome) -> serde_json::Result<Stri
 fn month_report(site: &Site, month: Month, outcome: &Outcome) -> json::Report {
     let (from, to) = month.bounds(&site.zone);
     let within = |at: Timestamp| from <= at && at < to;
-    let intervals: Vec<Interval> = outcome.intervals.iter().filter(|interval| within(interval.start)).cloned().collect();
-    let findings: Vec<_> = outcome.findings.iter().filter(|finding| within(finding.since)).cloned().collect();
-    let data = json::Data { intervals: &intervals, findings: &findings };
+    let intervals: Vec<Interval> = outcome
+        .intervals
+        .iter()
+        .filter(|interval| within(interval.start))
+        .cloned()
+        .collect();
+    let findings: Vec<_> = outcome
+        .findings
+        .iter()
+        .filter(|finding| within(finding.since))
+        .cloned()
+        .collect();
+    let data = json::Data {
+        intervals: &intervals,
+        findings: &findings,
+    };
     json::Report::new(site, month, Origin::Plant, data)
 }
 
 /// An instant in RFC 3339 with the zone's offset.
 pub(super) fn local(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    at.to_zoned_datetime(zone.clone())
+        .strftime("%Y-%m-%dT%H:%M:%S%:z")
+        .to_string()
 }
 
 fn cell(value: Option<f64>) -> String {
@@ -268,7 +314,10 @@ fn write_intervals(path: &Path, site: &Site, intervals: &[Interval]) -> io::Resu
 fn write_demand(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<()> {
     let mut csv = csv::Writer::from_path(path)?;
     csv.write_record(["start", "end", "demand_kw", "coverage"])?;
-    for interval in intervals.iter().filter(|interval| Some(&interval.meter) == site.main_meter.as_ref()) {
+    for interval in intervals
+        .iter()
+        .filter(|interval| Some(&interval.meter) == site.main_meter.as_ref())
+    {
         csv.write_record([
             local(interval.start, &site.zone),
             local(interval.end, &site.zone),
@@ -287,7 +336,8 @@ fn shown(summary: &Summary, outcome: &Outcome, out: &Path, language: Language) -
     } else {
         "month       energy kWh   peak kW       coverage kgCO2e".to_owned()
     }];
-    let number = |value: Option<f64>, decimals: usize| value.map_or("–".to_owned(), |value| format!("{value:.decimals$}"));
+    let number =
+        |value: Option<f64>, decimals: usize| value.map_or("–".to_owned(), |value| format!("{value:.decimals$}"));
     for figures in &summary.months {
         lines.push(format!(
             "{:<9} {:>12} {:>9} {:>13} {:>9}",
@@ -300,18 +350,34 @@ fn shown(summary: &Summary, outcome: &Outcome, out: &Path, language: Language) -
     }
     for kind in &summary.findings {
         let cost = kind.cost.as_ref().map_or("–".to_owned(), ToString::to_string);
-        lines.push(format!("{:<22} {:>5} {:>12} kWh {:>14}", kind.kind.name(), kind.count, number(kind.energy_kwh, 1), cost));
+        lines.push(format!(
+            "{:<22} {:>5} {:>12} kWh {:>14}",
+            kind.kind.name(),
+            kind.count,
+            number(kind.energy_kwh, 1),
+            cost
+        ));
     }
     let tally = outcome.tally;
     lines.push(if ko {
         format!(
             "행 {}개 (지연 {}, 중복 {}, 거부 {}, 미등록 계측기 {}) → {}",
-            tally.rows, tally.late, tally.duplicate, tally.conflict + tally.too_old, tally.unknown_meter, out.display()
+            tally.rows,
+            tally.late,
+            tally.duplicate,
+            tally.conflict + tally.too_old,
+            tally.unknown_meter,
+            out.display()
         )
     } else {
         format!(
             "{} rows ({} late, {} repeated, {} refused, {} of unknown meters) → {}",
-            tally.rows, tally.late, tally.duplicate, tally.conflict + tally.too_old, tally.unknown_meter, out.display()
+            tally.rows,
+            tally.late,
+            tally.duplicate,
+            tally.conflict + tally.too_old,
+            tally.unknown_meter,
+            out.display()
         )
     });
     lines.join("\n") + "\n"

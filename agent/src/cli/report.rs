@@ -13,8 +13,10 @@ use crate::{
 
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wattwarden report --month 2026-11 --lang ko --format html --out november.html\n  \
-    wattwarden report --month 2018-03 --from steel-2018 --format json")]
+#[command(
+    after_help = "Examples:\n  wattwarden report --month 2026-11 --lang ko --format html --out november.html\n  \
+    wattwarden report --month 2018-03 --from steel-2018 --format json"
+)]
 pub struct ReportArgs {
     /// The month, as 2026-11.
     #[arg(long)]
@@ -50,16 +52,23 @@ pub fn run(args: &ReportArgs) -> ExitCode {
     let made = match (&args.from, &args.config) {
         (Some(folder), _) => of_replay(folder, args.month).map(|report| (report, None)),
         (None, Some(config)) => of_store(config, args.month),
-        (None, None) => Err(fail(INPUT, "say where the data is: --config FILE, or --from FOLDER of a replay")),
+        (None, None) => Err(fail(
+            INPUT,
+            "say where the data is: --config FILE, or --from FOLDER of a replay",
+        )),
     };
     let (report, site_language) = match made {
         Ok(made) => made,
         Err(status) => return status,
     };
-    let language = args.lang.map_or_else(|| site_language.unwrap_or_else(|| language(None)), Language::from);
+    let language = args
+        .lang
+        .map_or_else(|| site_language.unwrap_or_else(|| language(None)), Language::from);
     let text = match args.format {
         Format::Html => html::render(&report, language).map_err(|error| error.to_string()),
-        Format::Json => serde_json::to_string_pretty(&report).map(|json| json + "\n").map_err(|error| error.to_string()),
+        Format::Json => serde_json::to_string_pretty(&report)
+            .map(|json| json + "\n")
+            .map_err(|error| error.to_string()),
     };
     match (text, &args.out) {
         (Err(error), _) => fail(INTERNAL, error),
@@ -82,10 +91,15 @@ fn of_replay(folder: &std::path::Path, month: Month) -> Result<json::Report, Exi
             .flatten()
             .filter_map(|file| Some(file.ok()?.path().file_stem()?.to_string_lossy().into_owned()))
             .collect();
-        let help = if known.is_empty() { "is it the folder that `replay --out` wrote?".into() } else { format!("it has {}", known.join(", ")) };
+        let help = if known.is_empty() {
+            "is it the folder that `replay --out` wrote?".into()
+        } else {
+            format!("it has {}", known.join(", "))
+        };
         fail(INPUT, format!("reading {}: {error}; {help}", path.display()))
     })?;
-    serde_json::from_str(&text).map_err(|error| fail(INPUT, format!("{}: {error}; run the replay again", path.display())))
+    serde_json::from_str(&text)
+        .map_err(|error| fail(INPUT, format!("{}: {error}; run the replay again", path.display())))
 }
 
 fn of_store(config: &std::path::Path, month: Month) -> Result<(json::Report, Option<Language>), ExitCode> {
@@ -94,10 +108,23 @@ fn of_store(config: &std::path::Path, month: Month) -> Result<(json::Report, Opt
     let reader = Reader::open(&config.store).map_err(|error| store(&error))?;
     let (from, to) = month.bounds(&config.site.zone);
     let intervals = reader.intervals(None, from, to).map_err(|error| store(&error))?;
-    let filter = FindingFilter { from: Some(from), until: Some(to), ..FindingFilter::default() };
+    let filter = FindingFilter {
+        from: Some(from),
+        until: Some(to),
+        ..FindingFilter::default()
+    };
     let found = reader.findings(&filter).map_err(|error| store(&error))?;
-    let findings: Vec<_> =
-        found.into_iter().map(|stored| stored.finding).filter(|finding| from <= finding.since && finding.since < to).collect();
-    let data = json::Data { intervals: &intervals, findings: &findings };
-    Ok((json::Report::new(&config.site, month, Origin::Plant, data), Some(config.language)))
+    let findings: Vec<_> = found
+        .into_iter()
+        .map(|stored| stored.finding)
+        .filter(|finding| from <= finding.since && finding.since < to)
+        .collect();
+    let data = json::Data {
+        intervals: &intervals,
+        findings: &findings,
+    };
+    Ok((
+        json::Report::new(&config.site, month, Origin::Plant, data),
+        Some(config.language),
+    ))
 }

@@ -27,13 +27,17 @@ pub fn run(args: &RunArgs) -> ExitCode {
         Ok(config) => config,
         Err(status) => return status,
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(INTERNAL, format!("starting the runtime: {error}")),
     };
     runtime.block_on(async {
         let health = Health::default();
-        match app::start(config, Clock::system(), health.clone(), Origin::Plant).await {
+        match app::start(config, Clock::system(), health.clone(), Origin::Plant) {
             Ok(app) => {
                 tracing::info!(page = %format!("http://{}", app.page()), "started");
                 until_signal(&health).await;
@@ -116,4 +120,3 @@ pub(super) async fn stop_signal() {
         () = terminated => {}
     }
 }
-

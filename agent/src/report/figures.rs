@@ -440,6 +440,8 @@ mod tests {
         PriceUntil {
             price: Some(Price {
                 band,
+                demand_band: band,
+                energy_per_kwh: Decimal::from(price),
                 net_per_kwh: Decimal::from(price),
                 gross_per_kwh: Decimal::from(price),
             }),

@@ -30,13 +30,20 @@ impl SiteTags {
             let own = machines().find(|machine| machine.kind != energy::site::MachineKind::Site);
             let machine = own.or_else(|| machines().next());
             MeterTags {
-                area: meter.area.clone().or_else(|| machine.and_then(|machine| machine.area.clone())),
+                area: meter
+                    .area
+                    .clone()
+                    .or_else(|| machine.and_then(|machine| machine.area.clone())),
                 machine: machine.map(|machine| machine.name.to_string()),
             }
         };
         Self {
             site: site.name.clone(),
-            meters: site.meters.iter().map(|meter| (meter.name.clone(), tags(meter))).collect(),
+            meters: site
+                .meters
+                .iter()
+                .map(|meter| (meter.name.clone(), tags(meter)))
+                .collect(),
         }
     }
 }
