@@ -523,7 +523,8 @@ mod tests {
             let reading = Reading { quantity: Quantity::ActivePower, value, quality: Quality::Ok };
             let entry = Entry { findings: vec![finding(&title)], ..sample(&meter, vec![reading]) };
             let encoded = encode(&entry, &tags);
-            let text: String = encoded.lines.iter().map(|line| format!("{}\n", line.text)).collect();
+            let texts: Vec<&str> = encoded.lines.iter().map(|line| line.text.as_str()).collect();
+            let text = texts.join("\n");
             let lines: Vec<ParsedLine<'_>> = parse_lines(&text).collect::<Result<_, _>>().unwrap();
             prop_assert_eq!(lines.len(), 1 + usize::from(value.is_finite()));
             if value.is_finite() {
