@@ -275,3 +275,242 @@ pub(super) fn quality(code: u8) -> Result<Quality, RowError> {
 fn instant(ms: i64) -> Result<Timestamp, RowError> {
     Timestamp::from_millisecond(ms).map_err(|error| RowError::Content(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use energy::finding::{Condition, Kind, Money, Severity, Title};
+    use proptest::{prelude::*, strategy::ValueTree};
+    use rust_decimal::Decimal;
+
+    use super::*;
+
+    /// Instants that the zone-free calendar of jiff holds, whole milliseconds.
+    fn instants() -> impl Strategy<Value = Timestamp> {
+        (-377_705_023_201_000_i64..=253_402_207_200_000).prop_map(|ms| Timestamp::from_millisecond(ms).unwrap())
+    }
+
+    fn qualities() -> impl Strategy<Value = Quality> {
+        prop::sample::select(Quality::ALL.to_vec())
+    }
+
+    prop_compose! {
+        fn samples()(
+            meter in "\\PC{0,8}",
+            at in instants(),
+            readings in prop::collection::vec((0..energy::quantity::TABLE.len(), any::<f64>(), qualities()), 0..5),
+        ) -> Sample {
+            let readings = readings
+                .into_iter()
+                .map(|(row, value, quality)| Reading {
+                    quantity: energy::quantity::TABLE[row].quantity,
+                    value,
+                    quality,
+                })
+                .collect();
+            Sample { meter: meter.into(), at, readings }
+        }
+    }
+
+    prop_compose! {
+        fn intervals()(
+            meter in "[a-c]",
+            start in instants(),
+            end in instants(),
+            energies in prop::array::uniform4(prop::option::of(-1e9..1e9)),
+            quality in qualities(),
+            coverage in 0.0..1.0,
+            revision: u32,
+        ) -> Interval {
+            let row = RowInterval {
+                meter: 0,
+                start_ms: start.as_millisecond(),
+                end_ms: end.as_millisecond(),
+                energies,
+                quality: quality as u8,
+                coverage,
+                revision,
+            };
+            interval_of(&row, meter.into()).unwrap()
+        }
+    }
+
+    prop_compose! {
+        fn findings()(
+            kind in prop::sample::select(Kind::ALL.to_vec()),
+            machine in "\\PC{1,8}",
+            (since, detected_at) in (instants(), instants()),
+            until in prop::option::of(instants()),
+            energy_kwh in prop::option::of(prop::num::f64::NORMAL),
+            // Money passes through f64 on its way into JSON: fifteen digits are exact.
+            cents in prop::option::of(-999_999_999_999_999_i64..=999_999_999_999_999),
+            confidence in 0.0..1.0,
+            why in prop::collection::btree_map("[a-z_]{1,8}", prop::num::f64::NORMAL, 0..4),
+            (ko, en) in ("\\PC{0,20}", any::<String>()),
+        ) -> Finding {
+            let cost = cents.map(|cents| Money { amount: Decimal::new(cents, 2), currency: "KRW".into() });
+            Finding {
+                id: Finding::id(kind, &machine, since),
+                kind,
+                machine: machine.as_str().into(),
+                meter: machine.into(),
+                since,
+                detected_at,
+                until,
+                state: if until.is_some() { Condition::Closed } else { Condition::Open },
+                severity: Severity::P2,
+                energy_kwh,
+                energy_kwh_low: energy_kwh,
+                energy_kwh_high: None,
+                cost_net: None,
+                cost,
+                kgco2e: energy_kwh,
+                confidence,
+                why,
+                title: Title { ko, en },
+            }
+        }
+    }
+
+    prop_compose! {
+        fn commits()(
+            tick in prop::option::of(instants()),
+            samples in prop::collection::vec(samples(), 0..6),
+            intervals in prop::collection::vec(intervals(), 0..3),
+            findings in prop::collection::vec(findings(), 0..3),
+            health in prop::collection::vec((any::<String>(), any::<f64>()), 0..3),
+        ) -> Commit {
+            Commit { tick, samples, intervals, findings, health, now: None, snapshot: None }
+        }
+    }
+
+    /// A commit with every kind of content.
+    fn full() -> Commit {
+        let at: Timestamp = "2026-08-28T08:10:00Z".parse().unwrap();
+        let sample = |meter: &str, value| Sample {
+            meter: meter.into(),
+            at,
+            readings: vec![Reading::new(Quantity::ActivePower, value)],
+        };
+        Commit {
+            tick: Some(at),
+            samples: vec![
+                sample("press-1", 12.5),
+                sample("press-2", 3.25),
+                sample("press-1", 12.75),
+            ],
+            health: vec![("polls_total".into(), 3.0)],
+            ..Commit::default()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_reads_back_as_it_was_written(commit in commits(), seq: u64) {
+            let entry = decode(&encode(seq, &commit)).unwrap();
+            // Debug text, for NaN is not equal to itself; floats print exactly.
+            prop_assert_eq!(format!("{:?}", entry.samples), format!("{:?}", commit.samples));
+            prop_assert_eq!(format!("{:?}", entry.health), format!("{:?}", commit.health));
+            prop_assert_eq!(entry.findings, commit.findings);
+            prop_assert_eq!(entry.intervals, commit.intervals);
+            prop_assert_eq!((entry.seq, entry.tick), (seq, commit.tick));
+        }
+
+        #[test]
+        fn bytes_that_are_not_a_row_are_an_error_even_under_a_right_checksum(body: Vec<u8>, seq: u64) {
+            let raw = Raw { seq, format: FORMAT, crc: checksum(FORMAT, seq, &body), body };
+            if let Ok(entry) = decode(&raw) {
+                prop_assert!(entry.samples.is_empty() && entry.findings.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn any_bit_changed_anywhere_is_an_error_and_never_other_data() {
+        let raw = encode(7, &full());
+        let check = |changed: Raw| {
+            assert!(
+                matches!(decode(&changed), Err(RowError::Checksum { .. })),
+                "{changed:?}"
+            );
+        };
+        for bit in 0..raw.body.len() * 8 {
+            let mut changed = raw.clone();
+            changed.body[bit / 8] ^= 1 << (bit % 8);
+            check(changed);
+        }
+        for bit in 0..32 {
+            check(Raw {
+                crc: raw.crc ^ 1 << bit,
+                ..raw.clone()
+            });
+            check(Raw {
+                format: raw.format ^ 1 << bit,
+                ..raw.clone()
+            });
+            check(Raw {
+                seq: raw.seq ^ 1 << bit,
+                ..raw.clone()
+            });
+        }
+        for length in 0..raw.body.len() {
+            check(Raw {
+                body: raw.body[..length].to_vec(),
+                ..raw.clone()
+            });
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_named_and_not_guessed_at() {
+        let raw = encode(7, &full());
+        let newer = Raw {
+            format: 2,
+            crc: checksum(2, 7, &raw.body),
+            ..raw
+        };
+        assert_eq!(decode(&newer), Err(RowError::Newer(2)));
+    }
+
+    #[test]
+    fn a_finding_with_impossible_numbers_still_reads_back() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let mut finding = findings().new_tree(&mut runner).unwrap().current();
+        finding.confidence = f64::NAN;
+        finding.energy_kwh = Some(f64::INFINITY);
+        finding.why = BTreeMap::from([("a_kw".into(), f64::NAN), ("b_kw".into(), 2.0)]);
+        let commit = Commit {
+            findings: vec![finding],
+            ..Commit::default()
+        };
+        let read = decode(&encode(1, &commit)).unwrap().findings.remove(0);
+        assert_eq!((read.confidence, read.energy_kwh), (0.0, None));
+        assert_eq!(read.why, BTreeMap::from([("b_kw".into(), 2.0)]));
+    }
+
+    #[test]
+    fn a_second_of_a_hundred_meters_stays_small() {
+        let at: Timestamp = "2026-08-28T08:10:00Z".parse().unwrap();
+        let samples = (0..100).map(|meter: u32| Sample {
+            meter: format!("meter-{meter}").into(),
+            at,
+            readings: vec![
+                Reading::new(Quantity::ActivePower, f64::from(meter) / 10.0),
+                Reading::new(Quantity::EnergyImport, 12_345.0 + f64::from(meter)),
+            ],
+        });
+        let raw = encode(
+            1,
+            &Commit {
+                samples: samples.collect(),
+                ..Commit::default()
+            },
+        );
+        assert!(
+            raw.body.len() < 100 * 2 * 12,
+            "{} bytes for 200 readings",
+            raw.body.len()
+        );
+    }
+}

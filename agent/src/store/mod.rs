@@ -309,7 +309,8 @@ impl Store {
         Reader::open(&self.config)
     }
 
-    /// The highest durable sequence number, as it grows; wakes cursor readers.
+    /// The highest durable sequence number, as it grows; wakes cursor readers. Copy the number out at once: while its
+    /// `borrow` is held, the writer waits.
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.committed.clone()
     }

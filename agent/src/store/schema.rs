@@ -67,12 +67,24 @@ CREATE TABLE IF NOT EXISTS now (id INTEGER PRIMARY KEY CHECK (id = 1), body BLOB
 /// Opens the file as its only writer, creating the tables in a new one.
 pub(super) fn open_for_writing(file: &Path) -> Result<Connection, OpenError> {
     let failed = |error| open_error(file, error);
+    refuse_stump(file)?;
     let db = Connection::open(file).map_err(failed)?;
     db.busy_timeout(BUSY).map_err(failed)?;
     // The version first: a newer file must not be touched, not even by a pragma.
     check_format(&db, file)?;
     set_up(&db).map_err(failed)?;
     Ok(db)
+}
+
+/// SQLite takes a file shorter than its smallest page for a new one and would write over it.
+fn refuse_stump(file: &Path) -> Result<(), OpenError> {
+    match std::fs::metadata(file).map(|metadata| metadata.len()) {
+        Ok(length @ 1..512) => Err(OpenError::Damaged {
+            path: file.to_owned(),
+            reason: format!("it is {length} bytes long, a database has 512 or more"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn set_up(db: &Connection) -> rusqlite::Result<()> {

@@ -322,3 +322,248 @@ fn unquoted(quoted: &str) -> Option<(String, &str)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use energy::{
+        Quantity, Reading,
+        finding::{Kind, Money, Severity, Title},
+    };
+    use influxdb_line_protocol::{FieldValue, ParsedLine, parse_lines};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at() -> Timestamp {
+        "2026-08-28T08:10:00.250Z".parse().unwrap()
+    }
+
+    fn tags() -> SiteTags {
+        let press = MeterTags {
+            area: Some("hall 2".into()),
+            machine: Some("press=2".into()),
+        };
+        SiteTags {
+            site: "ansan-1".into(),
+            meters: [("press-2".into(), press)].into(),
+        }
+    }
+
+    fn entry() -> Entry {
+        Entry {
+            seq: 1,
+            tick: None,
+            samples: vec![],
+            intervals: vec![],
+            findings: vec![],
+            health: vec![],
+        }
+    }
+
+    fn sample(meter: &str, readings: Vec<Reading>) -> Entry {
+        let sample = Sample {
+            meter: meter.into(),
+            at: at(),
+            readings,
+        };
+        Entry {
+            samples: vec![sample],
+            ..entry()
+        }
+    }
+
+    fn check(entry: &Entry, expected: &[&str]) -> Encoded {
+        let encoded = encode(entry, &tags());
+        let texts: Vec<&str> = encoded.lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, expected);
+        encoded
+    }
+
+    #[test]
+    fn a_sample_is_one_line_with_its_worst_quality_and_without_what_is_bad() {
+        let reading = |quantity, value, quality| Reading {
+            quantity,
+            value,
+            quality,
+        };
+        let encoded = check(
+            &sample(
+                "press-2",
+                vec![
+                    reading(Quantity::ActivePower, 12.5, Quality::Ok),
+                    reading(Quantity::EnergyImport, 1e15, Quality::Stale),
+                    reading(Quantity::VoltageL1, 231.0, Quality::Bad),
+                    reading(Quantity::Frequency, f64::NAN, Quality::Ok),
+                ],
+            ),
+            &["power,site=ansan-1,area=hall\\ 2,machine=press\\=2,meter=press-2 \
+               active_power_kw=12.5,energy_import_kwh=1000000000000000,quality=\"stale\" 1787904600250"],
+        );
+        assert_eq!((encoded.bad, encoded.not_finite), (1, 1));
+        check(
+            &sample("press-2", vec![reading(Quantity::ActivePower, 1.0, Quality::Bad)]),
+            &[],
+        );
+        check(
+            &sample("new", vec![Reading::new(Quantity::ActivePower, -0.5)]),
+            &["power,site=ansan-1,meter=new active_power_kw=-0.5,quality=\"ok\" 1787904600250"],
+        );
+    }
+
+    #[test]
+    fn an_interval_stands_at_its_start_and_unknown_energy_is_absent() {
+        let interval = Interval {
+            meter: "press-2".into(),
+            start: at(),
+            end: at() + jiff::SignedDuration::from_mins(15),
+            energy_import_kwh: Some(2.5),
+            energy_export_kwh: None,
+            reactive_energy_lag_kvarh: Some(0.25),
+            reactive_energy_lead_kvarh: None,
+            quality: Quality::Estimated,
+            coverage: 0.75,
+            revision: 2,
+        };
+        check(
+            &Entry {
+                intervals: vec![interval],
+                ..entry()
+            },
+            &[
+                "energy_interval,site=ansan-1,area=hall\\ 2,machine=press\\=2,meter=press-2 energy_import_kwh=2.5,\
+             reactive_energy_lag_kvarh=0.25,coverage=0.75,duration_s=900,revision=2,quality=\"estimated\" 1787904600250",
+            ],
+        );
+    }
+
+    fn finding(title: &str) -> Finding {
+        Finding {
+            id: "idle_running.press-2.20260828T081000Z".into(),
+            kind: Kind::IdleRunning,
+            machine: "press-2".into(),
+            meter: "m".into(),
+            since: at(),
+            detected_at: at() + jiff::SignedDuration::from_secs(1),
+            until: None,
+            state: Condition::Open,
+            severity: Severity::P2,
+            energy_kwh: Some(1.5),
+            energy_kwh_low: None,
+            energy_kwh_high: None,
+            cost: Some(Money {
+                amount: "162.34".parse().unwrap(),
+                currency: "KRW".into(),
+            }),
+            cost_net: None,
+            kgco2e: None,
+            confidence: 1.0,
+            why: BTreeMap::new(),
+            title: Title {
+                ko: title.into(),
+                en: "x".into(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_finding_stands_at_the_data_time_of_its_transition() {
+        let open = finding("놀고 \"있음\"\\\n");
+        let closed = Finding {
+            until: Some(at() + jiff::SignedDuration::from_secs(2)),
+            state: Condition::Closed,
+            ..open.clone()
+        };
+        let line = |state: &str, ms: &str| {
+            format!(
+                "finding,site=ansan-1,machine=press-2,meter=m,kind=idle_running,severity=p2 energy_kwh=1.5,cost=162.34,\
+                 confidence=1,id=\"idle_running.press-2.20260828T081000Z\",state=\"{state}\",currency=\"KRW\",\
+                 title_ko=\"놀고 \\\"있음\\\"\\\\ \",title_en=\"x\" {ms}"
+            )
+        };
+        let (opened, ended) = (line("open", "1787904601250"), line("closed", "1787904602250"));
+        check(
+            &Entry {
+                findings: vec![open, closed],
+                ..entry()
+            },
+            &[&opened, &ended],
+        );
+    }
+
+    #[test]
+    fn health_numbers_keep_their_labels_and_need_an_instant() {
+        let health = |series: &str| (series.to_owned(), 3.0);
+        let series = vec![
+            health("polls_total{bus=\"a, \\\"b\\\"\",name=\"x\"}"),
+            health("store_size_bytes"),
+            health("broken{bus=\"a}"),
+        ];
+        let encoded = check(
+            &Entry {
+                health: series.clone(),
+                ..entry()
+            },
+            &[],
+        );
+        assert_eq!(encoded.timeless, 3);
+        check(
+            &Entry {
+                tick: Some(at()),
+                health: series,
+                ..entry()
+            },
+            &[
+                "agent_health,site=ansan-1,name=polls_total,bus=a\\,\\ \"b\",label_name=x value=3 1787904600250",
+                "agent_health,site=ansan-1,name=store_size_bytes value=3 1787904600250",
+                "agent_health,site=ansan-1,name=broken{bus\\=\"a} value=3 1787904600250",
+            ],
+        );
+    }
+
+    /// What a name becomes where line protocol cannot say it.
+    fn carried(name: &str) -> String {
+        let plain: Vec<char> = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let next = |index: usize| plain.get(index + 1).copied().unwrap_or(' ');
+        let slash = |index: usize| matches!(next(index), ',' | '=' | ' ' | '\\');
+        let chars = plain.iter().enumerate();
+        chars
+            .map(|(index, &c)| if c == '\\' && slash(index) { '/' } else { c })
+            .collect()
+    }
+
+    fn tag(line: &ParsedLine<'_>, key: &str) -> String {
+        line.tag_value(key).map_or(String::new(), ToString::to_string)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn any_name_and_any_number_is_read_back_from_exactly_one_line(
+            meter in any::<String>(),
+            area in "[ ,=\\\\\"a가\n\t]{0,6}",
+            value in any::<f64>(),
+            title in any::<String>(),
+        ) {
+            let meters = [(Name::from(meter.as_str()), MeterTags { area: Some(area.clone()), machine: None })];
+            let tags = SiteTags { site: "s".into(), meters: meters.into() };
+            let reading = Reading { quantity: Quantity::ActivePower, value, quality: Quality::Ok };
+            let entry = Entry { findings: vec![finding(&title)], ..sample(&meter, vec![reading]) };
+            let encoded = encode(&entry, &tags);
+            let texts: Vec<&str> = encoded.lines.iter().map(|line| line.text.as_str()).collect();
+            let text = texts.join("\n");
+            let lines: Vec<ParsedLine<'_>> = parse_lines(&text).collect::<Result<_, _>>().unwrap();
+            prop_assert_eq!(lines.len(), 1 + usize::from(value.is_finite()));
+            if value.is_finite() {
+                prop_assert_eq!(tag(&lines[0], "meter"), carried(&meter));
+                prop_assert_eq!(tag(&lines[0], "area"), carried(&area));
+                prop_assert_eq!(lines[0].field_value("active_power_kw"), Some(&FieldValue::F64(value)));
+            }
+            let FieldValue::String(title_field) = lines.last().unwrap().field_value("title_ko").unwrap() else {
+                panic!("a title is a string")
+            };
+            let plain: String = title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            prop_assert_eq!(title_field.as_str(), plain);
+        }
+    }
+}

@@ -83,14 +83,32 @@ impl Sender {
     }
 
     async fn settle_batch(&self, batch: Vec<&Line>) -> Result<(u64, Vec<(Line, String)>), Pause> {
-        let size = batch.len();
-        let (mut sent, mut rejected, mut waiting) = (0, Vec::new(), vec![batch]);
+        let (mut sent, refused) = self.split_down(batch).await?;
+        let (doubtful, mut rejected): (Vec<_>, Vec<_>) =
+            refused.into_iter().partition(|(_, why)| class(why) == UNCLEAR);
+        // Nothing was taken, for no reason that speaks of lines: that is the set-up, not the data.
+        if let ([(_, why), ..], 0, true) = (doubtful.as_slice(), sent, rejected.is_empty()) {
+            let (why, kind) = (why.clone(), PauseKind::Hold);
+            return Err(Pause { why, kind });
+        }
+        // The set-up may have been mended in between: such a line is heard once more before it is given up.
+        for (line, _) in doubtful {
+            let (in_now, refused) = self.split_down(vec![&line]).await?;
+            sent += in_now;
+            rejected.extend(refused);
+        }
+        Ok((sent, rejected))
+    }
+
+    /// Sends a batch, and again in parts where the server refuses some of it, until every line is in or refused.
+    async fn split_down(&self, batch: Vec<&Line>) -> Result<(u64, Vec<(Line, String)>), Pause> {
+        let (mut sent, mut refused, mut waiting) = (0, Vec::new(), vec![batch]);
         while let Some(mut lines) = waiting.pop() {
             match self.send(&lines).await {
                 Verdict::Accepted => sent += lines.len() as u64,
                 Verdict::Rejected { lines: indices, why } => {
                     for index in indices.into_iter().rev() {
-                        rejected.push((lines.remove(index).clone(), why.clone()));
+                        refused.push((lines.remove(index).clone(), why.clone()));
                     }
                     if !lines.is_empty() {
                         waiting.push(lines);
@@ -110,14 +128,7 @@ impl Sender {
                 }
             }
         }
-        // Every line refused, and for no reason that speaks of lines: that is the set-up, not the data.
-        let unclear = |(_, why): &(Line, String)| class(why) == UNCLEAR;
-        if sent == 0 && size > 1 && rejected.iter().all(unclear) {
-            let why = rejected.pop().map_or(String::new(), |(_, why)| why);
-            let kind = PauseKind::Hold;
-            return Err(Pause { why, kind });
-        }
-        Ok((sent, rejected))
+        Ok((sent, refused))
     }
 
     async fn send(&self, lines: &[&Line]) -> Verdict {

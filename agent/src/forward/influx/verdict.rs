@@ -170,3 +170,131 @@ fn excerpt(text: &str) -> String {
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(texts: &[&str]) -> Vec<Line> {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        texts.iter().map(|&text| Line { at, text: text.into() }).collect()
+    }
+
+    /// The verdict on three lines, in short.
+    fn check(status: u16, body: &str, expected: &str) {
+        let lines = lines(&["power,meter=a v=1 1", "power,meter=b v=x 1", "power,meter=b v=x 12"]);
+        let lines: Vec<&Line> = lines.iter().collect();
+        let retry_after = (status == 429 || status == 503).then(|| Duration::from_secs(7));
+        let reply = Reply {
+            status,
+            retry_after,
+            body,
+        };
+        let verdict = match judge(Ok(reply), &lines) {
+            Verdict::Rejected { lines, .. } => format!("rejected {lines:?}"),
+            Verdict::Retry { after: Some(after), .. } => format!("retry {}", after.as_secs()),
+            other => other.name().to_owned(),
+        };
+        assert_eq!(verdict, expected, "{status} {body}");
+    }
+
+    #[test]
+    fn success_is_204_or_an_empty_answer() {
+        check(204, "", "accepted");
+        check(200, "\n", "accepted");
+        check(200, "<html>please sign in</html>", "retry");
+        check(302, "", "retry");
+        check(101, "", "retry");
+    }
+
+    #[test]
+    fn faults_of_the_set_up_hold_and_faults_of_the_server_go_again() {
+        for status in [401, 403, 404, 405, 407, 415] {
+            check(
+                status,
+                r#"{"code":"unauthorized","message":"unauthorized access"}"#,
+                "hold",
+            );
+        }
+        for status in [408, 500, 502, 504] {
+            check(status, "", "retry");
+        }
+        check(429, "{}", "retry 7");
+        check(503, "", "retry 7");
+        check(413, "", "split");
+    }
+
+    #[test]
+    fn a_refusal_that_names_lines_costs_those_and_one_that_does_not_is_split() {
+        let v1 = r#"{"error":"partial write: unable to parse 'power,meter=b v=x 1': invalid number dropped=0"}"#;
+        check(400, v1, "rejected [1]");
+        let both =
+            r#"{"error":"unable to parse 'power,meter=b v=x 1': bad\nunable to parse 'power,meter=b v=x 12': bad"}"#;
+        check(400, both, "rejected [1, 2]");
+        let conflict = r#"{"error":"partial write: field type conflict: input field \"v\" on measurement \"power\" is type float, already exists as type integer dropped=1"}"#;
+        check(400, conflict, "split");
+        check(400, &conflict.replace("dropped=1", "dropped=3"), "rejected [0, 1, 2]");
+        check(
+            422,
+            r#"{"code":"unprocessable entity","message":"points beyond retention policy"}"#,
+            "split",
+        );
+        check(
+            400,
+            r#"{"code":"invalid","message":"write buffer failed to parse","line":3}"#,
+            "rejected [2]",
+        );
+        let v3 =
+            r#"{"error":"partial write of line protocol occurred","data":[{"line_number":1,"error_message":"x"}]}"#;
+        check(400, v3, "rejected [0]");
+        check(400, r#"{"code":"invalid","message":"x","line":9}"#, "split");
+    }
+
+    #[test]
+    fn a_stranger_cannot_make_us_throw_lines_away() {
+        for body in [
+            "",
+            "<html>400 The plain HTTP request was sent to HTTPS port</html>",
+            "[1]",
+            "null",
+            "{}",
+            "\u{0}",
+        ] {
+            check(400, body, "retry");
+        }
+    }
+
+    #[test]
+    fn one_line_that_is_refused_is_refused() {
+        let one = lines(&["power v=1 1"]);
+        let judge_one = |status, body| {
+            let reply = Reply {
+                status,
+                retry_after: None,
+                body,
+            };
+            judge(Ok(reply), &[&one[0]]).name()
+        };
+        assert_eq!(judge_one(400, r#"{"error":"field type conflict"}"#), "rejected");
+        assert_eq!(judge_one(413, ""), "rejected");
+        assert_eq!(judge_one(400, "gibberish"), "retry");
+        let none = judge(Err("connection refused".into()), &[&one[0]]);
+        assert_eq!(none.name(), "retry");
+    }
+
+    #[test]
+    fn reasons_have_a_short_word() {
+        for (why, expected) in [
+            ("partial write: field type conflict: input field", "type conflict"),
+            ("unable to parse 'x': bad timestamp", "unreadable"),
+            (
+                "partial write: points beyond retention policy dropped=3",
+                "outside retention",
+            ),
+            ("413: ", "too large"),
+            ("org must not be empty", UNCLEAR),
+        ] {
+            assert_eq!(class(why), expected, "{why}");
+        }
+    }
+}
