@@ -168,7 +168,7 @@ impl Connection {
                 // Dropping a poll half-way is safe here only because the connection goes with it.
                 () = line.renew.notified() => {
                     eventloop.clean();
-                    self.rest(&"a sample was not stored").await;
+                    self.rest("a sample was not stored").await;
                     continue;
                 }
             };
@@ -190,7 +190,7 @@ impl Connection {
                         self.counts.too_large.one();
                         eventloop.mqtt_options.set_clean_session(true);
                     }
-                    self.rest(&error).await;
+                    self.rest(&error.to_string()).await;
                 }
             }
         }
@@ -256,13 +256,13 @@ impl Connection {
         self.failures = 0; // only now: a broker that accepts and drops must not be hammered
     }
 
-    async fn rest(&mut self, why: &(dyn std::fmt::Display + Sync)) {
+    async fn rest(&mut self, why: &str) {
         self.line.ended.fetch_add(1, Ordering::AcqRel);
         self.counts.failed.one();
         self.failures = self.failures.saturating_add(1);
         let rest = CONNECT_REST.after(self.failures, &self.broker);
         if self.failures == 1 {
-            warn!(broker = self.broker, got = %why, next_try = ?rest, "broker connection lost");
+            warn!(broker = self.broker, got = why, next_try = ?rest, "broker connection lost");
         }
         tokio::time::sleep(rest).await;
     }
