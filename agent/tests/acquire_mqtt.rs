@@ -205,8 +205,7 @@ impl Agent {
             stop,
             task,
         };
-        agent.reaches("connects_total", 1.0).await;
-        tokio::time::sleep(A_MOMENT / 3).await; // SUBACK has no counter of its own
+        agent.reaches("mqtt_subscriptions_total", 1.0).await;
         agent
     }
 
@@ -418,7 +417,7 @@ async fn a_broker_that_forgot_us_is_subscribed_to_again() {
     broker.forget();
     broker.restart().await;
     agent.reaches("mqtt_sessions_lost_total", 1.0).await;
-    tokio::time::sleep(A_MOMENT / 3).await; // until the subscription has arrived
+    agent.reaches("mqtt_subscriptions_total", 2.0).await;
     assert!(
         unstored.stored.unwrap().is_closed(),
         "nobody is left to acknowledge it to"
@@ -504,7 +503,7 @@ async fn a_message_too_large_for_the_library_costs_the_session_but_not_the_strea
     let mut agent = Agent::start(config(&broker, vec![meter("dryer", "plant/dryer", "")])).await;
     publish(&broker, &[("plant/dryer", &vec![b' '; 20 << 20])]).await;
     agent.reaches("mqtt_sessions_lost_total", 1.0).await;
-    tokio::time::sleep(A_MOMENT).await; // until the subscription has arrived
+    agent.reaches("mqtt_subscriptions_total", 2.0).await;
     publish(&broker, &[("plant/dryer", b"7")]).await;
     assert_eq!(agent.next_w().await, 7.0);
     assert_eq!(agent.count("dropped_total", "too-large-session-given-up"), 1.0);

@@ -91,7 +91,8 @@ pub fn check(config: &Config) -> Result<(), OptionsError> {
 
 /// Takes messages from one broker until `stop` is cancelled.
 ///
-/// Counts `mqtt_messages_total{broker}`, `connects_total{broker,result}`, `mqtt_sessions_lost_total{broker}` and
+/// Counts `mqtt_messages_total{broker}`, `connects_total{broker,result}`, `mqtt_subscriptions_total{broker}`,
+/// `mqtt_sessions_lost_total{broker}` and
 /// `dropped_total{part="mqtt",reason}`.
 pub async fn run(config: Config, clock: Clock, intake: Intake, health: Health, stop: CancellationToken) {
     let options = match options(&config) {
@@ -141,6 +142,7 @@ struct Counts {
     messages: Counter,
     connected: Counter,
     failed: Counter,
+    subscribed: Counter,
     sessions_lost: Counter,
     too_large: Counter,
 }
@@ -152,6 +154,7 @@ impl Counts {
             messages: health.counter("mqtt_messages_total", &[("broker", broker)]),
             connected: connects("ok"),
             failed: connects("failed"),
+            subscribed: health.counter("mqtt_subscriptions_total", &[("broker", broker)]),
             sessions_lost: health.counter("mqtt_sessions_lost_total", &[("broker", broker)]),
             too_large: health.dropped("mqtt", "too-large-session-given-up"),
         }
@@ -253,6 +256,7 @@ impl Connection {
                 "broker connected again"
             );
         }
+        self.counts.subscribed.one();
         self.failures = 0; // only now: a broker that accepts and drops must not be hammered
     }
 
