@@ -222,7 +222,8 @@ mod tests {
         frame
     }
 
-    const FRAMINGS: [(Framing, fn(&[u8]) -> Vec<u8>); 2] = [(Framing::Mbap, mbap), (Framing::Rtu, rtu)];
+    type Framed = fn(&[u8]) -> Vec<u8>;
+    const FRAMINGS: [(Framing, Framed); 2] = [(Framing::Mbap, mbap), (Framing::Rtu, rtu)];
 
     /// What reaches the wire when `bytes` are sent at one go.
     async fn sent(framing: Framing, bytes: &[u8], at_once: usize) -> (io::Result<()>, Vec<u8>) {

@@ -222,7 +222,7 @@ mod tests {
             match expected {
                 None => assert_eq!(refused, None),
                 Some(name) => {
-                    assert!(refused.is_some_and(|text| text.contains(name) && text.contains("not in this version")))
+                    assert!(refused.is_some_and(|text| text.contains(name) && text.contains("not in this version")));
                 }
             }
         }

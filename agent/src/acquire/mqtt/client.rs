@@ -91,7 +91,8 @@ pub fn check(config: &Config) -> Result<(), OptionsError> {
 
 /// Takes messages from one broker until `stop` is cancelled.
 ///
-/// Counts `mqtt_messages_total{broker}`, `connects_total{broker,result}`, `mqtt_sessions_lost_total{broker}` and
+/// Counts `mqtt_messages_total{broker}`, `connects_total{broker,result}`, `mqtt_subscriptions_total{broker}`,
+/// `mqtt_sessions_lost_total{broker}` and
 /// `dropped_total{part="mqtt",reason}`.
 pub async fn run(config: Config, clock: Clock, intake: Intake, health: Health, stop: CancellationToken) {
     let options = match options(&config) {
@@ -141,6 +142,7 @@ struct Counts {
     messages: Counter,
     connected: Counter,
     failed: Counter,
+    subscribed: Counter,
     sessions_lost: Counter,
     too_large: Counter,
 }
@@ -152,6 +154,7 @@ impl Counts {
             messages: health.counter("mqtt_messages_total", &[("broker", broker)]),
             connected: connects("ok"),
             failed: connects("failed"),
+            subscribed: health.counter("mqtt_subscriptions_total", &[("broker", broker)]),
             sessions_lost: health.counter("mqtt_sessions_lost_total", &[("broker", broker)]),
             too_large: health.dropped("mqtt", "too-large-session-given-up"),
         }
@@ -168,7 +171,7 @@ impl Connection {
                 // Dropping a poll half-way is safe here only because the connection goes with it.
                 () = line.renew.notified() => {
                     eventloop.clean();
-                    self.rest(&"a sample was not stored").await;
+                    self.rest("a sample was not stored").await;
                     continue;
                 }
             };
@@ -190,7 +193,7 @@ impl Connection {
                         self.counts.too_large.one();
                         eventloop.mqtt_options.set_clean_session(true);
                     }
-                    self.rest(&error).await;
+                    self.rest(&error.to_string()).await;
                 }
             }
         }
@@ -253,16 +256,17 @@ impl Connection {
                 "broker connected again"
             );
         }
+        self.counts.subscribed.one();
         self.failures = 0; // only now: a broker that accepts and drops must not be hammered
     }
 
-    async fn rest(&mut self, why: &(dyn std::fmt::Display + Sync)) {
+    async fn rest(&mut self, why: &str) {
         self.line.ended.fetch_add(1, Ordering::AcqRel);
         self.counts.failed.one();
         self.failures = self.failures.saturating_add(1);
         let rest = CONNECT_REST.after(self.failures, &self.broker);
         if self.failures == 1 {
-            warn!(broker = self.broker, got = %why, next_try = ?rest, "broker connection lost");
+            warn!(broker = self.broker, got = why, next_try = ?rest, "broker connection lost");
         }
         tokio::time::sleep(rest).await;
     }

@@ -187,12 +187,12 @@ impl Desk {
             self.refuse(publish, at, ("too-large", reason)).await;
             return Ok(unstored);
         }
-        let mut meters = self
+        let meters: Vec<_> = self
             .meters
             .iter()
             .filter(|meter| matches(&meter.topic, &topic))
-            .peekable();
-        if meters.peek().is_none() {
+            .collect();
+        if meters.is_empty() {
             self.health.dropped("mqtt", "no-meter").one(); // a subscription of an earlier configuration
         }
         for meter in meters {

@@ -1,0 +1,631 @@
+//! The bus against a device that misbehaves on purpose, and against a Modbus server that others wrote.
+//!
+//! The false device holds its own address in every register, so that a value in the wrong place shows at once, and it
+//! serves one connection at a time: a bus that opened a second one would hang.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    process::Stdio,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use energy::{Quantity, Sample};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    process::Command,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use wattwarden::{
+    acquire::{
+        Incoming,
+        modbus::{self, ByteOrder, Config, MeterPoints, Point, RegisterForm, Table, Transport},
+    },
+    clock::{self, Clock},
+    health::Health,
+};
+
+/// No event of these tests takes this long unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_millis(100);
+const EVERY: Duration = Duration::from_millis(50);
+
+/// One request as the device sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Asked {
+    transaction: u16,
+    unit: u8,
+    function: u8,
+    at: u16,
+    count: u16,
+    /// How many requests came before this one, on all connections.
+    nth: usize,
+}
+
+impl Asked {
+    /// A frame with this request's header around `pdu`.
+    fn frame(&self, pdu: &[u8]) -> Vec<u8> {
+        let mut frame = self.transaction.to_be_bytes().to_vec();
+        frame.extend([0, 0]);
+        frame.extend((pdu.len() as u16 + 1).to_be_bytes());
+        frame.push(self.unit);
+        frame.extend(pdu);
+        frame
+    }
+
+    /// `count` registers, each holding its own address.
+    fn registers(&self, count: u16) -> Vec<u8> {
+        let mut pdu = vec![self.function, (count * 2) as u8];
+        for register in 0..count {
+            pdu.extend((self.at + register).to_be_bytes());
+        }
+        self.frame(&pdu)
+    }
+
+    fn right(&self) -> Answer {
+        Answer::Bytes(self.registers(self.count))
+    }
+
+    fn exception(&self, code: u8) -> Answer {
+        Answer::Bytes(self.frame(&[self.function | 0x80, code]))
+    }
+}
+
+enum Answer {
+    Bytes(Vec<u8>),
+    Late(Duration, Vec<u8>),
+    Silence,
+    Close,
+}
+
+type Script = Arc<dyn Fn(Asked) -> Answer + Send + Sync>;
+
+struct Device {
+    port: u16,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Device {
+    async fn start(script: impl Fn(Asked) -> Answer + Send + Sync + 'static) -> Self {
+        Self::at(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+    }
+
+    fn at(listener: TcpListener, script: impl Fn(Asked) -> Answer + Send + Sync + 'static) -> Self {
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let task = tokio::spawn(accept(listener, Arc::new(script), Arc::clone(&asked)));
+        Self { port, asked, task }
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn accept(listener: TcpListener, script: Script, asked: Arc<Mutex<Vec<Asked>>>) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        drop(serve(stream, &script, &asked).await); // a peer that goes away ends the connection, nothing else
+    }
+}
+
+async fn serve(mut stream: TcpStream, script: &Script, asked: &Mutex<Vec<Asked>>) -> std::io::Result<()> {
+    loop {
+        let mut frame = [0; 12];
+        stream.read_exact(&mut frame).await?;
+        let word = |nth: usize| u16::from_be_bytes([frame[nth], frame[nth + 1]]);
+        let request = {
+            let mut asked = asked.lock().unwrap();
+            let request = Asked {
+                transaction: word(0),
+                unit: frame[6],
+                function: frame[7],
+                at: word(8),
+                count: word(10),
+                nth: asked.len(),
+            };
+            asked.push(request);
+            request
+        };
+        match script(request) {
+            Answer::Bytes(bytes) => stream.write_all(&bytes).await?,
+            Answer::Late(wait, bytes) => {
+                tokio::time::sleep(wait).await;
+                stream.write_all(&bytes).await?;
+            }
+            Answer::Silence => {}
+            Answer::Close => return Ok(()),
+        }
+    }
+}
+
+fn point(at: u16, quantity: Quantity) -> Point {
+    Point {
+        at,
+        table: Table::Holding,
+        form: RegisterForm::U16,
+        order: ByteOrder::Abcd,
+        quantity,
+        scale: 1.0,
+        offset: 0.0,
+        invalid: None,
+        every: None,
+    }
+}
+
+/// A meter with three values, at 100, 104 and 200 + unit: two blocks.
+fn meter(unit: u8) -> MeterPoints {
+    MeterPoints {
+        name: format!("meter-{unit}").into(),
+        unit,
+        points: vec![
+            point(100, Quantity::ActivePower),
+            point(104, Quantity::VoltageL1),
+            point(200 + u16::from(unit), Quantity::CurrentL1),
+        ],
+        max_gap: modbus::DEFAULT_MAX_GAP,
+        max_registers: modbus::MAX_REGISTERS,
+    }
+}
+
+fn config(port: u16, meters: Vec<MeterPoints>) -> Config {
+    Config {
+        name: "panel-a".into(),
+        transport: Transport::Tcp {
+            host: "127.0.0.1".into(),
+            port,
+        },
+        every: EVERY,
+        timeout: TIMEOUT,
+        meters,
+    }
+}
+
+/// A running bus and what comes out of it.
+struct Bus {
+    samples: mpsc::Receiver<Incoming>,
+    health: Health,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Bus {
+    fn start(config: Config) -> Self {
+        Self::with_room(config, 1000)
+    }
+
+    fn with_room(config: Config, room: usize) -> Self {
+        let (intake, samples) = mpsc::channel(room);
+        let (health, stop) = (Health::default(), CancellationToken::new());
+        let task = tokio::spawn(modbus::run(
+            config,
+            Clock::system(),
+            intake,
+            health.clone(),
+            stop.clone(),
+        ));
+        Self {
+            samples,
+            health,
+            stop,
+            task,
+        }
+    }
+
+    async fn next(&mut self) -> Sample {
+        let incoming = timeout(PATIENCE, self.samples.recv()).await.expect("a sample in time");
+        incoming.expect("the bus runs").sample
+    }
+
+    /// The next sample of this unit's meter; those of others are checked and passed over.
+    async fn next_of(&mut self, unit: u8) -> Sample {
+        loop {
+            let sample = self.next().await;
+            assert_right(&sample);
+            if *sample.meter == *format!("meter-{unit}") {
+                return sample;
+            }
+        }
+    }
+
+    fn count(&self, name: &str, label: &str) -> f64 {
+        let has_label = |labels: &[(&str, String)]| label.is_empty() || labels.iter().any(|(_, value)| value == label);
+        let snapshot = self.health.snapshot();
+        let matching = snapshot
+            .iter()
+            .filter(|(series, _)| series.name == name && has_label(&series.labels));
+        matching.map(|(_, value)| value).sum()
+    }
+}
+
+/// Every value must be the address of the register it claims to be from.
+fn assert_right(sample: &Sample) {
+    let unit: f64 = sample.meter.strip_prefix("meter-").unwrap().parse().unwrap();
+    for reading in &sample.readings {
+        let expected = match reading.quantity {
+            Quantity::ActivePower => 100.0,
+            Quantity::VoltageL1 => 104.0,
+            Quantity::CurrentL1 => 200.0 + unit,
+            other => panic!("nobody asked for {other}"),
+        };
+        assert_eq!(reading.value, expected, "{} of {}", reading.quantity, sample.meter);
+    }
+}
+
+#[tokio::test]
+async fn a_poll_is_one_sample_of_all_that_is_due() {
+    let device = Device::start(|asked| asked.right()).await;
+    let mut slow = meter(1);
+    slow.points[2].every = Some(Duration::from_mins(1));
+    let mut bus = Bus::start(config(device.port, vec![slow, meter(2)]));
+    let samples: Vec<Sample> = [bus.next_of(1).await, bus.next_of(1).await, bus.next_of(1).await].into();
+    assert_eq!(samples[0].readings.len(), 3, "the first poll reads everything");
+    assert_eq!(samples[1].readings.len(), 2, "the slow value is not due");
+    assert!(samples.windows(2).all(|pair| pair[0].at < pair[1].at));
+    assert_eq!(bus.next_of(2).await.readings.len(), 3);
+    assert!(device.asked().iter().all(|asked| asked.function == 3));
+    let block = device.asked()[0];
+    assert_eq!((block.at, block.count), (100, 5), "one read bridges the hole");
+}
+
+#[tokio::test]
+async fn a_late_answer_never_becomes_a_value() {
+    // The answer to one request in seven comes after the time-out, so that it meets whoever asks next.
+    let device = Device::start(|asked| match asked.nth % 7 {
+        3 => Answer::Late(TIMEOUT * 3 / 2, asked.registers(asked.count)),
+        _ => asked.right(),
+    })
+    .await;
+    let mut bus = Bus::start(config(device.port, vec![meter(1), meter(2)]));
+    while bus.count("polls_total", "timeout") < 3.0 {
+        assert_right(&bus.next().await);
+    }
+    for unit in [1, 2] {
+        bus.next_of(unit).await; // and both go on
+    }
+}
+
+/// Unit 1 answers like this, unit 2 rightly: nothing wrong may come of it, the other meter must not suffer, and the
+/// reason must be countable.
+async fn check_bad_answer(result: &str, bad: impl Fn(Asked) -> Answer + Send + Sync + 'static) {
+    let device = Device::start(move |asked| if asked.unit == 1 { bad(asked) } else { asked.right() }).await;
+    let mut bus = Bus::start(config(device.port, vec![meter(1), meter(2)]));
+    for _ in 0..12 {
+        let sample = bus.next().await;
+        assert_right(&sample);
+        assert_eq!(&*sample.meter, "meter-2", "{result}: {sample:?}");
+    }
+    assert!(
+        bus.count("polls_total", result) >= 2.0,
+        "{result}: {}",
+        bus.health.exposition()
+    );
+    let asked = device.asked().iter().filter(|asked| asked.unit == 1).count();
+    assert!(
+        asked <= 4,
+        "{result}: a meter that answers badly rests, but was asked {asked} times"
+    );
+}
+
+#[tokio::test]
+async fn wrong_answers_are_told_apart_and_never_become_values() {
+    let other_transaction = |asked: Asked| Asked {
+        transaction: asked.transaction.wrapping_sub(1),
+        ..asked
+    };
+    tokio::join!(
+        check_bad_answer("foreign", move |asked| other_transaction(asked).right()),
+        check_bad_answer("foreign", |asked| Asked { unit: 9, ..asked }.right()),
+        check_bad_answer("foreign", |asked| Asked { function: 4, ..asked }.right()),
+        check_bad_answer("length", |asked| Answer::Bytes(asked.registers(asked.count - 1))),
+        check_bad_answer("length", |asked| Answer::Bytes(asked.registers(asked.count + 1))),
+        check_bad_answer("lost", |_| Answer::Close),
+        check_bad_answer("lost", |_| Answer::Bytes(b"HTTP\0\x02 400".to_vec())), // as Modbus: of another protocol
+        check_bad_answer("timeout", |_| Answer::Bytes(b"SSH-2.0-OpenSSH".to_vec())), // as Modbus: not all of it yet
+        check_bad_answer("lost", |asked| Answer::Bytes(asked.frame(&[]))),
+        check_bad_answer("lost", |asked| Answer::Bytes(asked.frame(&[3, 10, 0]))),
+        check_bad_answer("gateway", |asked| asked.exception(0x0B)),
+        check_bad_answer("timeout", |_| Answer::Silence),
+    );
+}
+
+#[tokio::test]
+async fn an_address_a_meter_does_not_have_costs_only_its_own_value() {
+    let has_hole = |asked: &Asked| (asked.at..asked.at + asked.count).contains(&104);
+    let device = Device::start(move |asked| {
+        if has_hole(&asked) {
+            asked.exception(2)
+        } else {
+            asked.right()
+        }
+    })
+    .await;
+    let mut bus = Bus::start(config(device.port, vec![meter(1)]));
+    for _ in 0..5 {
+        let quantities: Vec<_> = bus
+            .next_of(1)
+            .await
+            .readings
+            .iter()
+            .map(|reading| reading.quantity)
+            .collect();
+        assert_eq!(quantities, [Quantity::ActivePower, Quantity::CurrentL1]);
+    }
+    let refused = device.asked().iter().filter(|asked| has_hole(asked)).count();
+    assert_eq!(refused, 2, "once in its block, once alone, then never again");
+    assert_eq!(bus.count("refused_registers_total", "meter-1"), 1.0);
+}
+
+#[tokio::test]
+async fn a_hole_that_nobody_wants_splits_the_block_for_good() {
+    let has_hole = |asked: &Asked| (asked.at..asked.at + asked.count).contains(&102);
+    let device = Device::start(move |asked| {
+        if has_hole(&asked) {
+            asked.exception(2)
+        } else {
+            asked.right()
+        }
+    })
+    .await;
+    let mut bus = Bus::start(config(device.port, vec![meter(1)]));
+    for _ in 0..5 {
+        assert_eq!(bus.next_of(1).await.readings.len(), 3);
+    }
+    assert_eq!(device.asked().iter().filter(|asked| has_hole(asked)).count(), 1);
+    assert_eq!(bus.count("refused_registers_total", "meter-1"), 0.0);
+}
+
+#[tokio::test]
+async fn other_exceptions_cost_their_block_for_one_poll() {
+    let device = Device::start(|asked| {
+        if asked.at >= 200 && asked.nth < 4 {
+            asked.exception(6)
+        } else {
+            asked.right()
+        }
+    })
+    .await;
+    let mut bus = Bus::start(config(device.port, vec![meter(1)]));
+    let n_readings =
+        [bus.next_of(1).await, bus.next_of(1).await, bus.next_of(1).await].map(|sample| sample.readings.len());
+    assert_eq!(n_readings, [2, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_dead_meter_costs_its_bus_little_and_comes_back_by_itself() {
+    let is_dead = Arc::new(AtomicBool::new(true));
+    let dead = Arc::clone(&is_dead);
+    let device = Device::start(move |asked| match asked.unit {
+        3 if dead.load(Ordering::SeqCst) => Answer::Silence,
+        _ => asked.right(),
+    })
+    .await;
+    let mut bus = Bus::start(config(device.port, (1..=5).map(meter).collect()));
+    while bus.count("polls_total", "timeout") < 2.0 {
+        assert_right(&bus.next().await);
+    }
+    let silent_since = clock::monotonic();
+    is_dead.store(false, Ordering::SeqCst);
+    let back = bus.next_of(3).await;
+    let rest = silent_since.elapsed();
+    assert!(
+        rest > Duration::from_secs(1),
+        "it rests before it is asked again, but came after {rest:?}"
+    );
+    assert_eq!(back.readings.len(), 3);
+    assert_eq!(bus.count("polls_total", "timeout"), 2.0);
+    let polled = bus.count("polls_total", "ok");
+    assert!(
+        polled > 60.0,
+        "four meters at 20 polls a second for more than a second, but {polled} polls"
+    );
+    assert_eq!(bus.count("meter_answering", "meter-3"), 1.0);
+}
+
+#[tokio::test]
+async fn a_gateway_that_starts_after_us_is_found() {
+    let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = reserved.local_addr().unwrap();
+    drop(reserved);
+    let mut bus = Bus::start(config(at.port(), vec![meter(1)]));
+    timeout(PATIENCE, async {
+        while bus.count("connects_total", "failed") < 2.0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let _device = Device::at(TcpListener::bind(at).await.unwrap(), |asked| asked.right());
+    assert_eq!(bus.next_of(1).await.readings.len(), 3);
+    assert!(
+        bus.count("skipped_polls_total", "panel-a") > 0.0,
+        "what was not polled meanwhile is counted"
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_that_hangs_up_between_two_polls_costs_no_value() {
+    // Closes instead of answering each ninth request: the poll is tried again at once on a new connection.
+    let device = Device::start(|asked| {
+        if asked.nth % 9 == 8 {
+            Answer::Close
+        } else {
+            asked.right()
+        }
+    })
+    .await;
+    let mut only_block = meter(1);
+    only_block.points.truncate(2);
+    let mut bus = Bus::start(config(device.port, vec![only_block]));
+    for _ in 0..20 {
+        assert_eq!(bus.next_of(1).await.readings.len(), 2);
+    }
+    assert_eq!(bus.count("polls_total", "lost"), 0.0);
+    assert!(bus.count("connects_total", "ok") >= 3.0);
+}
+
+#[tokio::test]
+async fn a_full_channel_skips_polls_and_never_bunches_them() {
+    let device = Device::start(|asked| asked.right()).await;
+    let mut bus = Bus::with_room(config(device.port, vec![meter(1)]), 1);
+    while device.asked().len() < 4 {
+        tokio::task::yield_now().await; // one sample waits in the channel, one for room in it
+    }
+    tokio::time::sleep(EVERY * 6).await;
+    let mut samples = Vec::new();
+    for _ in 0..6 {
+        samples.push(bus.next_of(1).await);
+    }
+    assert!(bus.count("skipped_polls_total", "panel-a") >= 4.0);
+    // A poll is never before its beat, and the next beat is after it: three polls span more than two periods.
+    let span = samples[5].at.duration_since(samples[2].at);
+    assert!(span > (EVERY * 2).try_into().unwrap(), "four samples within {span:?}");
+}
+
+#[tokio::test]
+async fn without_a_rhythm_it_reads_as_fast_as_the_device_answers_and_serves_all() {
+    let device = Device::start(|asked| asked.right()).await;
+    let mut fast = config(device.port, vec![meter(1), meter(2), meter(3)]);
+    fast.every = Duration::ZERO;
+    let mut bus = Bus::with_room(fast, 1);
+    let mut n_samples = [0_u32; 4];
+    for _ in 0..600 {
+        let sample = bus.next().await;
+        assert_right(&sample);
+        n_samples[sample.meter.strip_prefix("meter-").unwrap().parse::<usize>().unwrap()] += 1;
+    }
+    assert!(n_samples[1..].iter().all(|n| (199..=201).contains(n)), "{n_samples:?}");
+}
+
+#[tokio::test]
+async fn it_stops_at_once_even_while_it_waits_for_an_answer() {
+    let (tell, mut told) = watch::channel(());
+    let device = Device::start(move |_| {
+        tell.send_replace(());
+        Answer::Silence
+    })
+    .await;
+    let mut patient = config(device.port, vec![meter(1)]);
+    patient.timeout = Duration::from_mins(10);
+    let mut bus = Bus::start(patient);
+    timeout(PATIENCE, told.changed()).await.unwrap().unwrap();
+    bus.stop.cancel();
+    timeout(PATIENCE, &mut bus.task).await.expect("it stops").unwrap();
+    assert!(bus.samples.recv().await.is_none(), "and lets go of the recorder");
+}
+
+const PYMODBUS_SERVER: &str = r#"
+import asyncio
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+async def main():
+    data = [
+        SimData(0, values=[21.5, -3.25], datatype=DataType.FLOAT32),
+        SimData(10, values=[123456789], datatype=DataType.UINT32),
+        SimData(20, values=[-7], datatype=DataType.INT16),
+        SimData(30, values=[2.5e9], datatype=DataType.FLOAT64),
+    ]
+    server = ModbusTcpServer(SimDevice(7, simdata=data), address=("127.0.0.1", 0))
+    await server.serve_forever(background=True)
+    print(server.transport.sockets[0].getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"#;
+
+/// A Python that has pymodbus, in a folder that later runs use again; `None` if it cannot be had here.
+async fn python_with_pymodbus() -> Option<String> {
+    let folder = concat!(env!("CARGO_TARGET_TMPDIR"), "/pymodbus");
+    let python = format!("{folder}/bin/python");
+    let succeeds = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        async move {
+            let status = timeout(Duration::from_mins(1), command.status()).await;
+            matches!(status, Ok(Ok(status)) if status.success())
+        }
+    };
+    let has_it = ["-c", "from pymodbus.simulator import SimDevice"];
+    if !succeeds(&python, &has_it).await {
+        succeeds("python3", &["-m", "venv", folder]).await;
+        succeeds(&python, &["-m", "pip", "install", "-q", "pymodbus==3.16.1"]).await;
+        if !succeeds(&python, &has_it).await {
+            return None;
+        }
+    }
+    Some(python)
+}
+
+#[tokio::test]
+async fn a_server_that_others_wrote_is_read_rightly() {
+    let Some(python) = python_with_pymodbus().await else {
+        println!("skipped: a_server_that_others_wrote_is_read_rightly: python3 with pymodbus");
+        return;
+    };
+    let mut command = Command::new(python);
+    command
+        .args(["-c", PYMODBUS_SERVER])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut server = command.spawn().unwrap();
+    let mut port = String::new();
+    let mut output = BufReader::new(server.stdout.take().unwrap());
+    timeout(PATIENCE, output.read_line(&mut port)).await.unwrap().unwrap();
+
+    let typed = |at, form, quantity| Point {
+        form,
+        ..point(at, quantity)
+    };
+    let wanted = [
+        (0, RegisterForm::F32, Quantity::ActivePower, 21.5),
+        (2, RegisterForm::F32, Quantity::ReactivePower, -3.25),
+        (10, RegisterForm::U32, Quantity::EnergyImport, 123_456_789.0),
+        (20, RegisterForm::I16, Quantity::Temperature, -7.0),
+        (30, RegisterForm::F64, Quantity::ReactiveEnergyLag, 2.5e9),
+    ];
+    let meter = MeterPoints {
+        name: "pymodbus".into(),
+        points: wanted.map(|(at, form, quantity, _)| typed(at, form, quantity)).into(),
+        ..meter(7)
+    };
+    let mut slow = config(port.trim().parse().unwrap(), vec![meter]);
+    slow.timeout = Duration::from_secs(2);
+    let mut bus = Bus::start(slow);
+    for _ in 0..2 {
+        let sample = bus.next().await;
+        for (_, _, quantity, expected) in wanted {
+            assert_eq!(sample.trusted(quantity), Some(expected), "{quantity} in {sample:?}");
+        }
+    }
+    assert_eq!(
+        bus.count("refused_registers_total", ""),
+        0.0,
+        "registers between the values are not asked for"
+    );
+}

@@ -1,0 +1,554 @@
+//! The MQTT side against a real mosquitto on a free port: killed, restarted, forgetful, and fed with poison.
+//!
+//! Messages are published by a second client of the same library; what counts is what comes out of the bounded channel
+//! and what the broker delivers again.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use energy::{Quality, Quantity, Sample};
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use wattwarden::{
+    acquire::{
+        DeadLetter, Incoming,
+        mqtt::{self, Config, DEAD_LETTER_BYTES, TimePointer, TopicMeter, Url, Value},
+    },
+    clock::Clock,
+    health::Health,
+};
+
+/// No event of these tests takes this long unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Long enough for a message on the loopback to have come if one was to come.
+const A_MOMENT: Duration = Duration::from_millis(300);
+
+/// A mosquitto of our own; killed at the end.
+struct Broker {
+    port: u16,
+    folder: PathBuf,
+    program: PathBuf,
+    child: Child,
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+fn mosquitto() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&folders)
+        .map(|folder| folder.join("mosquitto"))
+        .find(|path| path.is_file());
+    found.or_else(|| Some(PathBuf::from("/usr/sbin/mosquitto")).filter(|path| path.is_file()))
+}
+
+impl Broker {
+    /// `None`, said by name, where mosquitto is not installed.
+    async fn start(test: &str) -> Option<Self> {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let Some(program) = mosquitto() else {
+            println!("skipped: {test}: mosquitto");
+            return None;
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let nth = STARTED.fetch_add(1, Ordering::SeqCst);
+        let folder = std::env::temp_dir().join(format!("wattwarden-mqtt-{}-{nth}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let settings = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\n\
+             autosave_interval 1\nautosave_on_changes true\n",
+            folder.display()
+        );
+        std::fs::write(folder.join("mosquitto.conf"), settings).unwrap();
+        let child = spawn(&program, &folder);
+        let broker = Self {
+            port,
+            folder,
+            program,
+            child,
+        };
+        broker.listens().await;
+        Some(broker)
+    }
+
+    async fn listens(&self) {
+        let connects = async {
+            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, connects).await.expect("mosquitto starts");
+    }
+
+    async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    async fn restart(&mut self) {
+        self.child = spawn(&self.program, &self.folder);
+        self.listens().await;
+    }
+
+    fn forget(&self) {
+        drop(std::fs::remove_file(self.folder.join("mosquitto.db")));
+    }
+}
+
+fn spawn(program: &Path, folder: &Path) -> Child {
+    let mut command = Command::new(program);
+    command.arg("-c").arg(folder.join("mosquitto.conf"));
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// Publishes with QoS 1 and returns when the broker has taken everything.
+async fn publish(broker: &Broker, messages: &[(&str, &[u8])]) {
+    publish_as(broker, messages, PublishOptions::at_least_once()).await;
+}
+
+async fn publish_as(broker: &Broker, messages: &[(&str, &[u8])], how: PublishOptions) {
+    let mut options = MqttOptions::new("publisher", ("127.0.0.1", broker.port));
+    options.set_max_packet_size(64 << 20, 64 << 20);
+    let (client, mut eventloop) = AsyncClient::builder(options).capacity(100).build();
+    for (topic, payload) in messages {
+        client.publish(*topic, payload.to_vec(), how).await.unwrap();
+    }
+    let mut open = messages.len();
+    timeout(PATIENCE, async {
+        while open > 0 {
+            if let Event::Incoming(Packet::PubAck(_)) = eventloop.poll().await.unwrap() {
+                open -= 1;
+            }
+        }
+    })
+    .await
+    .expect("the broker takes it");
+}
+
+fn meter(name: &str, topic: &str, pointer: &str) -> TopicMeter {
+    TopicMeter {
+        name: name.into(),
+        topic: topic.into(),
+        values: vec![Value {
+            pointer: pointer.into(),
+            quantity: Quantity::ActivePower,
+            scale: 0.001,
+        }],
+        time: None,
+    }
+}
+
+fn config(broker: &Broker, meters: Vec<TopicMeter>) -> Config {
+    Config {
+        name: "hall".into(),
+        url: Url {
+            host: "127.0.0.1".into(),
+            port: broker.port,
+            tls: None,
+        },
+        client_id: "wattwarden-test".into(),
+        username: None,
+        password: None,
+        meters,
+        dead_letters: None,
+    }
+}
+
+/// A running client and what comes out of it.
+struct Agent {
+    samples: mpsc::Receiver<Incoming>,
+    health: Health,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Agent {
+    /// Starts and waits until the broker has taken the subscription.
+    async fn start(config: Config) -> Self {
+        let (intake, samples) = mpsc::channel(1000);
+        let (health, stop) = (Health::default(), CancellationToken::new());
+        let task = tokio::spawn(mqtt::run(config, Clock::system(), intake, health.clone(), stop.clone()));
+        let agent = Self {
+            samples,
+            health,
+            stop,
+            task,
+        };
+        agent.reaches("mqtt_subscriptions_total", 1.0).await;
+        agent
+    }
+
+    async fn next(&mut self) -> Incoming {
+        timeout(PATIENCE, self.samples.recv())
+            .await
+            .expect("a sample in time")
+            .expect("the client runs")
+    }
+
+    /// The next sample's value in watts, stored at once.
+    async fn next_w(&mut self) -> f64 {
+        let Incoming { sample, stored } = self.next().await;
+        if let Some(stored) = stored {
+            stored.send(()).unwrap();
+        }
+        watts(&sample)
+    }
+
+    async fn nothing_comes(&mut self) {
+        let more = timeout(A_MOMENT, self.samples.recv()).await;
+        assert!(more.is_err(), "{more:?}");
+    }
+
+    fn count(&self, name: &str, label: &str) -> f64 {
+        let snapshot = self.health.snapshot();
+        let has_label = |labels: &[(&str, String)]| label.is_empty() || labels.iter().any(|(_, value)| value == label);
+        let matching = snapshot
+            .iter()
+            .filter(|(series, _)| series.name == name && has_label(&series.labels));
+        matching.map(|(_, value)| value).sum()
+    }
+
+    /// Waits until a counter, all labels together, has reached `n`.
+    async fn reaches(&self, name: &str, n: f64) {
+        let counted = async {
+            while self.count(name, "") < n {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, counted)
+            .await
+            .unwrap_or_else(|_| panic!("{name} stays at {}", self.count(name, "")));
+    }
+
+    /// Ends as a program does that is told to.
+    async fn end(mut self) {
+        self.stop.cancel();
+        timeout(PATIENCE, &mut self.task).await.expect("it stops").unwrap();
+    }
+
+    /// Ends without a word, as `kill -9` does.
+    async fn die(mut self) {
+        self.task.abort();
+        drop((&mut self.task).await);
+    }
+}
+
+fn watts(sample: &Sample) -> f64 {
+    (sample.readings[0].value * 1000.0).round()
+}
+
+#[tokio::test]
+async fn messages_become_samples_of_every_meter_that_means_their_topic() {
+    let Some(broker) = Broker::start("messages_become_samples_of_every_meter_that_means_their_topic").await else {
+        return;
+    };
+    let mut timed = meter("timed", "plant/+/json", "/em/0/p");
+    timed.time = Some(TimePointer("/t".into()));
+    let meters = vec![
+        meter("plain", "plant/dryer/power", ""),
+        meter("any", "plant/dryer/#", ""),
+        timed,
+    ];
+    let mut agent = Agent::start(config(&broker, meters)).await;
+    let json = br#"{"em": [{"p": "55"}], "t": "2026-08-28T17:10:00+09:00"}"#;
+    publish(&broker, &[("plant/dryer/power", b"42"), ("plant/press/json", json)]).await;
+    let mut got = Vec::new();
+    for _ in 0..3 {
+        let incoming = agent.next().await;
+        got.push((incoming.sample.meter.to_string(), watts(&incoming.sample)));
+        if got.len() == 3 {
+            assert_eq!(incoming.sample.at.to_string(), "2026-08-28T08:10:00Z");
+        }
+        incoming.stored.unwrap().send(()).unwrap();
+    }
+    assert_eq!(
+        got,
+        [("plain".into(), 42.0), ("any".into(), 42.0), ("timed".into(), 55.0)]
+    );
+    agent.end().await;
+}
+
+#[tokio::test]
+async fn what_was_not_stored_is_delivered_again_after_a_kill() {
+    let Some(broker) = Broker::start("what_was_not_stored_is_delivered_again_after_a_kill").await else {
+        return;
+    };
+    let settings = config(&broker, vec![meter("dryer", "plant/dryer", "")]);
+    let mut agent = Agent::start(settings.clone()).await;
+    publish(
+        &broker,
+        &[("plant/dryer", b"1"), ("plant/dryer", b"2"), ("plant/dryer", b"3")],
+    )
+    .await;
+    let (first, second, third) = (agent.next().await, agent.next().await, agent.next().await);
+    first.stored.unwrap().send(()).unwrap();
+    third.stored.unwrap().send(()).unwrap(); // stored, but out of turn: it may not overtake the second
+    tokio::time::sleep(A_MOMENT).await;
+    agent.die().await;
+    drop(second);
+
+    let mut agent = Agent::start(settings.clone()).await;
+    assert_eq!([agent.next_w().await, agent.next_w().await], [2.0, 3.0]);
+    agent.nothing_comes().await;
+    agent.end().await; // waits for acknowledgements on their way
+
+    let mut agent = Agent::start(settings).await;
+    agent.nothing_comes().await;
+}
+
+#[tokio::test]
+async fn a_sample_that_could_not_be_stored_comes_again_without_a_restart() {
+    let Some(broker) = Broker::start("a_sample_that_could_not_be_stored_comes_again_without_a_restart").await else {
+        return;
+    };
+    let mut agent = Agent::start(config(&broker, vec![meter("dryer", "plant/dryer", "")])).await;
+    publish(&broker, &[("plant/dryer", b"1"), ("plant/dryer", b"2")]).await;
+    drop(agent.next().await.stored.unwrap());
+    let second = agent.next().await;
+    assert_eq!(watts(&second.sample), 2.0);
+    assert_eq!(agent.next_w().await, 1.0, "the refused one comes again");
+    second.stored.unwrap().send(()).unwrap(); // and the one on its way is not recorded twice
+    agent.nothing_comes().await;
+    publish(&broker, &[("plant/dryer", b"3")]).await;
+    assert_eq!(agent.next_w().await, 3.0);
+    assert_eq!(agent.count("dropped_total", "not-stored-yet"), 1.0);
+}
+
+/// A way to the broker that can be cut; the broker notices and keeps the session.
+struct Cable {
+    port: u16,
+    cut: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Cable {
+    async fn to(broker: &Broker) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, broker_port) = (listener.local_addr().unwrap().port(), broker.port);
+        let cut = Arc::new(Notify::new());
+        let is_cut = Arc::clone(&cut);
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut inner, _) = listener.accept().await.unwrap();
+                let mut outer = TcpStream::connect(("127.0.0.1", broker_port)).await.unwrap();
+                tokio::select! {
+                    _ = copy_bidirectional(&mut inner, &mut outer) => {}
+                    () = is_cut.notified() => {}
+                }
+            }
+        });
+        Self { port, cut, task }
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_comes_twice_while_it_is_being_stored_is_one_sample() {
+    let Some(broker) = Broker::start("a_message_that_comes_twice_while_it_is_being_stored_is_one_sample").await else {
+        return;
+    };
+    let cable = Cable::to(&broker).await;
+    let mut settings = config(&broker, vec![meter("dryer", "plant/dryer", "")]);
+    settings.url.port = cable.port;
+    let mut agent = Agent::start(settings).await;
+    publish(&broker, &[("plant/dryer", b"1"), ("plant/dryer", b"2")]).await;
+    let (first, second) = (agent.next().await, agent.next().await);
+    cable.cut.notify_one();
+    agent.reaches("connects_total", 2.0).await; // one that held, one that broke
+    first.stored.unwrap().send(()).unwrap(); // stored while there is no one to tell
+    agent.reaches("mqtt_messages_total", 4.0).await;
+    second.stored.unwrap().send(()).unwrap();
+    agent.nothing_comes().await;
+    cable.cut.notify_one();
+    publish(&broker, &[("plant/dryer", b"3")]).await;
+    assert_eq!(
+        agent.next_w().await,
+        3.0,
+        "both were acknowledged on the second connection"
+    );
+    assert_eq!(agent.count("mqtt_messages_total", ""), 5.0);
+}
+
+#[tokio::test]
+async fn a_broker_that_forgot_us_is_subscribed_to_again() {
+    let Some(mut broker) = Broker::start("a_broker_that_forgot_us_is_subscribed_to_again").await else {
+        return;
+    };
+    let mut agent = Agent::start(config(&broker, vec![meter("dryer", "plant/dryer", "")])).await;
+    publish(&broker, &[("plant/dryer", b"1")]).await;
+    let unstored = agent.next().await;
+    broker.kill().await;
+    broker.forget();
+    broker.restart().await;
+    agent.reaches("mqtt_sessions_lost_total", 1.0).await;
+    agent.reaches("mqtt_subscriptions_total", 2.0).await;
+    assert!(
+        unstored.stored.unwrap().is_closed(),
+        "nobody is left to acknowledge it to"
+    );
+    publish(&broker, &[("plant/dryer", b"2")]).await;
+    assert_eq!(agent.next_w().await, 2.0);
+    assert_eq!(
+        agent.count("connects_total", "ok"),
+        2.0,
+        "the stale acknowledgement broke nothing"
+    );
+}
+
+#[tokio::test]
+async fn messages_published_while_we_are_away_wait_for_us() {
+    let Some(broker) = Broker::start("messages_published_while_we_are_away_wait_for_us").await else {
+        return;
+    };
+    let settings = config(&broker, vec![meter("dryer", "plant/dryer", "")]);
+    Agent::start(settings.clone()).await.end().await;
+    let payloads: Vec<String> = (1..=60).map(|n| n.to_string()).collect();
+    let messages: Vec<_> = payloads
+        .iter()
+        .map(|payload| ("plant/dryer", payload.as_bytes()))
+        .collect();
+    publish(&broker, &messages).await;
+    let mut agent = Agent::start(settings).await;
+    for n in 1..=60 {
+        assert_eq!(agent.next_w().await, f64::from(n), "in order, three windows long");
+    }
+}
+
+#[tokio::test]
+async fn poison_is_counted_kept_acknowledged_and_passed_over() {
+    let Some(broker) = Broker::start("poison_is_counted_kept_acknowledged_and_passed_over").await else {
+        return;
+    };
+    let (dead_letters, mut letters) = mpsc::channel::<DeadLetter>(10);
+    let mut settings = config(&broker, vec![meter("dryer", "plant/dryer", "/p")]);
+    settings.dead_letters = Some(dead_letters);
+    let mut agent = Agent::start(settings.clone()).await;
+    let huge = vec![b' '; 2_000_000];
+    let poison: [(&[u8], &str); 5] = [
+        (b"\xFF\x00", "not-json"),
+        (b"{\"p\": ", "not-json"),
+        (b"{\"q\": 1}", "missing-pointer"),
+        (b"{\"p\": [1]}", "wrong-type"),
+        (&huge, "too-large"),
+    ];
+    for (payload, reason) in poison {
+        let before = agent.count("dropped_total", reason);
+        publish(&broker, &[("plant/dryer", payload), ("plant/dryer", b"{\"p\": 7}")]).await;
+        let letter = timeout(PATIENCE, letters.recv()).await.unwrap().unwrap();
+        assert_eq!((&*letter.source, &*letter.topic), ("hall", "plant/dryer"));
+        assert_eq!(
+            letter.payload,
+            payload[..payload.len().min(DEAD_LETTER_BYTES)],
+            "{reason}"
+        );
+        assert_eq!(agent.count("dropped_total", reason), before + 1.0, "{}", letter.reason);
+        assert_eq!(agent.next_w().await, 7.0, "after {reason} the stream goes on");
+    }
+    assert_eq!(
+        agent.count("connects_total", ""),
+        1.0,
+        "nothing of it cost the connection"
+    );
+    agent.end().await;
+    let mut agent = Agent::start(settings).await;
+    agent.nothing_comes().await;
+    assert!(
+        letters.try_recv().is_err(),
+        "it was acknowledged and does not come again"
+    );
+}
+
+#[tokio::test]
+async fn a_message_too_large_for_the_library_costs_the_session_but_not_the_stream() {
+    let Some(broker) = Broker::start("a_message_too_large_for_the_library_costs_the_session_but_not_the_stream").await
+    else {
+        return;
+    };
+    let mut agent = Agent::start(config(&broker, vec![meter("dryer", "plant/dryer", "")])).await;
+    publish(&broker, &[("plant/dryer", &vec![b' '; 20 << 20])]).await;
+    agent.reaches("mqtt_sessions_lost_total", 1.0).await;
+    agent.reaches("mqtt_subscriptions_total", 2.0).await;
+    publish(&broker, &[("plant/dryer", b"7")]).await;
+    assert_eq!(agent.next_w().await, 7.0);
+    assert_eq!(agent.count("dropped_total", "too-large-session-given-up"), 1.0);
+}
+
+#[tokio::test]
+async fn a_retained_value_is_old_and_says_so() {
+    let Some(broker) = Broker::start("a_retained_value_is_old_and_says_so").await else {
+        return;
+    };
+    publish_as(
+        &broker,
+        &[("plant/dryer", b"42")],
+        PublishOptions::new(QoS::AtLeastOnce).retained(),
+    )
+    .await;
+    let mut agent = Agent::start(config(&broker, vec![meter("dryer", "plant/dryer", "")])).await;
+    let retained = agent.next().await;
+    assert_eq!(retained.sample.readings[0].quality, Quality::Stale);
+    assert_eq!(retained.sample.trusted(Quantity::ActivePower), None);
+    publish(&broker, &[("plant/dryer", b"43")]).await;
+    assert_eq!(agent.next().await.sample.readings[0].quality, Quality::Ok);
+}
+
+#[tokio::test]
+async fn a_message_without_a_promise_needs_no_answer() {
+    let Some(broker) = Broker::start("a_message_without_a_promise_needs_no_answer").await else {
+        return;
+    };
+    let mut agent = Agent::start(config(&broker, vec![meter("dryer", "plant/dryer", "")])).await;
+    let messages: [(&str, &[u8]); 1] = [("plant/dryer", b"1")];
+    let mut options = MqttOptions::new("careless", ("127.0.0.1", broker.port));
+    options.set_keep_alive(5);
+    let (client, mut eventloop) = AsyncClient::builder(options).capacity(10).build();
+    client
+        .publish(messages[0].0, messages[0].1, PublishOptions::at_most_once())
+        .await
+        .unwrap();
+    let polling = async {
+        loop {
+            eventloop.poll().await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = polling => {}
+        incoming = agent.next() => assert!(incoming.stored.is_none()),
+    }
+}
