@@ -262,6 +262,17 @@ fn finding() -> Finding {
     }
 }
 
+/// Began in July and went on into August: it belongs to July.
+fn of_last_month() -> Finding {
+    Finding {
+        id: "idle_running.press-2.20260731T060000Z".into(),
+        since: at("2026-07-31T06:00:00Z"),
+        until: Some(at("2026-08-01T06:00:00Z")),
+        state: Condition::Closed,
+        ..finding()
+    }
+}
+
 fn plant() -> Commit {
     let start = at("2026-08-28T08:00:00Z");
     let sample = |minute: i64| Sample {
@@ -288,7 +299,7 @@ fn plant() -> Commit {
         intervals: (0..4)
             .flat_map(|quarter| [interval("incomer", quarter), interval("press-2", quarter)])
             .collect(),
-        findings: vec![finding()],
+        findings: vec![finding(), of_last_month()],
         now: Some(now()),
         ..Commit::default()
     }
@@ -420,11 +431,15 @@ async fn answers_are_valid_by_the_contract() {
         "{}",
         now["age_s"]
     );
-    assert_eq!(check("/api/v1/findings", "", 200).await["total"], 1);
-    assert_eq!(check("/api/v1/findings", "?state=closed", 200).await["total"], 0);
+    assert_eq!(check("/api/v1/findings", "", 200).await["total"], 2);
+    assert_eq!(check("/api/v1/findings", "?state=closed", 200).await["total"], 1);
+    assert_eq!(
+        check("/api/v1/findings", "?from=2026-08-01T00:00:00Z", 200).await["total"],
+        1
+    );
     assert_eq!(
         check("/api/v1/findings", "?kind=idle_running&machine=press-2&limit=0", 200).await["total"],
-        1
+        2
     );
     check("/api/v1/findings", "?state=asleep", 400).await;
     check("/api/v1/findings", "?colour=red", 400).await;
@@ -460,6 +475,7 @@ async fn answers_are_valid_by_the_contract() {
     check("/api/v1/intervals", "?meter=nobody", 404).await;
     let report = check("/api/v1/report", "?month=2026-08&format=json", 200).await;
     assert_eq!(report["summary"]["total"]["energy_import_kwh"], 106.0);
+    assert_eq!(report["summary"]["findings"][0]["count"], 1);
     check("/api/v1/report", "?month=august", 400).await;
     check("/api/v1/health", "", 200).await;
     bench.end();

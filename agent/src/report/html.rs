@@ -26,6 +26,11 @@ pub fn render(report: &Report, language: Language) -> Result<String, RenderError
         rows: rows(report, words),
         bands: bands(report, words),
         waste: waste(report, language),
+        period: report
+            .summary
+            .period
+            .as_ref()
+            .map(|period| (readable(&period.from), readable(&period.to))),
         coverage: percent(report.summary.total.coverage),
     };
     Ok(page.render()?)
@@ -39,6 +44,7 @@ struct Page<'a> {
     rows: Vec<Row>,
     bands: Vec<Row>,
     waste: Vec<Waste>,
+    period: Option<(String, String)>,
     coverage: String,
 }
 
@@ -64,6 +70,7 @@ struct Words {
     no_data: &'static str,
     figure: &'static str,
     value: &'static str,
+    amount: &'static str,
     note: &'static str,
     energy: &'static str,
     peak: &'static str,
@@ -99,6 +106,7 @@ const KO: Words = Words {
     no_data: "이 달에는 자료가 없습니다.",
     figure: "항목",
     value: "값",
+    amount: "금액",
     note: "비고",
     energy: "전력 사용량",
     peak: "최대수요전력",
@@ -134,6 +142,7 @@ const EN: Words = Words {
     no_data: "There are no data for this month.",
     figure: "Figure",
     value: "Value",
+    amount: "Cost",
     note: "Remark",
     energy: "Electricity used",
     peak: "Peak demand",
@@ -229,21 +238,17 @@ fn bands(report: &Report, words: &Words) -> Vec<Row> {
 }
 
 fn waste(report: &Report, language: Language) -> Vec<Waste> {
-    let currency = report
-        .energy_cost
-        .as_ref()
-        .map_or("KRW", |money| money.currency.as_str());
     let or_unknown = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_owned());
     let row = |figures: &super::figures::KindFigures| Waste {
         kind: kind_name(figures.kind, language),
         count: figures.count,
         energy: or_unknown(figures.energy_kwh.map(|kwh| unit(kwh, 1, "kWh"))),
-        cost: or_unknown(figures.cost.map(|amount| {
-            money(&Money {
-                amount,
-                currency: currency.to_owned(),
-            })
-        })),
+        cost: or_unknown(
+            figures
+                .cost
+                .zip(report.currency.clone())
+                .map(|(amount, currency)| money(&Money { amount, currency })),
+        ),
         carbon: or_unknown(figures.kgco2e.map(|kg| unit(kg, 1, "kgCO₂e"))),
     };
     report.summary.findings.iter().map(row).collect()

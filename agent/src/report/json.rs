@@ -3,7 +3,7 @@
 use energy::{Site, finding::Money};
 use serde::{Deserialize, Serialize};
 
-use super::{Figures, Month, MonthFigures, Origin, Summary};
+use super::{Figures, Month, MonthFigures, Origin, Summary, figures::currency};
 
 /// The monthly report as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub struct Report {
     pub month: String,
     /// IANA name of the site's zone.
     pub zone: String,
+    /// ISO 4217 code of the costs by kind; `None` without a contract.
+    pub currency: Option<String>,
     /// Made from a simulated plant.
     pub demo: bool,
     /// The figures, shaped as `summary.json`.
@@ -45,6 +47,7 @@ impl Report {
             site: site.name.to_string(),
             month: month.to_string(),
             zone: site.zone.iana_name().unwrap_or("UTC").to_owned(),
+            currency: currency(site).map(str::to_owned),
             demo: origin == Origin::Demo,
             energy_cost: summary.total.energy_cost.clone(),
             factors: used_factors(site, &summary.total),

@@ -29,8 +29,8 @@ use crate::store::{Entry, LogError, Reader, StoreError};
 /// A page needs no more than one picture of the moment a second.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Log rows looked through at a time for transitions: one a second is written, a burst of a minute is caught up at once.
-const ROWS: usize = 64;
+/// Log rows looked through at a time for transitions: one a second is usual; after a larger burst pages load everything.
+const ROWS: usize = 256;
 
 /// Pages that may watch: a wall and a dozen phones twice over. Each costs a connection and a queue.
 const MAX_LISTENERS: usize = 32;
@@ -40,6 +40,8 @@ const MAX_LISTENERS: usize = 32;
 pub(crate) enum Event {
     /// The moment, as `GET now` says it.
     Now(Box<NowView>),
+    /// Too much has changed at once to be told one by one.
+    Reload,
     /// A finding has opened, changed or closed, or somebody has acknowledged it.
     Finding(Box<FindingView>),
 }
@@ -48,6 +50,7 @@ impl Event {
     fn to_sse(&self) -> sse::Event {
         match self {
             Self::Now(now) => sse_event("now", now),
+            Self::Reload => sse_event("reload", &()),
             Self::Finding(finding) => sse_event("finding", finding),
         }
     }
@@ -92,7 +95,7 @@ async fn next_event(events: &mut broadcast::Receiver<Event>, web: &Web) -> Optio
             Ok(event) => Some(event.to_sse()),
             Err(RecvError::Lagged(missed)) => {
                 web.parts.health.dropped("web", "listener too slow").add(missed);
-                Some(sse::Event::default().event("reload").data("{}"))
+                Some(Event::Reload.to_sse())
             }
             Err(RecvError::Closed) => None,
         },
@@ -109,7 +112,9 @@ pub(crate) async fn publish(web: Web) {
             changed = committed.changed() => if changed.is_err() { return },
         }
         let highest = *committed.borrow_and_update();
-        if web.events.receiver_count() > 0 {
+        if highest - seen > ROWS as u64 {
+            drop(web.events.send(Event::Reload));
+        } else if web.events.receiver_count() > 0 {
             publish_since(&web, seen).await;
         }
         seen = highest;

@@ -726,6 +726,8 @@ export interface components {
             month: string;
             /** @description IANA name. */
             zone: string;
+            /** @description ISO 4217 code of the costs by kind; null without a contract. */
+            currency: string | null;
             /** @description Made from a simulated plant. */
             demo: boolean;
             /** @description The figures, shaped as `summary.json`. */

@@ -6,7 +6,7 @@ import uPlot from "uplot";
 import type { Evidence, Finding } from "./api";
 import { excess, steps, table, withGaps } from "./chart";
 import { clock, day, instant, kw, short, type Language } from "./format";
-import { language, t, zone } from "./state";
+import { language, site, t, zone } from "./state";
 import { whyNames } from "./words";
 
 const COLOUR = { line: "#1b242b", limit: "#4b5862", excess: "rgba(179, 33, 28, 0.38)", gap: "#8f9aa3", lane: "#9fb0bd", grid: "#dfe4e8", text: "#4b5862" };
@@ -18,7 +18,7 @@ const TABLE_ROWS = 48;
 type Line = [number[], (number | null)[]];
 
 function lineOf(evidence: Evidence): Line {
-  if (evidence.source === "intervals") return steps(evidence.times_ms.map((ms) => ms / 1000), evidence.mean, 900);
+  if (evidence.source === "intervals") return steps(evidence.times_ms.map((ms) => ms / 1000), evidence.mean, site.value?.demand_interval_s ?? 900);
   return withGaps(evidence.times_ms, evidence.mean, evidence.gaps);
 }
 

@@ -33,7 +33,7 @@ export function short(value: number): string {
 
 /** Energy, about three significant places. */
 export function kwh(value: number | null | undefined): string {
-  return value == null ? UNKNOWN : number(value, places(value));
+  return value == null ? UNKNOWN : value === 0 ? "0" : number(value, places(value));
 }
 
 /** Emissions with the unit that keeps the number readable. */

@@ -23,9 +23,11 @@ export function NowView() {
       <Card title={t.value.to_deal} id="to-deal">
         <OpenFindings />
       </Card>
-      <Card title={t.value.equipment} id="equipment">
-        <Tiles />
-      </Card>
+      {site.value && machines().length === 0 ? null : (
+        <Card title={t.value.equipment} id="equipment">
+          <Tiles />
+        </Card>
+      )}
       <Ended />
     </>
   );

@@ -65,7 +65,7 @@ function site(scenario) {
   return {
     name: "ansan-1", zone: "Asia/Seoul", language: "ko", currency: "KRW", demand_interval_s: 900, main_meter: "incomer",
     demo: true, speed: 60, version: "0.1.0",
-    machines: [["ansan-1", "site", null, null], ...MACHINES].map(([name, kind, area, rated_kw]) => ({
+    machines: (scenario === "bare" ? [] : [["ansan-1", "site", null, null], ...MACHINES]).map(([name, kind, area, rated_kw]) => ({
       name, label: name, kind, meter: kind === "site" ? "incomer" : name, area, rated_kw, has_hours: true })),
     meters: scenario === "bare" ? [] : ["incomer", ...MACHINES.map((machine) => machine[0])].map((name) => ({ name, area: null, every_s: 1 })),
   };
@@ -85,8 +85,8 @@ function now(state_) {
   const sum = (key) => Math.round(month.reduce((total, finding) => total + finding[key], 0) * 1e6) / 1e6;
   const target = state_.scenario === "above" ? 150 : 240;
   return {
-    clock: iso(NOW), age_s: 0.8,
-    now: {
+    clock: iso(NOW), age_s: state_.scenario === "bare" ? null : 0.8,
+    now: state_.scenario === "bare" ? null : {
       at: iso(NOW),
       demand: { start: iso(start), end: iso(start + QUARTER), energy_kwh: energy, demand_kw: energy * 4, forecast_kw: energy * 4 + (power("incomer", NOW) * (start + QUARTER - NOW)) / QUARTER, target_kw: target, contract_kw: 300 },
       today: { energy_kwh: 1831.4, coverage: 0.998 },
@@ -112,7 +112,7 @@ function intervals(scenario) {
     const energy = own.map((start) => Math.round((power(meter, start + 200_000) + power(meter, start + 700_000)) * 125) / 1000);
     return { meter, starts_ms: own, energy_import_kwh: energy, demand_kw: energy.map((kwh) => kwh * 4), coverage: own.map((_, index) => (index % 31 === 7 ? 0.94 : 1)), quality: own.map(() => "ok") };
   };
-  return { from: iso(NOW - 86_400_000), until: iso(NOW), interval_s: 900, meters: ["incomer", ...MACHINES.map((machine) => machine[0])].map(columns) };
+  return { from: iso(NOW - 86_400_000), until: iso(NOW), interval_s: 900, meters: scenario === "bare" ? [] : ["incomer", ...MACHINES.map((machine) => machine[0])].map(columns) };
 }
 
 function evidence(finding) {

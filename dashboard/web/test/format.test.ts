@@ -34,7 +34,7 @@ test("what is not known is a dash and never zero", () => {
 
 test("numbers keep about three places", () => {
   for (const [written, expected] of [
-    [kw(9.62), "9.6"], [kw(1234.5), "1,235"], [kwh(2.916), "2.92"], [kwh(41.25), "41.3"], [kwh(2184.4), "2,184"],
+    [kw(9.62), "9.6"], [kw(1234.5), "1,235"], [kwh(0), "0"], [kwh(2.916), "2.92"], [kwh(41.25), "41.3"], [kwh(2184.4), "2,184"],
     [carbon(2.59), "2.59 kgCO₂e"], [carbon(5801), "5.80 tCO₂e"], [percent(0.998), "99.8 %"], [short(240), "240"], [short(1.5), "1.5"], [short(100.25), "100.25"],
   ] as const) check(written, expected);
 });

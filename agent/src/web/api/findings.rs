@@ -103,6 +103,7 @@ pub(crate) async fn list(
         limit: None,
     };
     let mut found = web.read(move |_, reader| reader.findings(&filter)).await?;
+    found.retain(|stored| query.from.is_none_or(|from| stored.finding.since >= from));
     found.sort_by_key(|stored| {
         let finding = &stored.finding;
         (

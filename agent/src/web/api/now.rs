@@ -42,11 +42,12 @@ pub(crate) fn now_view(web: &Web, reader: &Reader) -> Result<NowView, StoreError
     let clock = web.parts.clock.now();
     let month = web.this_month();
     let (from, until) = month.bounds(&web.parts.site.zone);
-    let findings = reader.findings(&FindingFilter {
+    let mut findings = reader.findings(&FindingFilter {
         from: Some(from),
         until: Some(until),
         ..FindingFilter::default()
     })?;
+    findings.retain(|stored| stored.finding.since >= from);
     let age = |now: &Now| clock.duration_since(now.at).as_secs_f64() / web.parts.clock.speed();
     Ok(NowView {
         clock,

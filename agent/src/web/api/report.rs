@@ -62,7 +62,9 @@ async fn made(web: &Web, month: Month) -> Result<json::Report, ApiError> {
             ..FindingFilter::default()
         };
         let stored = reader.findings(&filter)?;
-        let findings: Vec<_> = stored.into_iter().map(|stored| stored.finding).collect();
+        // The store also hands over what began earlier and still went on: that belongs to its own month.
+        let findings = stored.into_iter().map(|stored| stored.finding);
+        let findings: Vec<_> = findings.filter(|finding| finding.since >= from).collect();
         let data = json::Data {
             intervals: &intervals,
             findings: &findings,
