@@ -81,8 +81,8 @@ impl Part {
 }
 
 /// Starts everything that `config` asks for, on the runtime it is called in.
-pub fn start(config: Config, clock: Clock, health: Health, origin: Origin) -> Result<App, AppError> {
-    let store = Store::open(&config.store, &health)?;
+pub fn start(config: Config, clock: &Clock, health: &Health, origin: Origin) -> Result<App, AppError> {
+    let store = Store::open(&config.store, health)?;
     let engine = record::restore(config.site.clone(), &store.reader()?)?;
     let site = Arc::new(config.site);
     let readers = Part::new("readers");

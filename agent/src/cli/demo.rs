@@ -136,7 +136,7 @@ async fn demo(args: &DemoArgs, folder: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::new(INTERNAL, format!("starting the simulated plant: {error}")))?;
     let config = agent_config(args, folder, &plant, language).await?;
     let zone = config.site.zone.clone();
-    let app = app::start(config, clock.clone(), Health::default(), Origin::Demo)
+    let app = app::start(config, &clock, &Health::default(), Origin::Demo)
         .map_err(|error| Failure(status_of(&error), error.to_string()))?;
     print(&greeting(args, &app, &plant, language));
     let watch = tokio::spawn(watch(
@@ -374,7 +374,7 @@ impl Teller {
         };
         let mut sums = Vec::new();
         sums.extend(finding.energy_kwh.map(|kwh| format!("{kwh:.1} kWh")));
-        sums.extend(finding.cost.as_ref().map(|cost| html::money(cost)));
+        sums.extend(finding.cost.as_ref().map(html::money));
         sums.extend(finding.kgco2e.map(|kgco2e| format!("{kgco2e:.1} kgCO2e")));
         let sums = if sums.is_empty() {
             String::new()

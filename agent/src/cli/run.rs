@@ -37,7 +37,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
     };
     runtime.block_on(async {
         let health = Health::default();
-        match app::start(config, Clock::system(), health.clone(), Origin::Plant) {
+        match app::start(config, &Clock::system(), &health, Origin::Plant) {
             Ok(app) => {
                 tracing::info!(page = %format!("http://{}", app.page()), "started");
                 until_signal(&health).await;

@@ -260,7 +260,6 @@ fn unit(value: f64, decimals: usize, unit: &str) -> String {
 }
 
 /// `1,234,567 KRW`; the amount with all its places.
-/// An amount as people read it: `1,234 KRW`.
 pub fn money(money: &Money) -> String {
     let amount: Decimal = money.amount.normalize();
     format!("{} {}", grouped(&amount.to_string()), money.currency)

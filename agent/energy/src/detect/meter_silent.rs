@@ -33,6 +33,10 @@ pub(crate) struct MeterSilent {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "all are instants in milliseconds, and the unit stands last"
+)]
 struct Silence {
     since_ms: i64,
     detected_ms: i64,
