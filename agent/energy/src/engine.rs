@@ -507,16 +507,22 @@ impl Engine {
     }
 
     fn machine_now(&self, machine: &Machine, at_ms: i64) -> MachineNow {
-        let stateful = self.state.machines.get(&machine.name);
-        let shown = machine.states.and(stateful).and_then(|stateful| stateful.state.shown());
         let meter = self.site.meters.iter().find(|meter| meter.name == machine.meter);
         let meter_now = meter.and_then(|meter| self.meter_now(&meter.name, meter.every, at_ms));
         let live = meter_now.filter(|meter| !meter.is_stale);
+        let shown = live.as_ref().and_then(|live| {
+            let stateful = self.state.machines.get(&machine.name)?;
+            Some(
+                stateful
+                    .state
+                    .shown(live.power_kw?, live.at.as_millisecond(), machine.states.as_ref()?),
+            )
+        });
         MachineNow {
             machine: machine.name.clone(),
             meter: machine.meter.clone(),
-            state: live.as_ref().and(shown).map(|(state, _)| state),
-            since: live.as_ref().and(shown).map(|(_, since_ms)| timestamp(since_ms)),
+            state: shown.map(|(state, _)| state),
+            since: shown.map(|(_, since_ms)| timestamp(since_ms)),
             power_kw: live.and_then(|meter| meter.power_kw),
             is_working_time: machine.hours.as_ref().map(|hours| hours.at(timestamp(at_ms)).is_open),
         }

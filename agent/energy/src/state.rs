@@ -37,9 +37,15 @@ impl State {
         state
     }
 
-    /// The state that people are shown, and since when (ms).
-    pub(crate) fn shown(&self) -> Option<(MachineState, i64)> {
-        self.shown.or(self.current)
+    /// The state that people are shown beside the power `kw` of `at_ms`, and since when (ms): one that has lasted
+    /// [`DWELL_MS`], unless the power already says another.
+    pub(crate) fn shown(&self, kw: f64, at_ms: i64, limits: &StateLimits) -> (MachineState, i64) {
+        let lasting = self.shown.or(self.current);
+        let state = classify(kw, lasting.map(|(state, _)| state), limits);
+        match lasting {
+            Some((lasting, since_ms)) if lasting == state => (state, since_ms),
+            _ => (state, at_ms),
+        }
     }
 }
 
@@ -114,27 +120,22 @@ mod tests {
     }
 
     #[test]
-    fn a_short_state_is_not_shown() {
+    fn the_word_agrees_with_the_power_and_its_time_outlasts_a_tool_change() {
         let mut state = State::default();
-        for (from_s, to_s, kw) in [(0, 90, 12.0), (90, 120, 5.0)] {
-            state.take(
-                &Stretch {
-                    from_ms: from_s * 1000,
-                    to_ms: to_s * 1000,
-                    kw,
-                },
-                &LIMITS,
-            );
+        for (from_s, to_s, kw) in [(0, 90, 12.0), (90, 120, 5.0), (120, 200, 12.0)] {
+            let (from_ms, to_ms) = (from_s * 1000, to_s * 1000);
+            state.take(&Stretch { from_ms, to_ms, kw }, &LIMITS);
         }
-        assert_eq!(state.shown(), Some((Running, 0)));
+        assert_eq!(state.shown(12.0, 200_000, &LIMITS), (Running, 0));
+        assert_eq!(state.shown(0.0, 200_000, &LIMITS), (Off, 200_000));
         state.take(
             &Stretch {
-                from_ms: 120_000,
-                to_ms: 150_000,
+                from_ms: 200_000,
+                to_ms: 270_000,
                 kw: 5.0,
             },
             &LIMITS,
         );
-        assert_eq!(state.shown(), Some((Idle, 90_000)));
+        assert_eq!(state.shown(5.0, 270_000, &LIMITS), (Idle, 200_000));
     }
 }

@@ -381,9 +381,14 @@ impl Teller {
         } else {
             format!("\n              {}", sums.join(" · "))
         };
+        let days = match self.language {
+            Language::Ko => ["월", "화", "수", "목", "금", "토", "일"],
+            Language::En => ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
+        };
+        let day = days[at.weekday().to_monday_zero_offset() as usize];
         format!(
-            "{} {mark} {word:<6} {}{sums}\n",
-            at.strftime("%a %H:%M"),
+            "{day} {} {mark} {word:<6} {}{sums}\n",
+            at.strftime("%H:%M"),
             self.language.pick(&finding.title)
         )
     }
