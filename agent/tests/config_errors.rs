@@ -322,6 +322,20 @@ fn a_mapping_says_what_it_lacks() {
     );
 }
 
+/// A wrong zone or name of the site hides nothing that stands below it.
+#[test]
+fn errors_of_the_site_do_not_hide_the_others() {
+    let text = "[site]\nname = 'x'\nzone = 'Asia/Seol'\nmain_meter = 'm'\n[[machine]]\nname = 'p'\nkind = 'pres'\nmeter = 'n'\n";
+    let messages: Vec<String> = found(text).into_iter().map(|one| one.message).collect();
+    let expected = [
+        "\"Asia/Seol\" is not a time zone: write its IANA name, as \"Asia/Seoul\"",
+        "no meter is called \"m\"",
+        "\"kind\" cannot be \"pres\"",
+        "no meter is called \"n\"",
+    ];
+    assert_eq!(messages, expected);
+}
+
 #[test]
 fn check_exits_by_what_it_found() {
     let folder = std::env::temp_dir().join(format!("wattwarden-check-{}", std::process::id()));

@@ -75,10 +75,12 @@ pub(super) fn site<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Option<Si
     let main_meter = table.text("main_meter");
     let carbon = table.text("carbon");
     let carbon = carbon.and_then(|name| context.data.load(Folder::Factors, &name, file));
+    let span = table.span();
     table.finish();
+    // A bad name or zone has been reported and nothing will run: the rest is still checked, as if there were one.
     Some(SitePart {
-        name: name?,
-        zone: zone?.into_inner(),
+        name: name.unwrap_or_else(|| Spanned::new(span, "site")),
+        zone: zone.map_or(TimeZone::UTC, Spanned::into_inner),
         language: language.map_or(Language::default(), Spanned::into_inner),
         holidays: holidays.unwrap_or_default(),
         shifts,
