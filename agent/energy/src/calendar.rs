@@ -249,3 +249,143 @@ impl fmt::Display for Shift {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hours(shift: &str) -> Hours {
+        let day = |text: &str| text.parse::<DateTime>().expect("valid");
+        Hours {
+            zone: TimeZone::get("Asia/Seoul").expect("known"),
+            shift: Some(shift.parse().expect("valid")),
+            holidays: [("2026-09-25".parse().expect("valid"), "Chuseok".to_owned())].into(),
+            closed: vec![(day("2026-08-03T00:00"), day("2026-08-08T00:00"))],
+            open: vec![(day("2026-09-25T09:00"), day("2026-09-25T13:00"))],
+        }
+    }
+
+    fn at(local: &str) -> Timestamp {
+        format!("{local}:00+09:00").parse().expect("valid")
+    }
+
+    fn check(shift: &str, cases: &[(&str, bool, &str)]) {
+        for (local, is_open, until) in cases {
+            let expected = OpenUntil {
+                is_open: *is_open,
+                until: at(until),
+            };
+            assert_eq!(hours(shift).at(at(local)), expected, "{shift} at {local}");
+        }
+    }
+
+    #[test]
+    fn a_day_shift_has_its_break_its_nights_and_its_weekend() {
+        check(
+            "mon-fri 08:00-12:00 13:00-18:00",
+            &[
+                ("2026-08-28T07:59", false, "2026-08-28T08:00"),
+                ("2026-08-28T08:00", true, "2026-08-28T12:00"),
+                ("2026-08-28T12:00", false, "2026-08-28T13:00"),
+                ("2026-08-28T17:59", true, "2026-08-28T18:00"),
+                ("2026-08-28T18:00", false, "2026-08-29T00:00"),
+                ("2026-08-29T10:00", false, "2026-08-30T00:00"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_night_shift_belongs_to_the_day_it_begins() {
+        check(
+            "mon-fri 22:00-06:00",
+            &[
+                ("2026-08-28T23:00", true, "2026-08-29T00:00"),
+                ("2026-08-29T05:59", true, "2026-08-29T06:00"),
+                ("2026-08-29T06:00", false, "2026-08-30T00:00"),
+                ("2026-08-31T05:00", false, "2026-08-31T22:00"),
+            ],
+        );
+    }
+
+    #[test]
+    fn holidays_and_stops_cancel_the_shift_and_declared_work_wins() {
+        check(
+            "mon-fri 08:00-18:00",
+            &[
+                ("2026-08-04T10:00", false, "2026-08-04T18:00"),
+                ("2026-08-10T10:00", true, "2026-08-10T18:00"),
+                ("2026-09-25T08:30", false, "2026-09-25T09:00"),
+                ("2026-09-25T09:00", true, "2026-09-25T13:00"),
+                ("2026-09-25T14:00", false, "2026-09-26T00:00"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_clock_change_moves_nothing_on_the_wall() {
+        let berlin = Hours {
+            zone: TimeZone::get("Europe/Berlin").expect("known"),
+            ..hours("mon-sun 01:00-04:00")
+        };
+        let before: Timestamp = "2026-03-29T00:30:00Z".parse().expect("valid");
+        assert_eq!(
+            berlin.at(before).until.to_string(),
+            "2026-03-29T02:00:00Z",
+            "04:00 of the summer clock"
+        );
+    }
+
+    #[test]
+    fn shifts_are_read_and_written_and_nonsense_is_refused() {
+        for text in [
+            "mon-fri 08:00-12:00 13:00-18:00",
+            "sat 22:00-06:00",
+            "mon-thu 06:00-14:00, fri 06:00-12:00",
+        ] {
+            assert_eq!(
+                text.parse::<Shift>().map(|shift| shift.to_string()),
+                Ok(text.to_owned())
+            );
+        }
+        assert_eq!(
+            "fri-mon 00:00-24:00".parse::<Shift>().expect("valid").to_string(),
+            "fri-mon 00:00-00:00"
+        );
+        for bad in [
+            "",
+            "mon",
+            "mo 08:00-09:00",
+            "mon 8:00-09:00",
+            "mon 08:00",
+            "mon 08:00-25:00",
+            "mon 08:00-08:00",
+        ] {
+            assert!(bad.parse::<Shift>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        /// Between an instant and its `until` the answer stays the same, and `until` lies ahead.
+        #[test]
+        fn the_answer_holds_until_it_says(minute in 0i64..525_600, later in 0.0f64..1.0) {
+            let hours = hours("mon-fri 08:00-12:00 13:00-22:30, sat 22:00-06:00");
+            let start = at("2026-01-01T00:00") + jiff::SignedDuration::from_mins(minute);
+            let now = hours.at(start);
+            prop_assert!(now.until > start);
+            let between = (now.until.as_millisecond() - start.as_millisecond() - 1) as f64 * later;
+            let then = start + jiff::SignedDuration::from_millis(between as i64);
+            prop_assert_eq!(hours.at(then).is_open, now.is_open);
+        }
+
+        /// Whatever is written, reading it does not panic, and what is read is written the same way again.
+        #[test]
+        fn any_text_is_answered(text in "[a-z0-9:, -]{0,40}") {
+            if let Ok(shift) = text.parse::<Shift>() {
+                let written = shift.to_string();
+                prop_assert_eq!(written.parse::<Shift>().map(|shift| shift.to_string()), Ok(written));
+            }
+        }
+    }
+}

@@ -71,3 +71,52 @@ impl FactorSeries {
             .find(|factor| factor.use_from <= day && factor.use_to.is_none_or(|last| day <= last))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERIES: &str = r#"
+title = { ko = "시험", en = "test" }
+[[factor]]
+id = "a"
+kgco2e_per_kwh = 0.4594
+purpose = "esg_location"
+use_from = "2018-01-01"
+use_to = "2020-12-31"
+authority = "test"
+source = "test"
+status = "verified"
+[[factor]]
+id = "reference"
+kgco2e_per_kwh = 0.1
+purpose = "reference"
+use_from = "2018-01-01"
+authority = "test"
+source = "test"
+status = "verified"
+[[factor]]
+id = "b"
+kgco2e_per_kwh = 0.4781
+purpose = "esg_location"
+use_from = "2021-01-01"
+authority = "test"
+source = "test"
+status = "verified"
+"#;
+
+    #[test]
+    fn a_day_has_the_factor_of_its_period_and_purpose() {
+        let series: FactorSeries = toml::from_str(SERIES).expect("valid");
+        for (day, expected) in [
+            ("2017-12-31", None),
+            ("2018-01-01", Some("a")),
+            ("2020-12-31", Some("a")),
+            ("2021-01-01", Some("b")),
+            ("2099-01-01", Some("b")),
+        ] {
+            let factor = series.location(day.parse().expect("valid"));
+            assert_eq!(factor.map(|factor| factor.id.as_str()), expected, "{day}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The running moment, told from the engine's state: [`Now`] for pages, the running demand interval for detectors.
+//!
+//! It changes nothing. Invariant: what it says of a machine is what the detectors have been shown.
+
+use jiff::SignedDuration;
+
+use super::{Engine, MeterState, due_ms, lengths};
+use crate::{
+    detect::demand_peak,
+    interval::{
+        meter::{floor, timestamp},
+        series::hours,
+    },
+    now::{DemandNow, EnergyNow, MachineNow, MeterNow, Now},
+    power::Stretch,
+    quantity::Quantity,
+    sample::Name,
+    site::{Machine, MachineKind},
+    tariff::contract_at,
+};
+
+/// The forecast follows the power of this last stretch: shorter is a start-up, longer hides a change.
+const FORECAST_MS: i64 = 60_000;
+
+impl Engine {
+    /// The running moment, samples not yet stepped through included.
+    pub fn now(&self) -> Option<Now> {
+        let at_ms = self.state.newest_ms.max(self.state.tick_ms)?;
+        let demand = self.demand(self.state.tick_ms.unwrap_or(at_ms));
+        Some(Now {
+            at: timestamp(at_ms),
+            today: self.today(at_ms, demand.as_ref()),
+            demand,
+            meters: self
+                .site
+                .meters
+                .iter()
+                .filter_map(|meter| self.meter_now(&meter.name, meter.every, at_ms))
+                .collect(),
+            machines: self
+                .site
+                .machines
+                .iter()
+                .map(|machine| self.machine_now(machine, at_ms))
+                .collect(),
+        })
+    }
+
+    fn today(&self, at_ms: i64, demand: Option<&DemandNow>) -> Option<EnergyNow> {
+        self.site.main_meter.as_ref()?;
+        let known = &self.state.today.intervals;
+        let running_kwh = demand.map_or(0.0, |demand| demand.energy_kwh);
+        let midnight = self
+            .site
+            .zone
+            .to_datetime(timestamp(at_ms))
+            .date()
+            .to_datetime(jiff::civil::Time::midnight());
+        let since_ms = self.site.zone.to_timestamp(midnight).ok()?.as_millisecond();
+        let covered: f64 = known.values().map(|(_, coverage)| coverage).sum();
+        let intervals = (floor(at_ms, self.interval_ms()) - since_ms) as f64 / self.interval_ms() as f64;
+        Some(EnergyNow {
+            energy_kwh: known.values().map(|(kwh, _)| kwh).sum::<f64>() + running_kwh,
+            coverage: if intervals > 0.0 {
+                (covered / intervals).min(1.0)
+            } else {
+                1.0
+            },
+        })
+    }
+
+    fn interval_ms(&self) -> i64 {
+        self.site.demand_interval.as_millis() as i64
+    }
+
+    fn meter_now(&self, name: &Name, every: SignedDuration, at_ms: i64) -> Option<MeterNow> {
+        let staged = self
+            .state
+            .staged
+            .iter()
+            .filter(|sample| sample.meter == *name)
+            .max_by_key(|sample| sample.at);
+        let state = self.state.meters.get(name)?;
+        let newest = staged.or(state.newest.as_ref())?;
+        let power_kw = newest.trusted(Quantity::ActivePower).or_else(|| state.power.kw());
+        Some(MeterNow {
+            meter: name.clone(),
+            at: newest.at,
+            readings: newest.readings.clone(),
+            power_kw,
+            is_stale: at_ms - due_ms(newest, self.site.demand_interval) > lengths(&self.site, every).gap_ms,
+        })
+    }
+
+    fn machine_now(&self, machine: &Machine, at_ms: i64) -> MachineNow {
+        let meter = self.site.meters.iter().find(|meter| meter.name == machine.meter);
+        let meter_now = meter.and_then(|meter| self.meter_now(&meter.name, meter.every, at_ms));
+        let live = meter_now.filter(|meter| !meter.is_stale);
+        let shown = live.as_ref().and_then(|live| {
+            let stateful = self.state.machines.get(&machine.name)?;
+            Some(
+                stateful
+                    .state
+                    .shown(live.power_kw?, live.at.as_millisecond(), machine.states.as_ref()?),
+            )
+        });
+        MachineNow {
+            machine: machine.name.clone(),
+            meter: machine.meter.clone(),
+            state: shown.map(|(state, _)| state),
+            since: shown.map(|(_, since_ms)| timestamp(since_ms)),
+            power_kw: live.and_then(|meter| meter.power_kw),
+            is_working_time: machine.hours.as_ref().map(|hours| hours.at(timestamp(at_ms)).is_open),
+        }
+    }
+
+    /// The main meter's interval that runs at `at_ms`, as known from what was stepped through.
+    pub(super) fn demand(&self, at_ms: i64) -> Option<DemandNow> {
+        let name = self.site.main_meter.as_ref()?;
+        let meter = self.state.meters.get(name)?;
+        if meter.intervals.is_by_interval() {
+            return None;
+        }
+        let every = self.site.meters[*self.meter_index.get(name)?].every;
+        let lengths = lengths(&self.site, every);
+        let start_ms = floor(at_ms, lengths.interval_ms);
+        let end_ms = start_ms + lengths.interval_ms;
+        let recent_kw = meter.recent_kw(at_ms);
+        let energy_kwh = meter
+            .intervals
+            .so_far(start_ms, at_ms, lengths)
+            .or(recent_kw.map(|_| 0.0))?;
+        let seen_ms = meter.power.until_ms()?.clamp(start_ms, at_ms);
+        let forecast_kw =
+            recent_kw.map(|kw| (energy_kwh + kw.max(0.0) * hours(end_ms - seen_ms)) / hours(lengths.interval_ms));
+        let start = timestamp(start_ms);
+        let site_machine = self
+            .site
+            .machines
+            .iter()
+            .find(|machine| machine.kind == MachineKind::Site);
+        Some(DemandNow {
+            start,
+            end: timestamp(end_ms),
+            energy_kwh,
+            demand_kw: energy_kwh / hours(lengths.interval_ms),
+            forecast_kw,
+            target_kw: site_machine.and_then(|machine| demand_peak::target(machine, &self.site, start)),
+            contract_kw: contract_at(&self.site.contracts, start).map(|contract| contract.contract_kw),
+        })
+    }
+}
+
+impl MeterState {
+    pub(super) fn note(&mut self, stretch: &Stretch) {
+        self.recent
+            .retain(|(end_ms, _, _)| *end_ms > stretch.to_ms - FORECAST_MS);
+        self.recent
+            .push((stretch.to_ms, stretch.to_ms - stretch.from_ms, stretch.kw));
+    }
+
+    /// Mean power of the last [`FORECAST_MS`] before `at_ms`; `None` when nothing was heard in it.
+    fn recent_kw(&self, at_ms: i64) -> Option<f64> {
+        let heard = || {
+            self.recent
+                .iter()
+                .filter(|(end_ms, _, _)| *end_ms > at_ms - 2 * FORECAST_MS)
+        };
+        let length_ms: i64 = heard().map(|(_, length_ms, _)| length_ms).sum();
+        let energy: f64 = heard().map(|(_, length_ms, kw)| kw * *length_ms as f64).sum();
+        (length_ms > 0).then(|| energy / length_ms as f64)
+    }
+}
