@@ -56,28 +56,28 @@ pub struct DemoArgs {
     #[arg(long)]
     pub no_waste: bool,
     /// Write the plant's true waste to this file at the end, as JSON lines.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
     /// End by itself after this long, wall time (30s, 5m).
-    #[arg(long, value_parser = units::duration)]
+    #[arg(long, value_parser = units::duration, value_name = "TIME")]
     pub duration: Option<Duration>,
     /// Where the page listens; a free port where 8420 is taken.
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
     /// Language of what is printed, and the page's first.
     #[arg(long, value_enum)]
     pub lang: Option<Lang>,
     /// Also send to this InfluxDB (1.x or 2.x).
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     pub influx: Option<reqwest::Url>,
     /// Organisation, for InfluxDB 2.
-    #[arg(long, requires = "influx")]
+    #[arg(long, requires = "influx", value_name = "NAME")]
     pub influx_org: Option<String>,
     /// Bucket, for InfluxDB 2.
-    #[arg(long, requires = "influx")]
+    #[arg(long, requires = "influx", value_name = "NAME")]
     pub influx_bucket: Option<String>,
     /// File with the token, for InfluxDB 2.
-    #[arg(long, requires = "influx")]
+    #[arg(long, requires = "influx", value_name = "FILE")]
     pub influx_token_file: Option<PathBuf>,
 }
 

@@ -21,10 +21,10 @@ use crate::store::{Entry, LogError, Reader};
 #[command(after_help = "Example:\n  wattwarden export --config /etc/wattwarden/wattwarden.toml --out readings.csv")]
 pub struct ExportArgs {
     /// The agent's configuration, whose store is read.
-    #[arg(long, short)]
+    #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
     /// The file to write; without it, standard output.
-    #[arg(long, short)]
+    #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 

@@ -27,15 +27,16 @@ pub const INPUT: u8 = 2;
 /// A device or server did not answer.
 pub const NO_ANSWER: u8 = 3;
 
-/// Finds wasted energy while it happens: reads power meters, says what each waste costs, keeps every reading.
+/// Finds wasted energy in a factory while it happens, and says what it costs.
 #[derive(Debug, Parser)]
-#[command(name = "wattwarden", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "wattwarden", version, propagate_version = true, max_term_width = 80)]
 #[command(after_help = "Begin here:\n  \
     wattwarden demo                          a simulated plant and its page, nothing to set up\n  \
     wattwarden check --config FILE           every error of a configuration, with its place\n  \
     wattwarden run --config FILE             the agent\n\n\
-    Exit status: 0 done, 1 internal error, 2 the user's input, 3 no answer from a device or server,\n\
-    4 warnings with `check --strict`. RUST_LOG sets what is logged (info), NO_COLOR takes the colours away.")]
+    Exit status: 0 done, 1 internal error, 2 the user's input, 3 no answer from a\n\
+    device or server, 4 warnings with `check --strict`. RUST_LOG sets what is\n\
+    logged (info), NO_COLOR takes the colours away.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -46,7 +47,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Simulate a plant and run the agent on it: real Modbus TCP, real MQTT, no configuration.
+    /// Run the agent on a simulated plant: real sockets, nothing to set up.
     Demo(demo::DemoArgs),
     /// Check a configuration: all problems at once, each with its place.
     Check(check::CheckArgs),

@@ -32,16 +32,16 @@ use crate::{
 )]
 pub struct ReplayArgs {
     /// The site.
-    #[arg(long, short)]
+    #[arg(long, short, value_name = "FILE")]
     pub config: PathBuf,
     /// A recording; may be given several times.
-    #[arg(long, required = true)]
+    #[arg(long, required = true, value_name = "FILE")]
     pub csv: Vec<PathBuf>,
     /// How the recordings are to be read; without it they are in canonical form.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
     /// Folder for the results; made if it is not there.
-    #[arg(long, short)]
+    #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
     /// Language of what is printed.
     #[arg(long, value_enum)]

@@ -28,13 +28,13 @@ pub struct ReportArgs {
     #[arg(long, value_enum, default_value_t = Format::Html)]
     pub format: Format,
     /// Results of a replay.
-    #[arg(long, conflicts_with = "config")]
+    #[arg(long, conflicts_with = "config", value_name = "DIR")]
     pub from: Option<PathBuf>,
     /// The agent's configuration, whose store is read.
-    #[arg(long, short)]
+    #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The file to write; without it, standard output.
-    #[arg(long, short)]
+    #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 

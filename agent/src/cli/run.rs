@@ -17,7 +17,7 @@ use crate::{
 #[command(after_help = "Example:\n  wattwarden run --config /etc/wattwarden/wattwarden.toml")]
 pub struct RunArgs {
     /// The configuration.
-    #[arg(long, short, default_value = "/etc/wattwarden/wattwarden.toml")]
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/wattwarden/wattwarden.toml")]
     pub config: PathBuf,
 }
 
