@@ -19,8 +19,18 @@ use jiff::{
 pub struct Row {
     /// What it says.
     pub sample: Sample,
-    /// The last tick before this row was recorded, in exports of our own log: replaying by it repeats what was late.
-    pub tick: Option<Timestamp>,
+    /// How it stands to the rows around it.
+    pub order: Order,
+}
+
+/// How a row stands to the rows around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// By its time.
+    ByTime,
+    /// As it was recorded: after this tick, or before the first one. Exports of our own log say so in a column `tick`,
+    /// and replaying by it repeats what was late.
+    AsRecorded(Option<Timestamp>),
 }
 
 /// Why a row, or a file, cannot be read.
@@ -167,6 +177,7 @@ pub struct Rows<R> {
 impl<R: Read> Rows<R> {
     /// Opens a recording; without a mapping the canonical form is meant. The error is about the headings.
     pub fn open(input: R, mapping: Option<&Mapping>) -> Result<Self, Vec<RowError>> {
+        let is_canonical = mapping.is_none();
         let delimiter = mapping.map_or(b',', |mapping| mapping.delimiter);
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
@@ -174,8 +185,13 @@ impl<R: Read> Rows<R> {
             .from_reader(input);
         let headings = reader.headers().map_err(|error| vec![unreadable(&error)])?.clone();
         let mapping = mapping.map_or_else(|| Mapping::canonical(&headings), |mapping| Ok(mapping.clone()))?;
+        let mut layout = Layout::new(mapping, headings)?;
+        if !is_canonical {
+            // Another's column of this name means something of its own.
+            (layout.quality, layout.tick) = (None, None);
+        }
         Ok(Self {
-            layout: Layout::new(mapping, headings)?,
+            layout,
             records: reader.into_records(),
         })
     }
@@ -256,9 +272,9 @@ impl Layout {
             .time(record)
             .map_err(|message| errors.push(self.error(line, self.time.first(), message)));
         let readings = self.readings(record, line, &mut errors);
-        let tick = self.tick(record).unwrap_or_else(|message| {
+        let order = self.order(record).unwrap_or_else(|message| {
             errors.push(self.error(line, self.tick.as_ref(), message));
-            None
+            Order::ByTime
         });
         let meter = self.meter(record);
         if meter.is_empty() {
@@ -267,19 +283,23 @@ impl Layout {
         match at {
             Ok(at) if errors.is_empty() => Ok(Row {
                 sample: Sample { meter, at, readings },
-                tick,
+                order,
             }),
             _ => Err(errors),
         }
     }
 
-    fn tick(&self, record: &StringRecord) -> Result<Option<Timestamp>, String> {
-        let cell = self
-            .tick
-            .and_then(|place| record.get(place))
-            .filter(|cell| !cell.is_empty());
-        cell.map(|cell| cell.parse().map_err(|_| format!("{cell:?} is not a time in RFC 3339")))
-            .transpose()
+    fn order(&self, record: &StringRecord) -> Result<Order, String> {
+        let Some(place) = self.tick else {
+            return Ok(Order::ByTime);
+        };
+        match record.get(place).unwrap_or("") {
+            "" => Ok(Order::AsRecorded(None)),
+            cell => match cell.parse() {
+                Ok(tick) => Ok(Order::AsRecorded(Some(tick))),
+                Err(_) => Err(format!("{cell:?} is not a time in RFC 3339")),
+            },
+        }
     }
 
     fn meter(&self, record: &StringRecord) -> Name {
