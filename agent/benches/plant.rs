@@ -1,0 +1,62 @@
+//! The simulated meters, served by this program started a second time: their work is not the agent's.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
+
+use tokio_util::sync::CancellationToken;
+use wattwarden::plant::load::serve_load;
+
+use crate::site::POINTS;
+
+/// The argument that makes this program serve meters until its standard input closes.
+pub(crate) const SERVE: &str = "serve-plant";
+/// Meters served: behind one address, each a unit of its own.
+pub(crate) const METERS: usize = 200;
+
+/// The other process.
+pub(crate) struct Plant {
+    child: Child,
+    pub(crate) addr: SocketAddr,
+}
+
+impl Drop for Plant {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+pub(crate) fn start() -> Plant {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .arg(SERVE)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let addr = line.trim().parse().unwrap();
+    Plant { child, addr }
+}
+
+/// Serves until whoever started us has gone.
+pub(crate) fn serve() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let stop = CancellationToken::new();
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let addresses = runtime
+        .block_on(serve_load(METERS, POINTS.len(), anywhere, stop))
+        .unwrap();
+    println!("{}", addresses[0]);
+    let mut nothing = String::new();
+    drop(std::io::stdin().read_line(&mut nothing));
+}

@@ -1,0 +1,89 @@
+//! How many readings a second go through the recorder onto the disk: channel, engine, and commits that are durable.
+
+use energy::{Quality, Quantity, Reading, Sample};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use wattwarden::{
+    acquire::Incoming,
+    clock::{self, Clock},
+    health::Health,
+    record::{self, Recorder},
+    store::{self, Store},
+};
+
+use crate::{Number, Target, new_folder, site};
+
+const METERS: usize = 200;
+/// Polls of all meters: 1.6 million readings.
+const ROUNDS: usize = 400;
+/// Data time runs this much faster than the wall, so that a round is about a second of it and minutes pass.
+const SPEED: f64 = 50.0;
+
+pub(crate) fn measure() -> Vec<Number> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let value = runtime.unwrap().block_on(readings_per_second());
+    vec![Number {
+        name: "record",
+        value,
+        unit: "readings/s, durable",
+        target: Target::AtLeast(100_000.0),
+    }]
+}
+
+async fn readings_per_second() -> f64 {
+    let folder = new_folder("record");
+    let health = Health::default();
+    let config = store::Config {
+        path: folder.clone(),
+        max_size: 8 << 30,
+    };
+    let store = Store::open(&config, &health).unwrap();
+    let start: Timestamp = "2026-08-28T00:00:00Z".parse().unwrap();
+    let clock = Clock::scaled(start, SPEED);
+    let config = record::Config {
+        commit_every: std::time::Duration::from_secs(1),
+        lateness: std::time::Duration::from_secs(5),
+    };
+    let engine = record::restore(site::site(METERS), &store.reader().unwrap()).unwrap();
+    let names: Vec<_> = engine.site().meters.iter().map(|meter| meter.name.clone()).collect();
+    let recorder = Recorder::new(engine, store.clone(), clock.clone(), config, health.clone());
+    let (intake, taken) = mpsc::channel(record::INTAKE_CAPACITY);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(record::run(recorder, taken, stop.clone()));
+
+    let quantities: Vec<Quantity> = site::POINTS
+        .iter()
+        .map(|name| Quantity::from_name(name).unwrap())
+        .collect();
+    let began = clock::monotonic();
+    for round in 0..ROUNDS {
+        let at = clock.now();
+        for meter in &names {
+            let readings = quantities.iter().enumerate().map(|(index, &quantity)| Reading {
+                quantity,
+                value: index as f64 + (round % 1000) as f64 / 1000.0,
+                quality: Quality::Ok,
+            });
+            let sample = Sample {
+                meter: meter.clone(),
+                at,
+                readings: readings.collect(),
+            };
+            intake.send(Incoming { sample, stored: None }).await.unwrap();
+        }
+    }
+    stop.cancel();
+    running.await.unwrap();
+    let took = began.elapsed();
+
+    let n_readings = ROUNDS * METERS * quantities.len();
+    assert_eq!(health.counter("readings_total", &[]).get(), n_readings as u64);
+    assert_eq!(health.counter("failed_commits_total", &[]).get(), 0);
+    store.close().await.unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+    n_readings as f64 / took.as_secs_f64()
+}

@@ -1,0 +1,100 @@
+//! The configurations that are measured, as text through the reader that every configuration goes through.
+//!
+//! Meters have the points of a full power meter; machines have states, shifts and a contract, so that every rule works.
+
+use std::{fmt::Write, net::SocketAddr, path::Path};
+
+use energy::Site;
+use wattwarden::config::{self, Secrets, diagnostic::Source};
+
+/// Points of a meter: what a usual three-phase meter tells, as gauges, because the simulated registers do not grow.
+pub(crate) const POINTS: [&str; 20] = [
+    "active_power_kw",
+    "active_power_l1_kw",
+    "active_power_l2_kw",
+    "active_power_l3_kw",
+    "reactive_power_kvar",
+    "apparent_power_kva",
+    "voltage_l1_v",
+    "voltage_l2_v",
+    "voltage_l3_v",
+    "voltage_l12_v",
+    "voltage_l23_v",
+    "voltage_l31_v",
+    "current_l1_a",
+    "current_l2_a",
+    "current_l3_a",
+    "current_n_a",
+    "frequency_hz",
+    "thd_voltage_pct",
+    "thd_current_pct",
+    "temperature_c",
+];
+
+/// Machines at most; a plant has meters that no machine uses.
+const MACHINES: usize = 20;
+/// Kinds that the machines take in turn.
+const KINDS: [&str; 4] = ["press", "compressor", "machining_centre", "injection_moulding"];
+/// Buses that the meters are spread over.
+const BUSES: usize = 4;
+
+/// A site of `meters` meters, at most [`MACHINES`] of them with a machine.
+pub(crate) fn site(meters: usize) -> Site {
+    let mut text = head();
+    for n in 0..meters {
+        writeln!(text, "[[meter]]\nname = \"m{n}\"").unwrap();
+    }
+    write_machines(&mut text, meters);
+    let parsed = config::parse(Source::new("bench", &text), Path::new("."), Secrets::LeaveOut);
+    parsed.unwrap_or_else(|found| panic!("{text}\n{found:?}")).config.site
+}
+
+/// A whole configuration: `meters` meters of all [`POINTS`] each second at `plant`, its page on a port that is free.
+pub(crate) fn running(meters: usize, plant: SocketAddr, page: SocketAddr) -> String {
+    let mut text = head();
+    for bus in 0..BUSES {
+        let written = writeln!(
+            text,
+            "[[bus]]\nname = \"bus{bus}\"\nmodbus = \"tcp://{plant}\"\nevery = \"1s\"\ntimeout = \"500ms\""
+        );
+        written.unwrap();
+    }
+    for n in 0..meters {
+        let (bus, unit) = (n % BUSES, n + 1);
+        writeln!(
+            text,
+            "[[meter]]\nname = \"m{n}\"\nbus = \"bus{bus}\"\nunit = {unit}\nregisters = ["
+        )
+        .unwrap();
+        for (index, quantity) in POINTS.iter().enumerate() {
+            let at = 2 * index;
+            writeln!(
+                text,
+                "  {{ at = {at}, type = \"f32\", order = \"abcd\", quantity = \"{quantity}\" }},"
+            )
+            .unwrap();
+        }
+        text += "]\n";
+    }
+    write_machines(&mut text, meters);
+    writeln!(text, "[store]\npath = \"store\"\n[web]\nlisten = \"{page}\"").unwrap();
+    text
+}
+
+fn head() -> String {
+    "[site]\nname = \"bench\"\nzone = \"Asia/Seoul\"\nholidays = \"kr\"\nmain_meter = \"m0\"\ncarbon = \"kr-grid\"\n\
+     shifts = { day = \"mon-fri 08:00-12:00 13:00-18:00\" }\n\
+     [[contract]]\nfrom = \"2024-11-01\"\ntariff = \"kepco-industrial-b-high-a-2\"\ncontract_kw = 900\n"
+        .to_owned()
+}
+
+fn write_machines(text: &mut String, meters: usize) {
+    for n in 0..meters.min(MACHINES) {
+        let kind = KINDS[n % KINDS.len()];
+        let written = writeln!(
+            text,
+            "[[machine]]\nname = \"machine{n}\"\nkind = \"{kind}\"\nmeter = \"m{n}\"\nrated_kw = 50\nshift = \"day\""
+        );
+        written.unwrap();
+    }
+}
