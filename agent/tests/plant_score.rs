@@ -107,9 +107,9 @@ fn after(row: &TruthRow) -> SignedDuration {
 
 fn is_of(finding: &Finding, row: &TruthRow) -> bool {
     let names = if row.kind == Kind::MeterSilent {
-        &*finding.meter == row.meter
+        *finding.meter == row.meter
     } else {
-        &*finding.machine == row.machine
+        *finding.machine == row.machine
     };
     let until = finding.until.unwrap_or(Timestamp::MAX);
     finding.kind == row.kind && names && finding.since < row.until && row.since < until
