@@ -530,6 +530,7 @@ mod tests {
         let mut month = vec![
             "bill",
             "billing_demand_kw",
+            "complete",
             "coverage",
             "energy_by_band_kwh",
             "energy_import_kwh",
