@@ -12,7 +12,7 @@ use energy::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::acquire::csv::Row;
+use crate::acquire::csv::{Order, Row};
 
 /// Rows are put in order over this stretch of data time: loggers write a day's last interval first, or deliver a day
 /// late. What comes later still is late, and taken while its interval can be opened again.
@@ -86,8 +86,10 @@ impl Replay {
     pub fn take(&mut self, row: Row) {
         self.tally.rows += 1;
         let due = self.engine.due(&row.sample);
-        if let Some(tick) = row.tick {
-            self.tick(tick);
+        if let Order::AsRecorded(tick) = row.order {
+            if let Some(tick) = tick {
+                self.tick(tick);
+            }
             self.tally.late += u64::from(self.engine.last_tick().is_some_and(|last| due <= last));
             self.newest = self.newest.max(Some(due));
             self.engine.take(row.sample);

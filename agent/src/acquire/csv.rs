@@ -19,8 +19,18 @@ use jiff::{
 pub struct Row {
     /// What it says.
     pub sample: Sample,
-    /// The last tick before this row was recorded, in exports of our own log: replaying by it repeats what was late.
-    pub tick: Option<Timestamp>,
+    /// How it stands to the rows around it.
+    pub order: Order,
+}
+
+/// How a row stands to the rows around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// By its time.
+    ByTime,
+    /// As it was recorded: after this tick, or before the first one. Exports of our own log say so in a column `tick`,
+    /// and replaying by it repeats what was late.
+    AsRecorded(Option<Timestamp>),
 }
 
 /// Why a row, or a file, cannot be read.
@@ -167,6 +177,7 @@ pub struct Rows<R> {
 impl<R: Read> Rows<R> {
     /// Opens a recording; without a mapping the canonical form is meant. The error is about the headings.
     pub fn open(input: R, mapping: Option<&Mapping>) -> Result<Self, Vec<RowError>> {
+        let is_canonical = mapping.is_none();
         let delimiter = mapping.map_or(b',', |mapping| mapping.delimiter);
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
@@ -174,8 +185,13 @@ impl<R: Read> Rows<R> {
             .from_reader(input);
         let headings = reader.headers().map_err(|error| vec![unreadable(&error)])?.clone();
         let mapping = mapping.map_or_else(|| Mapping::canonical(&headings), |mapping| Ok(mapping.clone()))?;
+        let mut layout = Layout::new(mapping, headings)?;
+        if !is_canonical {
+            // Another's column of this name means something of its own.
+            (layout.quality, layout.tick) = (None, None);
+        }
         Ok(Self {
-            layout: Layout::new(mapping, headings)?,
+            layout,
             records: reader.into_records(),
         })
     }
@@ -256,9 +272,9 @@ impl Layout {
             .time(record)
             .map_err(|message| errors.push(self.error(line, self.time.first(), message)));
         let readings = self.readings(record, line, &mut errors);
-        let tick = self.tick(record).unwrap_or_else(|message| {
+        let order = self.order(record).unwrap_or_else(|message| {
             errors.push(self.error(line, self.tick.as_ref(), message));
-            None
+            Order::ByTime
         });
         let meter = self.meter(record);
         if meter.is_empty() {
@@ -267,19 +283,23 @@ impl Layout {
         match at {
             Ok(at) if errors.is_empty() => Ok(Row {
                 sample: Sample { meter, at, readings },
-                tick,
+                order,
             }),
             _ => Err(errors),
         }
     }
 
-    fn tick(&self, record: &StringRecord) -> Result<Option<Timestamp>, String> {
-        let cell = self
-            .tick
-            .and_then(|place| record.get(place))
-            .filter(|cell| !cell.is_empty());
-        cell.map(|cell| cell.parse().map_err(|_| format!("{cell:?} is not a time in RFC 3339")))
-            .transpose()
+    fn order(&self, record: &StringRecord) -> Result<Order, String> {
+        let Some(place) = self.tick else {
+            return Ok(Order::ByTime);
+        };
+        match record.get(place).unwrap_or("") {
+            "" => Ok(Order::AsRecorded(None)),
+            cell => match cell.parse() {
+                Ok(tick) => Ok(Order::AsRecorded(Some(tick))),
+                Err(_) => Err(format!("{cell:?} is not a time in RFC 3339")),
+            },
+        }
     }
 
     fn meter(&self, record: &StringRecord) -> Name {
@@ -408,5 +428,231 @@ fn unreadable(error: &csv::Error) -> RowError {
         line,
         column: None,
         message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A mapping of `when;kW` with interval-end labels of Seoul.
+    fn mapping(format: TimeFormat, marks: Marks, end_of_day: EndOfDay) -> Mapping {
+        let interval = if marks == Marks::Instant {
+            SignedDuration::ZERO
+        } else {
+            SignedDuration::from_mins(15)
+        };
+        Mapping {
+            delimiter: b';',
+            time: TimeMapping {
+                columns: vec!["when".into()],
+                format,
+                zone: TimeZone::get("Asia/Seoul").expect("known"),
+                marks,
+                interval,
+                end_of_day,
+            },
+            meter: MeterMapping::Name("main".into()),
+            columns: vec![ColumnMapping {
+                column: "W".into(),
+                quantity: Quantity::ActivePower,
+                scale: 0.001,
+            }],
+        }
+    }
+
+    fn labels() -> TimeFormat {
+        TimeFormat::Strftime("%d-%m-%Y %H:%M".into())
+    }
+
+    /// Rows as `time meter quantity=value/quality…`, errors as they print.
+    fn read(text: &str, mapping: Option<&Mapping>) -> Vec<String> {
+        let rows = match Rows::open(text.as_bytes(), mapping) {
+            Ok(rows) => rows,
+            Err(errors) => return errors.iter().map(ToString::to_string).collect(),
+        };
+        rows.flat_map(|row| match row {
+            Ok(Row { sample, order }) => {
+                let readings = sample.readings.iter();
+                let readings = readings.map(|r| format!(" {}={}/{}", r.quantity, r.value, r.quality.name()));
+                let order = match order {
+                    Order::ByTime => String::new(),
+                    Order::AsRecorded(tick) => {
+                        format!(" after {}", tick.map_or("nothing".into(), |tick| tick.to_string()))
+                    }
+                };
+                vec![format!(
+                    "{} {}{}{order}",
+                    sample.at,
+                    sample.meter,
+                    readings.collect::<String>()
+                )]
+            }
+            Err(errors) => errors.iter().map(ToString::to_string).collect(),
+        })
+        .collect()
+    }
+
+    fn check(text: &str, mapping: Option<&Mapping>, expected: &[&str]) {
+        assert_eq!(read(text, mapping), expected, "{text}");
+    }
+
+    #[test]
+    fn the_canonical_form_is_read() {
+        check(
+            "time,meter,active_power_kw,power_factor\n2018-01-01T00:00:00+09:00,m,1.5,\n2018-01-01T00:15:00Z,n,,0.9\n",
+            None,
+            &[
+                "2017-12-31T15:00:00Z m active_power_kw=1.5/ok",
+                "2018-01-01T00:15:00Z n power_factor=0.9/ok",
+            ],
+        );
+        check(
+            "\u{feff}time,meter,energy_import_kwh\r\n2018-01-01T00:00:00Z,m,1.8e21\r\n",
+            None,
+            &["2018-01-01T00:00:00Z m energy_import_kwh=1800000000000000000000/bad"],
+        );
+        check(
+            "time,meter,active_power_kw,quality,tick\n2018-01-01T00:00:00Z,m,1,stale,\n2018-01-01T00:01:00Z,m,2,,2018-01-01T00:01:00Z\n",
+            None,
+            &[
+                "2018-01-01T00:00:00Z m active_power_kw=1/stale after nothing",
+                "2018-01-01T00:01:00Z m active_power_kw=2/ok after 2018-01-01T00:01:00Z",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_by_line_and_column() {
+        check(
+            "time,meter,active_power_kw\nyesterday,m,x\n2018-01-01T00:00:00Z,,1\n2018-01-01T00:00:00Z,m\n2018-01-01T00:00:00Z,m,NaN\n",
+            None,
+            &[
+                "line 2, column \"time\": \"yesterday\" is not a time in RFC 3339 with offset",
+                "line 2, column \"active_power_kw\": \"x\" is not a number",
+                "line 3, column \"meter\": no meter is named",
+                "line 4: the row has 2 cells, the headings are 3",
+                "line 5, column \"active_power_kw\": \"NaN\" is not a number",
+            ],
+        );
+        check(
+            "time,meter,power\n",
+            None,
+            &["line 1, column \"power\": no quantity has this name; a foreign file needs --map"],
+        );
+        let mapping = mapping(labels(), Marks::Instant, EndOfDay::SameLabel);
+        check(
+            "when;kW\n",
+            Some(&mapping),
+            &["line 1, column \"W\": the file has no such heading; it has when, kW"],
+        );
+        check(
+            "time,meter,quality\n2018-01-01T00:00:00Z,m,fine\n",
+            None,
+            &["line 2, column \"quality\": \"fine\" is not one of ok, restored, estimated, clock-suspect, stale, bad"],
+        );
+    }
+
+    #[test]
+    fn a_label_means_what_the_mapping_says() {
+        let cases = [
+            (
+                labels(),
+                Marks::IntervalEnd,
+                EndOfDay::SameLabel,
+                "01-01-2018 00:15",
+                "2017-12-31T15:00:00Z",
+            ),
+            (
+                labels(),
+                Marks::IntervalEnd,
+                EndOfDay::SameLabel,
+                "01-01-2018 00:00",
+                "2018-01-01T14:45:00Z",
+            ),
+            (
+                labels(),
+                Marks::IntervalEnd,
+                EndOfDay::NextDayStart,
+                "01-01-2018 00:00",
+                "2017-12-31T14:45:00Z",
+            ),
+            (
+                labels(),
+                Marks::IntervalEnd,
+                EndOfDay::NextDayStart,
+                "01-01-2018 24:00",
+                "2018-01-01T14:45:00Z",
+            ),
+            (
+                labels(),
+                Marks::IntervalStart,
+                EndOfDay::SameLabel,
+                "01-01-2018 00:00",
+                "2017-12-31T15:00:00Z",
+            ),
+            (
+                labels(),
+                Marks::Instant,
+                EndOfDay::SameLabel,
+                "01-01-2018 00:00",
+                "2017-12-31T15:00:00Z",
+            ),
+            (
+                TimeFormat::UnixSeconds,
+                Marks::Instant,
+                EndOfDay::SameLabel,
+                "1514764800.5",
+                "2018-01-01T00:00:00.5Z",
+            ),
+            (
+                TimeFormat::UnixMillis,
+                Marks::Instant,
+                EndOfDay::SameLabel,
+                "1514764800500",
+                "2018-01-01T00:00:00.5Z",
+            ),
+        ];
+        for (format, marks, end_of_day, label, expected) in cases {
+            let expected = format!("{expected} main active_power_kw=2.5/ok");
+            check(
+                &format!("when;W;note\n{label};2500;x\n"),
+                Some(&mapping(format, marks, end_of_day)),
+                &[&expected],
+            );
+        }
+    }
+
+    #[test]
+    fn a_mapping_joins_columns_and_leaves_foreign_ones_alone() {
+        let mut mapping = mapping(labels(), Marks::Instant, EndOfDay::SameLabel);
+        mapping.time.columns = vec!["day".into(), "clock".into()];
+        mapping.meter = MeterMapping::Column("machine".into());
+        check(
+            "day;clock;machine;W;quality;tick\n01-01-2018;09:00;press;1000;good;7\n",
+            Some(&mapping),
+            &["2018-01-01T00:00:00Z press active_power_kw=1/ok"],
+        );
+    }
+
+    proptest! {
+        /// Whatever the bytes are, they are answered.
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), is_mapped in any::<bool>()) {
+            let mapping = mapping(labels(), Marks::IntervalEnd, EndOfDay::SameLabel);
+            let mapping = is_mapped.then_some(&mapping);
+            if let Ok(rows) = Rows::open(&bytes[..], mapping) {
+                prop_assert!(rows.count() <= bytes.len() + 1);
+            }
+        }
+
+        /// A canonical file with any cells is answered row by row.
+        #[test]
+        fn any_cells_are_answered(time in "\\PC{0,30}", value in "[-0-9.eE+infa]{0,12}") {
+            let text = format!("time,meter,active_power_kw\n\"{}\",m,{value}\n", time.replace('"', ""));
+            prop_assert!(!read(&text, None).is_empty());
+        }
     }
 }

@@ -1,0 +1,215 @@
+//! Bad input through the real program: a clear error with its place, the right exit status, nothing written.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+const SITE: &str = "[site]\nname = \"x\"\nzone = \"Asia/Seoul\"\nmain_meter = \"main\"\n[[meter]]\nname = \"main\"\n";
+
+/// A folder of the test's own, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("wattwarden-bad-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        fs::write(self.0.join(name), text).unwrap();
+        self.path(name)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn wattwarden(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wattwarden"))
+        .args(args)
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap()
+}
+
+/// Runs the program and wants this exit status and all of these texts in what it printed.
+fn check(args: &[&str], status: i32, texts: &[&str]) {
+    let output = wattwarden(args);
+    let printed = [output.stdout, output.stderr]
+        .map(|text| String::from_utf8_lossy(&text).into_owned())
+        .concat();
+    assert_eq!(output.status.code(), Some(status), "{args:?}\n{printed}");
+    for text in texts {
+        assert!(printed.contains(text), "{args:?}: {text:?} is not in\n{printed}");
+    }
+    assert!(!printed.contains("panicked"), "{printed}");
+}
+
+#[test]
+fn a_configuration_is_refused_with_every_place() {
+    let folder = Folder::new("config");
+    let broken = format!("{SITE}lenght = 1\n[[bus]]\nname = \"a\"\nmodbus = \"tcp://\"\n[store\n");
+    check(
+        &["check", "--config", &folder.file("syntax.toml", &broken)],
+        2,
+        &["syntax.toml:11:"],
+    );
+    let wrong = format!(
+        "{SITE}lenght = 1\n[[bus]]\nname = \"a\"\nmodbus = \"tcp://h:502\"\n[[meter]]\nname = \"m\"\nbus = \"a\"\nunit = 1\n\
+         registers = [{{ at = 65535, type = \"f32\", quantity = \"active_power_kw\" }}]\n"
+    );
+    let path = folder.file("wrong.toml", &wrong);
+    check(
+        &["check", "--config", &path],
+        2,
+        &["wrong.toml:7:1", "lenght", "wrong.toml:15:", "65535"],
+    );
+    check(&["run", "--config", &path], 2, &["lenght", "nothing was started"]);
+    check(&["run", "--config", &folder.path("absent.toml")], 2, &["absent.toml"]);
+}
+
+#[test]
+fn a_recording_is_refused_whole() {
+    let folder = Folder::new("csv");
+    let config = folder.file("site.toml", SITE);
+    let csv = folder.file(
+        "bad.csv",
+        "time,meter,interval_energy_kwh\n2026-01-01T00:00:00Z,main,1\n2026-01-01T00:15:00Z,main,abc\nx,main,1\n",
+    );
+    let out = folder.path("out");
+    check(
+        &["replay", "--config", &config, "--csv", &csv, "--out", &out],
+        2,
+        &[
+            "bad.csv: line 3, column \"interval_energy_kwh\"",
+            "bad.csv: line 4, column \"time\"",
+            "nothing was written",
+        ],
+    );
+    assert!(!Path::new(&out).exists());
+    check(
+        &[
+            "replay",
+            "--config",
+            &config,
+            "--csv",
+            &folder.path("absent.csv"),
+            "--out",
+            &out,
+        ],
+        2,
+        &["absent.csv"],
+    );
+    check(
+        &[
+            "replay",
+            "--config",
+            &config,
+            "--csv",
+            &csv,
+            "--map",
+            &folder.path("absent.toml"),
+            "--out",
+            &out,
+        ],
+        2,
+        &["absent.toml"],
+    );
+}
+
+#[test]
+fn a_report_says_what_there_is() {
+    let folder = Folder::new("report");
+    let config = folder.file("site.toml", SITE);
+    let csv = folder.file(
+        "one.csv",
+        "time,meter,interval_energy_kwh\n2026-01-31T15:00:00Z,main,1\n",
+    );
+    let out = folder.path("out");
+    check(
+        &[
+            "replay", "--config", &config, "--csv", &csv, "--out", &out, "--lang", "en",
+        ],
+        0,
+        &["2026-02", "1 rows"],
+    );
+    check(
+        &["report", "--month", "2026-02", "--from", &out, "--format", "json"],
+        0,
+        &["\"energy_import_kwh\": 1.0"],
+    );
+    check(
+        &["report", "--month", "2026-03", "--from", &out],
+        2,
+        &["it has 2026-02"],
+    );
+    check(
+        &["report", "--month", "2026-03"],
+        2,
+        &["--config FILE, or --from FOLDER"],
+    );
+    check(&["report", "--month", "March", "--from", &out], 2, &["March"]);
+}
+
+fn runnable(folder: &Folder, store: &str, port: u16) -> String {
+    let text = format!("{SITE}[store]\npath = \"{store}\"\n[web]\nlisten = \"127.0.0.1:{port}\"\n");
+    folder.file(&format!("run-{store}-{port}.toml"), &text)
+}
+
+#[test]
+fn an_agent_that_cannot_start_says_how_to_mend_it() {
+    let folder = Folder::new("run");
+    check(
+        &["run", "--config", &runnable(&folder, "absent", 0)],
+        2,
+        &["absent", "mkdir -p"],
+    );
+    fs::create_dir_all(folder.0.join("store")).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    check(
+        &["run", "--config", &runnable(&folder, "store", port)],
+        2,
+        &["cannot listen", "listen"],
+    );
+}
+
+#[test]
+fn a_second_agent_leaves_the_store_alone() {
+    let folder = Folder::new("second");
+    fs::create_dir_all(folder.0.join("store")).unwrap();
+    let config = runnable(&folder, "store", 0);
+    let mut first = Command::new(env!("CARGO_BIN_EXE_wattwarden"))
+        .args(["run", "--config", &config])
+        .spawn()
+        .unwrap();
+    let lock = folder.0.join("store/wattwarden.sqlite");
+    for _ in 0..500 {
+        if lock.exists() {
+            break;
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    std::thread::park_timeout(Duration::from_millis(300));
+    check(
+        &["run", "--config", &config],
+        2,
+        &["in use by another wattwarden", &first.id().to_string()],
+    );
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
