@@ -31,14 +31,12 @@ pub(crate) const POINTS: [&str; 20] = [
     "temperature_c",
 ];
 
-/// Machines at most; a plant has meters that no machine uses.
-const MACHINES: usize = 20;
 /// Kinds that the machines take in turn.
 const KINDS: [&str; 4] = ["press", "compressor", "machining_centre", "injection_moulding"];
 /// Buses that the meters are spread over.
 const BUSES: usize = 4;
 
-/// A site of `meters` meters, at most [`MACHINES`] of them with a machine.
+/// A site of `meters` meters, each of a machine, fed by nobody but the measurement.
 pub(crate) fn site(meters: usize) -> Site {
     let mut text = head();
     for n in 0..meters {
@@ -89,7 +87,7 @@ fn head() -> String {
 }
 
 fn write_machines(text: &mut String, meters: usize) {
-    for n in 0..meters.min(MACHINES) {
+    for n in 0..meters {
         let kind = KINDS[n % KINDS.len()];
         let written = writeln!(
             text,
