@@ -21,7 +21,7 @@ use crate::{
     web::{self, StartError},
 };
 
-/// Messages that could not be read and wait to be written down; more are counted and left out.
+/// Messages that could not be read and wait to be written down; a broker waits when more come.
 const DEAD_LETTERS: usize = 256;
 /// How long a part may take to end before we go on without it; systemd kills after 90 s.
 const STOP_WITHIN: Duration = Duration::from_secs(20);

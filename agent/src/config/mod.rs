@@ -133,7 +133,7 @@ fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
     }
     let kinds = kinds(context);
     let record = outputs::record(&mut root);
-    lines.warn_of_throttling(context, record.commit_every);
+    lines.warn_of_throttling(context);
     let machines = site
         .as_ref()
         .zip(kinds.as_ref())

@@ -1,8 +1,8 @@
 //! `off_hours_load`: a load left on outside working hours.
 //!
 //! A load is left on when it lies above `above_kw`, else above the limit below which the machine is in standby or off.
-//! Avoidable is what lies above standby where the machine has one, else all of it; above a limit that the site has set
-//! itself (`above_kw`), only what lies above that limit. From `production_from_kw` on the machine is producing: that is
+//! Avoidable is what lies above `above_kw` where somebody has set it, else above standby where the machine has one, else
+//! all of it. From `production_from_kw` on the machine is producing: that is
 //! overtime nobody declared, not a load left on. At the site only what no machine explains is judged.
 
 use serde::{Deserialize, Serialize};
