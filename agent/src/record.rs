@@ -64,17 +64,36 @@ pub enum RestoreError {
 /// The engine as it was when the last commit was made: the last snapshot, and the rows after it stepped again.
 /// What they bring is in the store already.
 pub fn restore(site: Site, reader: &Reader) -> Result<Engine, RestoreError> {
-    let snapshot = reader
-        .snapshot()?
-        .filter(|(_, snapshot)| snapshot.format == SNAPSHOT_FORMAT);
+    let snapshot = match reader.snapshot() {
+        Err(StoreError::Damaged(why)) => {
+            tracing::error!(
+                why,
+                "the engine's snapshot is damaged; its state is made anew from the log"
+            );
+            None
+        }
+        read => read?.filter(|(_, snapshot)| snapshot.format == SNAPSHOT_FORMAT),
+    };
     let state =
         snapshot.and_then(|(seq, snapshot)| Some((seq, postcard::from_bytes::<EngineState>(&snapshot.body).ok()?)));
     let (mut next, mut engine) = match state {
         Some((seq, state)) => (seq + 1, Engine::restore(site, state)),
         None => (reader.first_seq()?, Engine::new(site)),
     };
+    engine.expect_all_meters();
     loop {
-        let entries = reader.entries(next, REBUILD_ROWS)?;
+        let entries = match reader.entries(next, REBUILD_ROWS) {
+            Err(LogError::Damaged { seq, reason }) => {
+                tracing::error!(
+                    seq,
+                    reason,
+                    "a row of the log is damaged; its samples are missing from what follows"
+                );
+                next = seq + 1;
+                continue;
+            }
+            read => read?,
+        };
         let Some(last) = entries.last() else { return Ok(engine) };
         next = last.seq + 1;
         for entry in entries {

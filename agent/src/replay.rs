@@ -87,6 +87,7 @@ impl Replay {
         self.tally.rows += 1;
         let due = self.engine.due(&row.sample);
         if let Order::AsRecorded(tick) = row.order {
+            self.engine.expect_all_meters();
             if let Some(tick) = tick {
                 self.tick(tick);
             }

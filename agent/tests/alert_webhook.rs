@@ -225,7 +225,7 @@ async fn a_message_refused_for_good_is_kept_and_the_next_one_goes() {
     let (folder, receiver) = (Folder::new(), Receiver::start().await);
     let store = open(&folder);
     let running = Running::start(&receiver, &store).await;
-    receiver.says(&[Say::Status(404)]);
+    receiver.says(&[Say::Status(410)]);
     let (first, second) = (finding("press-1", 0, Severity::P1), finding("press-2", 0, Severity::P1));
     commit(&store, &[first.clone(), second.clone()]).await;
     receiver.until_taken(1).await;
@@ -238,7 +238,7 @@ async fn a_message_refused_for_good_is_kept_and_the_next_one_goes() {
     assert_eq!(receiver.taken(), ids(&[(&second, "opened"), (&second, "closed")]));
     let (letters, count) = store.reader().unwrap().dead_letters(9).unwrap();
     assert_eq!((count, letters[0].source.as_str()), (1, "alert:maintenance"));
-    assert!(letters[0].reason.contains("404") && letters[0].payload.contains(&first.id));
+    assert!(letters[0].reason.contains("410") && letters[0].payload.contains(&first.id));
     assert!(!format!("{letters:?}").contains("s3cret"));
 }
 

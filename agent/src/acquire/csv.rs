@@ -168,6 +168,11 @@ impl Mapping {
     }
 }
 
+/// 1990-01-01 and 2100-01-01: no power meter recorded before, and a typing error in a year is no reason to step
+/// through centuries.
+const EARLIEST_MS: i64 = 631_152_000_000;
+const LATEST_MS: i64 = 4_102_444_800_000;
+
 /// The rows of one recording, in the order of the file.
 pub struct Rows<R> {
     records: csv::StringRecordsIntoIter<R>,
@@ -359,6 +364,11 @@ impl Layout {
             TimeFormat::Strftime(format) => self.local(&text, format)?,
         };
         let at = crate::clock::truncated_to_ms(at);
+        if !(EARLIEST_MS..LATEST_MS).contains(&at.as_millisecond()) {
+            return Err(format!(
+                "{text:?} lies outside the years 1990 to 2099: is the format right?"
+            ));
+        }
         Ok(if time.marks == Marks::IntervalEnd {
             at - time.interval
         } else {

@@ -67,7 +67,8 @@ fn judge(status: u16, asked: Option<Duration>) -> Answer {
     let why = format!("the receiver answered {status}");
     match status {
         200..=299 => Answer::Delivered,
-        408 | 429 => Answer::Later { asked, why },
+        // An address or a right that a person can mend is no reason to lose the message.
+        401 | 403 | 404 | 408 | 429 => Answer::Later { asked, why },
         400..=499 => Answer::Refused { why },
         _ => Answer::Later { asked, why },
     }
@@ -90,7 +91,7 @@ mod tests {
             }
         }
         check(&[200, 201, 202, 204], "delivered");
-        check(&[301, 302, 408, 429, 500, 502, 503, 504], "later");
-        check(&[400, 401, 403, 404, 405, 410, 413, 422], "refused");
+        check(&[301, 302, 401, 403, 404, 408, 429, 500, 502, 503, 504], "later");
+        check(&[400, 405, 410, 413, 422], "refused");
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use energy::{Quality, Quantity, Sample};
 use jiff::Timestamp;
 
-use super::{INPUT, fail, load};
+use super::{INPUT, Secrets, fail, load};
 use crate::store::{Entry, LogError, Reader};
 
 /// Arguments of `export`.
@@ -33,7 +33,7 @@ const ROWS: usize = 256;
 
 /// Writes the recorded readings.
 pub fn run(args: &ExportArgs) -> ExitCode {
-    let config = match load(&args.config) {
+    let config = match load(&args.config, Secrets::LeaveOut) {
         Ok(config) => config,
         Err(status) => return status,
     };

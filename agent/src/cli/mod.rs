@@ -11,7 +11,10 @@ use std::{
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
-use crate::language::Language;
+use crate::{
+    config::{Config, Secrets},
+    language::Language,
+};
 
 pub mod check;
 pub mod demo;
@@ -148,11 +151,11 @@ pub fn print(text: &str) {
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
-/// Loads a configuration, or prints all that is wrong with it.
-fn load(path: &std::path::Path) -> Result<crate::config::Config, ExitCode> {
+/// Loads a configuration, or prints all that is wrong with it. A command that sends nothing leaves the secrets out.
+fn load(path: &std::path::Path, secrets: Secrets) -> Result<Config, ExitCode> {
     use crate::config::diagnostic::Paint;
     let paint = Paint::of(&io::stderr());
-    match crate::config::load(path) {
+    match crate::config::load_with(path, secrets) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 eprintln!("{}", warning.render(paint));

@@ -15,9 +15,9 @@ use std::{
 use energy::{Interval, Name, Site};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use super::{INPUT, INTERNAL, Lang, fail, load, print};
+use super::{INPUT, INTERNAL, Lang, Secrets, fail, load, print};
 use crate::{
-    acquire::csv::{Mapping, Row, RowError, Rows},
+    acquire::csv::{Mapping, Order, Row, RowError, Rows},
     config::mapping,
     language::Language,
     replay::{Outcome, Replay},
@@ -55,7 +55,7 @@ type Recording = Rows<BufReader<File>>;
 
 /// Replays recordings.
 pub fn run(args: &ReplayArgs) -> ExitCode {
-    let config = match load(&args.config) {
+    let config = match load(&args.config, Secrets::LeaveOut) {
         Ok(config) => config,
         Err(status) => return status,
     };
@@ -141,7 +141,8 @@ fn check(paths: &[PathBuf], mapping: Option<&Mapping>) -> Result<BTreeMap<Name, 
     ))
 }
 
-/// Counts the steps between a meter's rows, to learn how often it was read.
+/// Counts the steps between a meter's rows, to learn how often it was read. An export of our own log is left as it is:
+/// it replays to what was lived with the configuration it was lived with.
 #[derive(Default)]
 struct Steps {
     last: BTreeMap<Name, Timestamp>,
@@ -154,6 +155,9 @@ const MOST_STEPS: usize = 10_000;
 impl Steps {
     fn note(&mut self, row: &Row) {
         let at = row.sample.at;
+        if row.order != Order::ByTime {
+            return;
+        }
         let Some(last) = self.last.insert(row.sample.meter.clone(), at) else {
             return;
         };
@@ -179,11 +183,12 @@ impl Steps {
     }
 }
 
-/// The site with each meter's `every` at least the recording's own step: a recording knows how it was made.
+/// The site with each meter's `every` at least the recording's own step, at most a demand interval: a recording knows
+/// how it was made, but readings further apart tell no energy.
 fn with_steps(mut site: Site, every: &BTreeMap<Name, SignedDuration>) -> Site {
     for meter in &mut site.meters {
         if let Some(&step) = every.get(&meter.name) {
-            meter.every = meter.every.max(step);
+            meter.every = meter.every.max(step.min(site.demand_interval));
         }
     }
     site

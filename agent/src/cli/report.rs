@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::ValueEnum;
 
-use super::{INPUT, INTERNAL, Lang, fail, language, load, print};
+use super::{INPUT, INTERNAL, Lang, Secrets, fail, language, load, print};
 use crate::{
     language::Language,
     report::{Month, Origin, html, json},
@@ -103,7 +103,7 @@ fn of_replay(folder: &std::path::Path, month: Month) -> Result<json::Report, Exi
 }
 
 fn of_store(config: &std::path::Path, month: Month) -> Result<(json::Report, Option<Language>), ExitCode> {
-    let config = load(config)?;
+    let config = load(config, Secrets::LeaveOut)?;
     let store = |error: &dyn std::fmt::Display| fail(INPUT, format!("reading the store: {error}"));
     let reader = Reader::open(&config.store).map_err(|error| store(&error))?;
     let (from, to) = month.bounds(&config.site.zone);

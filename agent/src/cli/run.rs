@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{INPUT, INTERNAL, fail, load};
+use super::{INPUT, INTERNAL, Secrets, fail, load};
 use crate::{
     app::{self, AppError},
     clock::Clock,
@@ -23,7 +23,7 @@ pub struct RunArgs {
 
 /// Runs the agent.
 pub fn run(args: &RunArgs) -> ExitCode {
-    let config = match load(&args.config) {
+    let config = match load(&args.config, Secrets::Read) {
         Ok(config) => config,
         Err(status) => return status,
     };

@@ -192,7 +192,7 @@ fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Lines) {
     let name = (*name.get_ref()).to_owned();
     lines.broker_spans.insert(name.clone(), span);
     lines.brokers.push(mqtt::Config {
-        client_id: client_id.map_or_else(|| format!("wattwarden-{name}"), |id| (*id.get_ref()).to_owned()),
+        client_id: client_id.map_or_else(String::new, |id| (*id.get_ref()).to_owned()),
         name,
         url,
         username: username.map(|user| (*user.get_ref()).to_owned()),

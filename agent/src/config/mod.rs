@@ -125,7 +125,12 @@ pub fn parse(source: Source, folder: &Path, secrets: Secrets) -> Result<Loaded, 
 fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
     let site = site::site(context, &mut root);
     let contracts = site::contracts(context, &mut root);
-    let lines = lines::lines(context, &mut root);
+    let mut lines = lines::lines(context, &mut root);
+    // Two gateways on one broker must not share a session: each would take the other's messages.
+    let site_name = site.as_ref().map_or("site", |site| site.name.get_ref());
+    for broker in lines.brokers.iter_mut().filter(|broker| broker.client_id.is_empty()) {
+        broker.client_id = format!("wattwarden-{site_name}-{}", broker.name);
+    }
     let kinds = kinds(context);
     let record = outputs::record(&mut root);
     lines.warn_of_throttling(context, record.commit_every);

@@ -38,6 +38,9 @@ const ORDERS: &[(&str, ByteOrder)] = &[
 
 const TABLES: &[(&str, RegisterTable)] = &[("holding", RegisterTable::Holding), ("input", RegisterTable::Input)];
 
+/// Longest `every`: a day.
+const LONGEST_EVERY: std::time::Duration = std::time::Duration::from_hours(24);
+
 /// Shortest `every`: a serial line at 9600 baud answers one read in about 30 ms, and no detector needs more.
 pub(super) const SHORTEST_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -84,6 +87,14 @@ pub(super) fn every(table: &mut Table<'_>) -> Option<std::time::Duration> {
     if *every.get_ref() < SHORTEST_EVERY {
         let message = format!(
             "\"every\" is {:?}: shorter than 100ms cannot be kept up",
+            every.get_ref()
+        );
+        table.file().report(Code::BadValue, every.span(), message);
+        return None;
+    }
+    if *every.get_ref() > LONGEST_EVERY {
+        let message = format!(
+            "\"every\" is {:?}: a meter that is read less than once a day tells no demand",
             every.get_ref()
         );
         table.file().report(Code::BadValue, every.span(), message);

@@ -11,7 +11,7 @@ use energy::{
     finding::{Kind, Money},
     tariff::{Band, PriceUntil, contract_at},
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use rust_decimal::{Decimal, prelude::FromPrimitive};
 use serde::{Deserialize, Serialize};
 
@@ -56,8 +56,11 @@ pub struct MonthFigures {
     pub peak_demand_start: Option<String>,
     /// Mean demand over peak demand.
     pub load_factor: Option<f64>,
-    /// Share of the time seen with trusted readings, 0..1, intervals without a row counted as unseen.
+    /// Share of the time seen with trusted readings, 0..1, intervals without a row counted as unseen; of a month from
+    /// its first day to its last, or to the end of the data.
     pub coverage: f64,
+    /// Whether the data reach from the first instant of the month to its last.
+    pub complete: bool,
     /// Energy by band; `None` when any of it has no band (no tariff, or none for its day).
     pub energy_by_band_kwh: Option<BandEnergy>,
     /// Mean lagging power factor by the tariff's rule, percent.
@@ -174,9 +177,12 @@ impl Figures {
                 from: local(site, from),
                 to: local(site, to),
             }),
-            total: bounds.map_or_else(MonthFigures::default, |bounds| stretch(site, &rows, bounds, price)),
+            total: bounds.map_or_else(MonthFigures::default, |bounds| MonthFigures {
+                complete: true,
+                ..stretch(site, &rows, bounds, price)
+            }),
             months,
-            findings: by_kind(findings, currency(site)),
+            findings: by_kind(findings, site),
         }
     }
 }
@@ -222,9 +228,11 @@ fn months(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pric
                 first: month_of(&rows[0]),
             };
             let (first, next) = month.bounds(&site.zone);
-            let part = (bounds.0.max(first), bounds.1.min(next));
+            // What lies before the data began is missing from the month; what lies after their end has not come yet.
+            let part = (first, bounds.1.min(next));
             MonthFigures {
                 month: Some(month.to_string()),
+                complete: bounds.0 <= first && next <= bounds.1,
                 ..stretch(site, rows, part, price)
             }
         })
@@ -321,23 +329,37 @@ fn location_based(site: &Site, known: &[(&Row, f64)]) -> (Option<f64>, Vec<Strin
     (some_sum(emissions), ids.into_iter().collect())
 }
 
-fn by_kind(findings: &[Finding], currency: Option<&str>) -> Vec<KindFigures> {
+/// What findings cost together, in the site's currency. Demand peaks of one month stand on one bill, which is made from
+/// the highest: the others cost nothing more.
+pub(crate) fn cost_sum<'a>(findings: impl IntoIterator<Item = &'a Finding>, site: &Site) -> Option<Decimal> {
+    let currency = currency(site)?;
+    let mut bills = BTreeMap::<(Kind, Option<Date>), Decimal>::new();
+    for finding in findings {
+        let Some(cost) = finding.cost.as_ref().filter(|cost| cost.currency == currency) else {
+            continue;
+        };
+        if finding.kind == Kind::DemandPeak {
+            let month = Month::of(finding.since, &site.zone).first;
+            let highest = bills.entry((finding.kind, Some(month))).or_default();
+            *highest = cost.amount.max(*highest);
+        } else {
+            *bills.entry((finding.kind, None)).or_default() += cost.amount;
+        }
+    }
+    bills.into_values().reduce(|sum, amount| sum + amount)
+}
+
+fn by_kind(findings: &[Finding], site: &Site) -> Vec<KindFigures> {
     let mut kinds = BTreeMap::<Kind, Vec<&Finding>>::new();
     for finding in findings {
         kinds.entry(finding.kind).or_default().push(finding);
     }
-    let one_kind = |(kind, findings): (Kind, Vec<&Finding>)| {
-        let costs = findings.iter().filter_map(|finding| finding.cost.as_ref());
-        KindFigures {
-            kind,
-            count: findings.len(),
-            energy_kwh: some_sum(findings.iter().filter_map(|finding| finding.energy_kwh)),
-            cost: costs
-                .filter(|cost| Some(cost.currency.as_str()) == currency)
-                .map(|cost| cost.amount)
-                .reduce(|sum, amount| sum + amount),
-            kgco2e: some_sum(findings.iter().filter_map(|finding| finding.kgco2e)),
-        }
+    let one_kind = |(kind, findings): (Kind, Vec<&Finding>)| KindFigures {
+        kind,
+        count: findings.len(),
+        energy_kwh: some_sum(findings.iter().filter_map(|finding| finding.energy_kwh)),
+        cost: cost_sum(findings.iter().copied(), site),
+        kgco2e: some_sum(findings.iter().filter_map(|finding| finding.kgco2e)),
     };
     kinds.into_iter().map(one_kind).collect()
 }
@@ -508,6 +530,7 @@ mod tests {
         let mut month = vec![
             "bill",
             "billing_demand_kw",
+            "complete",
             "coverage",
             "energy_by_band_kwh",
             "energy_import_kwh",

@@ -703,6 +703,8 @@ export interface components {
             };
             /** @description Tonnes of oil equivalent. */
             toe: number | null;
+            /** @description Whether the data reach from the first instant of the month to its last. */
+            complete: boolean;
         };
         /** @description A bill. */
         Bill: {

@@ -63,19 +63,21 @@ impl DemandPeak {
             return;
         };
         let (start_ms, end_ms) = (interval.start.as_millisecond(), interval.end.as_millisecond());
+        let is_new = |peak: &Peak| peak.exceeded_until_ms.is_some_and(|until_ms| until_ms < start_ms);
+        if self.0.as_ref().is_some_and(is_new) {
+            self.write(tick, machine, Condition::Closed, out);
+        }
         if demand_kw > target_kw && counts(tick.site, interval.start, demand_kw) {
             let peak = self.0.get_or_insert_with(|| Peak::new(start_ms, tick.at_ms, None));
             raise(&mut peak.demand_kw, demand_kw);
             peak.exceeded_until_ms = Some(end_ms);
             self.write(tick, machine, Condition::Open, out);
-            let is_forecast_to_come = tick.demand.is_some();
-            if !is_forecast_to_come {
-                self.write(tick, machine, Condition::Closed, out);
+        } else if let Some(peak) = self.0.as_mut().filter(|peak| peak.since_ms <= start_ms) {
+            if peak.exceeded_until_ms.is_none() {
+                // The forecast did not come true.
+                peak.demand_kw = Some(demand_kw);
+                peak.exceeded_until_ms = Some(end_ms);
             }
-        } else if self.0.as_ref().is_some_and(|peak| peak.since_ms <= start_ms) {
-            let peak = self.0.as_mut().expect("just seen");
-            raise(&mut peak.demand_kw, demand_kw);
-            peak.exceeded_until_ms = peak.exceeded_until_ms.or(Some(end_ms));
             self.write(tick, machine, Condition::Closed, out);
         }
     }

@@ -139,6 +139,14 @@ impl Episode {
         account: impl Fn(&Stay) -> Account,
         out: &mut Vec<Finding>,
     ) {
+        let gap_ms = GAP_MS + tick.site.demand_interval.as_millis() as i64;
+        if self
+            .stay
+            .as_ref()
+            .is_some_and(|stay| tick.at_ms - stay.seen_ms > gap_ms)
+        {
+            self.end();
+        }
         for stay in self.ended.drain(..) {
             out.push(stay.finding(machine, account(&stay), Condition::Closed));
         }

@@ -28,6 +28,9 @@ const PERIODS: i64 = 3;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct MeterSilent {
     heard_ms: BTreeMap<Name, i64>,
+    /// Whether meters never heard of count, and since when (the first tick) they were waited for.
+    expects_all: bool,
+    waiting_since_ms: Option<i64>,
     /// Open findings by meter; the site's own stands under [`ALL`].
     open: BTreeMap<Name, Silence>,
 }
@@ -48,6 +51,11 @@ struct Silence {
 const ALL: &str = "";
 
 impl MeterSilent {
+    /// From now on meters that were never heard of are waited for.
+    pub(crate) fn expect_all(&mut self) {
+        self.expects_all = true;
+    }
+
     /// A meter was heard at `at_ms`.
     pub(crate) fn heard(&mut self, meter: &Name, at_ms: i64) {
         if let Some(heard_ms) = self.heard_ms.get_mut(meter) {
@@ -57,7 +65,8 @@ impl MeterSilent {
         }
         if !self.open.is_empty() {
             for name in [&**meter, ALL] {
-                if let Some(silence) = self.open.get_mut(name) {
+                // A late sample from before is no sign of life.
+                if let Some(silence) = self.open.get_mut(name).filter(|silence| at_ms > silence.since_ms) {
                     silence.resumed_ms.get_or_insert(at_ms);
                 }
             }
@@ -66,11 +75,13 @@ impl MeterSilent {
 
     /// Opens and closes findings.
     pub(crate) fn tick(&mut self, at_ms: i64, site: &Site, out: &mut Vec<Finding>) {
+        let waiting_ms = *self.waiting_since_ms.get_or_insert(at_ms);
+        let waited_ms = self.expects_all.then_some(waiting_ms);
         let watched: Vec<(&Meter, i64)> = site
             .meters
             .iter()
             .filter(|meter| after_ms(meter, site).is_some())
-            .filter_map(|meter| self.heard_ms.get(&meter.name).map(|heard_ms| (meter, *heard_ms)))
+            .filter_map(|meter| Some((meter, self.heard_ms.get(&meter.name).copied().or(waited_ms)?)))
             .collect();
         let Some(newest_ms) = watched.iter().map(|(_, heard_ms)| *heard_ms).max() else {
             return;

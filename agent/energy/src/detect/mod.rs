@@ -104,9 +104,9 @@ pub(crate) trait Detector {
     /// Says what has opened, changed or closed by this minute.
     fn tick(&mut self, tick: &Tick<'_>, machine: &Machine, out: &mut Vec<Finding>);
 
-    /// Power of the newest stretch that this detector has judged, so that the site need not, kW.
-    fn explained_kw(&self) -> f64 {
-        0.0
+    /// Power of the newest stretch that this detector has judged, so that the site need not, kW, and its end, ms.
+    fn explained(&self) -> Option<(f64, i64)> {
+        None
     }
 }
 
@@ -137,11 +137,11 @@ impl AnyDetector {
         }
     }
 
-    pub(crate) fn explained_kw(&self) -> f64 {
+    pub(crate) fn explained(&self) -> Option<(f64, i64)> {
         match self {
-            Self::IdleRunning(detector) => detector.explained_kw(),
-            Self::OffHoursLoad(detector) => detector.explained_kw(),
-            Self::DemandPeak(detector) => detector.explained_kw(),
+            Self::IdleRunning(detector) => detector.explained(),
+            Self::OffHoursLoad(detector) => detector.explained(),
+            Self::DemandPeak(detector) => detector.explained(),
         }
     }
 }

@@ -37,13 +37,14 @@ pub(super) const SETTINGS: &[Setting] = &[
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct OffHoursLoad {
     episode: Episode,
-    explained_kw: f64,
+    /// Power of the newest stretch that was judged, kW, and its end, ms.
+    explained: Option<(f64, i64)>,
 }
 
 impl Detector for OffHoursLoad {
     fn take(&mut self, piece: &Piece, machine: &Machine) {
         let (verdict, explained_kw) = judge(piece, machine);
-        self.explained_kw = explained_kw;
+        self.explained = Some((explained_kw, piece.to_ms));
         self.episode
             .take(piece, verdict, setting_ms(machine, Kind::OffHoursLoad, "after"));
     }
@@ -52,16 +53,15 @@ impl Detector for OffHoursLoad {
         self.episode.tick(tick, machine, |stay| account(stay, machine), out);
     }
 
-    fn explained_kw(&self) -> f64 {
-        self.explained_kw
+    fn explained(&self) -> Option<(f64, i64)> {
+        self.explained
     }
 }
 
 /// The limit between rest and a load left on, kW, and what is avoidable from there on is counted against, kW.
 fn limits(machine: &Machine) -> Option<(f64, f64)> {
     match (setting(machine, Kind::OffHoursLoad, "above_kw"), &machine.states) {
-        (Some(above_kw), Some(states)) => Some((above_kw, states.standby_kw)),
-        (Some(above_kw), None) => Some((above_kw, above_kw)),
+        (Some(above_kw), _) => Some((above_kw, above_kw)),
         (None, Some(states)) => Some((states.standby_below_kw, states.standby_kw)),
         (None, None) => None,
     }

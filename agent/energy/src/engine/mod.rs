@@ -30,6 +30,15 @@ use crate::{
 
 /// Ticks are whole minutes.
 pub const TICK_MS: i64 = 60_000;
+/// A sample later than this is refused: no logger holds its data back for longer than a day, but a clock that was reset
+/// says that it is 2000.
+const LATEST_MS: i64 = 25 * 3_600_000;
+/// Samples that may wait for a tick: a minute of a very large site. More come only while the clock stands still or runs
+/// backwards, and are refused.
+const STAGED: usize = 500_000;
+/// A step of data time further than this is no gap in a recording but a clock that was set, or another recording: what
+/// was heard before is closed and the intervals between are not made.
+const LEAP_MS: i64 = 35 * 24 * 3_600_000;
 /// Readings this many times `every` apart have a gap between them.
 const GAP_PERIODS: i32 = 3;
 
@@ -154,6 +163,12 @@ impl Engine {
         &self.site
     }
 
+    /// Calls meters silent that were never heard of: for a living site, where each one is meant to speak. A recording
+    /// need not hold them all.
+    pub fn expect_all_meters(&mut self) {
+        self.state.silent.expect_all();
+    }
+
     /// What must survive a restart.
     pub fn state(&self) -> &EngineState {
         &self.state
@@ -176,11 +191,15 @@ impl Engine {
             self.state.counts.unknown_meter += 1;
             return;
         }
-        if self
+        let late_ms = self
             .state
             .tick_ms
-            .is_some_and(|tick_ms| due_ms(&sample, self.site.demand_interval) <= tick_ms)
-        {
+            .map_or(0, |tick_ms| tick_ms - due_ms(&sample, self.site.demand_interval));
+        if late_ms > LATEST_MS || self.state.staged.len() >= STAGED {
+            self.state.counts.refused.too_old += sample.readings.len() as u64;
+            return;
+        }
+        if self.state.tick_ms.is_some() && late_ms >= 0 {
             self.state.counts.late += 1;
         }
         self.state.newest_ms = self.state.newest_ms.max(Some(sample.at.as_millisecond()));
@@ -212,6 +231,14 @@ impl Engine {
         });
         let mut tick_ms = first_ms;
         while tick_ms <= last_ms {
+            let next_ms = self.state.staged.first().map_or(last_ms, |sample| {
+                floor(due_ms(sample, self.site.demand_interval), TICK_MS).min(last_ms)
+            });
+            if next_ms - tick_ms > LEAP_MS {
+                step.intervals.append(&mut self.finish().intervals);
+                self.begin_anew();
+                tick_ms = next_ms;
+            }
             self.minute(tick_ms, &mut step);
             tick_ms += TICK_MS;
         }
@@ -235,6 +262,12 @@ impl Engine {
         step
     }
 
+    fn begin_anew(&mut self) {
+        for meter in self.state.meters.values_mut() {
+            meter.intervals.begin_anew();
+        }
+    }
+
     fn minute(&mut self, tick_ms: i64, step: &mut Step) {
         self.state.tick_ms = Some(tick_ms);
         let interval = self.site.demand_interval;
@@ -242,7 +275,19 @@ impl Engine {
             .state
             .staged
             .partition_point(|sample| due_ms(sample, interval) <= tick_ms);
-        let due: Vec<Sample> = self.state.staged.drain(..n_due).collect();
+        let mut due: Vec<Sample> = self.state.staged.drain(..n_due).collect();
+        // Samples of one meter and instant have an order of their own, so that their arrival does not matter.
+        for same in due
+            .chunk_by_mut(|a, b| a.at == b.at && a.meter == b.meter)
+            .filter(|same| same.len() > 1)
+        {
+            same.sort_by_cached_key(|s| {
+                s.readings
+                    .iter()
+                    .map(|r| (r.quantity, r.value.to_bits()))
+                    .collect::<Vec<_>>()
+            });
+        }
         for sample in &due {
             self.step(sample);
         }
@@ -273,7 +318,7 @@ impl Engine {
         self.state
             .silent
             .heard(&sample.meter, if due_ms == at_ms + 1 { at_ms } else { due_ms });
-        if meter.stepped_ms.is_some_and(|stepped_ms| due_ms <= stepped_ms) {
+        if meter.stepped_ms.is_some_and(|stepped_ms| due_ms < stepped_ms) {
             return;
         }
         meter.stepped_ms = Some(due_ms);
@@ -287,7 +332,7 @@ impl Engine {
 
     /// Cuts a stretch where hours, price or factor may change, and shows the pieces to the machine's detectors.
     fn step_machine(&mut self, index: usize, stretch: &Stretch) {
-        let explained_kw = self.explained_kw(index);
+        let explained_kw = self.explained_kw(index, stretch.from_ms);
         let machine = &self.site.machines[index];
         let Some(stateful) = self.state.machines.get_mut(&machine.name) else {
             return;
@@ -320,18 +365,23 @@ impl Engine {
         }
     }
 
-    /// What the machines' own detectors have judged already, for the site; 0 for any other machine.
-    fn explained_kw(&self, index: usize) -> f64 {
+    /// What the machines' own detectors have judged already at `at_ms`, for the site; 0 for any other machine. A machine
+    /// that is no longer heard of explains nothing.
+    fn explained_kw(&self, index: usize, at_ms: i64) -> f64 {
         if self.site.machines[index].kind != MachineKind::Site {
             return 0.0;
         }
         let judged = |machine: &Machine| {
-            let stateful = self.state.machines.get(&machine.name)?;
-            stateful
-                .detectors
-                .values()
-                .map(AnyDetector::explained_kw)
-                .reduce(f64::max)
+            let meter = &self.site.meters[*self.meter_index.get(&machine.meter)?];
+            let oldest_ms = at_ms
+                - lengths(&self.site, meter.every)
+                    .gap_ms
+                    .max(self.site.demand_interval.as_millis() as i64);
+            let detectors = self.state.machines.get(&machine.name)?.detectors.values();
+            let explained = detectors
+                .filter_map(AnyDetector::explained)
+                .filter(|(_, until_ms)| *until_ms >= oldest_ms);
+            explained.map(|(kw, _)| kw).reduce(f64::max)
         };
         self.site
             .machines

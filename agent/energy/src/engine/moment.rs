@@ -29,7 +29,7 @@ impl Engine {
         let demand = self.demand(self.state.tick_ms.unwrap_or(at_ms));
         Some(Now {
             at: timestamp(at_ms),
-            today: self.today(at_ms, demand.as_ref()),
+            today: self.today(self.state.tick_ms.unwrap_or(at_ms)),
             demand,
             meters: self
                 .site
@@ -46,42 +46,40 @@ impl Engine {
         })
     }
 
-    fn today(&self, at_ms: i64, demand: Option<&DemandNow>) -> Option<EnergyNow> {
-        self.site.main_meter.as_ref()?;
-        let known = &self.state.today.intervals;
-        let running_kwh = demand.map_or(0.0, |demand| demand.energy_kwh);
+    /// Closed intervals since local midnight, and what is known since the last of them closed.
+    fn today(&self, at_ms: i64) -> Option<EnergyNow> {
+        let name = self.site.main_meter.as_ref()?;
+        let meter = self.state.meters.get(name)?;
+        let lengths = lengths(&self.site, self.site.meters[*self.meter_index.get(name)?].every);
+        let day = self.site.zone.to_datetime(timestamp(at_ms)).date();
         let midnight = self
             .site
             .zone
-            .to_datetime(timestamp(at_ms))
-            .date()
-            .to_datetime(jiff::civil::Time::midnight());
-        let since_ms = self.site.zone.to_timestamp(midnight).ok()?.as_millisecond();
-        let covered: f64 = known.values().map(|(_, coverage)| coverage).sum();
-        let intervals = (floor(at_ms, self.interval_ms()) - since_ms) as f64 / self.interval_ms() as f64;
+            .to_timestamp(day.to_datetime(jiff::civil::Time::midnight()))
+            .ok()?;
+        let midnight_ms = midnight.as_millisecond();
+        let mut energy_kwh = 0.0;
+        let mut covered_ms = 0.0;
+        if self.state.today.day == Some(day) {
+            energy_kwh = self.state.today.intervals.values().map(|(kwh, _)| kwh).sum();
+            let coverage: f64 = self.state.today.intervals.values().map(|(_, coverage)| coverage).sum();
+            covered_ms = coverage * lengths.interval_ms as f64;
+        }
+        if let (Some(open_ms), false) = (meter.intervals.open_ms(), meter.intervals.is_by_interval()) {
+            let part = meter.intervals.between(open_ms.max(midnight_ms), at_ms, lengths);
+            energy_kwh += part.amount.unwrap_or(0.0);
+            covered_ms += part.covered_ms as f64;
+        }
+        let passed_ms = (at_ms - midnight_ms).max(1) as f64;
         Some(EnergyNow {
-            energy_kwh: known.values().map(|(kwh, _)| kwh).sum::<f64>() + running_kwh,
-            coverage: if intervals > 0.0 {
-                (covered / intervals).min(1.0)
-            } else {
-                1.0
-            },
+            energy_kwh,
+            coverage: (covered_ms / passed_ms).min(1.0),
         })
     }
 
-    fn interval_ms(&self) -> i64 {
-        self.site.demand_interval.as_millis() as i64
-    }
-
     fn meter_now(&self, name: &Name, every: SignedDuration, at_ms: i64) -> Option<MeterNow> {
-        let staged = self
-            .state
-            .staged
-            .iter()
-            .filter(|sample| sample.meter == *name)
-            .max_by_key(|sample| sample.at);
         let state = self.state.meters.get(name)?;
-        let newest = staged.or(state.newest.as_ref())?;
+        let newest = state.newest.as_ref()?;
         let power_kw = newest.trusted(Quantity::ActivePower).or_else(|| state.power.kw());
         Some(MeterNow {
             meter: name.clone(),
@@ -128,7 +126,8 @@ impl Engine {
         let recent_kw = meter.recent_kw(at_ms);
         let energy_kwh = meter
             .intervals
-            .so_far(start_ms, at_ms, lengths)
+            .between(start_ms, at_ms, lengths)
+            .amount
             .or(recent_kw.map(|_| 0.0))?;
         let seen_ms = meter.power.until_ms()?.clamp(start_ms, at_ms);
         let forecast_kw =

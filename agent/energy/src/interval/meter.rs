@@ -171,7 +171,12 @@ impl MeterIntervals {
     }
 
     fn reopen(&mut self, meter: &Name, from_ms: i64, lengths: Lengths, out: &mut Vec<Interval>) {
-        let mut start_ms = from_ms;
+        // What stands before the first reading still held cannot be reckoned again.
+        let held_ms = self
+            .import
+            .forgotten_ms()
+            .map_or(from_ms, |ms| floor(ms, lengths.interval_ms) + lengths.interval_ms);
+        let mut start_ms = from_ms.max(held_ms);
         while self.open_ms.is_some_and(|open_ms| start_ms < open_ms) {
             let revision = self.closed.get(&start_ms).map_or(0, |closed| closed.revision);
             let mut interval = self.interval(meter, start_ms, lengths, revision);
@@ -224,9 +229,22 @@ impl MeterIntervals {
         }
     }
 
-    /// Energy of the interval that is running at `now_ms`, as far as it is known.
-    pub(crate) fn so_far(&self, start_ms: i64, now_ms: i64, lengths: Lengths) -> Option<f64> {
-        self.import(start_ms, now_ms, lengths).amount
+    /// Energy between two instants, as far as it is known.
+    pub(crate) fn between(&self, from_ms: i64, to_ms: i64, lengths: Lengths) -> Part {
+        self.import(from_ms, to_ms, lengths)
+    }
+
+    /// Start of the first interval that has not closed, ms.
+    pub(crate) fn open_ms(&self) -> Option<i64> {
+        self.open_ms
+    }
+
+    /// Begins anew: what was heard before has nothing to do with what comes.
+    pub(crate) fn begin_anew(&mut self) {
+        *self = Self {
+            source: self.source,
+            ..Self::default()
+        };
     }
 
     /// Whether the energy comes ready by interval: then nothing is known of a running one.
@@ -234,10 +252,14 @@ impl MeterIntervals {
         self.source == Source::IntervalEnergy
     }
 
+    /// Keeps the last interval that has readings whole, however long the meter has been silent: when it is heard
+    /// again, the energy since then is spread from there on.
     fn prune(&mut self, lengths: Lengths) {
         let Some(open_ms) = self.open_ms else { return };
         for series in [&mut self.import, &mut self.export, &mut self.lag, &mut self.lead] {
-            series.prune(open_ms - lengths.interval_ms, KEEP_READINGS);
+            let Some(last_ms) = series.last_ms() else { continue };
+            let needed_ms = open_ms.min(floor(last_ms, lengths.interval_ms)) - lengths.interval_ms;
+            series.prune(needed_ms, KEEP_READINGS);
         }
         while self.closed.len() > KEEP_INTERVALS {
             self.closed.pop_first();

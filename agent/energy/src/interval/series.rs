@@ -19,7 +19,6 @@ const WAVER_MIN: f64 = 0.01;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Series {
     points: Vec<Point>,
-    /// Readings before this have been forgotten; `None` = none have.
     forgotten_ms: Option<i64>,
 }
 
@@ -89,6 +88,16 @@ impl Series {
 
     pub(crate) fn clear(&mut self) {
         self.points.clear();
+    }
+
+    /// Instant of the newest reading.
+    pub(crate) fn last_ms(&self) -> Option<i64> {
+        self.points.last().map(|point| point.0)
+    }
+
+    /// Readings before this have been forgotten; `None` = none have.
+    pub(crate) fn forgotten_ms(&self) -> Option<i64> {
+        self.forgotten_ms
     }
 
     /// Forgets readings before `before_ms`, all but the newest `keep`, and the one just before `before_ms`.

@@ -1,12 +1,12 @@
 //! The running moment, with its age and the month's waste so far.
 
 use axum::{Json, extract::State};
-use energy::{Now, finding::Money};
+use energy::{Now, Site, finding::Money};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    report::figures::{currency, some_sum},
+    report::figures::{cost_sum, currency, some_sum},
     store::{FindingFilter, Reader, StoreError, StoredFinding},
     web::{data::Web, error::ApiError},
 };
@@ -53,22 +53,22 @@ pub(crate) fn now_view(web: &Web, reader: &Reader) -> Result<NowView, StoreError
         clock,
         age_s: now.as_ref().map(|now| age(now).max(0.0)),
         now,
-        waste_month: waste(month.to_string(), currency(&web.parts.site), &findings),
+        waste_month: waste(month.to_string(), &web.parts.site, &findings),
     })
 }
 
-fn waste(month: String, currency: Option<&str>, findings: &[StoredFinding]) -> WasteView {
+fn waste(month: String, site: &Site, findings: &[StoredFinding]) -> WasteView {
     let findings = || findings.iter().map(|stored| &stored.finding);
-    let costs = findings().filter_map(|finding| finding.cost.as_ref());
-    let in_currency = costs.filter(|cost| Some(cost.currency.as_str()) == currency);
     WasteView {
         month,
         count: findings().count(),
         energy_kwh: some_sum(findings().filter_map(|finding| finding.energy_kwh)),
-        cost: in_currency.cloned().reduce(|sum, cost| Money {
-            amount: sum.amount + cost.amount,
-            currency: sum.currency,
-        }),
+        cost: cost_sum(findings(), site)
+            .zip(currency(site))
+            .map(|(amount, currency)| Money {
+                amount,
+                currency: currency.to_owned(),
+            }),
         kgco2e: some_sum(findings().filter_map(|finding| finding.kgco2e)),
     }
 }
