@@ -47,7 +47,7 @@ fn all(steps: &mut Steps, skipped: &mut Vec<String>) -> Result<(), Failure> {
         step::run(cargo("doc --no-deps --workspace --locked").env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     if has_node && has_program("chromium") {
-        steps.run("the demo", || {
+        steps.run("the program, as users build it", || {
             step::run(&mut cargo("build --package wattwarden --locked"))
         })?;
         steps.run("browser: the demo's page", browser::look_at_demo)?;
