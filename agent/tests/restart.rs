@@ -1,0 +1,416 @@
+//! A power cut moves nothing: the real program killed again and again while a press idles, and a recorder cut off at
+//! any point between a sample's arrival and its commit, find what an undisturbed life finds.
+//!
+//! Not here: that a morning replays as it was lived (`replay_equals_live.rs`), that the store keeps what it has
+//! acknowledged (`store_kill.rs`).
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod store_support;
+
+use std::{fs, path::Path, process::Stdio, time::Duration};
+
+use energy::{Finding, Quantity, Reading, Sample, Site};
+use jiff::{SignedDuration, Timestamp};
+use store_support::{Folder, store_in};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use wattwarden::{
+    acquire::Incoming,
+    clock::Clock,
+    config::{self, Secrets, diagnostic::Source},
+    health::Health,
+    record::{self, Recorder},
+    store::{FindingFilter, Reader, Store},
+};
+
+fn findings(reader: &Reader) -> Vec<Finding> {
+    let stored = reader.findings(&FindingFilter::default()).unwrap();
+    let mut findings: Vec<Finding> = stored.into_iter().map(|stored| stored.finding).collect();
+    findings.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
+    findings
+}
+
+// ---------------------------------------------------------------------------------------------- the real program
+
+/// What the press draws: idle, between off (2 kW) and running (14 kW).
+const IDLE_W: f32 = 9000.0;
+/// How often the program is killed while the press idles, and how many samples it gets in between.
+const KILLS: usize = 4;
+const SAMPLES_BETWEEN: usize = 3;
+
+/// A Modbus meter that answers every read with the same power.
+async fn serve(listener: TcpListener) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        tokio::spawn(answer(stream));
+    }
+}
+
+async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+    loop {
+        let mut request = [0; 12];
+        stream.read_exact(&mut request).await?;
+        let (header, function) = ([request[0], request[1], 0, 0, 0, 7, request[6]], request[7]);
+        assert_eq!(
+            (function, &request[8..]),
+            (3, [0, 0, 0, 2].as_slice()),
+            "one read of two registers"
+        );
+        let reply = [&header[..], &[function, 4], &IDLE_W.to_be_bytes()].concat();
+        stream.write_all(&reply).await?;
+    }
+}
+
+fn program(config: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_wattwarden"))
+        .args(["run", "--config"])
+        .arg(config)
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// Every sample on the disk, as a reader beside the program sees it; none before there is a store.
+fn samples(folder: &Path) -> Vec<Sample> {
+    let Ok(reader) = Reader::open(&store_in(folder)) else {
+        return Vec::new();
+    };
+    let entries = reader.entries(1, 10_000).unwrap_or_default();
+    entries.into_iter().flat_map(|entry| entry.samples).collect()
+}
+
+/// Polls the disk until `what` is there; at most two minutes, which is more than two whole minutes' ticks need.
+async fn wait_for<T>(program: &mut Child, what: impl Fn() -> Option<T>) -> T {
+    for _ in 0..2400 {
+        if let Some(found) = what() {
+            return found;
+        }
+        assert_eq!(program.try_wait().unwrap(), None, "the program ended by itself");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nothing came within two minutes");
+}
+
+#[tokio::test]
+async fn a_program_killed_while_a_press_idles_finds_it_from_its_first_sample() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let meter = tokio::spawn(serve(listener));
+    let folder = Folder::new();
+    let config = folder.path().join("wattwarden.toml");
+    let text = format!(
+        r#"
+        [site]
+        name = "plant"
+        zone = "Asia/Seoul"
+        shifts = {{ always = "mon-sun 00:00-24:00" }}
+        main_meter = "press"
+        [[bus]]
+        name = "panel"
+        modbus = "tcp://127.0.0.1:{port}"
+        every = "1s"
+        timeout = "500ms"
+        [[meter]]
+        name = "press"
+        bus = "panel"
+        unit = 1
+        registers = [{{ at = 0, type = "f32", quantity = "active_power_kw", scale = 0.001 }}]
+        [[machine]]
+        name = "press"
+        kind = "press"
+        meter = "press"
+        rated_kw = 55
+        shift = "always"
+        off_below_kw = 2
+        running_from_kw = 14
+        detect.idle_running = {{ after = "20s" }}
+        [record]
+        commit_every = "200ms"
+        lateness = "1s"
+        [store]
+        path = "."
+        [web]
+        listen = "127.0.0.1:0"
+        "#
+    );
+    fs::write(&config, text).unwrap();
+
+    for life in 1..=KILLS {
+        let mut program = program(&config);
+        wait_for(&mut program, || {
+            (samples(folder.path()).len() >= life * SAMPLES_BETWEEN).then_some(())
+        })
+        .await;
+        program.kill().await.unwrap();
+    }
+    let before = samples(folder.path());
+    let mut program = program(&config);
+    let found = wait_for(&mut program, || {
+        let found = findings(&Reader::open(&store_in(folder.path())).ok()?);
+        (!found.is_empty()).then_some(found)
+    })
+    .await;
+    program.kill().await.unwrap();
+    meter.abort();
+
+    let after = samples(folder.path());
+    assert_eq!(after[..before.len()], before, "what was on the disk stays as it was");
+    assert!(after.windows(2).all(|pair| pair[0].at < pair[1].at), "no instant twice");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].kind.name(), "idle_running");
+    assert_eq!(
+        found[0].since, after[0].at,
+        "since the very first sample of the first life"
+    );
+    assert!(found[0].detected_at.duration_since(found[0].since) >= SignedDuration::from_secs(20));
+}
+
+// --------------------------------------------------------------------------------------- cut off at any point
+
+const SITE: &str = r#"
+[site]
+name = "plant"
+zone = "Asia/Seoul"
+shifts = { day = "mon-fri 08:00-18:00" }
+main_meter = "main"
+carbon = "kr-grid"
+[[contract]]
+from = "2024-11-01"
+tariff = "kepco-industrial-b-high-a-2"
+contract_kw = 500
+[[meter]]
+name = "main"
+every = "10s"
+[[meter]]
+name = "press"
+every = "10s"
+[[machine]]
+name = "plant"
+kind = "site"
+meter = "main"
+detect.demand_peak = { target_kw = 100 }
+[[machine]]
+name = "press"
+kind = "press"
+meter = "press"
+rated_kw = 55
+shift = "day"
+off_below_kw = 2
+running_from_kw = 14
+"#;
+
+const MINUTES: i64 = 120;
+const LATENESS: Duration = Duration::from_secs(2);
+
+fn start() -> Timestamp {
+    "2026-08-28T09:00:00+09:00".parse().unwrap()
+}
+
+fn site() -> Site {
+    config::parse(Source::new("site", SITE), Path::new("."), Secrets::LeaveOut)
+        .unwrap()
+        .config
+        .site
+}
+
+/// The press idles, falls silent for a quarter of an hour and runs; both are away for four minutes; the plant peaks.
+fn kw(meter: &str, minute: i64) -> Option<f64> {
+    match (meter, minute) {
+        (_, 80..84) | ("press", 52..67) => None,
+        ("press", 12..40) => Some(9.0),
+        ("press", _) => Some(30.0),
+        (_, 92..110) => Some(140.0),
+        _ => Some(60.0),
+    }
+}
+
+/// The main meter's register: it counts on while nobody hears it.
+fn counter_kwh(step: i64) -> f64 {
+    let drawn = (0..step).map(|step| kw("main", step / 6).unwrap_or(60.0) / 360.0);
+    5000.0 + drawn.sum::<f64>()
+}
+
+/// What the meters send at one instant.
+fn spoken(step: i64) -> Vec<Sample> {
+    let at = start() + SignedDuration::from_secs(step * 10);
+    let wavering = 1.0 + (step % 7) as f64 / 100.0;
+    let meters = ["main", "press"].into_iter();
+    meters
+        .filter_map(|meter| {
+            let mut readings = vec![Reading::new(Quantity::ActivePower, kw(meter, step / 6)? * wavering)];
+            if meter == "main" {
+                readings.push(Reading::new(Quantity::EnergyImport, counter_kwh(step)));
+            }
+            Some(Sample {
+                meter: meter.into(),
+                at,
+                readings,
+            })
+        })
+        .collect()
+}
+
+/// A store with a recorder at work on it.
+struct Life {
+    store: Store,
+    intake: mpsc::Sender<Incoming>,
+    recording: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Life {
+    fn begin(folder: &Folder, clock: &Clock) -> Self {
+        let store = store_support::open(folder);
+        let engine = record::restore(site(), &store.reader().unwrap()).unwrap();
+        let config = record::Config {
+            commit_every: Duration::from_secs(1),
+            lateness: LATENESS,
+        };
+        let recorder = Recorder::new(engine, store.clone(), clock.clone(), config, Health::default());
+        let ((intake, taken), stop) = (mpsc::channel(64), CancellationToken::new());
+        let recording = tokio::spawn(record::run(recorder, taken, stop.clone()));
+        Self {
+            store,
+            intake,
+            recording,
+            stop,
+        }
+    }
+
+    /// Sends as a broker does: each sample waits for its acknowledgement.
+    async fn send(&self, samples: &[Sample]) -> Vec<oneshot::Receiver<()>> {
+        let mut answers = Vec::new();
+        for sample in samples {
+            let (stored, answer) = oneshot::channel();
+            let sample = sample.clone();
+            let stored = Some(stored);
+            self.intake.send(Incoming { sample, stored }).await.unwrap();
+            answers.push(answer);
+        }
+        answers
+    }
+
+    /// The end without warning. What the writer had been handed may or may not have been answered.
+    async fn cut(self) {
+        self.recording.abort();
+        assert!(self.recording.await.unwrap_err().is_cancelled());
+        self.store.close().await.unwrap();
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.recording.await.unwrap();
+        self.store.close().await.unwrap();
+    }
+}
+
+/// Draws where a life is cut off; without a seed it never is.
+struct Dice(Option<u64>);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        let Some(state) = &mut self.0 else { return u64::MAX };
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (*state >> 33) % n
+    }
+
+    fn is_cut(&mut self) -> bool {
+        self.below(25) == 0
+    }
+
+    /// Lets the recorder come a little further, or not at all.
+    async fn linger(&mut self) {
+        for _ in 0..self.below(6) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Two hours of the plant, cut off where the dice say: the number of cuts, how many samples are on the disk twice, and
+/// all that the store then knows.
+async fn lived(seed: Option<u64>) -> (usize, usize, [String; 3]) {
+    let (folder, clock, mut dice) = (Folder::new(), Clock::scaled(start(), 1.0), Dice(seed));
+    let mut life = Life::begin(&folder, &clock);
+    let mut cuts = 0;
+    for step in 0..=MINUTES * 6 {
+        let now = start() + SignedDuration::from_secs(step * 10);
+        clock.sleep_until(now).await;
+        let samples = spoken(step);
+        let mut answers = life.send(&samples).await;
+        while dice.is_cut() {
+            dice.linger().await;
+            life.cut().await;
+            life = Life::begin(&folder, &clock);
+            cuts += 1;
+            // Nothing was acknowledged: the broker sends all of it again, also what is on the disk already.
+            answers = life.send(&samples).await;
+        }
+        for answer in answers {
+            answer.await.unwrap();
+        }
+        if step % 6 == 0 && dice.is_cut() {
+            // In the middle of the tick's own commit.
+            clock
+                .sleep_until(now + SignedDuration::try_from(LATENESS).unwrap())
+                .await;
+            dice.linger().await;
+            life.cut().await;
+            life = Life::begin(&folder, &clock);
+            cuts += 1;
+        }
+    }
+    clock
+        .sleep_until(start() + SignedDuration::from_secs(MINUTES * 60 + 5))
+        .await;
+    life.end().await;
+    let reader = Reader::open(&store_in(folder.path())).unwrap();
+    let intervals = reader.intervals(None, Timestamp::MIN, Timestamp::MAX).unwrap();
+    let known = [
+        serde_json::to_string_pretty(&findings(&reader)),
+        serde_json::to_string_pretty(&intervals),
+        serde_json::to_string_pretty(&reader.now().unwrap()),
+    ];
+    let n_spoken = (0..=MINUTES * 6).map(|step| spoken(step).len()).sum::<usize>();
+    let twice = samples(folder.path()).len() - n_spoken;
+    (cuts, twice, known.map(Result::unwrap))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_life_cut_off_at_any_point_knows_what_an_undisturbed_one_knows() {
+    let (_, _, [findings, intervals, now]) = lived(None).await;
+    let kinds = ["idle_running", "meter_silent", "demand_peak"];
+    for kind in kinds {
+        assert_eq!(
+            findings.matches(&format!("\"kind\": \"{kind}\"")).count(),
+            1,
+            "{findings}"
+        );
+    }
+    assert_eq!(findings.matches("\"kind\"").count(), kinds.len(), "{findings}");
+    assert!(intervals.matches("\"start\"").count() >= 14, "{intervals}");
+    for seed in 1..=4 {
+        let (cuts, twice, known) = lived(Some(seed)).await;
+        assert!(
+            cuts >= 15 && (1..cuts * 2).contains(&twice),
+            "seed {seed}: {cuts} cuts, {twice} twice"
+        );
+        for (known, undisturbed) in known.iter().zip([&findings, &intervals, &now]) {
+            let differs = known.lines().zip(undisturbed.lines()).find(|(a, b)| a != b);
+            assert!(
+                known == undisturbed,
+                "seed {seed}, {cuts} cuts: {differs:?}\n{known}\nbut undisturbed\n{undisturbed}"
+            );
+        }
+        println!("seed {seed}: cut off {cuts} times, {twice} samples on the disk twice, nothing moved");
+    }
+}
