@@ -112,14 +112,19 @@ pub(super) fn decode(raw: &Raw) -> Result<Entry, RowError> {
     if raw.format > FORMAT {
         return Err(RowError::Newer(raw.format));
     }
+    content(raw.seq, &raw.body)
+}
+
+/// The entry in the bytes of a row.
+pub(super) fn content(seq: u64, body: &[u8]) -> Result<Entry, RowError> {
     let content = |error: &dyn std::fmt::Display| RowError::Content(error.to_string());
     let mut plain = Vec::new();
-    DeflateDecoder::new(raw.body.as_slice())
+    DeflateDecoder::new(body)
         .take(LARGEST_ROW)
         .read_to_end(&mut plain)
         .map_err(|error| content(&error))?;
     let row: Row = postcard::from_bytes(&plain).map_err(|error| content(&error))?;
-    entry_of(raw.seq, row)
+    entry_of(seq, row)
 }
 
 /// Numbers of a row's meters, in the order of their first use.
