@@ -172,9 +172,6 @@ fn findings_of(reader: &Reader) -> Vec<String> {
         .collect()
 }
 
-/// Set in the child process: the folder of the store it lives on.
-const CHILD: &str = "WATTWARDEN_TEST_STORE";
-
 fn store_in(folder: &Path) -> Store {
     Store::open(
         &store::Config {
@@ -184,73 +181,6 @@ fn store_in(folder: &Path) -> Store {
         &Health::default(),
     )
     .unwrap()
-}
-
-/// Not a test of its own: what the killed process does.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child_lives_until_it_is_killed() {
-    let Some(folder) = std::env::var_os(CHILD) else { return };
-    let clock = Clock::scaled(start(), SPEED);
-    live(
-        &store_in(Path::new(&folder)),
-        &clock,
-        0..MINUTES,
-        &CancellationToken::new(),
-    )
-    .await;
-}
-
-/// The last tick on the disk, as an agent that has not the store would see it.
-fn last_tick(folder: &Path) -> Option<Timestamp> {
-    let reader = Reader::open(&store::Config {
-        path: folder.to_owned(),
-        max_size: 1 << 30,
-    })
-    .ok()?;
-    let last = reader.last_seq().ok()?;
-    reader
-        .entries(last.saturating_sub(30).max(1), 64)
-        .ok()?
-        .iter()
-        .filter_map(|entry| entry.tick)
-        .max()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_killed_while_a_press_idles_finds_it_again_from_its_beginning() {
-    let folder = std::env::temp_dir().join(format!("wattwarden-killed-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_lives_until_it_is_killed", "--nocapture"])
-        .env(CHILD, &folder)
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let middle = start() + SignedDuration::from_mins(25);
-    while last_tick(&folder).is_none_or(|tick| tick < middle) {
-        assert_eq!(child.try_wait().unwrap(), None, "the child ended before it was killed");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    child.kill().await.unwrap();
-    let killed = last_tick(&folder).unwrap();
-    assert!(
-        killed < start() + SignedDuration::from_mins(45),
-        "killed too late: {killed}"
-    );
-
-    let store = store_in(&folder);
-    let clock = Clock::scaled(killed + SignedDuration::from_mins(1), SPEED);
-    let minute = killed.duration_since(start()).as_mins() + 1;
-    live(&store, &clock, minute..MINUTES, &CancellationToken::new()).await;
-    let found = findings_of(&store.reader().unwrap());
-    let idle: Vec<_> = found
-        .iter()
-        .filter(|finding| finding.contains("idle_running.press"))
-        .collect();
-    assert_eq!(idle.len(), 1, "{found:#?}");
-    assert!(idle[0].contains("idle_running.press.20260828T002000Z"), "{}", idle[0]);
-    store.close().await.unwrap();
-    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
