@@ -10,7 +10,7 @@ use wattwarden::{
     acquire::csv::{Mapping, Rows},
     config::{self, mapping},
     replay::{Outcome, Replay},
-    report::{Figures, Summary},
+    report::{self, Figures, Summary},
 };
 
 fn shared(file: &str) -> Option<String> {
@@ -41,7 +41,9 @@ fn replayed(csv: &str) -> Outcome {
 }
 
 fn figures(outcome: &Outcome) -> Summary {
-    Figures::compute(&site(), &outcome.intervals, &outcome.findings)
+    let site = site();
+    let bills = report::figures::bills(&site, &outcome.intervals);
+    Figures::compute(&site, &outcome.intervals, &outcome.findings, &bills)
 }
 
 /// What is compared byte for byte.

@@ -12,7 +12,7 @@ use std::{
     process::ExitCode,
 };
 
-use energy::{Interval, Name, Site};
+use energy::{Interval, Name, Site, tariff::bill::Bill};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{INPUT, INTERNAL, Lang, Secrets, fail, load, print};
@@ -21,7 +21,7 @@ use crate::{
     config::mapping,
     language::Language,
     replay::{Outcome, Replay},
-    report::{Figures, Month, Origin, Summary, json},
+    report::{Figures, Month, Origin, Summary, figures, json},
 };
 
 /// Arguments of `replay`.
@@ -79,8 +79,9 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
         Ok(outcome) => outcome,
         Err(error) => return fail(INPUT, error),
     };
-    let summary = Figures::compute(&site, &outcome.intervals, &outcome.findings);
-    if let Err(error) = write(&args.out, &site, &outcome, &summary) {
+    let bills = figures::bills(&site, &outcome.intervals);
+    let summary = Figures::compute(&site, &outcome.intervals, &outcome.findings, &bills);
+    if let Err(error) = write(&args.out, &site, &outcome, &summary, &bills) {
         return fail(INTERNAL, format!("writing to {}: {error}", args.out.display()));
     }
     print(&shown(&summary, &outcome, &args.out, language));
@@ -221,7 +222,7 @@ fn earliest(recordings: &mut [Peekable<Recording>]) -> Option<Result<Row, Vec<Ro
     recordings[index].next()
 }
 
-fn write(out: &Path, site: &Site, outcome: &Outcome, summary: &Summary) -> io::Result<()> {
+fn write(out: &Path, site: &Site, outcome: &Outcome, summary: &Summary, bills: &[Bill]) -> io::Result<()> {
     fs::create_dir_all(out.join("reports"))?;
     let mut findings = BufWriter::new(File::create(out.join("findings.jsonl"))?);
     for finding in &outcome.findings {
@@ -237,7 +238,7 @@ fn write(out: &Path, site: &Site, outcome: &Outcome, summary: &Summary) -> io::R
         .iter()
         .filter_map(|figures| figures.month.as_deref()?.parse::<Month>().ok())
     {
-        let report = month_report(site, month, outcome);
+        let report = month_report(site, month, outcome, bills);
         fs::write(
             out.join(format!("reports/{month}.json")),
             serde_json::to_string_pretty(&report)? + "\n",
@@ -252,7 +253,7 @@ fn summary_json(summary: &Summary, outcome: &Outcome) -> serde_json::Result<Stri
     serde_json::to_string_pretty(&document)
 }
 
-fn month_report(site: &Site, month: Month, outcome: &Outcome) -> json::Report {
+fn month_report(site: &Site, month: Month, outcome: &Outcome, bills: &[Bill]) -> json::Report {
     let (from, to) = month.bounds(&site.zone);
     let within = |at: Timestamp| from <= at && at < to;
     let intervals: Vec<Interval> = outcome
@@ -270,6 +271,7 @@ fn month_report(site: &Site, month: Month, outcome: &Outcome) -> json::Report {
     let data = json::Data {
         intervals: &intervals,
         findings: &findings,
+        bills,
     };
     json::Report::new(site, month, Origin::Plant, data)
 }

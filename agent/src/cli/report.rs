@@ -3,11 +3,12 @@
 use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 
 use super::{INPUT, INTERNAL, Lang, Secrets, fail, language, load, print};
 use crate::{
     language::Language,
-    report::{Month, Origin, html, json},
+    report::{Month, Origin, figures, html, json},
     store::{FindingFilter, Reader},
 };
 
@@ -108,6 +109,9 @@ fn of_store(config: &std::path::Path, month: Month) -> Result<(json::Report, Opt
     let reader = Reader::open(&config.store).map_err(|error| store(&error))?;
     let (from, to) = month.bounds(&config.site.zone);
     let intervals = reader.intervals(None, from, to).map_err(|error| store(&error))?;
+    let all = reader
+        .intervals(config.site.main_meter.as_deref(), Timestamp::UNIX_EPOCH, to)
+        .map_err(|error| store(&error))?;
     let filter = FindingFilter {
         from: Some(from),
         until: Some(to),
@@ -122,6 +126,7 @@ fn of_store(config: &std::path::Path, month: Month) -> Result<(json::Report, Opt
     let data = json::Data {
         intervals: &intervals,
         findings: &findings,
+        bills: &figures::bills(&config.site, &all),
     };
     Ok((
         json::Report::new(&config.site, month, Origin::Plant, data),

@@ -1,7 +1,7 @@
 //! Intervals and findings of a site → the figures of each month: energy, peak, load factor, bands, cost, carbon, waste.
 //!
-//! Pure; `replay` writes the result as `summary.json` and the report prints it, so the two never differ. It makes no
-//! bill. Invariants: what cannot be known is `None`, never 0; energy is the main meter's, the newest revision of each
+//! Pure; `replay` writes the result as `summary.json` and the report prints it, so the two never differ. Bills are made
+//! in the crate `energy`, of all intervals there are, because a ratchet remembers. Invariants: what cannot be known is `None`, never 0; energy is the main meter's, the newest revision of each
 //! interval counts; sums of kWh are rounded to a millionth; a missing interval lowers the coverage.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,10 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use energy::{
     Finding, Interval, Site,
     finding::{Kind, Money},
-    tariff::{Band, PriceUntil, contract_at},
+    tariff::{
+        Band, PriceUntil,
+        bill::{self, Bill, Item, Usage},
+        contract_at,
+    },
 };
 use jiff::{Timestamp, civil::Date};
-use rust_decimal::{Decimal, prelude::FromPrimitive};
+use rust_decimal::{
+    Decimal,
+    prelude::{FromPrimitive, ToPrimitive},
+};
 use serde::{Deserialize, Serialize};
 
 use super::Month;
@@ -95,26 +102,6 @@ pub struct BandEnergy {
     pub flat: Option<f64>,
 }
 
-/// A bill as the supplier would write it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Bill {
-    /// ISO 4217 code.
-    pub currency: String,
-    /// Lines of the bill, in its order.
-    pub items: Vec<BillItem>,
-    /// What is to be paid.
-    pub total: Decimal,
-}
-
-/// A line of a bill.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BillItem {
-    /// Its name, as the tariff's rules call it.
-    pub item: String,
-    /// The amount.
-    pub amount: Decimal,
-}
-
 /// Emissions by both methods of scope 2, kgCO2e.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Emissions {
@@ -150,8 +137,8 @@ struct Row {
 type Pricing<'a> = &'a dyn Fn(Timestamp) -> PriceUntil;
 
 impl Figures {
-    /// The figures of a site, priced by the contract that holds at each interval.
-    pub fn compute(site: &Site, intervals: &[Interval], findings: &[Finding]) -> Summary {
+    /// The figures of a site, priced by the contract that holds at each interval; `bills` as [`bills`] makes them.
+    pub fn compute(site: &Site, intervals: &[Interval], findings: &[Finding], bills: &[Bill]) -> Summary {
         let price = |at| {
             contract_at(&site.contracts, at).map_or(
                 PriceUntil {
@@ -161,10 +148,12 @@ impl Figures {
                 |contract| contract.price_at(at),
             )
         };
-        Self::priced(site, intervals, findings, &price)
+        let mut summary = Self::priced(site, intervals, findings, &price);
+        add_bills(&mut summary, bills);
+        summary
     }
 
-    /// The same with prices from elsewhere.
+    /// The same with prices from elsewhere and without bills.
     pub fn priced(site: &Site, intervals: &[Interval], findings: &[Finding], price: Pricing<'_>) -> Summary {
         let rows = main_meter_rows(site, intervals);
         let bounds = rows
@@ -187,6 +176,88 @@ impl Figures {
     }
 }
 
+/// Bills of every billing period that `intervals` reach into. Hand over all there are: months before count too.
+pub fn bills(site: &Site, intervals: &[Interval]) -> Vec<Bill> {
+    bill::bills(&site.contracts, &usage(site, intervals)).0
+}
+
+/// The main meter's usage, the newest revision of each interval.
+pub fn usage(site: &Site, intervals: &[Interval]) -> Vec<Usage> {
+    newest_of_main_meter(site, intervals)
+        .into_values()
+        .map(Usage::from)
+        .collect()
+}
+
+/// Gives each month the bill that is named after it, and the total their sum where every month has one.
+fn add_bills(summary: &mut Summary, bills: &[Bill]) {
+    let mut of_period = Vec::new();
+    for figures in &mut summary.months {
+        let name = figures.month.clone().unwrap_or_default();
+        let Some(bill) = bills
+            .iter()
+            .find(|bill| bill.month.strftime("%Y-%m").to_string() == name)
+        else {
+            continue;
+        };
+        figures.power_factor_lag_pct = bill.power_factor_lag_pct.map(rounded);
+        figures.power_factor_lead_pct = bill.power_factor_lead_pct.map(rounded);
+        figures.billing_demand_kw = bill.demand.billing_kw.to_f64();
+        figures.bill = Some(bill.clone());
+        of_period.push(bill);
+    }
+    let total = &mut summary.total;
+    if let ([bill], [_]) = (of_period.as_slice(), summary.months.as_slice()) {
+        total.power_factor_lag_pct = bill.power_factor_lag_pct.map(rounded);
+        total.power_factor_lead_pct = bill.power_factor_lead_pct.map(rounded);
+    }
+    if of_period.len() == summary.months.len() {
+        let highest = of_period.iter().map(|bill| bill.demand.billing_kw).max();
+        total.billing_demand_kw = highest.and_then(|kw| kw.to_f64());
+        total.bill = sum(&of_period);
+    }
+}
+
+/// Several bills as one; `None` of none, or of two currencies.
+fn sum(bills: &[&Bill]) -> Option<Bill> {
+    let (first, rest) = bills.split_first()?;
+    let mut sum = (*first).clone();
+    for bill in rest {
+        if bill.currency != sum.currency {
+            return None;
+        }
+        sum.to = bill.to;
+        sum.complete &= bill.complete;
+        sum.coverage = sum.coverage.min(bill.coverage);
+        sum.total += bill.total;
+        sum.net += bill.net;
+        for item in &bill.items {
+            add_item(&mut sum.items, item);
+        }
+        for note in &bill.notes {
+            if !sum.notes.contains(note) {
+                sum.notes.push(note.clone());
+            }
+        }
+        if bill.demand.billing_kw > sum.demand.billing_kw {
+            sum.demand = bill.demand.clone();
+        }
+        sum.power_factor_lag_pct = None;
+        sum.power_factor_lead_pct = None;
+    }
+    Some(sum)
+}
+
+fn add_item(items: &mut Vec<Item>, item: &Item) {
+    match items.iter_mut().find(|known| known.item == item.item) {
+        Some(known) => {
+            known.amount += item.amount;
+            known.lines.extend(item.lines.iter().cloned());
+        }
+        None => items.push(item.clone()),
+    }
+}
+
 /// Currency of the site's newest contract.
 pub fn currency(site: &Site) -> Option<&str> {
     site.contracts.last().map(|contract| contract.rules.currency.as_str())
@@ -202,7 +273,7 @@ fn end(row: &Row) -> Timestamp {
 }
 
 /// Intervals of the main meter by start, the newest revision of each.
-fn main_meter_rows(site: &Site, intervals: &[Interval]) -> Vec<Row> {
+fn newest_of_main_meter<'a>(site: &Site, intervals: &'a [Interval]) -> BTreeMap<Timestamp, &'a Interval> {
     let mut newest: BTreeMap<Timestamp, &Interval> = BTreeMap::new();
     let of_main = |interval: &&Interval| site.main_meter.as_ref() == Some(&interval.meter);
     for interval in intervals.iter().filter(of_main) {
@@ -211,12 +282,17 @@ fn main_meter_rows(site: &Site, intervals: &[Interval]) -> Vec<Row> {
             *kept = interval;
         }
     }
+    newest
+}
+
+fn main_meter_rows(site: &Site, intervals: &[Interval]) -> Vec<Row> {
     let row = |interval: &Interval| Row {
         start: interval.start,
         hours: interval.end.duration_since(interval.start).as_secs_f64() / 3600.0,
         energy_kwh: interval.energy_import_kwh,
         coverage: interval.coverage,
     };
+    let newest = newest_of_main_meter(site, intervals);
     newest.into_values().map(row).collect()
 }
 
@@ -464,6 +540,7 @@ mod tests {
                 band,
                 demand_band: band,
                 energy_per_kwh: Decimal::from(price),
+                discount_share: Decimal::ZERO,
                 net_per_kwh: Decimal::from(price),
                 gross_per_kwh: Decimal::from(price),
             }),

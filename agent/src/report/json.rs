@@ -1,6 +1,6 @@
 //! The report for programs: the summary of a month with what a reader needs to check it.
 
-use energy::{Site, finding::Money};
+use energy::{Site, finding::Money, tariff::bill::Bill};
 use serde::{Deserialize, Serialize};
 
 use super::{Figures, Month, MonthFigures, Origin, Summary, figures::currency};
@@ -42,7 +42,7 @@ pub struct UsedFactor {
 impl Report {
     /// The report of `month` from its intervals and findings.
     pub fn new(site: &Site, month: Month, origin: Origin, data: Data<'_>) -> Self {
-        let summary = Figures::compute(site, data.intervals, data.findings);
+        let summary = Figures::compute(site, data.intervals, data.findings, data.bills);
         Self {
             site: site.name.to_string(),
             month: month.to_string(),
@@ -63,6 +63,8 @@ pub struct Data<'a> {
     pub intervals: &'a [energy::Interval],
     /// Findings that began in the month.
     pub findings: &'a [energy::Finding],
+    /// Bills, that of the month among them.
+    pub bills: &'a [Bill],
 }
 
 fn used_factors(site: &Site, figures: &MonthFigures) -> Vec<UsedFactor> {

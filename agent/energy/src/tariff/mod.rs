@@ -7,12 +7,15 @@
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Deserialize;
 
 use crate::finding::Title;
 
+pub mod bill;
+mod edition;
 mod hours;
+mod power_factor;
 mod price;
 
 pub use hours::{DayKind, HourSpan};
@@ -41,6 +44,11 @@ pub struct PriceTable {
     pub from: Date,
     /// Price of one kW of billing demand and month.
     pub demand_per_kw: Decimal,
+    /// Prices of one kW of the month's own maximum in a band, beside the billing demand: season → band → price.
+    #[serde(default)]
+    pub demand_by_band_per_kw: BTreeMap<String, BTreeMap<Band, Decimal>>,
+    /// Price of a month, whatever is used.
+    pub fixed_per_month: Option<Decimal>,
     /// Price of one kWh: season → band → price. A flat tariff has the one band `flat`.
     pub energy_per_kwh: BTreeMap<String, BTreeMap<Band, Decimal>>,
     /// Who set the prices.
@@ -75,8 +83,13 @@ pub struct Rules {
     /// Dated shares of the charge (VAT, power fund).
     #[serde(default)]
     pub levy: Vec<Levy>,
-    /// How the demand that is billed is found.
+    /// How the demand that is billed is found; absent = no demand meter, the contract is billed.
     pub demand: Option<DemandRule>,
+    /// Without a demand meter: share of the demand charge in a month without use, 0..1.
+    pub unused_share: Option<Decimal>,
+    /// To what quantities and totals are rounded before they are priced and paid.
+    #[serde(default)]
+    pub rounding: BillRounding,
     /// Dated power-factor rules.
     #[serde(default)]
     pub power_factor: Vec<PowerFactorRule>,
@@ -164,6 +177,25 @@ pub struct Levy {
     pub source: String,
 }
 
+/// Steps that a bill is rounded to; absent = exact. Quantities are rounded to the nearest, halves up.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BillRounding {
+    /// Demand, contract demand and floor, kW.
+    pub demand_kw: Option<Decimal>,
+    /// Each priced amount of energy, kWh.
+    pub energy_kwh: Option<Decimal>,
+    /// A month's mean power factor, percent.
+    pub power_factor_pct: Option<Decimal>,
+    /// The total, in the currency.
+    pub total: Option<Decimal>,
+    /// Which way the total is rounded.
+    pub total_rounding: Option<Rounding>,
+    /// Where it was found.
+    #[serde(default)]
+    pub source: String,
+}
+
 /// Which way an amount is rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -172,6 +204,17 @@ pub enum Rounding {
     Down,
     /// To the nearest, halves away from zero.
     HalfUp,
+}
+
+impl Rounding {
+    /// `amount` as a multiple of `step`.
+    pub(crate) fn to_step(self, amount: Decimal, step: Decimal) -> Decimal {
+        let strategy = match self {
+            Self::Down => RoundingStrategy::ToZero,
+            Self::HalfUp => RoundingStrategy::MidpointAwayFromZero,
+        };
+        (amount / step).round_dp_with_strategy(0, strategy) * step
+    }
 }
 
 /// The ratchet: which demand is billed.
@@ -186,10 +229,17 @@ pub struct DemandRule {
     pub ratchet_months: Vec<i8>,
     /// How many months back, the month itself included.
     pub months_back: u8,
+    /// Share of an earlier month's maximum that counts, 0..1.
+    #[serde(default = "whole")]
+    pub ratchet_share: Decimal,
     /// At least this share of the contract, 0..1.
     pub floor_share: Decimal,
     /// Where it was found.
     pub source: String,
+}
+
+fn whole() -> Decimal {
+    Decimal::ONE
 }
 
 /// Surcharge and reduction for power factor, from a day on.

@@ -6,10 +6,11 @@ use axum::{
     http::{HeaderValue, header},
     response::{Html, IntoResponse, Response},
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::{
-    report::{Language, Month, MonthError, html, json},
+    report::{Language, Month, MonthError, figures, html, json},
     store::FindingFilter,
     web::{data::Web, error::ApiError, guard::REPORT_POLICY},
 };
@@ -55,7 +56,9 @@ async fn made(web: &Web, month: Month) -> Result<json::Report, ApiError> {
     let answer = web.read(move |web, reader| {
         let site = &web.parts.site;
         let (from, until) = month.bounds(&site.zone);
-        let intervals = reader.intervals(site.main_meter.as_deref(), from, until)?;
+        // Bills remember the months before.
+        let all = reader.intervals(site.main_meter.as_deref(), Timestamp::UNIX_EPOCH, until)?;
+        let intervals = &all[all.partition_point(|interval| interval.start < from)..];
         let filter = FindingFilter {
             from: Some(from),
             until: Some(until),
@@ -66,8 +69,9 @@ async fn made(web: &Web, month: Month) -> Result<json::Report, ApiError> {
         let findings = stored.into_iter().map(|stored| stored.finding);
         let findings: Vec<_> = findings.filter(|finding| finding.since >= from).collect();
         let data = json::Data {
-            intervals: &intervals,
+            intervals,
             findings: &findings,
+            bills: &figures::bills(site, &all),
         };
         Ok(json::Report::new(site, month, web.parts.origin, data))
     });

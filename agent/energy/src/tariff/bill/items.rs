@@ -1,0 +1,433 @@
+//! A period's tally → the items of its bill: quantities rounded, priced, charged for power factor and excess, levied.
+//!
+//! Invariants: only quantities and the last total are rounded, each by the rules' own step; a demand charge is shared
+//! between parts by days; a first surcharge, and a first excess over the contract, stand with 0.
+
+use jiff::civil::Date;
+use rust_decimal::{Decimal, prelude::FromPrimitive};
+
+use super::{
+    Bill, BilledDemand, History, Item, Line, Note, notes, ratchet,
+    tally::{PartTally, Tally},
+};
+use crate::tariff::{Band, BillRounding, Contract, Levy, PowerFactorRule, Rounding};
+
+/// A line, the item it belongs to, and the part it came from.
+struct Charge {
+    part: usize,
+    item: String,
+    line: Line,
+}
+
+impl Charge {
+    /// The same, of which only a share (or a multiple) counts.
+    fn shared(mut self, share: Decimal) -> Self {
+        self.line.share *= share;
+        self.line.amount *= share;
+        self
+    }
+}
+
+/// The bill of a tally with at least one part.
+pub(super) fn bill(contracts: &[Contract], tally: &Tally<'_>, history: &mut History) -> Bill {
+    let mut notes = notes::standing(tally);
+    let demands: Vec<BilledDemand> = tally
+        .parts
+        .iter()
+        .map(|part| billed_demand(tally, part, history))
+        .collect();
+    let mut charges = demand_charges(tally, &demands);
+    let power_factors = power_factor_charges(tally, &charges, history, &mut notes);
+    charges.extend(energy_charges(tally));
+    charges.extend(discounts(tally));
+    charges.extend(power_factors);
+    charges.extend(kwh_charges(tally));
+    charges.extend(excess_charges(contracts, tally, history, &mut notes));
+    charges.extend(other_charges(tally));
+    let rules = &tally.parts[tally.parts.len() - 1].part.edition.contract.rules;
+    let mut items = items(tally, &charges);
+    let net: Decimal = items.iter().map(|item| item.amount).sum();
+    let levies = levies(tally, &charges, net);
+    let sum = net + levies.iter().map(|item| item.amount).sum::<Decimal>();
+    items.extend(levies);
+    let demand = highest(demands);
+    notes.extend(notes::of_demand(&demand));
+    // Two power-factor rules in one period have no common mean.
+    let shown = tally.power_factors.first().filter(|_| tally.power_factors.len() == 1);
+    Bill {
+        month: tally.period.month,
+        from: tally.period.from,
+        to: tally.period.to,
+        complete: notes::is_complete(tally),
+        coverage: notes::coverage(tally),
+        currency: rules.currency.clone(),
+        items,
+        total: total(&rules.rounding, sum),
+        net,
+        demand,
+        power_factor_lag_pct: shown.and_then(|factors| factors.lag_pct),
+        power_factor_lead_pct: shown.and_then(|factors| factors.lead_pct),
+        notes,
+    }
+}
+
+fn billed_demand(tally: &Tally<'_>, part: &PartTally<'_>, history: &History) -> BilledDemand {
+    BilledDemand {
+        peak: tally.peak(|_| true),
+        counted: tally.counted(),
+        ..ratchet::billed(part.part.edition.contract, tally.period.month, history)
+    }
+}
+
+fn highest(demands: Vec<BilledDemand>) -> BilledDemand {
+    let higher = |best: BilledDemand, next: BilledDemand| {
+        if next.billing_kw > best.billing_kw { next } else { best }
+    };
+    demands.into_iter().reduce(higher).unwrap_or_default()
+}
+
+/// Demand of a part as billed: the measured one and the floor, each rounded.
+fn rounded_demand(part: &PartTally<'_>, demand: &BilledDemand) -> Decimal {
+    let step = part.part.edition.contract.rules.rounding.demand_kw;
+    nearest(demand.billing_kw, step).max(nearest(demand.floor_kw, step))
+}
+
+fn demand_charges(tally: &Tally<'_>, demands: &[BilledDemand]) -> Vec<Charge> {
+    let mut quantities = tally.parts.iter().flat_map(|part| &part.energy);
+    let is_unused = quantities.all(|quantity| quantity.energy_kwh().is_zero());
+    let charge = |(index, (part, demand)): (usize, (&PartTally<'_>, &BilledDemand))| {
+        let prices = part.part.edition.prices;
+        let rules = &part.part.edition.contract.rules;
+        let unused = rules.unused_share.filter(|_| is_unused && rules.demand.is_none());
+        let (demand_kw, share) = (rounded_demand(part, demand), unused.unwrap_or(Decimal::ONE));
+        by_days(tally, index, "demand_charge", demand_kw, prices.demand_per_kw).shared(share)
+    };
+    tally.parts.iter().zip(demands).enumerate().map(charge).collect()
+}
+
+/// A charge for kW, shared by the days of the part.
+fn by_days(tally: &Tally<'_>, part: usize, item: &str, quantity_kw: Decimal, price: Decimal) -> Charge {
+    let days = &tally.parts[part].part;
+    let share = Decimal::from(days.n_days()) / Decimal::from(tally.period.n_days());
+    line(&tally.parts[part], part, item, (quantity_kw, "kW"), price, share)
+}
+
+fn line(
+    tally: &PartTally<'_>,
+    part: usize,
+    item: &str,
+    quantity: (Decimal, &str),
+    price: Decimal,
+    share: Decimal,
+) -> Charge {
+    let prices = tally.part.edition.prices;
+    Charge {
+        part,
+        item: item.to_owned(),
+        line: Line {
+            from: tally.part.from,
+            to: tally.part.to,
+            quantity: quantity.0,
+            unit: quantity.1.to_owned(),
+            price,
+            share,
+            amount: quantity.0 * price * share,
+            rule: format!("{}: {}", prices.from, prices.source),
+        },
+    }
+}
+
+/// Each priced amount of energy, rounded by itself, at its full price; a band that was not used stands with 0.
+fn energy_charges(tally: &Tally<'_>) -> Vec<Charge> {
+    let mut charges = Vec::new();
+    for band in Band::ALL {
+        for (index, part) in tally.parts.iter().enumerate() {
+            let edition = &part.part.edition;
+            let prices = edition.prices.energy_per_kwh.get(edition.season);
+            let Some(price) = prices.and_then(|prices| prices.get(&band)) else {
+                continue;
+            };
+            let of_band = part.energy.iter().filter(|quantity| quantity.band == band);
+            let energy_kwh: Decimal = of_band.map(|quantity| priced_kwh(part, quantity.energy_kwh())).sum();
+            let item = format!("energy_{}", band.name());
+            charges.push(line(part, index, &item, (energy_kwh, "kWh"), *price, Decimal::ONE));
+        }
+    }
+    charges
+}
+
+fn discounts(tally: &Tally<'_>) -> Vec<Charge> {
+    let mut charges = Vec::new();
+    for (index, part) in tally.parts.iter().enumerate() {
+        for quantity in &part.energy {
+            if let Some(discount) = quantity.discount {
+                let energy_kwh = priced_kwh(part, quantity.energy_kwh());
+                let mut charge = line(
+                    part,
+                    index,
+                    &discount.item,
+                    (energy_kwh, "kWh"),
+                    quantity.per_kwh,
+                    -discount.share,
+                );
+                charge.line.rule = format!("{}: {}", discount.from, discount.source);
+                charges.push(charge);
+            }
+        }
+    }
+    charges
+}
+
+/// Climate, fuel and the like: on the sum of the rounded amounts of energy.
+fn kwh_charges(tally: &Tally<'_>) -> Vec<Charge> {
+    let mut charges = Vec::new();
+    for (index, part) in tally.parts.iter().enumerate() {
+        let energy_kwh: Decimal = part
+            .energy
+            .iter()
+            .map(|quantity| priced_kwh(part, quantity.energy_kwh()))
+            .sum();
+        for row in &part.part.edition.charges {
+            let mut charge = line(part, index, &row.item, (energy_kwh, "kWh"), row.price, Decimal::ONE);
+            charge.line.rule = format!("{}: {}", row.from, row.source);
+            charges.push(charge);
+        }
+    }
+    charges
+}
+
+fn priced_kwh(part: &PartTally<'_>, energy_kwh: Decimal) -> Decimal {
+    nearest(energy_kwh, part.part.edition.contract.rules.rounding.energy_kwh)
+}
+
+/// Surcharge or reduction of the demand charge; the first month with a surcharge is a notice.
+fn power_factor_charges(
+    tally: &Tally<'_>,
+    demand: &[Charge],
+    history: &mut History,
+    notes: &mut Vec<Note>,
+) -> Vec<Charge> {
+    let mut charges = Vec::new();
+    for (index, part) in tally.parts.iter().enumerate() {
+        let Some(rule) = part.part.edition.power_factor else {
+            continue;
+        };
+        let contract = part.part.edition.contract;
+        let factors = tally.power_factors[part.group];
+        let step = contract.rules.rounding.power_factor_pct;
+        let lag_pct = factors
+            .lag_pct
+            .map_or(Decimal::ZERO, |pct| rule.lag_reference_pct - measured(pct, step));
+        charges.extend(percents(tally, demand, index, rule, ("power_factor_lag", lag_pct)));
+        if let (false, Some(reference), Some(_)) =
+            (contract.tariff.low_voltage, rule.lead_reference_pct, rule.lead_hours)
+        {
+            let lead_pct = factors
+                .lead_pct
+                .map_or(Decimal::ZERO, |pct| reference - measured(pct, step));
+            let lead_pct = lead_pct.max(Decimal::ZERO);
+            charges.extend(percents(tally, demand, index, rule, ("power_factor_lead", lead_pct)));
+        }
+    }
+    charges.sort_by(|one, other| one.item.cmp(&other.item));
+    if charges.iter().any(|charge| charge.line.amount > Decimal::ZERO) {
+        let first = *history.first_surcharge.get_or_insert(tally.period.month);
+        if first == tally.period.month {
+            notes.push(notes::power_factor_notice());
+            waive(&mut charges);
+        }
+    }
+    charges
+}
+
+/// A part's charge for `pct` percent of power factor below the reference (above: negative).
+fn percents(
+    tally: &Tally<'_>,
+    demand: &[Charge],
+    part: usize,
+    rule: &PowerFactorRule,
+    item: (&str, Decimal),
+) -> Option<Charge> {
+    let of_part = demand.iter().find(|charge| charge.part == part)?;
+    let share = of_part.line.share * rule.share_per_pct * item.1;
+    let quantity = (of_part.line.quantity, "kW");
+    let mut charge = line(&tally.parts[part], part, item.0, quantity, of_part.line.price, share);
+    charge.line.rule = format!("{}: {}", rule.from, rule.source);
+    Some(charge)
+}
+
+/// A notice: what would be added is 0, what is taken off stays.
+fn waive(charges: &mut [Charge]) {
+    for charge in charges.iter_mut().filter(|charge| charge.line.amount > Decimal::ZERO) {
+        charge.line.share = Decimal::ZERO;
+        charge.line.amount = Decimal::ZERO;
+    }
+}
+
+/// Demand of any hour above the contract, at one rate for the whole excess; none in a month in which the contract is
+/// raised, and the first month ever is a notice.
+fn excess_charges(
+    contracts: &[Contract],
+    tally: &Tally<'_>,
+    history: &mut History,
+    notes: &mut Vec<Note>,
+) -> Vec<Charge> {
+    let mut charges = Vec::new();
+    for (index, part) in tally.parts.iter().enumerate() {
+        let contract = part.part.edition.contract;
+        let Some(rule) = &contract.rules.excess else { continue };
+        let step = contract.rules.rounding.demand_kw;
+        let contract_kw = nearest(Decimal::from_f64(contract.contract_kw).unwrap_or_default(), step);
+        let is_alike = |other: &PartTally<'_>| other.part.edition.contract.contract_kw == contract.contract_kw;
+        let peak_kw = tally
+            .peak(is_alike)
+            .map_or(Decimal::ZERO, |peak| nearest(peak.kw, step));
+        let excess_kw = peak_kw - contract_kw;
+        if excess_kw <= Decimal::ZERO || contract_kw <= Decimal::ZERO {
+            continue;
+        }
+        let ratio = excess_kw / contract_kw;
+        let rate = rule
+            .rates
+            .iter()
+            .rev()
+            .find(|[from, _]| *from <= ratio)
+            .map_or(Decimal::ZERO, |[_, rate]| *rate);
+        let price = part.part.edition.prices.demand_per_kw;
+        let mut charge = by_days(tally, index, "excess_demand", excess_kw, price).shared(rate);
+        charge.line.rule = rule.source.clone();
+        charges.push(charge);
+    }
+    if charges.is_empty() {
+        return charges;
+    }
+    let first = *history.first_excess.get_or_insert(tally.period.month);
+    if is_raised(contracts, tally.period.from, tally.period.to) {
+        notes.push(notes::contract_raised());
+        return Vec::new();
+    }
+    if first == tally.period.month {
+        notes.push(notes::excess_notice());
+        waive(&mut charges);
+    }
+    charges
+}
+
+/// Whether a contract with more kW than the one before it begins in `from..to`.
+fn is_raised(contracts: &[Contract], from: Date, to: Date) -> bool {
+    let raises = |pair: &[Contract]| (from..to).contains(&pair[1].from) && pair[1].contract_kw > pair[0].contract_kw;
+    contracts.windows(2).any(raises)
+}
+
+/// What tariffs elsewhere charge beside: a price of the month, and prices of the month's own maxima by band.
+fn other_charges(tally: &Tally<'_>) -> Vec<Charge> {
+    let mut charges = Vec::new();
+    for (index, part) in tally.parts.iter().enumerate() {
+        let edition = &part.part.edition;
+        let bands = edition.prices.demand_by_band_per_kw.get(edition.season);
+        for (band, price) in bands.into_iter().flatten() {
+            let kw = tally
+                .parts
+                .iter()
+                .map(|part| part.band_peak_kw(*band))
+                .max()
+                .unwrap_or_default();
+            let kw = nearest(kw, edition.contract.rules.rounding.demand_kw);
+            charges.push(by_days(tally, index, &format!("demand_{}", band.name()), kw, *price));
+        }
+        if let Some(price) = edition.prices.fixed_per_month {
+            let mut charge = by_days(tally, index, "fixed", Decimal::ONE, price);
+            charge.line.unit = "month".to_owned();
+            charges.push(charge);
+        }
+    }
+    charges.sort_by(|one, other| one.item.cmp(&other.item));
+    charges
+}
+
+/// Charges gathered by item, in their order.
+fn items(tally: &Tally<'_>, charges: &[Charge]) -> Vec<Item> {
+    let by_item = charges.chunk_by(|one, other| one.item == other.item);
+    let mut items: Vec<Item> = Vec::new();
+    for charges in by_item {
+        let lines: Vec<Line> = charges.iter().map(|charge| charge.line.clone()).collect();
+        match items.iter_mut().find(|item| item.item == charges[0].item) {
+            Some(item) => item.lines.extend(lines),
+            None => items.push(Item {
+                item: charges[0].item.clone(),
+                amount: Decimal::ZERO,
+                lines,
+            }),
+        }
+    }
+    let n_days = Decimal::from(tally.period.n_days());
+    for item in &mut items {
+        item.amount = exact_sum(&item.lines, n_days);
+    }
+    items
+}
+
+/// Sum of lines whose shares are parts of `n_days`: multiplied out first, so that thirds of a month add up to it.
+fn exact_sum(lines: &[Line], n_days: Decimal) -> Decimal {
+    let whole = |line: &Line| line.quantity * line.price * (line.share * n_days).round_dp(20);
+    let sum: Decimal = lines.iter().map(whole).sum();
+    (sum / n_days).normalize()
+}
+
+/// VAT, funds: shares of the charge, each of its own part's where they changed inside the period.
+fn levies(tally: &Tally<'_>, charges: &[Charge], net: Decimal) -> Vec<Item> {
+    let mut rows: Vec<&Levy> = Vec::new();
+    for row in tally.parts.iter().flat_map(|part| &part.part.edition.levies) {
+        if !rows.iter().any(|known| std::ptr::eq(*known, *row)) {
+            rows.push(row);
+        }
+    }
+    let mut items: Vec<Item> = Vec::new();
+    for row in rows {
+        let holds = |part: &PartTally<'_>| part.part.edition.levies.iter().any(|levy| std::ptr::eq(*levy, row));
+        let base = if tally.parts.iter().all(holds) {
+            net
+        } else {
+            let of_part = |charge: &&Charge| holds(&tally.parts[charge.part]);
+            charges.iter().filter(of_part).map(|charge| charge.line.amount).sum()
+        };
+        let line = Line {
+            from: tally.period.from,
+            to: tally.period.to,
+            quantity: base,
+            unit: tally.parts[0].part.edition.contract.rules.currency.clone(),
+            price: row.share,
+            share: Decimal::ONE,
+            amount: row.rounding.to_step(base * row.share, row.step),
+            rule: format!("{}: {}", row.from, row.source),
+        };
+        match items.iter_mut().find(|item| item.item == row.item) {
+            Some(item) => {
+                item.amount += line.amount;
+                item.lines.push(line);
+            }
+            None => items.push(Item {
+                item: row.item.clone(),
+                amount: line.amount,
+                lines: vec![line],
+            }),
+        }
+    }
+    items
+}
+
+fn total(rounding: &BillRounding, sum: Decimal) -> Decimal {
+    rounding.total.map_or(sum, |step| {
+        rounding.total_rounding.unwrap_or(Rounding::HalfUp).to_step(sum, step)
+    })
+}
+
+/// To the nearest multiple of `step`, halves up; exact without a step.
+fn nearest(value: Decimal, step: Option<Decimal>) -> Decimal {
+    step.map_or(value, |step| Rounding::HalfUp.to_step(value, step))
+}
+
+/// A measured percentage as billed; what floating-point sums leave below a billionth is not a measurement.
+fn measured(pct: f64, step: Option<Decimal>) -> Decimal {
+    nearest(Decimal::from_f64(pct).unwrap_or_default().round_dp(9), step)
+}

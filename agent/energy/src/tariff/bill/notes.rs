@@ -1,0 +1,176 @@
+//! What a bill must say beside its figures: what was assumed, waived or not known; in both languages.
+//!
+//! Codes are for programs and do not change; the sentences are for people.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{BilledDemand, tally::Tally};
+use crate::finding::Title;
+
+/// One remark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Names it for programs.
+    pub code: String,
+    /// Says it to people.
+    pub text: Title,
+}
+
+fn note(code: &str, ko: impl Into<String>, en: impl Into<String>) -> Note {
+    Note {
+        code: code.to_owned(),
+        text: Title {
+            ko: ko.into(),
+            en: en.into(),
+        },
+    }
+}
+
+/// Whether the data reach from the first instant of the period to its last.
+pub(super) fn is_complete(tally: &Tally<'_>) -> bool {
+    let (from, to) = bounds(tally);
+    tally.bounds.0 <= from && to <= tally.bounds.1
+}
+
+/// Share of the period, or of what has passed of it, seen with trusted readings.
+pub(super) fn coverage(tally: &Tally<'_>) -> f64 {
+    let (from, to) = bounds(tally);
+    let minutes = to.min(tally.bounds.1).duration_since(from).as_secs_f64() / 60.0;
+    crate::detect::rounded((tally.seen_min / minutes).clamp(0.0, 1.0), 6)
+}
+
+fn bounds(tally: &Tally<'_>) -> (Timestamp, Timestamp) {
+    tally.period.bounds(&tally.parts[0].part.edition.contract.rules.zone)
+}
+
+/// Remarks on the rules that the bill was made by and on the data it was made from.
+pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    if !is_complete(tally) {
+        notes.push(note(
+            "part_month",
+            "청구 기간 전체의 자료가 아닙니다. 기본요금은 한 달 전액입니다.",
+            "The data do not cover the whole period; the demand charge is that of the whole month.",
+        ));
+    }
+    let coverage = coverage(tally);
+    if coverage < 1.0 {
+        let pct = coverage * 100.0;
+        notes.push(note(
+            "coverage",
+            format!("자료 확보율 {pct:.1} %: 모르는 시간의 사용량은 들어 있지 않습니다."),
+            format!("Coverage {pct:.1} %: what was used while nothing was known is not in this bill."),
+        ));
+    }
+    for tally in &tally.parts {
+        let (edition, contract) = (&tally.part.edition, tally.part.edition.contract);
+        if let Some(day) = contract.edition {
+            notes.push(note(
+                "edition",
+                format!("{day}의 요금표와 규정으로 계산했습니다."),
+                format!("Priced by the tables and rules of {day}."),
+            ));
+        }
+        if contract.deferred
+            && edition
+                .contract
+                .rules
+                .deferral
+                .as_ref()
+                .is_some_and(|d| (d.reform..=d.to).contains(&tally.part.from))
+        {
+            notes.push(note(
+                "deferred",
+                "개편 유예: 개편 전 요금표를 적용했습니다.",
+                "The reform is deferred for this contract: the earlier tables hold.",
+            ));
+        }
+        for row in edition.charges.iter().filter(|row| row.assumed) {
+            notes.push(note(
+                "assumed",
+                format!(
+                    "{} 단가 {}은(는) 공표된 값이 아니라 이어 쓴 값입니다.",
+                    row.item, row.price
+                ),
+                format!(
+                    "The price of {} ({}) is not published: it was carried on.",
+                    row.item, row.price
+                ),
+            ));
+        }
+        if let Some(rule) = edition.power_factor.filter(|rule| rule.status != "verified") {
+            notes.push(note(
+                "unverified",
+                format!("{}부터의 역률 규정은 원문으로 확인하지 못했습니다.", rule.from),
+                format!(
+                    "The power-factor rule from {} was not checked against its text.",
+                    rule.from
+                ),
+            ));
+        }
+    }
+    notes.extend(deemed(tally));
+    notes.dedup();
+    notes
+}
+
+fn deemed(tally: &Tally<'_>) -> Option<Note> {
+    let has_rule = tally.parts.iter().any(|part| part.part.edition.power_factor.is_some());
+    let is_unknown = tally.power_factors.iter().any(|factors| factors.lag_pct.is_none());
+    (has_rule && is_unknown).then(|| {
+        note(
+            "power_factor_deemed",
+            "무효전력량을 알 수 없어 기준 역률로 보았습니다.",
+            "Reactive energy is not known: the power factor is deemed to be the reference.",
+        )
+    })
+}
+
+/// Remarks on the demand that is billed.
+pub(super) fn of_demand(demand: &BilledDemand) -> Option<Note> {
+    let months = demand.unknown.join(", ");
+    (!demand.unknown.is_empty()).then(|| {
+        note(
+            "ratchet_unknown",
+            format!("최대수요를 모르는 달: {months}. 요금적용전력이 더 높을 수 있습니다."),
+            format!("The maximum demand of {months} is not known: the billed demand may be higher."),
+        )
+    })
+}
+
+/// The first month ever with a surcharge for power factor.
+pub(super) fn power_factor_notice() -> Note {
+    note(
+        "power_factor_notice",
+        "역률 추가요금이 처음 생긴 달: 예고만 하고 청구하지 않습니다.",
+        "First month with a surcharge for power factor: a notice, not charged.",
+    )
+}
+
+/// The first month ever above the contract.
+pub(super) fn excess_notice() -> Note {
+    note(
+        "excess_notice",
+        "계약전력을 처음 초과한 달: 예고만 하고 청구하지 않습니다.",
+        "First month above the contract demand: a notice, not charged.",
+    )
+}
+
+/// Above the contract in the month in which it is raised.
+pub(super) fn contract_raised() -> Note {
+    note(
+        "contract_raised",
+        "계약전력을 올린 달에는 초과사용부가금이 없습니다.",
+        "No surcharge above the contract in the month in which it is raised.",
+    )
+}
+
+/// The rest of the period is a projection.
+pub(super) fn projected() -> Note {
+    note(
+        "projected",
+        "남은 기간은 최근 4주의 같은 종류의 날처럼 쓴다고 보았습니다.",
+        "The rest of the period is taken to be as days of the same kind in the last four weeks.",
+    )
+}

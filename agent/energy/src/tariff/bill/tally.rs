@@ -1,0 +1,257 @@
+//! The usage of one billing period, added up as its bill prices it: energy by part, band and discount; maxima; power
+//! factors.
+//!
+//! It prices nothing. Invariants: sums are exact (whole nano-units); an interval belongs to the hour it starts in; what
+//! is unknown is added nowhere and lowers the coverage.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil::DateTime};
+use rust_decimal::Decimal;
+
+use super::{
+    Peak, Usage,
+    period::{Part, Period},
+};
+use crate::tariff::{
+    Band, Discount,
+    edition::Slot,
+    power_factor::{PowerFactor, PowerFactors},
+    price::next_hour,
+};
+
+/// A billionth of a kWh or of a kW: sums and roundings are exact in it.
+type Nano = i128;
+
+/// What a period's usage adds up to.
+#[derive(Debug)]
+pub(super) struct Tally<'a> {
+    pub(super) period: Period,
+    pub(super) parts: Vec<PartTally<'a>>,
+    /// Power factors of consecutive parts under one power-factor rule; [`PartTally::group`] leads here.
+    pub(super) power_factors: Vec<PowerFactor>,
+    /// Instant of the first interval, and end of the last.
+    pub(super) bounds: (Timestamp, Timestamp),
+    /// Time seen with trusted readings, minutes.
+    pub(super) seen_min: f64,
+    /// Whether an interval lay in no part, or had no price.
+    pub(super) has_unpriced: bool,
+}
+
+/// A part's usage.
+#[derive(Debug)]
+pub(super) struct PartTally<'a> {
+    pub(super) part: Part<'a>,
+    /// Place of its power factors in [`Tally::power_factors`].
+    pub(super) group: usize,
+    pub(super) energy: Vec<Quantity<'a>>,
+    /// Highest demand of any hour.
+    peak: Option<(Nano, Timestamp)>,
+    /// Highest demand in bands that count for the billing demand.
+    counted: Option<(Nano, Timestamp)>,
+    by_band: BTreeMap<Band, Nano>,
+}
+
+/// Energy of one price.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quantity<'a> {
+    pub(super) band: Band,
+    pub(super) discount: Option<&'a Discount>,
+    pub(super) per_kwh: Decimal,
+    nano_kwh: Nano,
+}
+
+impl Quantity<'_> {
+    pub(super) fn energy_kwh(&self) -> Decimal {
+        exact(self.nano_kwh)
+    }
+
+    fn is_of(&self, band: Band, discount: Option<&Discount>) -> bool {
+        let is_same = match (self.discount, discount) {
+            (Some(one), Some(other)) => std::ptr::eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        self.band == band && is_same
+    }
+}
+
+/// What holds for the running clock hour.
+struct Hour {
+    until: Timestamp,
+    /// On the tariff's clock.
+    hour: i8,
+    place: Option<Place>,
+}
+
+/// Where an hour's usage is added.
+#[derive(Clone, Copy)]
+struct Place {
+    part: usize,
+    quantity: usize,
+    demand_band: Band,
+    counts: bool,
+}
+
+impl<'a> Tally<'a> {
+    /// Adds up `usage`, all of one period, ascending; `None` without usage or without any part.
+    pub(super) fn of(period: Period, parts: Vec<Part<'a>>, usage: &[Usage]) -> Option<Self> {
+        let (first, last) = (usage.first()?, usage.last()?);
+        let (parts, mut factors) = grouped(parts);
+        parts.first()?;
+        let mut tally = Self {
+            period,
+            parts,
+            power_factors: Vec::new(),
+            bounds: (first.start, last.end()),
+            seen_min: 0.0,
+            has_unpriced: false,
+        };
+        let mut hour: Option<Hour> = None;
+        for row in usage {
+            let held = hour.take().filter(|hour| row.start < hour.until);
+            let held = held.unwrap_or_else(|| tally.hour(row.start));
+            tally.seen_min += row.coverage * f64::from(row.minutes);
+            if let Some(place) = held.place {
+                let part = &mut tally.parts[place.part];
+                part.add(row, place);
+                if let Some(factors) = &mut factors[part.group] {
+                    factors.take(row, held.hour, 60 - minutes_until(row.start, held.until));
+                }
+            }
+            hour = Some(held);
+        }
+        let measured = |factors: Option<PowerFactors<'_>>| factors.map(PowerFactors::finish).unwrap_or_default();
+        tally.power_factors = factors.into_iter().map(measured).collect();
+        Some(tally)
+    }
+
+    /// Finds the place of the hour that holds `at`.
+    fn hour(&mut self, at: Timestamp) -> Hour {
+        let local = self.parts[0].part.edition.contract.local(at);
+        let place = self.place(local);
+        self.has_unpriced |= place.is_none();
+        Hour {
+            until: next_hour(at, local),
+            hour: local.hour(),
+            place,
+        }
+    }
+
+    fn place(&mut self, local: DateTime) -> Option<Place> {
+        let holds = |tally: &PartTally<'_>| (tally.part.from..tally.part.to).contains(&local.date());
+        let index = self.parts.iter().position(holds)?;
+        let part = &mut self.parts[index];
+        let contract = part.part.edition.contract;
+        let kind = contract.day_kind(local.date());
+        let slot = part.part.edition.slot(kind, local.month(), local.hour())?;
+        let rule = contract.rules.demand.as_ref();
+        Some(Place {
+            part: index,
+            quantity: part.quantity(&slot),
+            demand_band: slot.demand_band,
+            counts: rule.is_some_and(|rule| rule.bands.is_empty() || rule.bands.contains(&slot.demand_band)),
+        })
+    }
+
+    /// Highest demand of any hour, in parts that `counts` picks.
+    pub(super) fn peak(&self, counts: impl Fn(&PartTally<'_>) -> bool) -> Option<Peak> {
+        highest(
+            self.parts
+                .iter()
+                .filter(|part| counts(part))
+                .filter_map(|part| part.peak),
+        )
+    }
+
+    /// Highest demand that counts for the billing demand.
+    pub(super) fn counted(&self) -> Option<Peak> {
+        highest(self.parts.iter().filter_map(|part| part.counted))
+    }
+}
+
+/// Parts with the place of their power factors, and the rules to find those by; `None` where nothing is to be measured.
+fn grouped(parts: Vec<Part<'_>>) -> (Vec<PartTally<'_>>, Vec<Option<PowerFactors<'_>>>) {
+    let mut tallies: Vec<PartTally<'_>> = Vec::new();
+    let mut factors = Vec::new();
+    for part in parts {
+        let is_alike = |last: &PartTally<'_>| {
+            let (one, other) = (&last.part.edition, &part.edition);
+            one.power_factor == other.power_factor
+                && one.contract.tariff.low_voltage == other.contract.tariff.low_voltage
+                && one.contract.reactive_meter == other.contract.reactive_meter
+        };
+        if !tallies.last().is_some_and(is_alike) {
+            let edition = &part.edition;
+            let rule = edition.power_factor.filter(|_| edition.contract.reactive_meter);
+            factors.push(rule.map(|rule| PowerFactors::new(rule, edition.contract.tariff.low_voltage)));
+        }
+        tallies.push(PartTally {
+            part,
+            group: factors.len() - 1,
+            energy: Vec::new(),
+            peak: None,
+            counted: None,
+            by_band: BTreeMap::new(),
+        });
+    }
+    (tallies, factors)
+}
+
+impl<'a> PartTally<'a> {
+    /// Index of the quantity of an hour, made where there is none yet.
+    fn quantity(&mut self, slot: &Slot<'a>) -> usize {
+        let is_of = |quantity: &Quantity<'_>| quantity.is_of(slot.band, slot.discount);
+        self.energy.iter().position(is_of).unwrap_or_else(|| {
+            self.energy.push(Quantity {
+                band: slot.band,
+                discount: slot.discount,
+                per_kwh: slot.energy_per_kwh,
+                nano_kwh: 0,
+            });
+            self.energy.len() - 1
+        })
+    }
+
+    fn add(&mut self, row: &Usage, place: Place) {
+        let Some(energy_kwh) = row.energy_kwh else { return };
+        let nano_kwh = (energy_kwh * 1e9).round() as Nano;
+        self.energy[place.quantity].nano_kwh += nano_kwh;
+        let nano_kw = nano_kwh * 60 / Nano::from(row.minutes);
+        raise(&mut self.peak, nano_kw, row.start);
+        if place.counts {
+            raise(&mut self.counted, nano_kw, row.start);
+        }
+        let band = self.by_band.entry(place.demand_band).or_default();
+        *band = nano_kw.max(*band);
+    }
+
+    /// Highest demand in a band, kW.
+    pub(super) fn band_peak_kw(&self, band: Band) -> Decimal {
+        exact(self.by_band.get(&band).copied().unwrap_or(0))
+    }
+}
+
+/// Keeps the first of equals.
+fn raise(peak: &mut Option<(Nano, Timestamp)>, nano_kw: Nano, start: Timestamp) {
+    if peak.is_none_or(|(highest, _)| nano_kw > highest) {
+        *peak = Some((nano_kw, start));
+    }
+}
+
+fn highest(peaks: impl Iterator<Item = (Nano, Timestamp)>) -> Option<Peak> {
+    let (nano_kw, start) = peaks.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+    Some(Peak {
+        kw: exact(nano_kw),
+        start,
+    })
+}
+
+fn minutes_until(at: Timestamp, until: Timestamp) -> i64 {
+    (until.as_second() - at.as_second()) / 60
+}
+
+/// Nano-units as a decimal.
+fn exact(nano: Nano) -> Decimal {
+    Decimal::from_i128_with_scale(nano, 9).normalize()
+}

@@ -1,0 +1,162 @@
+//! Which dated rows of a contract's tariff hold on a day, and what they make of an hour of it.
+//!
+//! It multiplies nothing. Invariants: a contract pinned to an edition has the rows of that day in all years; a deferred
+//! reform holds back prices, bands and discounts, and nothing else; an area's own band table wins over the general one.
+
+use jiff::{ToSpan, civil::Date};
+use rust_decimal::Decimal;
+
+use super::{Band, BandTable, Contract, DayKind, Discount, HourSpan, Levy, PerKwh, PowerFactorRule, PriceTable};
+
+/// The rows that hold on a day.
+#[derive(Debug, Clone)]
+pub(super) struct Edition<'a> {
+    pub(super) contract: &'a Contract,
+    pub(super) prices: &'a PriceTable,
+    pub(super) bands: &'a BandTable,
+    pub(super) season: &'a str,
+    pub(super) charges: Vec<&'a PerKwh>,
+    pub(super) levies: Vec<&'a Levy>,
+    pub(super) power_factor: Option<&'a PowerFactorRule>,
+    discounts: Vec<&'a Discount>,
+}
+
+/// What an hour of a day is to the tariff.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot<'a> {
+    /// Band of the energy.
+    pub(super) band: Band,
+    /// Band of a demand: a Saturday's peak energy may count as mid while its demand does not.
+    pub(super) demand_band: Band,
+    /// Price of the energy, before any discount.
+    pub(super) energy_per_kwh: Decimal,
+    pub(super) discount: Option<&'a Discount>,
+}
+
+impl Slot<'_> {
+    /// Share of the energy price that is taken off.
+    pub(super) fn discount_share(&self) -> Decimal {
+        self.discount.map_or(Decimal::ZERO, |discount| discount.share)
+    }
+}
+
+impl Contract {
+    /// The rows that hold on `day`; `None` before the first price or band table.
+    pub(super) fn edition_of(&self, day: Date) -> Option<Edition<'_>> {
+        let (reform_day, rules_day) = (self.reform_day(day), self.edition.unwrap_or(day));
+        let rules = &self.rules;
+        let season = rules
+            .seasons
+            .iter()
+            .find(|(_, months)| months.contains(&day.month()))?
+            .0;
+        let runs = |discount: &&Discount| (discount.from..=discount.to).contains(&reform_day);
+        Some(Edition {
+            contract: self,
+            prices: newest(&self.tariff.price, reform_day, |row| row.from)?,
+            bands: self.band_table(reform_day)?,
+            season,
+            charges: newest_of_each(&rules.per_kwh, rules_day, |row| (&row.item, row.from)),
+            levies: newest_of_each(&rules.levy, rules_day, |row| (&row.item, row.from)),
+            power_factor: newest(&rules.power_factor, rules_day, |row| row.from),
+            discounts: rules.discount.iter().filter(runs).collect(),
+        })
+    }
+
+    /// The day whose prices, bands and discounts hold on `day`: another one where the contract is pinned or the reform
+    /// deferred.
+    fn reform_day(&self, day: Date) -> Date {
+        match (&self.edition, &self.rules.deferral) {
+            (Some(edition), _) => *edition,
+            (None, Some(deferral)) if self.deferred && (deferral.reform..=deferral.to).contains(&day) => {
+                deferral.reform.saturating_sub(1.day())
+            }
+            _ => day,
+        }
+    }
+
+    fn band_table(&self, day: Date) -> Option<&BandTable> {
+        let held = || self.rules.bands.iter().rev().filter(|table| table.from <= day);
+        held()
+            .find(|table| table.area.is_some() && table.area == self.area)
+            .or_else(|| held().find(|table| table.area.is_none()))
+    }
+
+    /// What kind of day the tariff's calendar makes of `day`.
+    pub(super) fn day_kind(&self, day: Date) -> DayKind {
+        DayKind::of(day, &self.holidays)
+    }
+}
+
+impl<'a> Edition<'a> {
+    /// Whether the same rows hold as in `other`, so that one line of a bill serves both.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self.contract, other.contract)
+            && std::ptr::eq(self.prices, other.prices)
+            && std::ptr::eq(self.bands, other.bands)
+            && self.season == other.season
+            && are_same(&self.charges, &other.charges)
+            && are_same(&self.levies, &other.levies)
+            && are_same(&self.discounts, &other.discounts)
+            && self.power_factor.map(|rule| rule.from) == other.power_factor.map(|rule| rule.from)
+    }
+
+    /// What the clock hour `hour` of a day of `kind` in `month` is; `None` when the tables do not say.
+    pub(super) fn slot(&self, kind: DayKind, month: i8, hour: i8) -> Option<Slot<'a>> {
+        let (band, demand_band) = self.band(kind, hour)?;
+        let holds = |discount: &&&Discount| {
+            discount.months.contains(&month)
+                && discount.days.contains(&kind)
+                && discount.hours.iter().any(|span| span.contains(hour))
+        };
+        Some(Slot {
+            band,
+            demand_band,
+            energy_per_kwh: *self.prices.energy_per_kwh.get(self.season)?.get(&band)?,
+            discount: self.discounts.iter().find(holds).copied(),
+        })
+    }
+
+    fn band(&self, kind: DayKind, hour: i8) -> Option<(Band, Band)> {
+        if let (DayKind::Sunday | DayKind::Holiday, Some(band)) = (kind, self.bands.sunday_and_holiday) {
+            return Some((band, band));
+        }
+        let in_hours = |spans: &[HourSpan]| spans.iter().any(|span| span.contains(hour));
+        let hours = self.bands.hours.get(self.season)?;
+        let band = *hours.iter().find(|(_, spans)| in_hours(spans))?.0;
+        let energy_band = self.bands.saturday.get(&band).filter(|_| kind == DayKind::Saturday);
+        Some((energy_band.copied().unwrap_or(band), band))
+    }
+
+    /// Sum of the charges on every kWh.
+    pub(super) fn charges_per_kwh(&self) -> Decimal {
+        self.charges.iter().map(|row| row.price).sum()
+    }
+
+    /// One, plus the levies.
+    pub(super) fn levy_factor(&self) -> Decimal {
+        Decimal::ONE + self.levies.iter().map(|row| row.share).sum::<Decimal>()
+    }
+}
+
+fn are_same<T>(one: &[&T], other: &[&T]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| std::ptr::eq(*one, *other))
+}
+
+/// Of dated rows, ascending, the newest that has begun on `day`.
+fn newest<T>(rows: &[T], day: Date, from: impl Fn(&T) -> Date) -> Option<&T> {
+    rows.iter().rev().find(|row| from(row) <= day)
+}
+
+/// Of dated rows, the newest of each item that has begun on `day`.
+fn newest_of_each<T>(rows: &[T], day: Date, key: impl Fn(&T) -> (&String, Date)) -> Vec<&T> {
+    let is_newest = |row: &&T| {
+        let (item, from) = key(row);
+        let supersedes = |other: &T| {
+            let (other_item, other_from) = key(other);
+            other_item == item && from < other_from && other_from <= day
+        };
+        from <= day && !rows.iter().any(supersedes)
+    };
+    rows.iter().filter(is_newest).collect()
+}
