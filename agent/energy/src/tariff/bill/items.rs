@@ -46,11 +46,11 @@ pub(super) fn bill(contracts: &[Contract], tally: &Tally<'_>, history: &mut Hist
     charges.extend(other_charges(tally));
     let rules = &tally.parts[tally.parts.len() - 1].part.edition.contract.rules;
     let mut items = items(tally, &charges);
-    let net: Decimal = items.iter().map(|item| item.amount).sum();
+    let net = exact_sum(charges.iter().map(|charge| &charge.line), tally);
     let levies = levies(tally, &charges, net);
     let sum = net + levies.iter().map(|item| item.amount).sum::<Decimal>();
     items.extend(levies);
-    let demand = highest(demands);
+    let demand = demands.into_iter().next_back().unwrap_or_default();
     notes.extend(notes::of_demand(&demand));
     // Two power-factor rules in one period have no common mean.
     let shown = tally.power_factors.first().filter(|_| tally.power_factors.len() == 1);
@@ -77,13 +77,6 @@ fn billed_demand(tally: &Tally<'_>, part: &PartTally<'_>, history: &History) -> 
         counted: tally.counted(),
         ..ratchet::billed(part.part.edition.contract, tally.period.month, history)
     }
-}
-
-fn highest(demands: Vec<BilledDemand>) -> BilledDemand {
-    let higher = |best: BilledDemand, next: BilledDemand| {
-        if next.billing_kw > best.billing_kw { next } else { best }
-    };
-    demands.into_iter().reduce(higher).unwrap_or_default()
 }
 
 /// Demand of a part as billed: the measured one and the floor, each rounded.
@@ -219,9 +212,11 @@ fn power_factor_charges(
             .lag_pct
             .map_or(Decimal::ZERO, |pct| rule.lag_reference_pct - measured(pct, step));
         charges.extend(percents(tally, demand, index, rule, ("power_factor_lag", lag_pct)));
-        if let (false, Some(reference), Some(_)) =
-            (contract.tariff.low_voltage, rule.lead_reference_pct, rule.lead_hours)
-        {
+        if let (false, Some(reference), Some(_)) = (
+            contract.tariff.low_voltage || !contract.reactive_meter,
+            rule.lead_reference_pct,
+            rule.lead_hours,
+        ) {
             let lead_pct = factors
                 .lead_pct
                 .map_or(Decimal::ZERO, |pct| reference - measured(pct, step));
@@ -360,17 +355,18 @@ fn items(tally: &Tally<'_>, charges: &[Charge]) -> Vec<Item> {
             }),
         }
     }
-    let n_days = Decimal::from(tally.period.n_days());
     for item in &mut items {
-        item.amount = exact_sum(&item.lines, n_days);
+        item.amount = exact_sum(&item.lines, tally);
     }
     items
 }
 
-/// Sum of lines whose shares are parts of `n_days`: multiplied out first, so that thirds of a month add up to it.
-fn exact_sum(lines: &[Line], n_days: Decimal) -> Decimal {
+/// Sum of lines, whose shares are parts of the period's days: multiplied out first, so that ten and twenty-one days of a
+/// month add up to it.
+fn exact_sum<'a>(lines: impl IntoIterator<Item = &'a Line>, tally: &Tally<'_>) -> Decimal {
+    let n_days = Decimal::from(tally.period.n_days());
     let whole = |line: &Line| line.quantity * line.price * (line.share * n_days).round_dp(20);
-    let sum: Decimal = lines.iter().map(whole).sum();
+    let sum: Decimal = lines.into_iter().map(whole).sum();
     (sum / n_days).normalize()
 }
 
@@ -378,18 +374,18 @@ fn exact_sum(lines: &[Line], n_days: Decimal) -> Decimal {
 fn levies(tally: &Tally<'_>, charges: &[Charge], net: Decimal) -> Vec<Item> {
     let mut rows: Vec<&Levy> = Vec::new();
     for row in tally.parts.iter().flat_map(|part| &part.part.edition.levies) {
-        if !rows.iter().any(|known| std::ptr::eq(*known, *row)) {
+        if !rows.contains(row) {
             rows.push(row);
         }
     }
     let mut items: Vec<Item> = Vec::new();
     for row in rows {
-        let holds = |part: &PartTally<'_>| part.part.edition.levies.iter().any(|levy| std::ptr::eq(*levy, row));
+        let holds = |part: &PartTally<'_>| part.part.edition.levies.contains(&row);
         let base = if tally.parts.iter().all(holds) {
             net
         } else {
-            let of_part = |charge: &&Charge| holds(&tally.parts[charge.part]);
-            charges.iter().filter(of_part).map(|charge| charge.line.amount).sum()
+            let of_part = charges.iter().filter(|charge| holds(&tally.parts[charge.part]));
+            exact_sum(of_part.map(|charge| &charge.line), tally)
         };
         let line = Line {
             from: tally.period.from,

@@ -141,7 +141,7 @@ pub struct Peak {
 /// How the billed demand was found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct BilledDemand {
-    /// The demand that is billed, as measured, kW: of several parts the highest.
+    /// The demand that is billed, as measured, kW: by the contract at the period's end.
     pub billing_kw: Decimal,
     /// Highest demand of the period in any band.
     pub peak: Option<Peak>,
