@@ -19,9 +19,12 @@ use crate::{
 pub mod check;
 pub mod demo;
 pub mod export;
+pub mod past;
 pub mod replay;
 pub mod report;
 pub mod run;
+mod table;
+pub mod tariff;
 
 /// An internal error: ours to mend.
 pub const INTERNAL: u8 = 1;
@@ -62,6 +65,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Write the recorded readings as canonical CSV, ready for `replay`.
     Export(export::ExportArgs),
+    /// Tariffs, prices at an instant, bills.
+    Tariff(tariff::TariffArgs),
 }
 
 /// How log lines are written.
@@ -122,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Tariff(args) => tariff::run(&args),
     }
 }
 

@@ -275,7 +275,7 @@ fn readable(instant: &str) -> String {
 }
 
 /// A number's whole part in groups of three.
-fn grouped(number: &str) -> String {
+pub fn grouped(number: &str) -> String {
     let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
     let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
     let mut out = String::from(sign);

@@ -3,21 +3,32 @@
 //! It multiplies nothing. Invariants: a contract pinned to an edition has the rows of that day in all years; a deferred
 //! reform holds back prices, bands and discounts, and nothing else; an area's own band table wins over the general one.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::{ToSpan, civil::Date};
 use rust_decimal::Decimal;
 
-use super::{Band, BandTable, Contract, DayKind, Discount, HourSpan, Levy, PerKwh, PowerFactorRule, PriceTable};
+use super::{
+    Band, BandTable, Contract, DayKind, Discount, HourSpan, Levy, PerKwh, PowerFactorRule, PriceTable, Rules, Tariff,
+};
 
 /// The rows that hold on a day.
 #[derive(Debug, Clone)]
-pub(super) struct Edition<'a> {
-    pub(super) contract: &'a Contract,
-    pub(super) prices: &'a PriceTable,
-    pub(super) bands: &'a BandTable,
-    pub(super) season: &'a str,
-    pub(super) charges: Vec<&'a PerKwh>,
-    pub(super) levies: Vec<&'a Levy>,
-    pub(super) power_factor: Option<&'a PowerFactorRule>,
+pub struct Edition<'a> {
+    /// Whose rows they are.
+    pub contract: &'a Contract,
+    /// Prices.
+    pub prices: &'a PriceTable,
+    /// Hours of the bands.
+    pub bands: &'a BandTable,
+    /// Season of the day.
+    pub season: &'a str,
+    /// Charges on every kWh, one of each item.
+    pub charges: Vec<&'a PerKwh>,
+    /// Taxes and levies, one of each item.
+    pub levies: Vec<&'a Levy>,
+    /// The power-factor rule, where there is one.
+    pub power_factor: Option<&'a PowerFactorRule>,
     discounts: Vec<&'a Discount>,
 }
 
@@ -41,8 +52,26 @@ impl Slot<'_> {
 }
 
 impl Contract {
+    /// A tariff without a customer, to be looked at: 1 kW from the first day of its prices on, and no holidays.
+    pub fn alone(name: &str, tariff: Tariff, rules: Rules, area: Option<String>) -> Self {
+        Self {
+            from: tariff.price.first().map_or(Date::MIN, |first| first.from),
+            tariff_name: name.to_owned(),
+            tariff,
+            rules,
+            holidays: BTreeSet::new(),
+            contract_kw: 1.0,
+            reading_day: 1,
+            deferred: false,
+            earlier_peaks: BTreeMap::new(),
+            edition: None,
+            area,
+            reactive_meter: true,
+        }
+    }
+
     /// The rows that hold on `day`; `None` before the first price or band table.
-    pub(super) fn edition_of(&self, day: Date) -> Option<Edition<'_>> {
+    pub fn edition_of(&self, day: Date) -> Option<Edition<'_>> {
         let (reform_day, rules_day) = (self.reform_day(day), self.edition.unwrap_or(day));
         let rules = &self.rules;
         let season = rules

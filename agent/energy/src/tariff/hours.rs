@@ -43,6 +43,12 @@ impl TryFrom<String> for HourSpan {
     }
 }
 
+impl std::fmt::Display for HourSpan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:02}-{:02}", self.from, self.to)
+    }
+}
+
 /// What kind of day the tariff's calendar makes of a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,6 +84,7 @@ mod tests {
         let span = |text: &str| HourSpan::try_from(text.to_owned());
         let night = span("22-08").expect("valid");
         assert_eq!((0..24).filter(|hour| night.contains(*hour)).count(), 10);
+        assert_eq!(night.to_string(), "22-08");
         assert!(span("08-24").expect("valid").contains(23));
         for bad in ["8-11", "08-25", "24-08", "08-08", "0811", "", "aa-bb"] {
             assert!(span(bad).is_err(), "{bad}");

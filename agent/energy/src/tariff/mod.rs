@@ -18,6 +18,7 @@ mod hours;
 mod power_factor;
 mod price;
 
+pub use edition::Edition;
 pub use hours::{DayKind, HourSpan};
 pub use price::{Band, Price, PriceUntil};
 

@@ -1,0 +1,91 @@
+//! Where commands take a site's past from: the agent's store, or the folder that a replay wrote.
+//!
+//! It makes nothing of it. Invariant: a folder that is no replay's, and a row that cannot be read, are errors with their
+//! place.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use energy::{Interval, Quality, Site};
+use jiff::Timestamp;
+
+use super::{INPUT, fail};
+use crate::{config::Config, store::Reader};
+
+/// Arguments of commands that look at a site's past.
+#[derive(Debug, clap::Args)]
+pub struct PastArgs {
+    /// The site's configuration.
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/wattwarden/wattwarden.toml")]
+    pub config: PathBuf,
+    /// Results of a replay, in place of the agent's store.
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+}
+
+/// All intervals of a meter, or of all meters, ascending by start.
+pub(super) fn intervals(args: &PastArgs, config: &Config, meter: Option<&str>) -> Result<Vec<Interval>, ExitCode> {
+    match &args.from {
+        Some(folder) => of_replay(folder, &config.site, meter).map_err(|why| fail(INPUT, why)),
+        None => of_store(config, meter).map_err(|why| fail(INPUT, format!("reading the store: {why}"))),
+    }
+}
+
+fn of_store(config: &Config, meter: Option<&str>) -> Result<Vec<Interval>, String> {
+    let reader = Reader::open(&config.store).map_err(|error| error.to_string())?;
+    let all = reader.intervals(meter, Timestamp::UNIX_EPOCH, Timestamp::MAX);
+    all.map_err(|error| error.to_string())
+}
+
+fn of_replay(folder: &Path, site: &Site, meter: Option<&str>) -> Result<Vec<Interval>, String> {
+    let path = folder.join("intervals.csv");
+    let failed = |why: String| format!("{}: {why}; is it the folder that `replay --out` wrote?", path.display());
+    let mut rows = csv::Reader::from_path(&path).map_err(|error| failed(error.to_string()))?;
+    let header = rows.headers().map_err(|error| failed(error.to_string()))?.clone();
+    let mut intervals = Vec::new();
+    for row in rows.records() {
+        let row = row.map_err(|error| failed(error.to_string()))?;
+        let line = row.position().map_or(0, csv::Position::line);
+        let cell = |name: &str| {
+            header
+                .iter()
+                .position(|column| column == name)
+                .and_then(|place| row.get(place))
+        };
+        let interval =
+            interval(site, cell).map_err(|column| failed(format!("line {line}: {column:?} cannot be read")))?;
+        if meter.is_none_or(|meter| *meter == *interval.meter) {
+            intervals.push(interval);
+        }
+    }
+    Ok(intervals)
+}
+
+/// One row of `intervals.csv`; else the name of the column that cannot be read.
+fn interval<'r>(site: &Site, cell: impl Fn(&str) -> Option<&'r str>) -> Result<Interval, &'static str> {
+    let instant = |name: &'static str| cell(name).and_then(|text| text.parse::<Timestamp>().ok()).ok_or(name);
+    let number = |name: &'static str| match cell(name) {
+        None | Some("") => Ok(None),
+        Some(text) => text.parse::<f64>().map(Some).map_err(|_| name),
+    };
+    let known = |name: &str| {
+        site.meters
+            .iter()
+            .find(|meter| *meter.name == *name)
+            .map(|meter| meter.name.clone())
+    };
+    Ok(Interval {
+        meter: cell("meter").and_then(known).ok_or("meter")?,
+        start: instant("start")?,
+        end: instant("end")?,
+        energy_import_kwh: number("energy_import_kwh")?,
+        energy_export_kwh: number("energy_export_kwh")?,
+        reactive_energy_lag_kvarh: number("reactive_energy_lag_kvarh")?,
+        reactive_energy_lead_kvarh: number("reactive_energy_lead_kvarh")?,
+        quality: cell("quality").and_then(Quality::from_name).ok_or("quality")?,
+        coverage: number("coverage")?.ok_or("coverage")?,
+        revision: cell("revision").and_then(|text| text.parse().ok()).unwrap_or(0),
+    })
+}

@@ -1,0 +1,236 @@
+//! `wattwarden tariff bill`: a month's bill as the supplier would write it, what each item was made from, and what
+//! differs from the bill that came.
+
+use std::{fs, path::PathBuf, process::ExitCode};
+
+use clap::ValueEnum;
+use energy::tariff::bill::{self, Bill, Difference, EnteredBill, Line};
+use rust_decimal::Decimal;
+
+use crate::{
+    cli::{
+        INPUT, INTERNAL, Lang, Secrets, fail, load,
+        past::{self, PastArgs},
+        print,
+        table::table,
+    },
+    language::Language,
+    report::{Month, figures, html::grouped, words::item_name},
+};
+
+/// Arguments of `tariff bill`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wattwarden tariff bill --month 2026-10 --explain\n  \
+    wattwarden tariff bill -c steel.toml --from steel-2018 --month 2018-03\n  \
+    wattwarden tariff bill --month 2026-10 --entered kepco-2026-10.toml\n\n\
+    An entered bill is a file such as:\n  month = \"2026-10-01\"\n  total = 45_350_120\n  energy_import_kwh = 212_400\n  \
+    items = { demand_charge = 6_331_520, climate = 1_911_600 }")]
+pub(super) struct BillArgs {
+    #[command(flatten)]
+    past: PastArgs,
+    /// The month, as 2026-10; without it, the newest bill.
+    #[arg(long)]
+    month: Option<Month>,
+    /// Where the newest bill will end, if the rest of its days are as the last four weeks.
+    #[arg(long, conflicts_with = "month")]
+    project: bool,
+    /// Quantity, price, share and rule of every line.
+    #[arg(long)]
+    explain: bool,
+    /// A bill as the supplier sent it: what differs, and what can explain it.
+    #[arg(long, value_name = "FILE", conflicts_with = "project")]
+    entered: Option<PathBuf>,
+    /// Language.
+    #[arg(long, value_enum)]
+    lang: Option<Lang>,
+    /// Form.
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    format: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Prints a bill.
+pub(super) fn run(args: &BillArgs) -> ExitCode {
+    match made(args) {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(status) => status,
+    }
+}
+
+fn made(args: &BillArgs) -> Result<String, ExitCode> {
+    let config = load(&args.past.config, Secrets::LeaveOut)?;
+    let language = args.lang.map_or(config.language, Language::from);
+    let intervals = past::intervals(&args.past, &config, config.site.main_meter.as_deref())?;
+    let entered = args.entered.as_ref().map(entered).transpose()?;
+    let bill = if args.project {
+        let usage = figures::usage(&config.site, &intervals);
+        bill::project(&config.site.contracts, &usage).ok_or_else(|| {
+            fail(
+                INPUT,
+                "nothing can be projected: there is no priced usage, or a time of day was never seen",
+            )
+        })?
+    } else {
+        let month = args
+            .month
+            .map(|month| month.first)
+            .or(entered.as_ref().map(|entered| entered.month));
+        chosen(figures::bills(&config.site, &intervals), month)?
+    };
+    let differences = entered.map(|entered| bill::reconcile(&bill, &entered));
+    match args.format {
+        Form::Text => Ok(shown(&bill, args.explain, differences.as_deref(), language)),
+        Form::Json => {
+            let document = serde_json::json!({ "bill": bill, "differences": differences });
+            let text = serde_json::to_string_pretty(&document);
+            text.map(|text| text + "\n").map_err(|error| fail(INTERNAL, error))
+        }
+    }
+}
+
+fn entered(path: &PathBuf) -> Result<EnteredBill, ExitCode> {
+    let failed = |why: &dyn std::fmt::Display| fail(INPUT, format!("{}: {why}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
+    toml::from_str(&text).map_err(|error| failed(&error))
+}
+
+fn chosen(bills: Vec<Bill>, month: Option<jiff::civil::Date>) -> Result<Bill, ExitCode> {
+    let months: Vec<String> = bills
+        .iter()
+        .map(|bill| bill.month.strftime("%Y-%m").to_string())
+        .collect();
+    let found = match month {
+        Some(month) => bills.into_iter().find(|bill| bill.month == month.first_of_month()),
+        None => bills.into_iter().next_back(),
+    };
+    found.ok_or_else(|| match months.as_slice() {
+        [] => fail(
+            INPUT,
+            "there is no bill: no usage of the main meter, or no [[contract]] with a price for its days",
+        ),
+        [only] => fail(INPUT, format!("there is a bill of {only} only")),
+        [first, .., last] => fail(INPUT, format!("there are bills from {first} to {last}")),
+    })
+}
+
+fn shown(bill: &Bill, explain: bool, differences: Option<&[Difference]>, language: Language) -> String {
+    let ko = language == Language::Ko;
+    let word = |korean: &'static str, english: &'static str| if ko { korean } else { english };
+    let last = bill.to.yesterday().unwrap_or(bill.to);
+    let mut text = format!(
+        "{} {} ({} – {last}, {})\n",
+        word("전기요금", "Bill"),
+        bill.month.strftime("%Y-%m"),
+        bill.from,
+        bill.currency
+    );
+    let demand = &bill.demand;
+    text += &format!(
+        "{} {} kW{} · {} {:.1} %\n\n",
+        word("요금적용전력", "billed demand"),
+        demand.billing_kw,
+        demand
+            .set_by
+            .as_ref()
+            .map_or(String::new(), |month| format!(" ({month})")),
+        word("자료 확보율", "coverage"),
+        bill.coverage * 100.0
+    );
+    let mut rows = Vec::new();
+    for item in &bill.items {
+        rows.push(vec![item_name(&item.item, language).to_owned(), amount(item.amount)]);
+        if explain {
+            rows.extend(
+                item.lines
+                    .iter()
+                    .map(|line| vec![format!("  {}", line_text(line)), amount(line.amount)]),
+            );
+        }
+    }
+    rows.push(vec![item_name("total", language).to_owned(), amount(bill.total)]);
+    text += &table(&rows, &[false, true]);
+    if explain {
+        text += &rules(bill);
+    }
+    for note in &bill.notes {
+        text += &format!("* {}\n", language.pick(&note.text));
+    }
+    text + &differences.map_or(String::new(), |differences| compared(differences, language))
+}
+
+/// `14,134.5 kWh × 133.4 × 50 %`, with the days it counts.
+fn line_text(line: &Line) -> String {
+    let share = if line.share == Decimal::ONE {
+        String::new()
+    } else {
+        format!(" × {} %", (line.share * Decimal::ONE_HUNDRED).round_dp(4).normalize())
+    };
+    let last = line.to.yesterday().unwrap_or(line.to);
+    let quantity = grouped(&line.quantity.normalize().to_string());
+    format!(
+        "{quantity} {} × {}{share}  {}…{}",
+        line.unit,
+        line.price.normalize(),
+        line.from.strftime("%m-%d"),
+        last.strftime("%m-%d")
+    )
+}
+
+/// Where the prices stand: each rule once.
+fn rules(bill: &Bill) -> String {
+    let mut rules: Vec<&str> = bill
+        .items
+        .iter()
+        .flat_map(|item| &item.lines)
+        .map(|line| line.rule.as_str())
+        .collect();
+    rules.sort_unstable();
+    rules.dedup();
+    rules.iter().map(|rule| format!("  {rule}\n")).collect()
+}
+
+fn compared(differences: &[Difference], language: Language) -> String {
+    let ko = language == Language::Ko;
+    if differences.is_empty() {
+        return if ko {
+            "\n입력한 청구서와 같습니다.\n"
+        } else {
+            "\nThe entered bill is the same.\n"
+        }
+        .to_owned();
+    }
+    let or_none = |value: Option<Decimal>| value.map_or("–".to_owned(), amount);
+    let head = if ko {
+        ["항목", "여기", "청구서", "차이"]
+    } else {
+        ["item", "here", "entered", "difference"]
+    };
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let mut reasons = String::new();
+    for found in differences {
+        let name = item_name(&found.item, language);
+        rows.push(vec![
+            name.to_owned(),
+            or_none(found.ours),
+            or_none(found.theirs),
+            amount(found.difference),
+        ]);
+        reasons += &format!("* {name}: {}\n", language.pick(&found.reason));
+    }
+    format!("\n{}{reasons}", table(&rows, &[false, true, true, true]))
+}
+
+/// An amount with at most two places: what is exact to the last digit is for programs.
+fn amount(value: Decimal) -> String {
+    grouped(&value.round_dp(2).normalize().to_string())
+}

@@ -1,0 +1,153 @@
+//! `wattwarden tariff price`: the three questions at an instant: one kWh, one more kW, and where the bill stands.
+
+use std::process::ExitCode;
+
+use energy::tariff::{
+    Contract, PriceUntil,
+    bill::{self, Bill, DemandWorth},
+    contract_at,
+};
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use crate::{
+    cli::{
+        INPUT, Lang, Secrets, fail, load,
+        past::{self, PastArgs},
+        print,
+        replay::local,
+        table::table,
+    },
+    clock::Clock,
+    language::Language,
+    report::{figures, html::grouped, words::band_name},
+};
+
+/// Arguments of `tariff price`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wattwarden tariff price\n  \
+    wattwarden tariff price -c steel.toml --from steel-2018 --at 2018-07-03T14:00+09:00")]
+pub(super) struct PriceArgs {
+    #[command(flatten)]
+    past: PastArgs,
+    /// The instant, in RFC 3339 with its offset; without it, now.
+    #[arg(long)]
+    at: Option<Timestamp>,
+    /// Language.
+    #[arg(long, value_enum)]
+    lang: Option<Lang>,
+}
+
+/// Answers the three questions.
+pub(super) fn run(args: &PriceArgs) -> ExitCode {
+    match made(args) {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(status) => status,
+    }
+}
+
+fn made(args: &PriceArgs) -> Result<String, ExitCode> {
+    let config = load(&args.past.config, Secrets::LeaveOut)?;
+    let language = args.lang.map_or(config.language, Language::from);
+    let at = args.at.unwrap_or_else(|| Clock::system().now());
+    let contracts = &config.site.contracts;
+    let contract = contract_at(contracts, at).ok_or_else(|| {
+        fail(
+            INPUT,
+            format!("no [[contract]] has begun at {at}: say which tariff holds from when"),
+        )
+    })?;
+    let mut intervals = past::intervals(&args.past, &config, config.site.main_meter.as_deref())?;
+    intervals.retain(|interval| interval.end <= at);
+    let usage = figures::usage(&config.site, &intervals);
+    let (bills, history) = bill::bills(contracts, &usage);
+    let worth = bill::demand_worth(contracts, &history, at);
+    let stands = bills.last().filter(|bill| !bill.complete);
+    let ends = stands.and_then(|_| bill::project(contracts, &usage));
+    let mut rows = vec![vec![contract.tariff_name.clone(), local(at, &config.site.zone)]];
+    rows.extend(kwh(contract, &contract.price_at(at), language));
+    rows.extend(worth.iter().flat_map(|worth| kw(contract, worth, language)));
+    rows.extend(bill_rows(stands, ends.as_ref(), language));
+    Ok(table(&rows, &[false, false]))
+}
+
+fn kwh(contract: &Contract, price: &PriceUntil, language: Language) -> Vec<Vec<String>> {
+    let ko = language == Language::Ko;
+    let currency = &contract.rules.currency;
+    let Some(price) = &price.price else {
+        let unknown = if ko {
+            "이 날의 요금표가 없음"
+        } else {
+            "no price table holds on this day"
+        };
+        return vec![vec!["kWh".into(), unknown.into()]];
+    };
+    let name = if ko { "1 kWh" } else { "one kWh" };
+    let net = if ko {
+        "세금·기금 전"
+    } else {
+        "before taxes and levies"
+    };
+    let mut rows = vec![
+        vec![
+            name.to_owned(),
+            format!(
+                "{} {currency} ({})",
+                plain(price.gross_per_kwh),
+                band_name(price.band, language)
+            ),
+        ],
+        vec![String::new(), format!("{} {currency} {net}", plain(price.net_per_kwh))],
+    ];
+    if !price.discount_share.is_zero() {
+        let off = plain(price.discount_share * Decimal::ONE_HUNDRED);
+        rows.push(vec![
+            String::new(),
+            if ko {
+                format!("전력량요금 {off} % 할인")
+            } else {
+                format!("{off} % off the energy price")
+            },
+        ]);
+    }
+    rows
+}
+
+fn kw(contract: &Contract, worth: &DemandWorth, language: Language) -> Vec<Vec<String>> {
+    let ko = language == Language::Ko;
+    let (currency, kw) = (&contract.rules.currency, plain(worth.billed.billing_kw));
+    let name = if ko { "1 kW 더" } else { "one more kW" };
+    if !worth.counts {
+        let nothing = if ko {
+            "0: 이 시간대는 최대수요에 들지 않음"
+        } else {
+            "nothing: demand of this band does not count"
+        };
+        return vec![vec![name.into(), nothing.into()]];
+    }
+    let bills = worth.n_bills;
+    let one_bill = format!("{} {currency}", plain(worth.gross_per_kw));
+    let cost = match (ko, bills) {
+        (true, 1) => format!("{one_bill}: {kw} kW를 넘을 때, 이번 청구서에만"),
+        (true, _) => format!("{one_bill} × 청구서 최대 {bills}장: {kw} kW를 넘을 때"),
+        (false, 1) => format!("{one_bill} above {kw} kW, on this bill only"),
+        (false, _) => format!("{one_bill} on up to {bills} bills, above {kw} kW"),
+    };
+    vec![vec![name.into(), cost]]
+}
+
+fn bill_rows(stands: Option<&Bill>, ends: Option<&Bill>, language: Language) -> Vec<Vec<String>> {
+    let ko = language == Language::Ko;
+    let row = |name: &str, bill: &Bill| vec![name.to_owned(), format!("{} {}", plain(bill.total), bill.currency)];
+    let mut rows = Vec::new();
+    rows.extend(stands.map(|bill| row(if ko { "이번 달 현재" } else { "bill so far" }, bill)));
+    rows.extend(ends.map(|bill| row(if ko { "이번 달 예상" } else { "bill will end" }, bill)));
+    rows
+}
+
+fn plain(value: Decimal) -> String {
+    grouped(&value.round_dp(2).normalize().to_string())
+}
