@@ -329,6 +329,18 @@ fn every_day_since_2018_has_its_factor() {
 }
 
 #[test]
+fn holidays_are_those_of_an_independent_list() {
+    let calendar: HolidayCalendar = data(Folder::Calendars, "kr");
+    let listed: Vec<Date> = include_str!("kr_holidays.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(day)
+        .collect();
+    let ours: Vec<Date> = calendar.days().into_keys().collect();
+    assert_eq!(ours, listed);
+}
+
+#[test]
 fn holidays_are_those_of_the_government() {
     let calendar: HolidayCalendar = data(Folder::Calendars, "kr");
     let days = calendar.days();
