@@ -5,10 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+mod life_support;
 mod store_support;
 
 use std::{
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -16,17 +16,13 @@ use std::{
     time::Duration,
 };
 
-use energy::{Interval, Quality, Quantity, Reading, Sample, Site};
+use energy::{Interval, Quality, Quantity, Reading, Sample};
 use jiff::{SignedDuration, Timestamp};
-use store_support::{Folder, store_in};
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use life_support::{Life, settings, site, start};
+use store_support::Folder;
 use wattwarden::{
-    acquire::Incoming,
     clock::{self, Clock},
-    config::{self, Secrets, diagnostic::Source},
     health::Health,
-    record::{self, Recorder},
     store::Reader,
 };
 
@@ -43,13 +39,8 @@ every = "10s"
 /// What the plant draws all the time.
 const LOAD_KW: f64 = 90.0;
 
-fn start() -> Timestamp {
-    "2026-08-28T09:00:00+09:00".parse().unwrap()
-}
-
-fn site() -> Site {
-    let loaded = config::parse(Source::new("site", SITE), Path::new("."), Secrets::LeaveOut);
-    loaded.unwrap().config.site
+fn begin(folder: &Folder, clock: &Clock, health: &Health) -> Life {
+    Life::begin(folder, site(SITE), clock, settings(Duration::from_secs(2)), health)
 }
 
 /// What the store knows afterwards.
@@ -79,7 +70,7 @@ async fn lived(set_s: i64, hours: u64, is_restarted: bool) -> Known {
     for step in 0..=hours * 360 {
         if step == 390 {
             if is_restarted {
-                end(life).await;
+                life.end().await;
                 offset_s.store(set_s, Ordering::Relaxed);
                 clock = Clock::following(time_of_day.clone());
                 life = begin(&folder, &clock, &health);
@@ -94,14 +85,13 @@ async fn lived(set_s: i64, hours: u64, is_restarted: bool) -> Known {
             readings,
         };
         // Time stands still while the answer is waited for: the disk is real.
-        let (stored, answer) = oneshot::channel();
-        let stored = Some(stored);
-        life.0.send(Incoming { sample, stored }).await.unwrap();
-        answer.await.unwrap();
+        for answer in life.send(&[sample]).await {
+            answer.await.unwrap();
+        }
         tokio::time::sleep(Duration::from_secs(10)).await;
     }
-    end(life).await;
-    let reader = Reader::open(&store_in(folder.path())).unwrap();
+    life.end().await;
+    let reader = Reader::open(&folder.store()).unwrap();
     let entries = reader.entries(1, 1_000_000).unwrap();
     Known {
         ticks: entries.iter().filter_map(|entry| entry.tick).collect(),
@@ -109,33 +99,6 @@ async fn lived(set_s: i64, hours: u64, is_restarted: bool) -> Known {
         intervals: reader.intervals(None, Timestamp::MIN, Timestamp::MAX).unwrap(),
         metrics: health.exposition(),
     }
-}
-
-type Life = (
-    mpsc::Sender<Incoming>,
-    tokio::task::JoinHandle<()>,
-    CancellationToken,
-    wattwarden::store::Store,
-);
-
-fn begin(folder: &Folder, clock: &Clock, health: &Health) -> Life {
-    let store = store_support::open(folder);
-    let engine = record::restore(site(), &store.reader().unwrap()).unwrap();
-    let config = record::Config {
-        commit_every: Duration::from_secs(1),
-        lateness: Duration::from_secs(2),
-    };
-    let recorder = Recorder::new(engine, store.clone(), clock.clone(), config, health.clone());
-    let ((intake, taken), stop) = (mpsc::channel(64), CancellationToken::new());
-    let recording = tokio::spawn(record::run(recorder, taken, stop.clone()));
-    (intake, recording, stop, store)
-}
-
-async fn end((intake, recording, stop, store): Life) {
-    stop.cancel();
-    drop(intake);
-    recording.await.unwrap();
-    store.close().await.unwrap();
 }
 
 /// Lives through it and checks what holds however the clock was set: minutes ticked, samples kept, energy as drawn or
