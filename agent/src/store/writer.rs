@@ -52,7 +52,7 @@ impl Writer {
             counts: Counts {
                 commits: health.counter("store_commits_total", &[]),
                 evicted: health.dropped("store", "oldest log rows, store over max_size"),
-                letters_evicted: health.dropped("store", "oldest dead letters, over 10000 kept"),
+                letters_evicted: health.dropped("store", "oldest dead letters, more than are kept"),
                 size_bytes: health.gauge("store_size_bytes", &[]),
                 commit_seconds: health.gauge("store_commit_seconds", &[]),
             },
