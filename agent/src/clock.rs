@@ -20,6 +20,10 @@ use tokio::time::Instant;
 /// quarter hour's demand by 0.2 %.
 pub const STEP: SignedDuration = SignedDuration::from_secs(2);
 
+/// 2026-01-01: no computer that runs this program is in an earlier year. A clock that says so has lost its time: it begins
+/// at 1970 or 2000 where no battery keeps it.
+const WRITTEN: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
 /// Data time that is ahead of the system's clock runs this many times slower than the wall.
 const SLOWED: i32 = 2;
 
@@ -68,6 +72,8 @@ pub struct Trust {
     pub leaps: u64,
     /// Data time at the end of the last leap.
     pub leapt_at: Option<Timestamp>,
+    /// Data time lies before this program was written: no clock has been set yet.
+    pub is_lost: bool,
 }
 
 impl Hand {
@@ -97,6 +103,7 @@ impl Hand {
         self.at = slowed.max(time_of_day);
         self.asked = now;
         self.trust.ahead = behind(self.at);
+        self.trust.is_lost = self.at < WRITTEN;
         self.at
     }
 }

@@ -251,20 +251,25 @@ impl Recorder {
             tracing::warn!(
                 "the system's clock was set forward, or the computer slept: nothing is known of the time between"
             );
+        } else if now.is_lost && !before.is_lost {
+            tracing::warn!(
+                now = %self.clock.now(),
+                "the system's clock has lost its time: what is stamped is clock-suspect until it is set"
+            );
         } else if before.ahead > STEP && now.ahead <= STEP {
             tracing::info!("the system's clock has caught up: stamps are trusted again");
         }
     }
 
-    /// Doubts what was stamped ahead of a clock that had been set back, and each meter's first sample behind a leap: no
-    /// energy is reckoned across either. What a meter stamped by a clock of its own is not ahead.
+    /// Doubts what was stamped by a clock that had lost its time, or ahead of one that had been set back, and each meter's
+    /// first sample behind a leap: no energy is reckoned across any of them. What a meter stamped by a clock of its own is not ahead.
     fn doubt(&mut self, sample: &mut Sample) {
         let trust = self.clock.trust();
         let is_ahead = trust.ahead > STEP && sample.at > self.clock.now() - trust.ahead + STEP;
         let is_first = trust.leapt_at.is_some_and(|leapt_at| {
             sample.at >= leapt_at && self.doubted.insert(Name::clone(&sample.meter), leapt_at) != Some(leapt_at)
         });
-        if is_ahead || is_first {
+        if trust.is_lost || is_ahead || is_first {
             sample.doubt_clock();
             self.counters.clock_suspect.one();
         }

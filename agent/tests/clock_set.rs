@@ -51,10 +51,10 @@ struct Known {
     metrics: String,
 }
 
-/// `hours` of the wall with a reading each ten seconds, the clock set by `set_s` after 65 minutes; `is_restarted`: while
-/// the program is down.
-async fn lived(set_s: i64, hours: u64, is_restarted: bool) -> Known {
-    let (origin, offset_s) = (clock::monotonic(), Arc::new(AtomicI64::new(0)));
+/// `hours` of the wall with a reading each ten seconds, the clock wrong by `first_s` and after 65 minutes by `set_s`;
+/// `is_restarted`: set while the program is down.
+async fn lived((first_s, set_s): (i64, i64), hours: u64, is_restarted: bool) -> Known {
+    let (origin, offset_s) = (clock::monotonic(), Arc::new(AtomicI64::new(first_s)));
     let time_of_day = {
         let offset_s = Arc::clone(&offset_s);
         move || {
@@ -103,9 +103,9 @@ async fn lived(set_s: i64, hours: u64, is_restarted: bool) -> Known {
 
 /// Lives through it and checks what holds however the clock was set: minutes ticked, samples kept, energy as drawn or
 /// unknown. Gives the samples in doubt and the data hours of which the energy is not known.
-async fn check(set_s: i64, hours: u64, is_restarted: bool, counted: &str) -> (usize, f64) {
-    let known = lived(set_s, hours, is_restarted).await;
-    let context = format!("set by {set_s} s, restarted: {is_restarted}");
+async fn check((first_s, set_s): (i64, i64), hours: u64, is_restarted: bool, counted: &str) -> (usize, f64) {
+    let known = lived((first_s, set_s), hours, is_restarted).await;
+    let context = format!("set from {first_s} s to {set_s} s, restarted: {is_restarted}");
     assert_eq!(
         known.samples.len() as u64,
         hours * 360 + 1,
@@ -123,7 +123,7 @@ async fn check(set_s: i64, hours: u64, is_restarted: bool, counted: &str) -> (us
         .max()
         .unwrap();
     assert!(
-        set_s > 0 || longest == SignedDuration::from_mins(1),
+        set_s > first_s || longest == SignedDuration::from_mins(1),
         "{context}: each minute ticks, {longest:?}"
     );
     assert!(
@@ -156,7 +156,7 @@ async fn check(set_s: i64, hours: u64, is_restarted: bool, counted: &str) -> (us
 async fn a_clock_set_back_by_an_hour_stops_nothing_and_its_stamps_are_in_doubt() {
     for is_restarted in [false, true] {
         // It is caught up with after two hours, in which data time goes on by one.
-        let (suspect, unknown_h) = check(-3600, 5, is_restarted, "back").await;
+        let (suspect, unknown_h) = check((0, -3600), 5, is_restarted, "back").await;
         assert!((715..=722).contains(&suspect), "{suspect} in doubt");
         assert!((0.9..1.1).contains(&unknown_h), "{unknown_h} h unknown");
     }
@@ -164,14 +164,21 @@ async fn a_clock_set_back_by_an_hour_stops_nothing_and_its_stamps_are_in_doubt()
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_set_back_by_seconds_costs_seconds() {
-    let (suspect, unknown_h) = check(-30, 3, false, "back").await;
+    let (suspect, unknown_h) = check((0, -30), 3, false, "back").await;
     assert!((5..=7).contains(&suspect), "{suspect} in doubt");
     assert!(unknown_h < 120.0 / 3600.0, "{unknown_h} h unknown");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_set_forward_by_nine_hours_leaves_nine_hours_unknown() {
-    let (suspect, unknown_h) = check(9 * 3600, 3, false, "forward").await;
+    let (suspect, unknown_h) = check((0, 9 * 3600), 3, false, "forward").await;
     assert_eq!(suspect, 1, "the first behind the leap");
     assert!((9.0..9.1).contains(&unknown_h), "{unknown_h} h unknown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_computer_that_begins_in_1970_tells_nothing_until_its_clock_is_set() {
+    let (suspect, unknown_h) = check((-start().as_second(), 0), 3, false, "forward").await;
+    assert_eq!(suspect, 391, "all before, and the first behind the leap");
+    assert!(unknown_h < 0.5, "{unknown_h} h: 1970 has no intervals");
 }
