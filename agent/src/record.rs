@@ -262,7 +262,8 @@ impl Recorder {
     }
 
     /// Doubts what was stamped by a clock that had lost its time, or ahead of one that had been set back, and each meter's
-    /// first sample behind a leap: no energy is reckoned across any of them. What a meter stamped by a clock of its own is not ahead.
+    /// first sample behind a leap: no energy is reckoned across any of them. What a meter stamped by a clock of its own
+    /// is not ahead.
     fn doubt(&mut self, sample: &mut Sample) {
         let trust = self.clock.trust();
         let is_ahead = trust.ahead > STEP && sample.at > self.clock.now() - trust.ahead + STEP;
