@@ -3,12 +3,13 @@
 //! It meets no socket and no file format. Invariants: a sample is acknowledged only after the commit that holds it is
 //! on the disk; a row of the log holds its samples first and then at most one tick, so that stepping the rows again
 //! gives the same findings; a commit that fails is tried again as it is, and meanwhile the channel holds back the
-//! meters.
+//! meters; ticks go on whatever becomes of the system's clock, and what it stamped wrongly is marked before the engine
+//! sees it.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use energy::{
-    Engine, Site,
+    Engine, Name, Sample, Site,
     engine::{EngineState, TICK_MS},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     acquire::Incoming,
-    clock::{self, Clock},
+    clock::{self, Clock, STEP, Trust},
     health::{Counter, Gauge, Health},
     store::{Commit, LogError, Reader, Snapshot, Store, StoreError},
 };
@@ -33,7 +34,7 @@ const COMMIT_SAMPLES: usize = 8192;
 const SNAPSHOT_MS: i64 = 900_000;
 /// Version of the engine's written state. A snapshot of another version is passed over and the state is rebuilt from
 /// the log: raise it whenever a field of the state changes.
-const SNAPSHOT_FORMAT: u32 = 1;
+const SNAPSHOT_FORMAT: u32 = 2;
 /// Rows of the log read at once when the state is rebuilt.
 const REBUILD_ROWS: usize = 256;
 /// The loop goes round at least this often, whatever `commit_every` is: it is how the watchdog sees that it lives.
@@ -113,11 +114,12 @@ pub async fn run(recorder: Recorder, mut intake: mpsc::Receiver<Incoming>, stop:
     let mut commit_at = clock::monotonic() + recorder.config.commit_every;
     loop {
         recorder.counters.rounds.one();
+        recorder.watch_clock();
         let tick = recorder.next_tick();
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            () = recorder.clock.sleep_until(tick + recorder.lateness()) => recorder.tick(tick).await,
+            () = recorder.clock.sleep_until(tick + lateness(&recorder.config)) => recorder.tick(tick).await,
             Some(incoming) = intake.recv() => {
                 recorder.take(incoming);
                 while recorder.has_room() && let Ok(incoming) = intake.try_recv() {
@@ -142,6 +144,10 @@ pub async fn run(recorder: Recorder, mut intake: mpsc::Receiver<Incoming>, stop:
     recorder.commit().await;
 }
 
+fn lateness(config: &Config) -> SignedDuration {
+    SignedDuration::try_from(config.lateness).unwrap_or(SignedDuration::MAX)
+}
+
 /// The next instant of the commit rhythm that lies ahead.
 fn next_commit(last: Instant, every: Duration) -> Instant {
     (last + every).max(clock::monotonic())
@@ -158,6 +164,10 @@ pub struct Recorder {
     counters: Counters,
     gathered: Commit,
     waiting: Vec<oneshot::Sender<()>>,
+    /// What the clock was last known to be worth.
+    trust: Trust,
+    /// By meter, the last leap of data time behind which a sample has been doubted.
+    doubted: HashMap<Name, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -173,6 +183,10 @@ struct Counters {
     conflict: Counter,
     too_old: Counter,
     commit_s: Gauge,
+    clock_ahead_s: Gauge,
+    steps_back: Counter,
+    leaps: Counter,
+    clock_suspect: Counter,
 }
 
 impl Counters {
@@ -189,6 +203,10 @@ impl Counters {
             conflict: health.dropped("engine", "conflict"),
             too_old: health.dropped("engine", "too_old"),
             commit_s: health.gauge("commit_duration_s", &[]),
+            clock_ahead_s: health.gauge("clock_ahead_s", &[]),
+            steps_back: health.counter("clock_steps_total", &[("direction", "back")]),
+            leaps: health.counter("clock_steps_total", &[("direction", "forward")]),
+            clock_suspect: health.counter("clock_suspect_samples_total", &[]),
         }
     }
 }
@@ -197,6 +215,10 @@ impl Recorder {
     /// A recorder around an engine that [`restore`] has brought up to the store's last row.
     pub fn new(engine: Engine, store: Store, clock: Clock, config: Config, health: Health) -> Self {
         let counters = Counters::new(&health);
+        if let Some(tick) = engine.last_tick().filter(|tick| clock.now() < *tick) {
+            // Set back while no agent ran: what was stamped before its end lies at most a minute behind its last tick.
+            clock.not_before(tick + SignedDuration::from_millis(TICK_MS) + lateness(&config));
+        }
         Self {
             engine,
             store,
@@ -206,16 +228,57 @@ impl Recorder {
             counters,
             gathered: Commit::default(),
             waiting: Vec::new(),
+            trust: Trust::default(),
+            doubted: HashMap::new(),
         }
     }
 
-    fn lateness(&self) -> SignedDuration {
-        SignedDuration::try_from(self.config.lateness).unwrap_or(SignedDuration::MAX)
+    /// Notices that the system's clock was set, and says so.
+    fn watch_clock(&mut self) {
+        self.clock.now();
+        let (before, now) = (self.trust, self.clock.trust());
+        self.trust = now;
+        self.counters.clock_ahead_s.set(now.ahead.as_secs_f64());
+        self.counters.steps_back.add(now.steps_back - before.steps_back);
+        self.counters.leaps.add(now.leaps - before.leaps);
+        if now.steps_back > before.steps_back {
+            tracing::warn!(
+                ahead_s = now.ahead.as_secs(),
+                "the system's clock was set back: time goes on at half speed until that clock has caught up, and what \
+                 is stamped meanwhile is clock-suspect; check where this computer gets its time from"
+            );
+        } else if now.leaps > before.leaps {
+            tracing::warn!(
+                "the system's clock was set forward, or the computer slept: nothing is known of the time between"
+            );
+        } else if now.is_lost && !before.is_lost {
+            tracing::warn!(
+                now = %self.clock.now(),
+                "the system's clock has lost its time: what is stamped is clock-suspect until it is set"
+            );
+        } else if before.ahead > STEP && now.ahead <= STEP {
+            tracing::info!("the system's clock has caught up: stamps are trusted again");
+        }
+    }
+
+    /// Doubts what was stamped by a clock that had lost its time, or ahead of one that had been set back, and each meter's
+    /// first sample behind a leap: no energy is reckoned across any of them. What a meter stamped by a clock of its own
+    /// is not ahead.
+    fn doubt(&mut self, sample: &mut Sample) {
+        let trust = self.clock.trust();
+        let is_ahead = trust.ahead > STEP && sample.at > self.clock.now() - trust.ahead + STEP;
+        let is_first = trust.leapt_at.is_some_and(|leapt_at| {
+            sample.at >= leapt_at && self.doubted.insert(Name::clone(&sample.meter), leapt_at) != Some(leapt_at)
+        });
+        if trust.is_lost || is_ahead || is_first {
+            sample.doubt_clock();
+            self.counters.clock_suspect.one();
+        }
     }
 
     /// The next whole minute to tick: after the last one, and not before the running minute began.
     fn next_tick(&self) -> Timestamp {
-        let running_ms = (self.clock.now() - self.lateness())
+        let running_ms = (self.clock.now() - lateness(&self.config))
             .as_millisecond()
             .div_euclid(TICK_MS)
             * TICK_MS;
@@ -226,7 +289,8 @@ impl Recorder {
         Timestamp::from_millisecond(next_ms).unwrap_or(Timestamp::MAX)
     }
 
-    fn take(&mut self, incoming: Incoming) {
+    fn take(&mut self, mut incoming: Incoming) {
+        self.doubt(&mut incoming.sample);
         self.counters.samples.one();
         self.counters.readings.add(incoming.sample.readings.len() as u64);
         self.engine.take(incoming.sample.clone());

@@ -50,6 +50,10 @@ struct Asked {
 }
 
 impl Asked {
+    fn holds(&self, register: u16) -> bool {
+        (self.at..self.at + self.count).contains(&register)
+    }
+
     /// A frame with this request's header around `pdu`.
     fn frame(&self, pdu: &[u8]) -> Vec<u8> {
         let mut frame = self.transaction.to_be_bytes().to_vec();
@@ -102,6 +106,18 @@ impl Drop for Device {
 impl Device {
     async fn start(script: impl Fn(Asked) -> Answer + Send + Sync + 'static) -> Self {
         Self::at(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+    }
+
+    /// Answers right, but refuses every read that touches a register it does not have.
+    async fn with_hole(register: u16) -> Self {
+        Self::start(move |asked| {
+            if asked.holds(register) {
+                asked.exception(2)
+            } else {
+                asked.right()
+            }
+        })
+        .await
     }
 
     fn at(listener: TcpListener, script: impl Fn(Asked) -> Answer + Send + Sync + 'static) -> Self {
@@ -352,15 +368,7 @@ async fn wrong_answers_are_told_apart_and_never_become_values() {
 
 #[tokio::test]
 async fn an_address_a_meter_does_not_have_costs_only_its_own_value() {
-    let has_hole = |asked: &Asked| (asked.at..asked.at + asked.count).contains(&104);
-    let device = Device::start(move |asked| {
-        if has_hole(&asked) {
-            asked.exception(2)
-        } else {
-            asked.right()
-        }
-    })
-    .await;
+    let device = Device::with_hole(104).await;
     let mut bus = Bus::start(config(device.port, vec![meter(1)]));
     for _ in 0..5 {
         let quantities: Vec<_> = bus
@@ -372,27 +380,19 @@ async fn an_address_a_meter_does_not_have_costs_only_its_own_value() {
             .collect();
         assert_eq!(quantities, [Quantity::ActivePower, Quantity::CurrentL1]);
     }
-    let refused = device.asked().iter().filter(|asked| has_hole(asked)).count();
+    let refused = device.asked().iter().filter(|asked| asked.holds(104)).count();
     assert_eq!(refused, 2, "once in its block, once alone, then never again");
     assert_eq!(bus.count("refused_registers_total", "meter-1"), 1.0);
 }
 
 #[tokio::test]
 async fn a_hole_that_nobody_wants_splits_the_block_for_good() {
-    let has_hole = |asked: &Asked| (asked.at..asked.at + asked.count).contains(&102);
-    let device = Device::start(move |asked| {
-        if has_hole(&asked) {
-            asked.exception(2)
-        } else {
-            asked.right()
-        }
-    })
-    .await;
+    let device = Device::with_hole(102).await;
     let mut bus = Bus::start(config(device.port, vec![meter(1)]));
     for _ in 0..5 {
         assert_eq!(bus.next_of(1).await.readings.len(), 3);
     }
-    assert_eq!(device.asked().iter().filter(|asked| has_hole(asked)).count(), 1);
+    assert_eq!(device.asked().iter().filter(|asked| asked.holds(102)).count(), 1);
     assert_eq!(bus.count("refused_registers_total", "meter-1"), 0.0);
 }
 

@@ -136,6 +136,16 @@ fn mqtt_values_are_pointers_to_live_quantities() {
 }
 
 #[test]
+fn authorities_for_a_line_that_is_not_encrypted_are_warned_of() {
+    check(
+        "[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\nca_file = 'plant.pem'\n[[broker]]\nname = 's'\nmqtt = 'mqtts://h'\nca_file = 'plant.pem'\n",
+        &[
+            "4:11 W2005 \"ca_file\" vouches for nobody here: what goes to mqtt:// is not encrypted | write mqtts:// if the broker offers it",
+        ],
+    );
+}
+
+#[test]
 fn a_broker_that_would_hold_back_is_warned_of() {
     let meters = (0..45).map(|n| {
         format!(
@@ -175,9 +185,11 @@ fn machines_are_checked() {
             "23:25 E1003 detect.idle_running has no key \"aftr\" | did you mean \"after\"?",
             "23:47 E1005 \"after\" must be a text in quotes, got a whole number",
             "24:8 W2001 harmonics is not detected by this version: its settings wait for one that does",
+            "26:10 N3002 \"inputs\" is read but not used yet",
             "26:16 E1006 \"x\" is not a meter's quantity: write \"METER.QUANTITY\"",
             "26:26 E1107 no meter is called \"y\" | did you mean \"x\" (line 7)?",
             "26:47 E1107 no quantity is called \"presure_bar\" | did you mean \"pressure_bar\"?",
+            "27:15 N3002 \"orders_file\" is read but not used yet",
             "27:15 E1002 no file of orders at /nonexistent/none.csv",
             "28:9 E1006 \"2026-08-01 13:00/09:00\" ends before it begins",
         ],
@@ -371,6 +383,18 @@ fn the_whole_example_is_right() {
         Secrets::LeaveOut,
     );
     let loaded = parsed.unwrap_or_else(|found| panic!("{}", found.iter().map(ToString::to_string).collect::<String>()));
+    let notes: Vec<String> = loaded
+        .warnings
+        .iter()
+        .map(|one| format!("{} {}", one.code.name(), one.message))
+        .collect();
+    assert_eq!(
+        notes,
+        [
+            "N3002 \"inputs\" is read but not used yet",
+            "N3001 meter \"old-log\" is recorded, but no machine uses it",
+        ]
+    );
     let site = &loaded.config.site;
     let names: Vec<&str> = site.machines.iter().map(|machine| machine.name.as_ref()).collect();
     assert_eq!(

@@ -283,6 +283,40 @@ async fn requests_stay_within_what_the_server_takes() {
 }
 
 #[tokio::test]
+async fn a_receiver_loses_only_rows_that_went_after_it_came() {
+    let (folder, fake) = (Folder::new(), Fake::start().await);
+    let store = open(&folder);
+    fill(&store, 0..30).await;
+    let store = evicted_before(&folder, store, 11).await;
+    fake.inner().always = Some(Say::Status(503, &[], ""));
+    let running = Running::start(&fake, &store);
+    until("it has tried", || fake.inner().requests > 0).await;
+    assert_eq!(rows_lost(&running), 0);
+    // Killed before it has sent anything: its beginning was saved all the same.
+    running.task.abort();
+    let store = evicted_before(&folder, store, 15).await;
+    fake.inner().always = None;
+    let running = Running::start(&fake, &store);
+    all_in(&fake, &store).await;
+    assert_eq!(rows_lost(&running), 4);
+    running.stop().await;
+}
+
+/// The store opened again after rows before `first` gave way, as they do when it is full.
+async fn evicted_before(folder: &Folder, store: Store, first: u64) -> Store {
+    store.close().await.unwrap();
+    let db = rusqlite::Connection::open(folder.store().file()).unwrap();
+    db.execute("DELETE FROM log WHERE seq < ?1", [first]).unwrap();
+    db.close().unwrap();
+    open(folder)
+}
+
+fn rows_lost(running: &Running) -> u64 {
+    let reason = "log row gone before it was sent, store over max_size";
+    running.health.dropped("influx", reason).get()
+}
+
+#[tokio::test]
 async fn a_damaged_row_is_counted_and_the_rest_arrives() {
     let (folder, fake) = (Folder::new(), Fake::start().await);
     let store = open(&folder);

@@ -6,36 +6,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+mod life_support;
 mod store_support;
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
-use energy::{Finding, Quantity, Reading, Sample, Site};
+use energy::{Quantity, Reading, Sample};
 use jiff::{SignedDuration, Timestamp};
+use life_support::{Life, SITE, findings, settings, site, start};
 use store_support::{Folder, store_in};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     process::{Child, Command},
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
 };
-use tokio_util::sync::CancellationToken;
-use wattwarden::{
-    acquire::Incoming,
-    clock::Clock,
-    config::{self, Secrets, diagnostic::Source},
-    health::Health,
-    record::{self, Recorder},
-    store::{FindingFilter, Reader, Store},
-};
-
-fn findings(reader: &Reader) -> Vec<Finding> {
-    let stored = reader.findings(&FindingFilter::default()).unwrap();
-    let mut findings: Vec<Finding> = stored.into_iter().map(|stored| stored.finding).collect();
-    findings.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
-    findings
-}
+use wattwarden::{clock::Clock, health::Health, store::Reader};
 
 // ---------------------------------------------------------------------------------------------- the real program
 
@@ -175,51 +160,8 @@ async fn a_program_killed_while_a_press_idles_finds_it_from_its_first_sample() {
 
 // --------------------------------------------------------------------------------------- cut off at any point
 
-const SITE: &str = r#"
-[site]
-name = "plant"
-zone = "Asia/Seoul"
-shifts = { day = "mon-fri 08:00-18:00" }
-main_meter = "main"
-carbon = "kr-grid"
-[[contract]]
-from = "2024-11-01"
-tariff = "kepco-industrial-b-high-a-2"
-contract_kw = 500
-[[meter]]
-name = "main"
-every = "10s"
-[[meter]]
-name = "press"
-every = "10s"
-[[machine]]
-name = "plant"
-kind = "site"
-meter = "main"
-detect.demand_peak = { target_kw = 100 }
-[[machine]]
-name = "press"
-kind = "press"
-meter = "press"
-rated_kw = 55
-shift = "day"
-off_below_kw = 2
-running_from_kw = 14
-"#;
-
 const MINUTES: i64 = 120;
 const LATENESS: Duration = Duration::from_secs(2);
-
-fn start() -> Timestamp {
-    "2026-08-28T09:00:00+09:00".parse().unwrap()
-}
-
-fn site() -> Site {
-    config::parse(Source::new("site", SITE), Path::new("."), Secrets::LeaveOut)
-        .unwrap()
-        .config
-        .site
-}
 
 /// The press idles, falls silent for a quarter of an hour and runs; both are away for four minutes; the plant peaks.
 fn kw(meter: &str, minute: i64) -> Option<f64> {
@@ -258,58 +200,8 @@ fn spoken(step: i64) -> Vec<Sample> {
         .collect()
 }
 
-/// A store with a recorder at work on it.
-struct Life {
-    store: Store,
-    intake: mpsc::Sender<Incoming>,
-    recording: JoinHandle<()>,
-    stop: CancellationToken,
-}
-
-impl Life {
-    fn begin(folder: &Folder, clock: &Clock) -> Self {
-        let store = store_support::open(folder);
-        let engine = record::restore(site(), &store.reader().unwrap()).unwrap();
-        let config = record::Config {
-            commit_every: Duration::from_secs(1),
-            lateness: LATENESS,
-        };
-        let recorder = Recorder::new(engine, store.clone(), clock.clone(), config, Health::default());
-        let ((intake, taken), stop) = (mpsc::channel(64), CancellationToken::new());
-        let recording = tokio::spawn(record::run(recorder, taken, stop.clone()));
-        Self {
-            store,
-            intake,
-            recording,
-            stop,
-        }
-    }
-
-    /// Sends as a broker does: each sample waits for its acknowledgement.
-    async fn send(&self, samples: &[Sample]) -> Vec<oneshot::Receiver<()>> {
-        let mut answers = Vec::new();
-        for sample in samples {
-            let (stored, answer) = oneshot::channel();
-            let sample = sample.clone();
-            let stored = Some(stored);
-            self.intake.send(Incoming { sample, stored }).await.unwrap();
-            answers.push(answer);
-        }
-        answers
-    }
-
-    /// The end without warning. What the writer had been handed may or may not have been answered.
-    async fn cut(self) {
-        self.recording.abort();
-        assert!(self.recording.await.unwrap_err().is_cancelled());
-        self.store.close().await.unwrap();
-    }
-
-    async fn end(self) {
-        self.stop.cancel();
-        self.recording.await.unwrap();
-        self.store.close().await.unwrap();
-    }
+fn begin(folder: &Folder, clock: &Clock) -> Life {
+    Life::begin(folder, site(SITE), clock, settings(LATENESS), &Health::default())
 }
 
 /// Draws where a life is cut off; without a seed it never is.
@@ -340,7 +232,7 @@ impl Dice {
 /// all that the store then knows.
 async fn lived(seed: Option<u64>) -> (usize, usize, [String; 3]) {
     let (folder, clock, mut dice) = (Folder::new(), Clock::scaled(start(), 1.0), Dice(seed));
-    let mut life = Life::begin(&folder, &clock);
+    let mut life = begin(&folder, &clock);
     let mut cuts = 0;
     for step in 0..=MINUTES * 6 {
         let now = start() + SignedDuration::from_secs(step * 10);
@@ -350,7 +242,7 @@ async fn lived(seed: Option<u64>) -> (usize, usize, [String; 3]) {
         while dice.is_cut() {
             dice.linger().await;
             life.cut().await;
-            life = Life::begin(&folder, &clock);
+            life = begin(&folder, &clock);
             cuts += 1;
             // Nothing was acknowledged: the broker sends all of it again, also what is on the disk already.
             answers = life.send(&samples).await;
@@ -365,7 +257,7 @@ async fn lived(seed: Option<u64>) -> (usize, usize, [String; 3]) {
                 .await;
             dice.linger().await;
             life.cut().await;
-            life = Life::begin(&folder, &clock);
+            life = begin(&folder, &clock);
             cuts += 1;
         }
     }

@@ -403,6 +403,31 @@ async fn a_truncated_or_foreign_file_is_a_clear_error_at_every_length() {
 }
 
 #[tokio::test]
+async fn dead_letters_that_give_way_to_newer_ones_are_counted() {
+    let folder = Folder::new();
+    let health = Health::default();
+    let store = Store::open(&folder.store(), &health).unwrap();
+    let letter = |number: u64| DeadLetter {
+        at: at(0),
+        source: "influx:plant".into(),
+        reason: "refused".into(),
+        payload: number.to_string(),
+    };
+    let together = Progress {
+        reader: "influx:plant".into(),
+        dead_letters: (0..DeadLetter::COUNT_LIMIT + 7).map(letter).collect(),
+        ..Progress::default()
+    };
+    store.progress(together).await.unwrap();
+    store.dead_letter(letter(99)).await.unwrap();
+    let (_, kept) = store.reader().unwrap().dead_letters(0).unwrap();
+    assert_eq!(kept, DeadLetter::COUNT_LIMIT);
+    let counted = "wattwarden_dropped_total{part=\"store\",reason=\"oldest dead letters, more than are kept\"} 8\n";
+    assert!(health.exposition().contains(counted), "{}", health.exposition());
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn after_close_the_other_handles_say_so() {
     let folder = Folder::new();
     let store = open(&folder);

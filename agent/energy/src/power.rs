@@ -45,6 +45,10 @@ pub(crate) struct Power {
 impl Power {
     /// The stretch that a sample completes, if it does.
     pub(crate) fn take(&mut self, sample: &Sample, lengths: Lengths) -> Option<Stretch> {
+        if sample.is_clock_suspect() {
+            // How long it was between the readings on both sides is not known.
+            self.last = None;
+        }
         let (source, value) = self.reading(sample)?;
         if source > self.source {
             *self = Self {

@@ -106,6 +106,19 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Marks every reading that was thought better of: the clock that stamped it was not to be trusted.
+    pub fn doubt_clock(&mut self) {
+        for reading in &mut self.readings {
+            reading.quality = reading.quality.max(Quality::ClockSuspect);
+        }
+    }
+
+    /// Whether the clock that stamped it was not to be trusted.
+    pub fn is_clock_suspect(&self) -> bool {
+        let suspect = Quality::ClockSuspect;
+        self.readings.iter().any(|reading| reading.quality == suspect)
+    }
+
     /// The trusted value of a quantity in this sample.
     pub fn trusted(&self, quantity: Quantity) -> Option<f64> {
         self.readings
@@ -139,5 +152,10 @@ mod tests {
         };
         assert_eq!(sample.trusted(Quantity::EnergyImport), None);
         assert_eq!(sample.trusted(Quantity::ActivePower), Some(4.0));
+        let mut doubted = sample.clone();
+        doubted.doubt_clock();
+        assert_eq!(doubted.trusted(Quantity::ActivePower), None);
+        assert_eq!((sample.is_clock_suspect(), doubted.is_clock_suspect()), (false, true));
+        assert_eq!(doubted.readings[0].quality, Quality::Bad, "what is worse stays so");
     }
 }

@@ -256,18 +256,10 @@ fn summary_json(summary: &Summary, outcome: &Outcome) -> serde_json::Result<Stri
 fn month_report(site: &Site, month: Month, outcome: &Outcome, bills: &[Bill]) -> json::Report {
     let (from, to) = month.bounds(&site.zone);
     let within = |at: Timestamp| from <= at && at < to;
-    let intervals: Vec<Interval> = outcome
-        .intervals
-        .iter()
-        .filter(|interval| within(interval.start))
-        .cloned()
-        .collect();
-    let findings: Vec<_> = outcome
-        .findings
-        .iter()
-        .filter(|finding| within(finding.since))
-        .cloned()
-        .collect();
+    let mut intervals = outcome.intervals.clone();
+    intervals.retain(|interval| within(interval.start));
+    let mut findings = outcome.findings.clone();
+    findings.retain(|finding| within(finding.since));
     let data = json::Data {
         intervals: &intervals,
         findings: &findings,

@@ -56,6 +56,7 @@ codes! {
     PriceUnknown "W2004" "Some time of the contract has no price.";
     NoEffect "W2005" "A setting that has no effect.";
     Unused "N3001" "A meter that no machine uses.";
+    NotUsedYet "N3002" "A key that is read and checked, but that this version does not use yet.";
 }
 
 /// How bad it is.

@@ -175,7 +175,15 @@ fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Lines) {
     let name = name(&mut table, &mut lines.broker_names);
     let written = table.text("mqtt");
     let written = table.required("mqtt", written);
-    let ca_file = table.text("ca_file").map(|path| context.folder.join(path.get_ref()));
+    let ca_file = table.text("ca_file");
+    if let (Some(ca_file), Some(url)) = (&ca_file, &written)
+        && url.get_ref().starts_with("mqtt://")
+    {
+        let message = "\"ca_file\" vouches for nobody here: what goes to mqtt:// is not encrypted";
+        let help = Some("write mqtts:// if the broker offers it".to_owned());
+        file.report_with(Code::NoEffect, ca_file.span(), message, help);
+    }
+    let ca_file = ca_file.map(|path| context.folder.join(path.get_ref()));
     let url = written.and_then(|url| {
         let found = mqtt_url(url.get_ref(), ca_file);
         if found.is_none() {

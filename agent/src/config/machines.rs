@@ -18,7 +18,7 @@ use super::{
     kinds::{self, Defaults, Detect, KINDS, Kinds, Unknown},
     lines::{Lines, name},
     names::Names,
-    read::{self, At, Table},
+    read::{self, At, File, Table},
     site::{SitePart, positive, stretches},
     suggest,
 };
@@ -160,6 +160,7 @@ impl<'a> Reader<'_, 'a> {
     fn inputs(&self, table: &mut Table<'a>) {
         let Some(entries) = table.table("inputs") else { return };
         let file = self.context.file;
+        not_used_yet(file, "inputs", entries.span());
         for (name, value) in entries.entries() {
             let Some(text) = read::text(file, name.get_ref(), value) else {
                 continue;
@@ -202,12 +203,18 @@ impl<'a> Reader<'_, 'a> {
     /// Checks that the file of `orders_file` is there.
     fn orders(&self, table: &mut Table<'a>) {
         let Some(path) = table.text("orders_file") else { return };
+        not_used_yet(self.context.file, "orders_file", path.span());
         let full = self.context.folder.join(path.get_ref());
         if !full.is_file() {
             let message = format!("no file of orders at {}", full.display());
             self.context.file.report(Code::Unreadable, path.span(), message);
         }
     }
+}
+
+/// Says of a key that it is checked, but changes nothing in this version: whoever wrote it must not count on it.
+fn not_used_yet(file: &File, key: &str, span: Range<usize>) {
+    file.report(Code::NotUsedYet, span, format!("{key:?} is read but not used yet"));
 }
 
 /// Limits between the states: what is written in kW, else the kind's shares of the rated power.

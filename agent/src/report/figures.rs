@@ -66,6 +66,8 @@ pub struct MonthFigures {
     /// Share of the time seen with trusted readings, 0..1, intervals without a row counted as unseen; of a month from
     /// its first day to its last, or to the end of the data.
     pub coverage: f64,
+    /// The same of what each figure was made from.
+    pub figure_coverage: FigureCoverage,
     /// Whether the data reach from the first instant of the month to its last.
     pub complete: bool,
     /// Energy by band; `None` when any of it has no band (no tariff, or none for its day).
@@ -88,6 +90,17 @@ pub struct MonthFigures {
     /// Ids of the emission factors that were used; for the report, not in the summary.
     #[serde(skip)]
     pub factors: Vec<String>,
+}
+
+/// Share of the time, 0..1, whose intervals went into a figure, as far as they were seen; `None` where the figure is
+/// not known.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is named as its figure")]
+pub struct FigureCoverage {
+    pub energy: Option<f64>,
+    pub peak_demand: Option<f64>,
+    pub energy_cost: Option<f64>,
+    pub carbon: Option<f64>,
 }
 
 /// Energy by band of the tariff, kWh.
@@ -325,7 +338,14 @@ fn stretch(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pri
     let energy_kwh = some_sum(known.iter().map(|(_, kwh)| *kwh));
     let peak = peak(&known);
     let span_hours = bounds.1.duration_since(bounds.0).as_secs_f64() / 3600.0;
-    let seen_hours: f64 = rows.iter().map(|row| row.coverage * row.hours).sum();
+    let coverage = |seen_hours: f64| {
+        if span_hours > 0.0 {
+            rounded(seen_hours / span_hours)
+        } else {
+            0.0
+        }
+    };
+    let known_coverage = coverage(known.iter().map(|(row, _)| row.coverage * row.hours).sum());
     let (energy_by_band_kwh, energy_cost) = by_price(site, &known, price);
     let (location, factors) = location_based(site, &known);
     MonthFigures {
@@ -337,10 +357,13 @@ fn stretch(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pri
             .zip(peak)
             .filter(|(_, (_, peak))| *peak > 0.0)
             .map(|(kwh, (_, peak))| rounded(kwh / hours / peak)),
-        coverage: if span_hours > 0.0 {
-            rounded(seen_hours / span_hours)
-        } else {
-            0.0
+        coverage: coverage(rows.iter().map(|row| row.coverage * row.hours).sum()),
+        // Each is made from every known interval or, for want of a price or factor, from none.
+        figure_coverage: FigureCoverage {
+            energy: energy_kwh.map(|_| known_coverage),
+            peak_demand: peak.map(|_| known_coverage),
+            energy_cost: energy_cost.as_ref().map(|_| known_coverage),
+            carbon: location.map(|_| known_coverage),
         },
         energy_by_band_kwh,
         kgco2e: Emissions { location, market: None },
@@ -611,6 +634,7 @@ mod tests {
             "coverage",
             "energy_by_band_kwh",
             "energy_import_kwh",
+            "figure_coverage",
             "kgco2e",
             "load_factor",
             "month",
@@ -643,6 +667,29 @@ mod tests {
         check(&[interval(0, None)], "/total/energy_by_band_kwh", &Value::Null);
         check(&[], "/period", &Value::Null);
         check(&[], "/months", &json!([]));
+    }
+
+    #[test]
+    fn each_figure_has_the_coverage_of_what_it_was_made_from() {
+        // Half seen and known; seen, but its energy is not known; no row.
+        let half = Interval {
+            coverage: 0.5,
+            ..interval(2, Some(10.0))
+        };
+        let unknown = Interval {
+            coverage: 1.0,
+            ..interval(3, None)
+        };
+        let whole = interval(5, Some(10.0));
+        let rows = [half, unknown, whole];
+        check(&rows, "/total/coverage", &json!(0.625));
+        check(
+            &rows,
+            "/total/figure_coverage",
+            &json!({"energy": 0.375, "peak_demand": 0.375, "energy_cost": null, "carbon": 0.375}),
+        );
+        let none = json!({"energy": null, "peak_demand": null, "energy_cost": null, "carbon": null});
+        check(&[interval(0, None)], "/total/figure_coverage", &none);
     }
 
     #[test]

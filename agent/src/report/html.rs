@@ -48,10 +48,11 @@ struct Page<'a> {
     coverage: String,
 }
 
-/// One figure: what it is, its value, a remark.
+/// One figure: what it is, its value, the coverage of what it was made from, a remark.
 struct Row {
     name: &'static str,
     value: String,
+    coverage: String,
     note: String,
 }
 
@@ -83,6 +84,7 @@ struct Words {
     coverage: &'static str,
     coverage_note: &'static str,
     bands: &'static str,
+    share: &'static str,
     light: &'static str,
     mid: &'static str,
     peak_band: &'static str,
@@ -119,6 +121,7 @@ const KO: Words = Words {
     coverage: "자료 확보율",
     coverage_note: "신뢰할 수 있는 측정값이 있는 시간의 비율",
     bands: "시간대별 사용량",
+    share: "비율",
     light: "경부하",
     mid: "중간부하",
     peak_band: "최대부하",
@@ -155,6 +158,7 @@ const EN: Words = Words {
     coverage: "Coverage",
     coverage_note: "share of the time with trusted readings",
     bands: "Energy by band",
+    share: "Share",
     light: "Off-peak (light)",
     mid: "Mid-peak (mid)",
     peak_band: "On-peak (peak)",
@@ -175,42 +179,54 @@ const UNKNOWN: &str = "—";
 
 fn rows(report: &Report, words: &Words) -> Vec<Row> {
     let total = &report.summary.total;
-    let seen = format!("{} {}", words.coverage, percent(total.coverage));
-    let row = |name, value: Option<String>, note: String| Row {
+    let seen = total.figure_coverage;
+    let row = |name, value: Option<String>, coverage: Option<f64>, note: String| Row {
         name,
         value: value.unwrap_or_else(|| UNKNOWN.to_owned()),
+        coverage: coverage.map_or_else(String::new, percent),
         note,
     };
     vec![
         row(
             words.energy,
             total.energy_import_kwh.map(|v| unit(v, 1, "kWh")),
-            seen.clone(),
+            seen.energy,
+            String::new(),
         ),
         row(
             words.peak,
             total.peak_demand_kw.map(|v| unit(v, 1, "kW")),
+            seen.peak_demand,
             total.peak_demand_start.as_deref().map_or(String::new(), readable),
         ),
-        row(words.load_factor, total.load_factor.map(percent), seen.clone()),
+        row(
+            words.load_factor,
+            total.load_factor.map(percent),
+            total.load_factor.and(seen.energy),
+            String::new(),
+        ),
         row(
             words.cost,
             report.energy_cost.as_ref().map(money),
+            seen.energy_cost,
             words.cost_note.into(),
         ),
         row(
             words.carbon,
             total.kgco2e.location.map(|kg| unit(kg / 1000.0, 3, "tCO₂e")),
+            seen.carbon,
             total.factors.join(", "),
         ),
         row(
             words.carbon_market,
             total.kgco2e.market.map(|kg| unit(kg / 1000.0, 3, "tCO₂e")),
+            None,
             words.market_note.into(),
         ),
         row(
             words.coverage,
             Some(percent(total.coverage)),
+            None,
             words.coverage_note.into(),
         ),
     ]
@@ -232,6 +248,7 @@ fn bands(report: &Report, words: &Words) -> Vec<Row> {
     let row = |(name, kwh): (&'static str, f64)| Row {
         name,
         value: unit(kwh, 1, "kWh"),
+        coverage: total.figure_coverage.energy.map_or_else(String::new, percent),
         note: if all > 0.0 { percent(kwh / all) } else { String::new() },
     };
     named.into_iter().map(row).collect()
@@ -291,6 +308,7 @@ pub fn grouped(number: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{MonthFigures, Summary, figures::FigureCoverage};
 
     #[test]
     fn numbers_are_grouped_in_threes() {
@@ -302,6 +320,49 @@ mod tests {
             ("123456", "123,456"),
         ] {
             assert_eq!(grouped(number), expected);
+        }
+    }
+
+    #[test]
+    fn a_total_stands_beside_the_coverage_of_what_it_was_made_from() {
+        let report = Report {
+            site: "ansan-1".into(),
+            month: "2026-08".into(),
+            zone: "Asia/Seoul".into(),
+            currency: None,
+            demo: false,
+            summary: Summary {
+                period: None,
+                total: MonthFigures {
+                    energy_import_kwh: Some(1000.0),
+                    peak_demand_kw: Some(80.0),
+                    coverage: 0.9,
+                    figure_coverage: FigureCoverage {
+                        energy: Some(0.5),
+                        peak_demand: Some(0.25),
+                        energy_cost: None,
+                        carbon: Some(0.125),
+                    },
+                    ..MonthFigures::default()
+                },
+                months: Vec::new(),
+                findings: Vec::new(),
+            },
+            energy_cost: None,
+            factors: Vec::new(),
+        };
+        let page = render(&report, Language::En).expect("it is written into memory");
+        for (name, value, coverage) in [
+            (EN.energy, "1,000.0 kWh", "50.0 %"),
+            (EN.peak, "80.0 kW", "25.0 %"),
+            (EN.load_factor, "—", ""),
+            (EN.cost, "—", ""),
+            (EN.carbon, "—", "12.5 %"),
+        ] {
+            let row = format!(
+                "<tr><th scope=\"row\">{name}</th><td class=\"n\">{value}</td><td class=\"n quiet\">{coverage}</td>"
+            );
+            assert!(page.contains(&row), "{row}\n{page}");
         }
     }
 

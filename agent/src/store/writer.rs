@@ -33,6 +33,7 @@ pub(super) struct Writer {
 struct Counts {
     commits: Counter,
     evicted: Counter,
+    letters_evicted: Counter,
     size_bytes: Gauge,
     commit_seconds: Gauge,
 }
@@ -51,6 +52,7 @@ impl Writer {
             counts: Counts {
                 commits: health.counter("store_commits_total", &[]),
                 evicted: health.dropped("store", "oldest log rows, store over max_size"),
+                letters_evicted: health.dropped("store", "oldest dead letters, more than are kept"),
                 size_bytes: health.gauge("store_size_bytes", &[]),
                 commit_seconds: health.gauge("store_commit_seconds", &[]),
             },
@@ -77,14 +79,12 @@ impl Writer {
             match command {
                 Command::Commit(commit, answer) => reply(answer, self.commit(&commit)),
                 Command::Progress(progress, answer) => {
-                    let result = self.in_transaction(|tx| save_progress(tx, &progress));
-                    self.count_letters(&progress.dead_letters, &result);
-                    reply(answer, result);
+                    let evicted = self.in_transaction(|tx| save_progress(tx, &progress));
+                    reply(answer, self.count_letters(&progress.dead_letters, evicted));
                 }
                 Command::DeadLetter(letter, answer) => {
-                    let result = self.in_transaction(|tx| keep_letter(tx, &letter));
-                    self.count_letters(std::slice::from_ref(&letter), &result);
-                    reply(answer, result);
+                    let evicted = self.in_transaction(|tx| keep_letter(tx, &letter));
+                    reply(answer, self.count_letters(&[letter], evicted));
                 }
                 Command::Acknowledge(acknowledgement, answer) => {
                     reply(answer, self.in_transaction(|tx| acknowledge(tx, &acknowledgement)));
@@ -126,14 +126,15 @@ impl Writer {
         Ok(seq)
     }
 
-    fn in_transaction(
+    fn in_transaction<T>(
         &mut self,
-        write: impl FnOnce(&Transaction<'_>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+        write: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let result = (|| {
             let tx = self.db.transaction()?;
-            write(&tx)?;
-            Ok(tx.commit()?)
+            let written = write(&tx)?;
+            tx.commit()?;
+            Ok(written)
         })();
         if let Err(error) = &result {
             let reason = match error {
@@ -169,13 +170,14 @@ impl Writer {
         Ok((pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?)
     }
 
-    fn count_letters(&self, letters: &[DeadLetter], result: &Result<(), StoreError>) {
-        if result.is_ok() {
-            for letter in letters {
-                let labels = [("source", letter.source.as_str())];
-                self.health.counter("dead_letters_total", &labels).one();
-            }
+    /// Counts letters that are on the disk now, and the older ones that gave way to them.
+    fn count_letters(&self, letters: &[DeadLetter], evicted: Result<usize, StoreError>) -> Result<(), StoreError> {
+        self.counts.letters_evicted.add(evicted? as u64);
+        for letter in letters {
+            let labels = [("source", letter.source.as_str())];
+            self.health.counter("dead_letters_total", &labels).one();
         }
+        Ok(())
     }
 }
 
@@ -258,7 +260,9 @@ fn write_finding(tx: &Transaction<'_>, finding: &Finding) -> Result<(), StoreErr
     Ok(())
 }
 
-fn save_progress(tx: &Transaction<'_>, progress: &Progress) -> Result<(), StoreError> {
+/// Saves it; the number of older dead letters that gave way.
+fn save_progress(tx: &Transaction<'_>, progress: &Progress) -> Result<usize, StoreError> {
+    let mut evicted = 0;
     if let Some(ranges) = &progress.ranges {
         tx.prepare_cached("DELETE FROM cursor WHERE reader = ?1")?
             .execute([&progress.reader])?;
@@ -268,7 +272,7 @@ fn save_progress(tx: &Transaction<'_>, progress: &Progress) -> Result<(), StoreE
         }
     }
     for letter in &progress.dead_letters {
-        keep_letter(tx, letter)?;
+        evicted += keep_letter(tx, letter)?;
     }
     for message in &progress.delivered {
         tx.prepare_cached("INSERT OR IGNORE INTO delivered (reader, message) VALUES (?1, ?2)")?
@@ -281,10 +285,11 @@ fn save_progress(tx: &Transaction<'_>, progress: &Progress) -> Result<(), StoreE
         )?
         .execute(params![progress.reader, DELIVERED_LIMIT])?;
     }
-    Ok(())
+    Ok(evicted)
 }
 
-fn keep_letter(tx: &Transaction<'_>, letter: &DeadLetter) -> Result<(), StoreError> {
+/// Keeps it; the number of older ones that gave way.
+fn keep_letter(tx: &Transaction<'_>, letter: &DeadLetter) -> Result<usize, StoreError> {
     let payload = &letter.payload[..letter.payload.floor_char_boundary(DeadLetter::PAYLOAD_LIMIT)];
     tx.prepare_cached("INSERT INTO dead_letter (at_ms, source, reason, payload) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![
@@ -293,9 +298,10 @@ fn keep_letter(tx: &Transaction<'_>, letter: &DeadLetter) -> Result<(), StoreErr
             letter.reason,
             payload
         ])?;
-    tx.prepare_cached("DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?1")?
+    let evicted = tx
+        .prepare_cached("DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?1")?
         .execute([DeadLetter::COUNT_LIMIT])?;
-    Ok(())
+    Ok(evicted)
 }
 
 fn acknowledge(tx: &Transaction<'_>, acknowledgement: &Acknowledgement) -> Result<(), StoreError> {

@@ -677,6 +677,17 @@ export interface components {
             load_factor: number | null;
             /** @description Share of the time seen with trusted readings. */
             coverage: number;
+            /** @description The same of what each figure was made from; null where the figure is. */
+            figure_coverage: {
+                /** @description Of `energy_import_kwh` and `energy_by_band_kwh`. */
+                energy: number | null;
+                /** @description Of `peak_demand_kw`. */
+                peak_demand: number | null;
+                /** @description Of the report's `energy_cost`. */
+                energy_cost: number | null;
+                /** @description Of `kgco2e`. */
+                carbon: number | null;
+            };
             energy_by_band_kwh: {
                 /** @description kWh */
                 light: number;

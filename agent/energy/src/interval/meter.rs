@@ -76,6 +76,11 @@ impl MeterIntervals {
     pub(crate) fn take(&mut self, sample: &Sample, lengths: Lengths, refused: &mut Refused) {
         let at_ms = sample.at.as_millisecond();
         let mut heard_ms = at_ms;
+        if sample.is_clock_suspect() {
+            for series in [&mut self.import, &mut self.export, &mut self.lag, &mut self.lead] {
+                series.tear(at_ms);
+            }
+        }
         for reading in sample.readings.iter().filter(|reading| reading.quality.is_trusted()) {
             let Some(source) = source_of(reading.quantity) else {
                 continue;

@@ -20,6 +20,8 @@ const WAVER_MIN: f64 = 0.01;
 pub(crate) struct Series {
     points: Vec<Point>,
     forgotten_ms: Option<i64>,
+    /// Instants at which time itself was in doubt: what lies between the readings on both sides is not known.
+    torn_ms: Vec<i64>,
 }
 
 /// What happened to a reading that was put in.
@@ -80,6 +82,17 @@ impl Series {
         }
     }
 
+    /// Time was in doubt at `at_ms`. One such instant between two readings is enough.
+    pub(crate) fn tear(&mut self, at_ms: i64) {
+        if self.torn_ms.last() < self.last_ms().as_ref() {
+            self.torn_ms.push(at_ms);
+        }
+    }
+
+    fn is_torn(&self, from_ms: i64, to_ms: i64) -> bool {
+        self.torn_ms.iter().any(|torn_ms| (from_ms..to_ms).contains(torn_ms))
+    }
+
     /// Instant of the reading before `at_ms`.
     pub(crate) fn before(&self, at_ms: i64) -> Option<i64> {
         let index = self.points.partition_point(|point| point.0 < at_ms);
@@ -88,6 +101,7 @@ impl Series {
 
     pub(crate) fn clear(&mut self) {
         self.points.clear();
+        self.torn_ms.clear();
     }
 
     /// Instant of the newest reading.
@@ -112,6 +126,7 @@ impl Series {
         if n_gone > keep {
             self.points.drain(..n_gone);
             self.forgotten_ms = self.points.first().map(|point| point.0);
+            self.torn_ms.retain(|torn_ms| Some(*torn_ms) >= self.forgotten_ms);
         }
     }
 
@@ -125,7 +140,7 @@ impl Series {
             let ((start, _), (end, value)) = (pair[0], pair[1]);
             let (rise, quality) = rise(&mut reference, value);
             let overlap = end.min(to) - start.max(from);
-            if overlap <= 0 {
+            if overlap <= 0 || self.is_torn(start, end) {
                 continue;
             }
             let share = overlap as f64 / (end - start) as f64;
@@ -145,7 +160,7 @@ impl Series {
         for pair in self.around(from, to).windows(2) {
             let ((start, first), (end, last)) = (pair[0], pair[1]);
             let (cut_from, cut_to) = (start.max(from), end.min(to));
-            if cut_to <= cut_from || end - start > gap_ms {
+            if cut_to <= cut_from || end - start > gap_ms || self.is_torn(start, end) {
                 continue;
             }
             let at = |ms: i64| first + (last - first) * (ms - start) as f64 / (end - start) as f64;
@@ -280,6 +295,21 @@ mod tests {
         check(&[(0, -10.0), (hour, -10.0)], 1.0, (Some(0.0), hour));
         check(&[(0, -10.0), (hour, -10.0)], -1.0, (Some(10.0), hour));
         check(&[(hour, 8.0), (2 * hour + hour / 2, 8.0)], 1.0, (None, 0));
+    }
+
+    #[test]
+    fn nothing_is_known_across_an_instant_whose_time_was_in_doubt() {
+        let mut series = series(&[(0, 100.0), (10, 101.0)]);
+        for torn_ms in [12, 14, 16] {
+            series.tear(torn_ms);
+        }
+        series.put(20, 150.0);
+        series.put(30, 151.0);
+        assert_eq!(series.torn_ms, [12], "one is enough");
+        let known = |part: Part| (part.amount, part.covered_ms);
+        assert_eq!(known(series.counter(0, 30, 15)), (Some(2.0), 20));
+        assert_eq!(known(series.counter(10, 20, 15)), (None, 0));
+        assert_eq!(known(series.power(10, 20, 15, 1.0)), (None, 0));
     }
 
     #[test]

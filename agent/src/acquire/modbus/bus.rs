@@ -143,7 +143,6 @@ impl Bus {
                 let nap_ms = LONGEST_NAP.mul_f64(self.clock.speed()).as_millis() as i64;
                 let awake = due.min(now.saturating_add(SignedDuration::from_millis(nap_ms)).unwrap_or(due));
                 self.clock.sleep_until(awake).await;
-                self.keep_within_reach();
             } else if let Some(sample) = self.poll(index).await {
                 let incoming = Incoming { sample, stored: None };
                 if self.intake.send(incoming).await.is_err() {
@@ -161,14 +160,6 @@ impl Bus {
         };
         let (due, _, index) = self.meters.iter().enumerate().filter_map(turn).min()?;
         Some((index, due))
-    }
-
-    fn keep_within_reach(&mut self) {
-        let now = self.clock.now();
-        let rest = METER_REST.cap.mul_f64(self.clock.speed());
-        for rhythm in self.meters.iter_mut().flat_map(|meter| &mut meter.rhythms) {
-            rhythm.keep_within(now, rest);
-        }
     }
 
     /// One poll of one meter: what it said, if anything.

@@ -52,13 +52,6 @@ impl Rhythm {
         self.due = later_ms(self.due, beats.saturating_mul(every_ms));
         if self.every.is_zero() { 0 } else { beats as u64 }
     }
-
-    /// Mends a beat that a clock set back has pushed out of reach: no beat is further away than a period and `rest`.
-    pub(super) fn keep_within(&mut self, now: Timestamp, rest: Duration) {
-        if self.due > later(later(now, self.every), rest) {
-            self.due = now;
-        }
-    }
 }
 
 fn ms_between(from: Timestamp, to: Timestamp) -> i64 {
@@ -100,8 +93,7 @@ mod tests {
             (1000, 5000, 5999, 6000, 0),
             (1000, 5000, 6000, 7000, 1),
             (1000, 5000, 8300, 9000, 3),
-            (1000, 5000, 4000, 6000, 0), // the clock was set back during the poll
-            (0, 5000, 8300, 9300, 0),    // always due, but nothing left to read
+            (0, 5000, 8300, 9300, 0), // always due, but nothing left to read
         ] {
             let mut rhythm = rhythm(every_ms, due);
             let skipped = rhythm.begin(at_ms(now));
@@ -129,15 +121,6 @@ mod tests {
                 "due {due} until {until}"
             );
         }
-    }
-
-    #[test]
-    fn a_clock_set_back_does_not_stop_the_polls() {
-        let mut rhythm = rhythm(1000, 3_600_000);
-        rhythm.keep_within(at_ms(3_599_500), Duration::from_mins(1));
-        assert_eq!(rhythm.due, at_ms(3_600_000));
-        rhythm.keep_within(at_ms(0), Duration::from_mins(1));
-        assert_eq!(rhythm.due, at_ms(0));
     }
 
     proptest! {

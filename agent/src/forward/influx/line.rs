@@ -147,8 +147,7 @@ impl Encoded {
             .tag("site", &tags.site)
             .tag("machine", &finding.machine)
             .tag("meter", &finding.meter)
-            .tag("kind", finding.kind.name())
-            .tag("severity", finding.severity.name());
+            .tag("kind", finding.kind.name());
         point.number("energy_kwh", finding.energy_kwh);
         point.number("energy_kwh_low", finding.energy_kwh_low);
         point.number("energy_kwh_high", finding.energy_kwh_high);
@@ -161,6 +160,8 @@ impl Encoded {
             Condition::Closed => ("closed", finding.until.unwrap_or(finding.detected_at)),
         };
         point.string("state", state);
+        // It may change while the finding lasts; as a tag that would begin a second series.
+        point.string("severity", finding.severity.name());
         if let Some(cost) = &finding.cost {
             point.string("currency", &cost.currency);
         }
@@ -475,8 +476,8 @@ mod tests {
         };
         let line = |state: &str, ms: &str| {
             format!(
-                "finding,site=ansan-1,machine=press-2,meter=m,kind=idle_running,severity=p2 energy_kwh=1.5,cost=162.34,\
-                 confidence=1,id=\"idle_running.press-2.20260828T081000Z\",state=\"{state}\",currency=\"KRW\",\
+                "finding,site=ansan-1,machine=press-2,meter=m,kind=idle_running energy_kwh=1.5,cost=162.34,\
+                 confidence=1,id=\"idle_running.press-2.20260828T081000Z\",state=\"{state}\",severity=\"p2\",currency=\"KRW\",\
                  title_ko=\"놀고 \\\"있음\\\"\\\\ \",title_en=\"x\" {ms}"
             )
         };
@@ -487,6 +488,34 @@ mod tests {
                 ..entry()
             },
             &[&opened, &ended],
+        );
+    }
+
+    #[test]
+    fn a_finding_that_grows_worse_stays_one_series() {
+        let open = finding("x");
+        let worse = Finding {
+            severity: Severity::P1,
+            cost: None,
+            ..open.clone()
+        };
+        let series = |finding: Finding| {
+            let entry = Entry {
+                findings: vec![finding],
+                ..entry()
+            };
+            let text = encode(&entry, &tags()).lines.remove(0).text;
+            let (series, fields) = text
+                .split_once(' ')
+                .map(|(series, fields)| (series.to_owned(), fields.to_owned()))
+                .unwrap();
+            (series, fields)
+        };
+        let ((before, mild), (after, severe)) = (series(open), series(worse));
+        assert_eq!(before, after);
+        assert!(
+            mild.contains("severity=\"p2\"") && severe.contains("severity=\"p1\""),
+            "{mild}\n{severe}"
         );
     }
 

@@ -107,8 +107,8 @@ impl Config {
     }
 }
 
-/// Forwards the log until `stop` is cancelled or the store is closed. A receiver seen for the first time gets the whole
-/// log.
+/// Forwards the log until `stop` is cancelled or the store is closed. A receiver seen for the first time gets all that
+/// the log still holds.
 pub async fn run(config: Config, tags: SiteTags, store: Store, health: Health, stop: CancellationToken) {
     let mut forwarder = match Forwarder::new(&config, tags, store, &health).await {
         Ok(forwarder) => forwarder,
@@ -223,6 +223,13 @@ impl Forwarder {
         let key = source.clone();
         let ranges = reader.read(move |reader| reader.cursor(&key)).await;
         let ranges = ranges.map_err(|error| error.to_string())?;
+        let first = reader.read(Reader::first_seq).await;
+        let todo = Todo::restored(&ranges, first.map_err(|error| error.to_string())?);
+        if ranges.is_empty() {
+            // From here on a row that gives way unsent is a loss of this receiver; what went before it came was not.
+            let saved = store.save_cursor(&source, todo.ranges()).await;
+            saved.map_err(|error| error.to_string())?;
+        }
         Ok(Self {
             source,
             sender: Sender::new(config, health).map_err(|error| error.to_string())?,
@@ -230,7 +237,7 @@ impl Forwarder {
             committed: store.committed(),
             store,
             reader,
-            todo: Todo::restored(&ranges, 1),
+            todo,
             unsaved_rows: 0,
             counts: Counts::new(&config.name, health),
             health: health.clone(),
