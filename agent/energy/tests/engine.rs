@@ -133,7 +133,7 @@ fn a_gap_is_neither_waste_nor_its_end() {
 fn a_peak_is_forecast_in_its_interval_and_priced_by_the_kilowatt() {
     let samples = [
         power("main", "09:00:00", "09:16:00", 60.0),
-        power("main", "09:16:00", "09:30:00", 140.0),
+        power("main", "09:16:00", "09:30:00", 200.0),
         power("main", "09:30:00", "10:00:00", 60.0),
     ]
     .concat();
@@ -144,8 +144,10 @@ fn a_peak_is_forecast_in_its_interval_and_priced_by_the_kilowatt() {
     let finding = &findings[0];
     assert_eq!(finding.detected_at, at("09:20:00"), "a third into the interval");
     assert_eq!(finding.severity, Severity::P1);
-    assert!((finding.why["demand_kw"] - 135.0).abs() < 1.0, "{:?}", finding.why);
-    let expected = finding.why["excess_kw"] * 8000.0 * 1.1;
+    assert!((finding.why["demand_kw"] - 191.0).abs() < 1.0, "{:?}", finding.why);
+    // 30 % of the contract is billed anyway.
+    assert_eq!((finding.why["billed_kw"], finding.why["n_bills"]), (150.0, 12.0));
+    let expected = (finding.why["demand_kw"] - 150.0) * 8000.0 * 1.1;
     let cost: f64 = finding.cost.as_ref().unwrap().amount.to_string().parse().unwrap();
     assert!((cost - expected).abs() < 10.0, "{cost} {expected}");
 }

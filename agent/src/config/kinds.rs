@@ -184,7 +184,7 @@ fn setting_value(table: &mut Table<'_>, setting: &Setting) -> Option<f64> {
             let duration = table.parsed(setting.name, units::duration)?;
             Some(Duration::as_secs_f64(duration.get_ref()))
         }
-        SettingForm::Power => table.amount(setting.name).map(Spanned::into_inner),
+        SettingForm::Power | SettingForm::Number => table.amount(setting.name).map(Spanned::into_inner),
         SettingForm::Share => {
             let share = table.amount(setting.name)?;
             if *share.get_ref() > 1.0 {

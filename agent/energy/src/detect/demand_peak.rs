@@ -3,9 +3,10 @@
 //! The forecast is the energy since the interval's start plus the power of the last minute until its end; it is
 //! believed from `after` into the interval on. Only intervals in bands that count for the billing demand matter, or
 //! demand above the contract. Consecutive intervals above the target are one finding. The harm is kW, not kWh: the
-//! cost is the excess times the price of one kW, on one bill. It does not know the ratchet.
+//! cost is what one bill bears of it, that is the kW above the target and above what was billed before, times the price
+//! of one kW. On how many more bills the ratchet may put it stands beside: what later months will draw is not known.
 
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
 use serde::{Deserialize, Serialize};
 
 use super::{Detector, Setting, SettingForm, Tick, after, rounded, setting, setting_ms};
@@ -38,6 +39,8 @@ struct Peak {
     since_ms: i64,
     detected_ms: i64,
     forecast_kw: Option<f64>,
+    /// What was billed when the peak began, kW, and on how many bills more would count.
+    billed: Option<(f64, u8)>,
     /// Highest demand of an interval that has ended, kW.
     demand_kw: Option<f64>,
     /// End of the newest interval that ended above the target, ms.
@@ -68,7 +71,7 @@ impl DemandPeak {
             self.write(tick, machine, Condition::Closed, out);
         }
         if demand_kw > target_kw && counts(tick.site, interval.start, demand_kw) {
-            let peak = self.0.get_or_insert_with(|| Peak::new(start_ms, tick.at_ms, None));
+            let peak = self.0.get_or_insert_with(|| Peak::new(tick, start_ms, None));
             raise(&mut peak.demand_kw, demand_kw);
             peak.exceeded_until_ms = Some(end_ms);
             self.write(tick, machine, Condition::Open, out);
@@ -94,7 +97,7 @@ impl DemandPeak {
         if forecast_kw > target_kw && counts(tick.site, demand.start, forecast_kw) {
             let peak = self
                 .0
-                .get_or_insert_with(|| Peak::new(start_ms, tick.at_ms, Some(forecast_kw)));
+                .get_or_insert_with(|| Peak::new(tick, start_ms, Some(forecast_kw)));
             raise(&mut peak.forecast_kw, forecast_kw);
             if !peak.is_written {
                 self.write(tick, machine, Condition::Open, out);
@@ -115,11 +118,13 @@ impl DemandPeak {
 }
 
 impl Peak {
-    fn new(since_ms: i64, detected_ms: i64, forecast_kw: Option<f64>) -> Self {
+    fn new(tick: &Tick<'_>, since_ms: i64, forecast_kw: Option<f64>) -> Self {
+        let worth = tick.billing.worth(tick.site, timestamp(since_ms));
         Self {
             since_ms,
-            detected_ms,
+            detected_ms: tick.at_ms,
             forecast_kw,
+            billed: worth.and_then(|worth| Some((worth.billed.billing_kw.to_f64()?, worth.n_bills))),
             demand_kw: None,
             exceeded_until_ms: None,
             is_written: false,
@@ -131,15 +136,24 @@ impl Peak {
         let target_kw = target(machine, tick.site, since).unwrap_or(0.0);
         let peak_kw = self.demand_kw.or(self.forecast_kw).unwrap_or(0.0);
         let excess_kw = (peak_kw - target_kw).max(0.0);
-        let contract = contract_at(&tick.site.contracts, since);
+        // Without a demand meter another kW costs nothing.
+        let contract = contract_at(&tick.site.contracts, since).filter(|_| self.billed.is_some());
+        let priced_kw = self
+            .billed
+            .map_or(0.0, |(billed_kw, _)| (peak_kw - target_kw.max(billed_kw)).max(0.0));
         let money = |pick: fn((Decimal, Decimal)) -> Decimal| {
             let contract = contract?;
-            demand_cost(contract, excess_kw, pick(contract.demand_price_at(since)?))
+            demand_cost(contract, priced_kw, pick(contract.demand_price_at(since)?))
         };
         let mut why = vec![("target_kw", target_kw), ("excess_kw", excess_kw)];
         why.extend(self.forecast_kw.map(|kw| ("forecast_kw", kw)));
         why.extend(self.demand_kw.map(|kw| ("demand_kw", kw)));
         why.extend(contract.map(|contract| ("contract_kw", contract.contract_kw)));
+        why.extend(
+            self.billed
+                .iter()
+                .flat_map(|(kw, n)| [("billed_kw", *kw), ("n_bills", f64::from(*n))]),
+        );
         Finding {
             id: Finding::id(Kind::DemandPeak, &machine.name, since),
             kind: Kind::DemandPeak,
@@ -203,10 +217,7 @@ fn counts(site: &Site, at: jiff::Timestamp, demand_kw: f64) -> bool {
     let Some(contract) = contract_at(&site.contracts, at) else {
         return true;
     };
-    let (Some(rule), Some(price)) = (&contract.rules.demand, contract.price_at(at).price) else {
-        return true;
-    };
-    rule.bands.is_empty() || rule.bands.contains(&price.demand_band) || demand_kw > contract.contract_kw
+    contract.rules.demand.is_none() || contract.demand_counts_at(at) || demand_kw > contract.contract_kw
 }
 
 fn demand_cost(contract: &Contract, excess_kw: f64, per_kw: Decimal) -> Option<Money> {

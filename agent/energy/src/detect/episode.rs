@@ -89,8 +89,12 @@ pub(crate) struct Stay {
     kwh_high: f64,
     /// Power during the condition, kWh: for its mean.
     pub(crate) drawn_kwh: f64,
-    lots: Vec<(Rate, f64)>,
+    lots: Lots,
 }
+
+/// Energy by what it cost and emitted, kWh.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Lots(Vec<(Rate, f64)>);
 
 /// What the detector adds to make a finding of a stay.
 pub(crate) struct Account {
@@ -177,7 +181,7 @@ impl Stay {
             kwh_low: 0.0,
             kwh_high: 0.0,
             drawn_kwh: 0.0,
-            lots: Vec::new(),
+            lots: Lots::default(),
         }
     }
 
@@ -192,10 +196,7 @@ impl Stay {
         self.kwh_low += low_kw * hours;
         self.kwh_high += high_kw * hours;
         self.drawn_kwh += piece.kw * hours;
-        match self.lots.last_mut() {
-            Some((rate, kwh)) if *rate == piece.rate => *kwh += kw * hours,
-            _ => self.lots.push((piece.rate.clone(), kw * hours)),
-        }
+        self.lots.add(&piece.rate, kw * hours);
     }
 
     /// Counts a piece out of the condition; true when the stay is over.
@@ -222,7 +223,7 @@ impl Stay {
             .collect();
         why.insert("duration_s".into(), (self.until_ms - self.since_ms) as f64 / 1000.0);
         why.insert("mean_power_kw".into(), rounded(self.mean_kw(), 3));
-        for (band, kwh) in self.by_band() {
+        for (band, kwh) in self.lots.by_band() {
             why.insert(format!("energy_{}_kwh", band.name()), rounded(kwh, 3));
         }
         let mean_avoidable_kw = self.kwh / hours(self.held_ms.max(1));
@@ -235,26 +236,46 @@ impl Stay {
             detected_at: timestamp(self.detected_ms.unwrap_or(self.until_ms)),
             until: (state == Condition::Closed).then(|| timestamp(self.until_ms)),
             state,
-            severity: if mean_avoidable_kw >= P2_FROM_KW {
-                Severity::P2
-            } else {
-                Severity::P3
-            },
+            severity: severity(mean_avoidable_kw),
             energy_kwh: Some(rounded(self.kwh, 3)),
             energy_kwh_low: Some(rounded(self.kwh_low, 3)),
             energy_kwh_high: Some(rounded(self.kwh_high, 3)),
-            cost: self.money(|price| price.gross),
-            cost_net: self.money(|price| price.net),
-            kgco2e: self.kgco2e(),
+            cost: self.lots.money(|price| price.gross),
+            cost_net: self.lots.money(|price| price.net),
+            kgco2e: self.lots.kgco2e(),
             confidence: rounded(self.held_ms as f64 / (self.until_ms - self.since_ms).max(1) as f64, 2),
             why,
             title: account.title,
         }
     }
+}
+
+/// How soon somebody should look, by what could be saved.
+pub(super) fn severity(avoidable_kw: f64) -> Severity {
+    if avoidable_kw >= P2_FROM_KW {
+        Severity::P2
+    } else {
+        Severity::P3
+    }
+}
+
+impl Lots {
+    /// Adds energy at a rate.
+    pub(crate) fn add(&mut self, rate: &Rate, kwh: f64) {
+        match self.0.last_mut() {
+            Some((last, sum)) if last == rate => *sum += kwh,
+            _ => self.0.push((rate.clone(), kwh)),
+        }
+    }
+
+    /// All of it.
+    pub(crate) fn kwh(&self) -> f64 {
+        self.0.iter().map(|(_, kwh)| kwh).sum()
+    }
 
     fn by_band(&self) -> BTreeMap<Band, f64> {
         let mut by_band = BTreeMap::new();
-        for (rate, kwh) in &self.lots {
+        for (rate, kwh) in &self.0 {
             if let Some(price) = &rate.price {
                 *by_band.entry(price.band).or_default() += kwh;
             }
@@ -263,10 +284,10 @@ impl Stay {
     }
 
     /// Σ kWh × price; `None` when any part has no price.
-    fn money(&self, per_kwh: impl Fn(&RatePrice) -> Decimal) -> Option<Money> {
-        let first = self.lots.first()?.0.price.as_ref()?;
+    pub(crate) fn money(&self, per_kwh: impl Fn(&RatePrice) -> Decimal) -> Option<Money> {
+        let first = self.0.first()?.0.price.as_ref()?;
         let mut amount = Decimal::ZERO;
-        for (rate, kwh) in &self.lots {
+        for (rate, kwh) in &self.0 {
             amount += Decimal::from_f64_retain(*kwh)? * per_kwh(rate.price.as_ref()?);
         }
         let amount =
@@ -278,9 +299,9 @@ impl Stay {
     }
 
     /// Σ kWh × factor; `None` when any part has no factor.
-    fn kgco2e(&self) -> Option<f64> {
+    pub(crate) fn kgco2e(&self) -> Option<f64> {
         let parts: Option<f64> = self
-            .lots
+            .0
             .iter()
             .map(|(rate, kwh)| rate.kgco2e_per_kwh.map(|factor| factor * kwh))
             .sum();

@@ -6,15 +6,18 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    engine::Billing,
     finding::{Finding, Kind},
     interval::Interval,
     now::{DemandNow, MachineState},
     site::{Machine, Site},
 };
 
+mod baseload_drift;
 pub(crate) mod demand_peak;
 mod episode;
 mod idle_running;
+mod low_power_factor;
 pub(crate) mod meter_silent;
 mod off_hours_load;
 
@@ -42,12 +45,16 @@ pub enum SettingForm {
     Power,
     /// A number 0..1.
     Share,
+    /// A number above 0.
+    Number,
 }
 
 /// Settings of every kind that this version detects: the one list.
 pub const CATALOGUE: &[(Kind, &[Setting])] = &[
     (Kind::IdleRunning, idle_running::SETTINGS),
     (Kind::OffHoursLoad, off_hours_load::SETTINGS),
+    (Kind::BaseloadDrift, baseload_drift::SETTINGS),
+    (Kind::LowPowerFactor, low_power_factor::SETTINGS),
     (Kind::DemandPeak, demand_peak::SETTINGS),
     (Kind::MeterSilent, meter_silent::SETTINGS),
 ];
@@ -85,6 +92,8 @@ pub(crate) struct Tick<'a> {
     pub(crate) demand: Option<&'a DemandNow>,
     /// The main meter's intervals that closed for the first time at this tick.
     pub(crate) closed: &'a [Interval],
+    /// What demand has cost so far.
+    pub(crate) billing: &'a Billing,
     pub(crate) moment: Moment,
 }
 
@@ -116,6 +125,8 @@ pub(crate) enum AnyDetector {
     IdleRunning(idle_running::IdleRunning),
     OffHoursLoad(off_hours_load::OffHoursLoad),
     DemandPeak(demand_peak::DemandPeak),
+    BaseloadDrift(baseload_drift::BaseloadDrift),
+    LowPowerFactor(low_power_factor::LowPowerFactor),
 }
 
 impl AnyDetector {
@@ -124,6 +135,8 @@ impl AnyDetector {
         match kind {
             Kind::IdleRunning => Some(Self::IdleRunning(idle_running::IdleRunning::default())),
             Kind::OffHoursLoad => Some(Self::OffHoursLoad(off_hours_load::OffHoursLoad::default())),
+            Kind::BaseloadDrift => Some(Self::BaseloadDrift(baseload_drift::BaseloadDrift::default())),
+            Kind::LowPowerFactor => Some(Self::LowPowerFactor(low_power_factor::LowPowerFactor::default())),
             Kind::DemandPeak => Some(Self::DemandPeak(demand_peak::DemandPeak::default())),
             _ => None,
         }
@@ -134,6 +147,8 @@ impl AnyDetector {
             Self::IdleRunning(detector) => detector,
             Self::OffHoursLoad(detector) => detector,
             Self::DemandPeak(detector) => detector,
+            Self::BaseloadDrift(detector) => detector,
+            Self::LowPowerFactor(detector) => detector,
         }
     }
 
@@ -142,6 +157,8 @@ impl AnyDetector {
             Self::IdleRunning(detector) => detector.explained(),
             Self::OffHoursLoad(detector) => detector.explained(),
             Self::DemandPeak(detector) => detector.explained(),
+            Self::BaseloadDrift(detector) => detector.explained(),
+            Self::LowPowerFactor(detector) => detector.explained(),
         }
     }
 }

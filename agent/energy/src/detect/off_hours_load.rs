@@ -67,6 +67,11 @@ fn limits(machine: &Machine) -> Option<(f64, f64)> {
     }
 }
 
+/// Power above which a load outside working hours is called left on, kW; `None` where that cannot be told.
+pub(super) fn rest_limit_kw(machine: &Machine) -> Option<f64> {
+    limits(machine).map(|(above_kw, _)| above_kw)
+}
+
 /// The verdict on a piece, and how much of its power is thereby explained.
 fn judge(piece: &Piece, machine: &Machine) -> (Verdict, f64) {
     let (Some(is_open), Some((above_kw, base_kw))) = (piece.is_open, limits(machine)) else {

@@ -4,6 +4,7 @@
 //! minute does not matter, and a replay gives what living through it gave, byte for byte. It opens no file and asks
 //! no clock. Invariants: ticks are whole minutes and go forward; nothing moves but at a tick, except [`Engine::now`].
 
+mod billing;
 mod context;
 mod moment;
 
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use billing::Billing;
 use context::Context;
 
 use crate::{
@@ -88,6 +90,7 @@ pub struct EngineState {
     meters: BTreeMap<Name, MeterState>,
     machines: BTreeMap<Name, MachineStateful>,
     silent: MeterSilent,
+    billing: Billing,
     today: Today,
 }
 
@@ -404,6 +407,7 @@ impl Engine {
             site: &self.site,
             demand: demand.as_ref(),
             closed: &main,
+            billing: &self.state.billing,
             moment,
         };
         for machine in &self.site.machines {
@@ -413,6 +417,9 @@ impl Engine {
             for detector in stateful.detectors.values_mut() {
                 detector.as_mut().tick(&tick, machine, out);
             }
+        }
+        for interval in &main {
+            self.state.billing.note(&self.site, interval);
         }
         self.state.silent.tick(tick_ms, &self.site, out);
     }

@@ -15,7 +15,7 @@ use crate::finding::Title;
 pub mod bill;
 mod edition;
 mod hours;
-mod power_factor;
+pub(crate) mod power_factor;
 mod price;
 
 pub use edition::Edition;

@@ -5,22 +5,27 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
+use serde::{Deserialize, Serialize};
 
 use super::{PowerFactorRule, bill::Usage};
 
 /// Power factors of a billing period, percent, as measured.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct PowerFactor {
-    pub(super) lag_pct: Option<f64>,
-    pub(super) lead_pct: Option<f64>,
+pub(crate) struct PowerFactor {
+    pub(crate) lag_pct: Option<f64>,
+    pub(crate) lead_pct: Option<f64>,
 }
 
-/// Adds up a period's usage under one rule.
-#[derive(Debug)]
-pub(super) struct PowerFactors<'a> {
-    pub(super) rule: &'a PowerFactorRule,
-    /// Low voltage is judged by the sums of the month, not by half hours.
-    is_low_voltage: bool,
+/// A rule, and whether the supply is at low voltage, which is judged by the sums of the month, not by half hours.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judge<'a> {
+    pub(crate) rule: &'a PowerFactorRule,
+    pub(crate) is_low_voltage: bool,
+}
+
+/// A period's usage so far, under one rule.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct PowerFactors {
     running: Option<Stretch>,
     lag: Mean,
     lead: Mean,
@@ -28,7 +33,7 @@ pub(super) struct PowerFactors<'a> {
 }
 
 /// The running half hour.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Stretch {
     start: Timestamp,
     hour: i8,
@@ -38,7 +43,7 @@ struct Stretch {
     lead_kvarh: Option<f64>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Mean {
     sum: f64,
     n: u32,
@@ -55,31 +60,20 @@ impl Mean {
     }
 }
 
-impl<'a> PowerFactors<'a> {
-    pub(super) fn new(rule: &'a PowerFactorRule, is_low_voltage: bool) -> Self {
-        Self {
-            rule,
-            is_low_voltage,
-            running: None,
-            lag: Mean::default(),
-            lead: Mean::default(),
-            sums: None,
-        }
-    }
-
+impl PowerFactors {
     /// Takes the next interval, which starts `minute` minutes into the clock hour `hour`.
-    pub(super) fn take(&mut self, usage: &Usage, hour: i8, minute: i64) {
-        if self.is_low_voltage {
+    pub(crate) fn take(&mut self, judge: Judge<'_>, usage: &Usage, hour: i8, minute: i64) {
+        if judge.is_low_voltage {
             if let (Some(energy_kwh), Some(lag_kvarh)) = (usage.energy_kwh, usage.lag_kvarh) {
                 let (energy, lag) = self.sums.unwrap_or_default();
                 self.sums = Some((energy + energy_kwh, lag + lag_kvarh));
             }
             return;
         }
-        let length_min = i64::from(self.rule.interval_min);
+        let length_min = i64::from(judge.rule.interval_min);
         let start = usage.start - SignedDuration::from_mins(minute % length_min);
         if self.running.is_some_and(|running| running.start != start) {
-            self.close();
+            self.close(judge.rule);
         }
         let next = Stretch {
             start,
@@ -89,33 +83,35 @@ impl<'a> PowerFactors<'a> {
             lag_kvarh: usage.lag_kvarh,
             lead_kvarh: usage.lead_kvarh,
         };
-        self.running = Some(self.running.map_or(next, |running| running.plus(next)));
+        let running = self.running.map_or(next, |running| running.plus(next));
+        self.running = Some(running);
+        if running.minutes >= length_min {
+            self.close(judge.rule);
+        }
     }
 
     /// Judges the running half hour, if all of it is there.
-    fn close(&mut self) {
+    fn close(&mut self, rule: &PowerFactorRule) {
         let Some(stretch) = self.running.take() else { return };
-        if stretch.minutes < i64::from(self.rule.interval_min) {
+        if stretch.minutes < i64::from(rule.interval_min) {
             return;
         }
-        let [floor, ceiling] = self.rule.lag_clamp_pct.map(percent);
-        if self.rule.lag_hours.contains(stretch.hour)
+        let [floor, ceiling] = rule.lag_clamp_pct.map(percent);
+        if rule.lag_hours.contains(stretch.hour)
             && let Some(lag_pct) = factor_pct(stretch.energy_kwh, stretch.lag_kvarh)
         {
             self.lag.add(lag_pct.clamp(floor, ceiling));
         }
-        if self.rule.lead_hours.is_some_and(|hours| hours.contains(stretch.hour))
+        if rule.lead_hours.is_some_and(|hours| hours.contains(stretch.hour))
             && let Some(lead_pct) = stretch.lead_pct()
         {
-            self.lead
-                .add(lead_pct.max(self.rule.lead_floor_pct.map_or(0.0, percent)));
+            self.lead.add(lead_pct.max(rule.lead_floor_pct.map_or(0.0, percent)));
         }
     }
 
-    /// The period's power factors.
-    pub(super) fn finish(mut self) -> PowerFactor {
-        self.close();
-        let [floor, ceiling] = self.rule.lag_clamp_pct.map(percent);
+    /// The period's power factors, as far as half hours are whole.
+    pub(crate) fn factors(&self, rule: &PowerFactorRule) -> PowerFactor {
+        let [floor, ceiling] = rule.lag_clamp_pct.map(percent);
         let of_sums = self.sums.and_then(|(energy, lag)| factor_pct(Some(energy), Some(lag)));
         PowerFactor {
             lag_pct: self.lag.value().or(of_sums.map(|pct| pct.clamp(floor, ceiling))),
@@ -181,7 +177,13 @@ source = "test"
     /// Quarter hours from `hour` on, as kWh, lagging and leading kvarh.
     fn check(hour: i8, quarters: &[(f64, f64, f64)], is_low_voltage: bool, expected: (Option<f64>, Option<f64>)) {
         let rule: PowerFactorRule = toml::from_str(RULE).expect("valid");
-        let mut factors = PowerFactors::new(&rule, is_low_voltage);
+        let (mut factors, judge) = (
+            PowerFactors::default(),
+            Judge {
+                rule: &rule,
+                is_low_voltage,
+            },
+        );
         let first: Timestamp = format!("2026-03-03T{hour:02}:00:00+09:00").parse().expect("valid");
         for (index, &(energy, lag, lead)) in quarters.iter().enumerate() {
             let minutes = 15 * index as i64;
@@ -195,9 +197,9 @@ source = "test"
                 lead_kvarh: known(lead),
                 coverage: 1.0,
             };
-            factors.take(&usage, hour + (minutes / 60) as i8, minutes % 60);
+            factors.take(judge, &usage, hour + (minutes / 60) as i8, minutes % 60);
         }
-        let found = factors.finish();
+        let found = factors.factors(&rule);
         assert_eq!((found.lag_pct, found.lead_pct), expected, "{hour}: {quarters:?}");
     }
 

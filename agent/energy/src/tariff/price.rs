@@ -75,7 +75,7 @@ impl Contract {
         }
     }
 
-    pub(super) fn local(&self, at: Timestamp) -> DateTime {
+    pub(crate) fn local(&self, at: Timestamp) -> DateTime {
         self.rules.zone.to_datetime(at)
     }
 

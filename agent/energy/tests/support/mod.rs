@@ -170,9 +170,14 @@ impl Outcome {
 }
 
 /// Lives through samples minute by minute; after `restart_at` minutes the state is written down and taken up again.
-pub fn live(mut samples: Vec<Sample>, restart_at: Option<usize>) -> Outcome {
+pub fn live(samples: Vec<Sample>, restart_at: Option<usize>) -> Outcome {
+    live_on(&site(), samples, restart_at)
+}
+
+/// The same on another site.
+pub fn live_on(site: &Site, mut samples: Vec<Sample>, restart_at: Option<usize>) -> Outcome {
     samples.sort_by_key(|sample| sample.at);
-    let mut engine = Engine::new(site());
+    let mut engine = Engine::new(site.clone());
     let mut outcome = Outcome::default();
     let minute = |at: Timestamp| at.as_millisecond().div_euclid(60_000);
     let groups: Vec<Vec<Sample>> = samples
@@ -187,7 +192,7 @@ pub fn live(mut samples: Vec<Sample>, restart_at: Option<usize>) -> Outcome {
         outcome.keep(engine.tick(end));
         if restart_at == Some(index) {
             let written = serde_json::to_string(engine.state()).unwrap();
-            engine = Engine::restore(site(), serde_json::from_str::<EngineState>(&written).unwrap());
+            engine = Engine::restore(site.clone(), serde_json::from_str::<EngineState>(&written).unwrap());
         }
     }
     outcome.keep(engine.finish());

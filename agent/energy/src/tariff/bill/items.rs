@@ -88,34 +88,26 @@ fn rounded_demand(part: &PartTally<'_>, demand: &BilledDemand) -> Decimal {
 fn demand_charges(tally: &Tally<'_>, demands: &[BilledDemand]) -> Vec<Charge> {
     let mut quantities = tally.parts.iter().flat_map(|part| &part.energy);
     let is_unused = quantities.all(|quantity| quantity.energy_kwh().is_zero());
-    let charge = |(index, (part, demand)): (usize, (&PartTally<'_>, &BilledDemand))| {
+    let charge = |(part, demand): (&PartTally<'_>, &BilledDemand)| {
         let prices = part.part.edition.prices;
         let rules = &part.part.edition.contract.rules;
         let unused = rules.unused_share.filter(|_| is_unused && rules.demand.is_none());
         let (demand_kw, share) = (rounded_demand(part, demand), unused.unwrap_or(Decimal::ONE));
-        by_days(tally, index, "demand_charge", demand_kw, prices.demand_per_kw).shared(share)
+        by_days(tally, part, "demand_charge", demand_kw, prices.demand_per_kw).shared(share)
     };
-    tally.parts.iter().zip(demands).enumerate().map(charge).collect()
+    tally.parts.iter().zip(demands).map(charge).collect()
 }
 
 /// A charge for kW, shared by the days of the part.
-fn by_days(tally: &Tally<'_>, part: usize, item: &str, quantity_kw: Decimal, price: Decimal) -> Charge {
-    let days = &tally.parts[part].part;
-    let share = Decimal::from(days.n_days()) / Decimal::from(tally.period.n_days());
-    line(&tally.parts[part], part, item, (quantity_kw, "kW"), price, share)
+fn by_days(tally: &Tally<'_>, part: &PartTally<'_>, item: &str, quantity_kw: Decimal, price: Decimal) -> Charge {
+    let share = Decimal::from(part.part.n_days()) / Decimal::from(tally.period.n_days());
+    line(part, item, (quantity_kw, "kW"), price, share)
 }
 
-fn line(
-    tally: &PartTally<'_>,
-    part: usize,
-    item: &str,
-    quantity: (Decimal, &str),
-    price: Decimal,
-    share: Decimal,
-) -> Charge {
+fn line(tally: &PartTally<'_>, item: &str, quantity: (Decimal, &str), price: Decimal, share: Decimal) -> Charge {
     let prices = tally.part.edition.prices;
     Charge {
-        part,
+        part: tally.index,
         item: item.to_owned(),
         line: Line {
             from: tally.part.from,
@@ -134,7 +126,7 @@ fn line(
 fn energy_charges(tally: &Tally<'_>) -> Vec<Charge> {
     let mut charges = Vec::new();
     for band in Band::ALL {
-        for (index, part) in tally.parts.iter().enumerate() {
+        for part in &tally.parts {
             let edition = &part.part.edition;
             let prices = edition.prices.energy_per_kwh.get(edition.season);
             let Some(price) = prices.and_then(|prices| prices.get(&band)) else {
@@ -143,7 +135,7 @@ fn energy_charges(tally: &Tally<'_>) -> Vec<Charge> {
             let of_band = part.energy.iter().filter(|quantity| quantity.band == band);
             let energy_kwh: Decimal = of_band.map(|quantity| priced_kwh(part, quantity.energy_kwh())).sum();
             let item = format!("energy_{}", band.name());
-            charges.push(line(part, index, &item, (energy_kwh, "kWh"), *price, Decimal::ONE));
+            charges.push(line(part, &item, (energy_kwh, "kWh"), *price, Decimal::ONE));
         }
     }
     charges
@@ -151,13 +143,12 @@ fn energy_charges(tally: &Tally<'_>) -> Vec<Charge> {
 
 fn discounts(tally: &Tally<'_>) -> Vec<Charge> {
     let mut charges = Vec::new();
-    for (index, part) in tally.parts.iter().enumerate() {
+    for part in &tally.parts {
         for quantity in &part.energy {
             if let Some(discount) = quantity.discount {
                 let energy_kwh = priced_kwh(part, quantity.energy_kwh());
                 let mut charge = line(
                     part,
-                    index,
                     &discount.item,
                     (energy_kwh, "kWh"),
                     quantity.per_kwh,
@@ -174,14 +165,14 @@ fn discounts(tally: &Tally<'_>) -> Vec<Charge> {
 /// Climate, fuel and the like: on the sum of the rounded amounts of energy.
 fn kwh_charges(tally: &Tally<'_>) -> Vec<Charge> {
     let mut charges = Vec::new();
-    for (index, part) in tally.parts.iter().enumerate() {
+    for part in &tally.parts {
         let energy_kwh: Decimal = part
             .energy
             .iter()
             .map(|quantity| priced_kwh(part, quantity.energy_kwh()))
             .sum();
         for row in &part.part.edition.charges {
-            let mut charge = line(part, index, &row.item, (energy_kwh, "kWh"), row.price, Decimal::ONE);
+            let mut charge = line(part, &row.item, (energy_kwh, "kWh"), row.price, Decimal::ONE);
             charge.line.rule = format!("{}: {}", row.from, row.source);
             charges.push(charge);
         }
@@ -201,7 +192,7 @@ fn power_factor_charges(
     notes: &mut Vec<Note>,
 ) -> Vec<Charge> {
     let mut charges = Vec::new();
-    for (index, part) in tally.parts.iter().enumerate() {
+    for part in &tally.parts {
         let Some(rule) = part.part.edition.power_factor else {
             continue;
         };
@@ -210,8 +201,8 @@ fn power_factor_charges(
         let step = contract.rules.rounding.power_factor_pct;
         let lag_pct = factors
             .lag_pct
-            .map_or(Decimal::ZERO, |pct| rule.lag_reference_pct - measured(pct, step));
-        charges.extend(percents(tally, demand, index, rule, ("power_factor_lag", lag_pct)));
+            .map_or(Decimal::ZERO, |pct| rule.lag_reference_pct - billed_pct(pct, step));
+        charges.extend(percents(part, demand, rule, ("power_factor_lag", lag_pct)));
         if let (false, Some(reference), Some(_)) = (
             contract.tariff.low_voltage || !contract.reactive_meter,
             rule.lead_reference_pct,
@@ -219,9 +210,9 @@ fn power_factor_charges(
         ) {
             let lead_pct = factors
                 .lead_pct
-                .map_or(Decimal::ZERO, |pct| reference - measured(pct, step));
+                .map_or(Decimal::ZERO, |pct| reference - billed_pct(pct, step));
             let lead_pct = lead_pct.max(Decimal::ZERO);
-            charges.extend(percents(tally, demand, index, rule, ("power_factor_lead", lead_pct)));
+            charges.extend(percents(part, demand, rule, ("power_factor_lead", lead_pct)));
         }
     }
     charges.sort_by(|one, other| one.item.cmp(&other.item));
@@ -237,16 +228,14 @@ fn power_factor_charges(
 
 /// A part's charge for `pct` percent of power factor below the reference (above: negative).
 fn percents(
-    tally: &Tally<'_>,
+    part: &PartTally<'_>,
     demand: &[Charge],
-    part: usize,
     rule: &PowerFactorRule,
-    item: (&str, Decimal),
+    (item, pct): (&str, Decimal),
 ) -> Option<Charge> {
-    let of_part = demand.iter().find(|charge| charge.part == part)?;
-    let share = of_part.line.share * rule.share_per_pct * item.1;
-    let quantity = (of_part.line.quantity, "kW");
-    let mut charge = line(&tally.parts[part], part, item.0, quantity, of_part.line.price, share);
+    let of_part = &demand.iter().find(|charge| charge.part == part.index)?.line;
+    let share = of_part.share * rule.share_per_pct * pct;
+    let mut charge = line(part, item, (of_part.quantity, "kW"), of_part.price, share);
     charge.line.rule = format!("{}: {}", rule.from, rule.source);
     Some(charge)
 }
@@ -268,7 +257,7 @@ fn excess_charges(
     notes: &mut Vec<Note>,
 ) -> Vec<Charge> {
     let mut charges = Vec::new();
-    for (index, part) in tally.parts.iter().enumerate() {
+    for part in &tally.parts {
         let contract = part.part.edition.contract;
         let Some(rule) = &contract.rules.excess else { continue };
         let step = contract.rules.rounding.demand_kw;
@@ -289,8 +278,8 @@ fn excess_charges(
             .find(|[from, _]| *from <= ratio)
             .map_or(Decimal::ZERO, |[_, rate]| *rate);
         let price = part.part.edition.prices.demand_per_kw;
-        let mut charge = by_days(tally, index, "excess_demand", excess_kw, price).shared(rate);
-        charge.line.rule = rule.source.clone();
+        let mut charge = by_days(tally, part, "excess_demand", excess_kw, price).shared(rate);
+        charge.line.rule.clone_from(&rule.source);
         charges.push(charge);
     }
     if charges.is_empty() {
@@ -317,7 +306,7 @@ fn is_raised(contracts: &[Contract], from: Date, to: Date) -> bool {
 /// What tariffs elsewhere charge beside: a price of the month, and prices of the month's own maxima by band.
 fn other_charges(tally: &Tally<'_>) -> Vec<Charge> {
     let mut charges = Vec::new();
-    for (index, part) in tally.parts.iter().enumerate() {
+    for part in &tally.parts {
         let edition = &part.part.edition;
         let bands = edition.prices.demand_by_band_per_kw.get(edition.season);
         for (band, price) in bands.into_iter().flatten() {
@@ -328,11 +317,11 @@ fn other_charges(tally: &Tally<'_>) -> Vec<Charge> {
                 .max()
                 .unwrap_or_default();
             let kw = nearest(kw, edition.contract.rules.rounding.demand_kw);
-            charges.push(by_days(tally, index, &format!("demand_{}", band.name()), kw, *price));
+            charges.push(by_days(tally, part, &format!("demand_{}", band.name()), kw, *price));
         }
         if let Some(price) = edition.prices.fixed_per_month {
-            let mut charge = by_days(tally, index, "fixed", Decimal::ONE, price);
-            charge.line.unit = "month".to_owned();
+            let mut charge = by_days(tally, part, "fixed", Decimal::ONE, price);
+            "month".clone_into(&mut charge.line.unit);
             charges.push(charge);
         }
     }
@@ -424,6 +413,6 @@ fn nearest(value: Decimal, step: Option<Decimal>) -> Decimal {
 }
 
 /// A measured percentage as billed; what floating-point sums leave below a billionth is not a measurement.
-fn measured(pct: f64, step: Option<Decimal>) -> Decimal {
+pub(crate) fn billed_pct(pct: f64, step: Option<Decimal>) -> Decimal {
     nearest(Decimal::from_f64(pct).unwrap_or_default().round_dp(9), step)
 }

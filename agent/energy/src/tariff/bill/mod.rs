@@ -27,6 +27,8 @@ pub use notes::Note;
 pub use reconcile::{Difference, EnteredBill, reconcile};
 pub use worth::{DemandWorth, demand_worth};
 
+pub(crate) use items::billed_pct;
+
 use period::Period;
 use tally::Tally;
 
@@ -179,6 +181,15 @@ impl History {
         }
     }
 
+    /// What is known of months before: counted maxima by first day of the month, kW, and what the contracts say.
+    pub fn known(contracts: &[Contract], peaks_kw: &BTreeMap<Date, f64>) -> Self {
+        let mut history = Self::of(contracts);
+        for (month, kw) in peaks_kw {
+            history.raise(*month, Decimal::from_f64(*kw).unwrap_or_default());
+        }
+        history
+    }
+
     fn raise(&mut self, month: Date, kw: Decimal) {
         let highest = self.peaks_kw.entry(month).or_default();
         *highest = kw.max(*highest);
@@ -223,6 +234,12 @@ fn by_period<'a>(contracts: &[Contract], usage: &'a [Usage]) -> Vec<(Period, &'a
         rest = later;
     }
     periods
+}
+
+/// First day of the month whose bill an instant is on; `None` before the first contract.
+pub fn month_of(contracts: &[Contract], at: Timestamp) -> Option<Date> {
+    let contract = super::contract_at(contracts, at)?;
+    Some(Period::of(contract.local(at).date(), contract.reading_day).month)
 }
 
 /// A month as people write it.

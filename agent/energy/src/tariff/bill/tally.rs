@@ -16,7 +16,7 @@ use super::{
 use crate::tariff::{
     Band, Discount,
     edition::Slot,
-    power_factor::{PowerFactor, PowerFactors},
+    power_factor::{Judge, PowerFactor, PowerFactors},
     price::next_hour,
 };
 
@@ -42,6 +42,8 @@ pub(super) struct Tally<'a> {
 #[derive(Debug)]
 pub(super) struct PartTally<'a> {
     pub(super) part: Part<'a>,
+    /// Place among the parts.
+    pub(super) index: usize,
     /// Place of its power factors in [`Tally::power_factors`].
     pub(super) group: usize,
     pub(super) energy: Vec<Quantity<'a>>,
@@ -79,8 +81,8 @@ impl Quantity<'_> {
 /// What holds for the running clock hour.
 struct Hour {
     until: Timestamp,
-    /// On the tariff's clock.
-    hour: i8,
+    /// Of the day, on the tariff's clock.
+    of_day: i8,
     place: Option<Place>,
 }
 
@@ -115,14 +117,17 @@ impl<'a> Tally<'a> {
             if let Some(place) = held.place {
                 let part = &mut tally.parts[place.part];
                 part.add(row, place);
-                if let Some(factors) = &mut factors[part.group] {
-                    factors.take(row, held.hour, 60 - minutes_until(row.start, held.until));
+                if let Some((judge, factors)) = &mut factors[part.group] {
+                    factors.take(*judge, row, held.of_day, 60 - minutes_until(row.start, held.until));
                 }
             }
             hour = Some(held);
         }
-        let measured = |factors: Option<PowerFactors<'_>>| factors.map(PowerFactors::finish).unwrap_or_default();
-        tally.power_factors = factors.into_iter().map(measured).collect();
+        let measured = |group: Option<Group<'_>>| group.map(|(judge, factors)| factors.factors(judge.rule));
+        tally.power_factors = factors
+            .into_iter()
+            .map(|group| measured(group).unwrap_or_default())
+            .collect();
         Some(tally)
     }
 
@@ -133,7 +138,7 @@ impl<'a> Tally<'a> {
         self.has_unpriced |= place.is_none();
         Hour {
             until: next_hour(at, local),
-            hour: local.hour(),
+            of_day: local.hour(),
             place,
         }
     }
@@ -170,8 +175,11 @@ impl<'a> Tally<'a> {
     }
 }
 
+/// How consecutive parts' power factors are judged, and their usage so far.
+type Group<'a> = (Judge<'a>, PowerFactors);
+
 /// Parts with the place of their power factors, and the rules to find those by; `None` where nothing is to be measured.
-fn grouped(parts: Vec<Part<'_>>) -> (Vec<PartTally<'_>>, Vec<Option<PowerFactors<'_>>>) {
+fn grouped(parts: Vec<Part<'_>>) -> (Vec<PartTally<'_>>, Vec<Option<Group<'_>>>) {
     let mut tallies: Vec<PartTally<'_>> = Vec::new();
     let mut factors = Vec::new();
     for part in parts {
@@ -184,10 +192,12 @@ fn grouped(parts: Vec<Part<'_>>) -> (Vec<PartTally<'_>>, Vec<Option<PowerFactors
         if !tallies.last().is_some_and(is_alike) {
             let edition = &part.edition;
             let rule = edition.power_factor.filter(|_| edition.contract.reactive_meter);
-            factors.push(rule.map(|rule| PowerFactors::new(rule, edition.contract.tariff.low_voltage)));
+            let is_low_voltage = edition.contract.tariff.low_voltage;
+            factors.push(rule.map(|rule| (Judge { rule, is_low_voltage }, PowerFactors::default())));
         }
         tallies.push(PartTally {
             part,
+            index: tallies.len(),
             group: factors.len() - 1,
             energy: Vec::new(),
             peak: None,

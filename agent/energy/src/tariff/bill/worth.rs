@@ -23,6 +23,21 @@ pub struct DemandWorth {
     pub n_bills: u8,
 }
 
+impl Contract {
+    /// Whether a demand at `at` can raise the billed one; false without a price or a demand meter.
+    pub fn demand_counts_at(&self, at: Timestamp) -> bool {
+        self.counts(at).unwrap_or(false)
+    }
+
+    fn counts(&self, at: Timestamp) -> Option<bool> {
+        let rule = self.rules.demand.as_ref()?;
+        let local = self.local(at);
+        let edition = self.edition_of(local.date())?;
+        let slot = edition.slot(self.day_kind(local.date()), local.month(), local.hour())?;
+        Some(rule.bands.is_empty() || rule.bands.contains(&slot.demand_band))
+    }
+}
+
 /// What one more kW would cost at `at`, after what `history` holds; `None` without a price, or where the contract is
 /// billed whatever the demand.
 pub fn demand_worth(contracts: &[Contract], history: &History, at: Timestamp) -> Option<DemandWorth> {
@@ -30,11 +45,10 @@ pub fn demand_worth(contracts: &[Contract], history: &History, at: Timestamp) ->
     let local = contract.local(at);
     let edition = contract.edition_of(local.date())?;
     let rule = contract.rules.demand.as_ref()?;
-    let slot = edition.slot(contract.day_kind(local.date()), local.month(), local.hour())?;
     let month = Period::of(local.date(), contract.reading_day).month;
     let net_per_kw = edition.prices.demand_per_kw;
     Some(DemandWorth {
-        counts: rule.bands.is_empty() || rule.bands.contains(&slot.demand_band),
+        counts: contract.demand_counts_at(at),
         billed: ratchet::billed(contract, month, history),
         net_per_kw,
         gross_per_kw: net_per_kw * edition.levy_factor(),

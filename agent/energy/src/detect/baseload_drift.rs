@@ -1,0 +1,338 @@
+//! `baseload_drift`: the load at rest creeps up, day after day.
+//!
+//! A day's base is a low quantile of its demand outside working hours, less what machines' own findings explain and what
+//! `off_hours_load` already calls left on. Days with and without work are learned apart, from the first `learn` of data;
+//! from then on a CUSUM of the standardised excess opens the finding (Page 1954; slack and limit in standard deviations).
+//! Avoidable is the excess over the learned base outside working hours; as much again may be lost within them, which
+//! only the upper bound says. It never learns anew by itself: a drift must not become the reference.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Detector, Moment, Piece, Setting, SettingForm, Tick,
+    episode::{Lots, Rate, severity},
+    off_hours_load, rounded, setting, setting_ms,
+};
+use crate::{
+    finding::{Condition, Finding, Kind, Title},
+    interval::{
+        meter::{floor, timestamp},
+        series::hours,
+    },
+    site::Machine,
+};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "learn",
+        form: SettingForm::Duration,
+        default: Some(14.0 * 86_400.0),
+        doc: "data from which the base at rest is learned, before anything is said",
+    },
+    Setting {
+        name: "reference_kw",
+        form: SettingForm::Power,
+        default: None,
+        doc: "the base at rest where it is known; unset: learned",
+    },
+    Setting {
+        name: "slack",
+        form: SettingForm::Number,
+        default: Some(0.5),
+        doc: "excess of a day that is noise, in standard deviations of the learned days",
+    },
+    Setting {
+        name: "limit",
+        form: SettingForm::Number,
+        default: Some(5.0),
+        doc: "sum of the days' excess from which the finding opens, in standard deviations",
+    },
+];
+
+/// Share of the quiet hours that lie below a day's base: low enough that a late shift does not lift it.
+const QUANTILE: f64 = 0.1;
+/// A day with less time outside working hours says nothing of its base.
+const QUIET_MIN_MS: i64 = 2 * 3_600_000;
+/// Days of a class that make a reference.
+const CLASS_DAYS: usize = 4;
+/// The deviation is never taken to be less than this share of the reference: days of one value would alarm at a watt.
+const DEVIATION_SHARE: f64 = 0.03;
+/// Days without excess after which a drift is over.
+const CLEAR_DAYS: u32 = 3;
+/// A median deviation of normal values times this is their standard deviation.
+const MAD_TO_DEVIATION: f64 = 1.4826;
+/// Means within a day are taken over quarter hours: shorter ones show cycling, not the load at rest.
+const MEAN_MS: i64 = 900_000;
+/// A day in milliseconds.
+const DAY_MS: i64 = 86_400_000;
+
+/// State of this detector at the site.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct BaseloadDrift {
+    day: Option<Day>,
+    /// Start of the first day heard of, ms.
+    first_ms: Option<i64>,
+    /// Bases of the days that were learned from, without and with working hours.
+    learned: [Vec<f64>; 2],
+    cusum: f64,
+    rise: Option<Rise>,
+}
+
+/// The running day.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Day {
+    date: Date,
+    start_ms: i64,
+    end_ms: i64,
+    has_work: bool,
+    /// Mean powers of the quarter hours outside working hours that are over, kW.
+    means_kw: Vec<f64>,
+    /// The running quarter hour: start (ms), kW × ms, ms.
+    running: (i64, f64, i64),
+    /// Time outside working hours by rate, ms.
+    quiet: Vec<(Rate, i64)>,
+    seen_ms: i64,
+}
+
+/// Days since the CUSUM left zero.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Rise {
+    since_ms: i64,
+    until_ms: i64,
+    detected_ms: Option<i64>,
+    /// The sum has passed the limit.
+    is_drift: bool,
+    /// A day was added that has not been written yet.
+    is_unsaid: bool,
+    days_fine: u32,
+    days_judged: u32,
+    lots: Lots,
+    kwh_low: f64,
+    kwh_high: f64,
+    base_kw: f64,
+    reference: Reference,
+}
+
+/// What a class of days usually draws at rest.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Reference {
+    kw: f64,
+    deviation_kw: f64,
+}
+
+impl Detector for BaseloadDrift {
+    fn take(&mut self, piece: &Piece, machine: &Machine) {
+        let (Some(is_open), Some(hours)) = (piece.is_open, &machine.hours) else {
+            return;
+        };
+        let date = hours.zone.to_datetime(timestamp(piece.from_ms)).date();
+        if self.day.as_ref().is_some_and(|day| day.date != date) {
+            self.end_day(machine);
+        }
+        self.first_ms.get_or_insert(piece.from_ms);
+        let day = self.day.get_or_insert_with(|| Day::new(date, piece.from_ms));
+        day.take(piece, is_open, off_hours_load::rest_limit_kw(machine));
+    }
+
+    fn tick(&mut self, tick: &Tick<'_>, machine: &Machine, out: &mut Vec<Finding>) {
+        let Some(rise) = self.rise.as_mut().filter(|rise| rise.is_drift) else {
+            return;
+        };
+        rise.detected_ms.get_or_insert(tick.at_ms);
+        if rise.days_fine >= CLEAR_DAYS {
+            out.push(rise.finding(machine, Condition::Closed));
+            self.rise = None;
+            self.cusum = 0.0;
+        } else if std::mem::take(&mut rise.is_unsaid) || tick.moment == Moment::Last {
+            out.push(rise.finding(machine, Condition::Open));
+        }
+    }
+}
+
+impl BaseloadDrift {
+    /// Judges the day that is over, or learns from it.
+    fn end_day(&mut self, machine: &Machine) {
+        let Some(day) = self.day.take() else { return };
+        let Some(base_kw) = day.base_kw() else { return };
+        let class = usize::from(day.has_work);
+        let learn_ms = setting_ms(machine, Kind::BaseloadDrift, "learn");
+        let by_hand = setting(machine, Kind::BaseloadDrift, "reference_kw");
+        let is_learning = self.first_ms.is_some_and(|first_ms| day.start_ms - first_ms < learn_ms);
+        if by_hand.is_none() && is_learning {
+            self.learned[class].push(base_kw);
+            return;
+        }
+        let Some(reference) = Reference::of(by_hand, &self.learned[class]) else {
+            return;
+        };
+        let number = |name| setting(machine, Kind::BaseloadDrift, name).unwrap_or(0.0);
+        let deviations = (base_kw - reference.kw) / reference.deviation_kw - number("slack");
+        self.cusum = (self.cusum + deviations).max(0.0);
+        let is_drift = self.rise.as_ref().is_some_and(|rise| rise.is_drift);
+        if self.cusum == 0.0 && !is_drift {
+            self.rise = None;
+            return;
+        }
+        let rise = self.rise.get_or_insert_with(|| Rise::new(day.start_ms, reference));
+        if deviations > 0.0 {
+            rise.days_fine = 0;
+            rise.take(&day, base_kw, reference);
+        } else {
+            rise.days_fine += 1;
+        }
+        rise.is_drift |= self.cusum >= number("limit");
+    }
+}
+
+impl Day {
+    fn new(date: Date, start_ms: i64) -> Self {
+        Self {
+            date,
+            start_ms,
+            end_ms: start_ms,
+            has_work: false,
+            means_kw: Vec::new(),
+            running: (0, 0.0, 0),
+            quiet: Vec::new(),
+            seen_ms: 0,
+        }
+    }
+
+    fn take(&mut self, piece: &Piece, is_open: bool, limit_kw: Option<f64>) {
+        let length_ms = piece.to_ms - piece.from_ms;
+        self.seen_ms += length_ms;
+        self.end_ms = piece.to_ms;
+        if is_open {
+            self.has_work = true;
+            return;
+        }
+        let start_ms = floor(piece.from_ms, MEAN_MS);
+        if self.running.0 != start_ms {
+            self.end_mean();
+            self.running = (start_ms, 0.0, 0);
+        }
+        // What lies above the limit is a load left on, which is judged elsewhere.
+        let kw = (piece.kw - piece.explained_kw).min(limit_kw.unwrap_or(f64::MAX));
+        self.running.1 += kw * length_ms as f64;
+        self.running.2 += length_ms;
+        match self.quiet.last_mut() {
+            Some((rate, ms)) if *rate == piece.rate => *ms += length_ms,
+            _ => self.quiet.push((piece.rate.clone(), length_ms)),
+        }
+    }
+
+    fn end_mean(&mut self) {
+        let (_, kw_ms, ms) = self.running;
+        if ms > 0 {
+            self.means_kw.push(kw_ms / ms as f64);
+        }
+    }
+
+    /// The base of the day; `None` where too little of it was quiet.
+    fn base_kw(&self) -> Option<f64> {
+        let quiet_ms: i64 = self.quiet.iter().map(|(_, ms)| ms).sum();
+        let mut means_kw = self.means_kw.clone();
+        means_kw.sort_by(f64::total_cmp);
+        let place = (means_kw.len().saturating_sub(1) as f64 * QUANTILE) as usize;
+        (quiet_ms >= QUIET_MIN_MS)
+            .then(|| means_kw.get(place).copied())
+            .flatten()
+    }
+}
+
+impl Reference {
+    /// As set by hand, else the median of the learned days; `None` where they are too few.
+    fn of(by_hand: Option<f64>, learned: &[f64]) -> Option<Self> {
+        let (kw, deviation_kw) = match by_hand {
+            Some(kw) => (kw, 0.0),
+            None if learned.len() < CLASS_DAYS => return None,
+            None => {
+                let kw = median(learned.to_vec());
+                let away = learned.iter().map(|base_kw| (base_kw - kw).abs()).collect();
+                (kw, median(away) * MAD_TO_DEVIATION)
+            }
+        };
+        Some(Self {
+            kw,
+            deviation_kw: deviation_kw.max(kw.abs() * DEVIATION_SHARE).max(f64::MIN_POSITIVE),
+        })
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+impl Rise {
+    fn new(since_ms: i64, reference: Reference) -> Self {
+        Self {
+            since_ms,
+            until_ms: since_ms,
+            detected_ms: None,
+            is_drift: false,
+            is_unsaid: false,
+            days_fine: 0,
+            days_judged: 0,
+            lots: Lots::default(),
+            kwh_low: 0.0,
+            kwh_high: 0.0,
+            base_kw: 0.0,
+            reference,
+        }
+    }
+
+    /// Adds a day whose base lies above the reference by more than noise.
+    fn take(&mut self, day: &Day, base_kw: f64, reference: Reference) {
+        let excess_kw = base_kw - reference.kw;
+        self.is_unsaid = true;
+        self.days_judged += 1;
+        self.until_ms = day.end_ms;
+        self.base_kw = base_kw;
+        self.reference = reference;
+        for (rate, ms) in &day.quiet {
+            self.lots.add(rate, excess_kw * hours(*ms));
+            self.kwh_low += (excess_kw - reference.deviation_kw).max(0.0) * hours(*ms);
+        }
+        self.kwh_high += excess_kw * hours(day.seen_ms);
+    }
+
+    fn finding(&self, machine: &Machine, state: Condition) -> Finding {
+        let since = timestamp(self.since_ms);
+        let kwh = self.lots.kwh();
+        let days = (self.until_ms - self.since_ms + DAY_MS - 1) / DAY_MS;
+        let (base_kw, reference_kw) = (rounded(self.base_kw, 1), rounded(self.reference.kw, 1));
+        let name = &machine.name;
+        let why = [
+            ("base_kw", self.base_kw),
+            ("reference_kw", self.reference.kw),
+            ("deviation_kw", self.reference.deviation_kw),
+            ("days", days as f64),
+            ("duration_s", (self.until_ms - self.since_ms) as f64 / 1000.0),
+        ];
+        Finding {
+            id: Finding::id(Kind::BaseloadDrift, name, since),
+            kind: Kind::BaseloadDrift,
+            machine: name.clone(),
+            meter: machine.meter.clone(),
+            since,
+            detected_at: timestamp(self.detected_ms.unwrap_or(self.until_ms)),
+            until: (state == Condition::Closed).then(|| timestamp(self.until_ms)),
+            state,
+            severity: severity(self.base_kw - self.reference.kw),
+            energy_kwh: Some(rounded(kwh, 3)),
+            energy_kwh_low: Some(rounded(self.kwh_low, 3)),
+            energy_kwh_high: Some(rounded(self.kwh_high, 3)),
+            cost: self.lots.money(|price| price.gross),
+            cost_net: self.lots.money(|price| price.net),
+            kgco2e: self.lots.kgco2e(),
+            confidence: rounded(f64::from(self.days_judged) / days.max(1) as f64, 2).min(1.0),
+            why: why.map(|(name, value)| (name.to_owned(), rounded(value, 3))).into(),
+            title: Title {
+                ko: format!("{name}: 쉬는 시간 기저부하가 {reference_kw:.1} kW에서 {base_kw:.1} kW로 오름 ({days}일)"),
+                en: format!("{name}: load at rest crept from {reference_kw:.1} kW to {base_kw:.1} kW over {days} days"),
+            },
+        }
+    }
+}
