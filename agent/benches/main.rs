@@ -9,6 +9,7 @@ use std::{fs, path::PathBuf};
 
 use serde_json::json;
 
+mod bill;
 mod engine;
 mod modbus;
 mod plant;
@@ -92,8 +93,9 @@ fn main() {
 fn measure(names: &[&str]) -> Vec<Number> {
     let cores = std::thread::available_parallelism().unwrap();
     println!("{}, {cores} cores", processor());
-    let measures: [(&str, Measure); 5] = [
+    let measures: [(&str, Measure); 6] = [
         ("engine", engine::measure),
+        ("bill_year", bill::measure),
         ("record", record::measure),
         ("modbus_ratio", modbus::measure),
         ("run", run::measure),

@@ -82,10 +82,14 @@ fn cases() -> Vec<Case> {
 
 /// The contracts of a case as a site file, read as any site file is.
 fn contracts(case: &Case) -> Vec<Contract> {
+    read(&case.name, &case.contracts)
+}
+
+fn read(name: &str, contracts: &[Map<String, Value>]) -> Vec<Contract> {
     let mut text = String::from(
         "[site]\nname = \"case\"\nzone = \"Asia/Seoul\"\nmain_meter = \"main\"\n[[meter]]\nname = \"main\"\nevery = \"15m\"\n",
     );
-    for contract in &case.contracts {
+    for contract in contracts {
         text += "[[contract]]\n";
         for (key, value) in contract {
             let value = match value {
@@ -103,7 +107,7 @@ fn contracts(case: &Case) -> Vec<Contract> {
         Path::new("/nonexistent"),
         Secrets::LeaveOut,
     );
-    let loaded = loaded.unwrap_or_else(|found| panic!("{}: {found:?}\n{text}", case.name));
+    let loaded = loaded.unwrap_or_else(|found| panic!("{name}: {found:?}\n{text}"));
     loaded.config.site.contracts
 }
 
@@ -276,6 +280,60 @@ fn the_lines_explain_the_items() {
                 assert!(!item.lines.is_empty(), "{} {}", case.name, item.item);
             }
         }
+    }
+}
+
+/// A tariff from elsewhere, as data: a year's bills under NREL's default commercial rate, against those that its own model
+/// reckons (`tests/us_example`).
+#[test]
+fn a_tariff_from_elsewhere_is_a_file() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/us_example/us_example.json");
+    let expected: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let contract = serde_json::json!({ "from": "2018-01-01", "tariff": "us-commercial-tou", "contract_kw": 500 });
+    let contracts = read("us", &[contract.as_object().unwrap().clone()]);
+    let first: Timestamp = "2018-01-01T00:00:00-07:00".parse().unwrap();
+    let hour = |hour: i64| {
+        let (day, clock) = (hour / 24, hour % 24);
+        let base = 40.0 + (day % 9) as f64 * 1.25;
+        let is_working = day % 7 < 5 && (7..17 + day % 5).contains(&clock);
+        Usage {
+            start: first + SignedDuration::from_hours(hour),
+            minutes: 60,
+            energy_kwh: Some(
+                base + if is_working {
+                    90.0 + (day % 11) as f64 * 6.5
+                } else {
+                    0.0
+                },
+            ),
+            lag_kvarh: None,
+            lead_kvarh: None,
+            coverage: 1.0,
+        }
+    };
+    let (bills, _) = bill::bills(&contracts, &(0..8760).map(hour).collect::<Vec<_>>());
+    let sum = |bill: &Bill, item: &str| -> f64 {
+        let items = bill.items.iter().filter(|known| known.item.starts_with(item));
+        items
+            .map(|item| item.amount)
+            .sum::<Decimal>()
+            .to_string()
+            .parse()
+            .unwrap()
+    };
+    assert_eq!(bills.len(), 12);
+    for (bill, month) in bills.iter().zip(expected["months"].as_array().unwrap()) {
+        assert_eq!(bill.month.strftime("%Y-%m").to_string(), month["month"]);
+        for (item, theirs) in [
+            ("energy", "energy"),
+            ("demand", "demand"),
+            ("fixed", "fixed"),
+            ("", "total"),
+        ] {
+            let (ours, theirs) = (sum(bill, item), month[theirs].as_f64().unwrap());
+            assert!((ours - theirs).abs() < 0.005, "{} {item}: {ours} {theirs}", bill.month);
+        }
+        assert_eq!((bill.currency.as_str(), bill.total.scale()), ("USD", 2));
     }
 }
 

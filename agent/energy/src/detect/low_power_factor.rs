@@ -1,7 +1,7 @@
 //! `low_power_factor`: the month's mean power factor, as the tariff's rule takes it, stands below the reference.
 //!
 //! Lagging by day and leading by night are two findings. It speaks once `after` of the billing period has been seen, and
-//! its finding ends with the period, or when the mean has recovered. The harm is money, not kWh: the cost is what the
+//! its finding ends with the period, or when the mean itself, not the rounded one, has come back to the reference. The harm is money, not kWh: the cost is what the
 //! bill would add as the month stands, nothing in the first month ever, which is a notice. It sizes no capacitor.
 
 use jiff::{Timestamp, civil::Date};
@@ -56,6 +56,14 @@ struct Standing {
     reference: Decimal,
     /// Whole percents below the reference.
     missing: Decimal,
+}
+
+impl Standing {
+    fn has_recovered(&self) -> bool {
+        self.reference
+            .to_f64()
+            .is_some_and(|reference_pct| self.measured_pct >= reference_pct)
+    }
 }
 
 impl Detector for LowPowerFactor {
@@ -119,7 +127,7 @@ impl LowPowerFactor {
                     side.written = Some(missing);
                     out.extend(self.finding(tick, machine, standing, Condition::Open));
                 }
-            } else if side.detected_ms.is_some() {
+            } else if side.detected_ms.is_some() && standing.has_recovered() {
                 out.extend(self.finding(tick, machine, standing, Condition::Closed));
                 let side = if standing.is_leading {
                     &mut self.lead

@@ -147,7 +147,12 @@ impl<'a> Edition<'a> {
     }
 
     fn band(&self, kind: DayKind, hour: i8) -> Option<(Band, Band)> {
-        if let (DayKind::Sunday | DayKind::Holiday, Some(band)) = (kind, self.bands.sunday_and_holiday) {
+        let whole_day = match kind {
+            DayKind::Sunday | DayKind::Holiday => self.bands.sunday_and_holiday,
+            DayKind::Saturday => self.bands.saturday_band,
+            DayKind::Working => None,
+        };
+        if let Some(band) = whole_day {
             return Some((band, band));
         }
         let in_hours = |spans: &[HourSpan]| spans.iter().any(|span| span.contains(hour));

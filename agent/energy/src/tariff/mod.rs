@@ -13,11 +13,13 @@ use serde::Deserialize;
 use crate::finding::Title;
 
 pub mod bill;
+mod check;
 mod edition;
 mod hours;
 pub(crate) mod power_factor;
 mod price;
 
+pub use check::{Problem, problems};
 pub use edition::Edition;
 pub use hours::{DayKind, HourSpan};
 pub use price::{Band, Price, PriceUntil};
@@ -45,9 +47,9 @@ pub struct PriceTable {
     pub from: Date,
     /// Price of one kW of billing demand and month.
     pub demand_per_kw: Decimal,
-    /// Prices of one kW of the month's own maximum in a band, beside the billing demand: season → band → price.
+    /// Prices of one kW of the month's own maximum in a band, beside the billing demand: season → band → steps.
     #[serde(default)]
-    pub demand_by_band_per_kw: BTreeMap<String, BTreeMap<Band, Decimal>>,
+    pub demand_by_band_per_kw: BTreeMap<String, BTreeMap<Band, Vec<DemandStep>>>,
     /// Price of a month, whatever is used.
     pub fixed_per_month: Option<Decimal>,
     /// Price of one kWh: season → band → price. A flat tariff has the one band `flat`.
@@ -56,6 +58,16 @@ pub struct PriceTable {
     pub authority: String,
     /// Where they were found.
     pub source: String,
+}
+
+/// Price of the kW above a step, up to the next.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DemandStep {
+    /// From here on, kW; the first step is 0.
+    pub above_kw: Decimal,
+    /// Price of one kW and month.
+    pub per_kw: Decimal,
 }
 
 /// What a family of tariffs has in common: one file of `config/tariffs/rules`.
@@ -113,6 +125,8 @@ pub struct BandTable {
     /// Saturday: band → the band its energy counts as (peak → mid in Korea).
     #[serde(default)]
     pub saturday: BTreeMap<Band, Band>,
+    /// Band of all of a Saturday, for energy and demand; absent = by the hours.
+    pub saturday_band: Option<Band>,
     /// Band of Sundays and public holidays, for energy and demand; absent = as on working days.
     pub sunday_and_holiday: Option<Band>,
     /// Who set the hours.

@@ -95,7 +95,8 @@ fn demand_charges(tally: &Tally<'_>, demands: &[BilledDemand]) -> Vec<Charge> {
         let (demand_kw, share) = (rounded_demand(part, demand), unused.unwrap_or(Decimal::ONE));
         by_days(tally, part, "demand_charge", demand_kw, prices.demand_per_kw).shared(share)
     };
-    tally.parts.iter().zip(demands).map(charge).collect()
+    let has_price = |(part, _): &(&PartTally<'_>, _)| !part.part.edition.prices.demand_per_kw.is_zero();
+    tally.parts.iter().zip(demands).filter(has_price).map(charge).collect()
 }
 
 /// A charge for kW, shared by the days of the part.
@@ -303,21 +304,26 @@ fn is_raised(contracts: &[Contract], from: Date, to: Date) -> bool {
     contracts.windows(2).any(raises)
 }
 
-/// What tariffs elsewhere charge beside: a price of the month, and prices of the month's own maxima by band.
+/// What tariffs elsewhere charge beside: a price of the month, and prices of the month's own maxima by band, in steps.
 fn other_charges(tally: &Tally<'_>) -> Vec<Charge> {
     let mut charges = Vec::new();
     for part in &tally.parts {
         let edition = &part.part.edition;
         let bands = edition.prices.demand_by_band_per_kw.get(edition.season);
-        for (band, price) in bands.into_iter().flatten() {
-            let kw = tally
-                .parts
-                .iter()
-                .map(|part| part.band_peak_kw(*band))
-                .max()
-                .unwrap_or_default();
-            let kw = nearest(kw, edition.contract.rules.rounding.demand_kw);
-            charges.push(by_days(tally, part, &format!("demand_{}", band.name()), kw, *price));
+        for (band, steps) in bands.into_iter().flatten() {
+            let peak_kw = tally.parts.iter().map(|part| part.band_peak_kw(*band)).max();
+            let peak_kw = nearest(peak_kw.unwrap_or_default(), edition.contract.rules.rounding.demand_kw);
+            let ends = steps.iter().skip(1).map(|next| next.above_kw).chain([Decimal::MAX]);
+            for (step, end) in steps.iter().zip(ends) {
+                let kw = (peak_kw.min(end) - step.above_kw).max(Decimal::ZERO);
+                charges.push(by_days(
+                    tally,
+                    part,
+                    &format!("demand_{}", band.name()),
+                    kw,
+                    step.per_kw,
+                ));
+            }
         }
         if let Some(price) = edition.prices.fixed_per_month {
             let mut charge = by_days(tally, part, "fixed", Decimal::ONE, price);
