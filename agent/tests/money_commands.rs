@@ -1,0 +1,221 @@
+//! The commands that print money, through the real program: tariffs, prices, bills, and a bill that was typed in.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod program_support;
+
+use std::fmt::Write;
+
+use program_support::{Folder, check};
+
+const SITE: &str = r#"
+[site]
+name = "ansan-1"
+zone = "Asia/Seoul"
+language = "en"
+main_meter = "main"
+[[contract]]
+from = "2025-01-01"
+tariff = "kepco-industrial-b-high-a-2"
+contract_kw = 900
+earlier_peaks = { "2024-12" = 744.5, "2025-01" = 768.5, "2025-02" = 731.75 }
+[[meter]]
+name = "main"
+every = "15m"
+[[machine]]
+name = "ansan-1"
+kind = "site"
+meter = "main"
+"#;
+
+/// March 2025 and half of April: 100 kWh each quarter hour, a third of it lagging.
+fn recording() -> String {
+    let mut csv =
+        String::from("time,meter,interval_energy_kwh,interval_reactive_lag_kvarh,interval_reactive_lead_kvarh\n");
+    for quarter in 0..(31 + 15) * 96 {
+        let (day, minute) = (quarter / 96, quarter % 96 * 15);
+        let (month, day) = if day < 31 { (3, day + 1) } else { (4, day - 30) };
+        writeln!(
+            csv,
+            "2025-{month:02}-{day:02}T{:02}:{:02}:00+09:00,main,100,33,0",
+            minute / 60,
+            minute % 60
+        )
+        .unwrap();
+    }
+    csv
+}
+
+fn replayed(name: &str) -> (Folder, String, String) {
+    let folder = Folder::new(name);
+    let (site, csv) = (folder.file("site.toml", SITE), folder.file("data.csv", &recording()));
+    let out = folder.path("out");
+    check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+    (folder, site, out)
+}
+
+#[test]
+fn a_bill_is_printed_explained_and_compared() {
+    let (folder, site, out) = replayed("money-bill");
+    let bill = ["tariff", "bill", "-c", &site, "--from", &out, "--month", "2025-03"];
+    // 768.5 kW of January, rounded; 20 working days; power factor 94.96 %.
+    check(
+        &bill,
+        0,
+        &[
+            "billed demand 768.5 kW (2025-01) · coverage 100.0 %",
+            "Demand charge           6,398,080",
+            "Power factor, lagging  -38,388.48",
+            "Climate charge          2,678,400",
+            "The maximum demand of 2024-07, 2024-08, 2024-09 is not known",
+        ],
+    );
+    let explained = check(
+        &[&bill[..], &["--explain", "--lang", "ko"]].concat(),
+        0,
+        &["769 kW × 8320", "297,600 kWh × 9", "제41-43조", "청구금액"],
+    );
+    assert!(explained.lines().all(|line| line.chars().count() <= 100), "{explained}");
+    let json = check(
+        &[&bill[..], &["--format", "json"]].concat(),
+        0,
+        &["\"billing_kw\": 768.5"],
+    );
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let total = json["bill"]["total"].as_f64().unwrap();
+    assert!(total > 5e7 && (total / 10.0).fract() == 0.0, "{total}");
+    // Typed in as it is: nothing differs; with another demand and an item that we do not charge: both are named.
+    let same = folder.file("same.toml", &format!("month = \"2025-03-01\"\ntotal = {total}\n"));
+    check(
+        &[&bill[..], &["--entered", &same]].concat(),
+        0,
+        &["The entered bill is the same."],
+    );
+    let other = folder.file(
+        "other.toml",
+        "month = \"2025-03-01\"\ntotal = 60000000\nbilling_demand_kw = 800\nenergy_import_kwh = 297600\n\
+         items = { demand_charge = 6656000, climate = 2678400, television = 2500 }\n",
+    );
+    check(
+        &[&bill[..], &["--entered", &other]].concat(),
+        0,
+        &[
+            "Billed demand, kW",
+            "earlier_peaks",
+            "television",
+            "2,500",
+            "follows from other items",
+        ],
+    );
+}
+
+#[test]
+fn the_three_questions_are_answered_at_an_instant() {
+    let (_folder, site, out) = replayed("money-price");
+    let at =
+        |instant: &'static str| ["tariff", "price", "-c", &site, "--from", &out, "--at", instant].map(str::to_owned);
+    let ask = |instant, texts: &[&str]| {
+        let args = at(instant);
+        check(&args.iter().map(String::as_str).collect::<Vec<_>>(), 0, texts)
+    };
+    // A working afternoon in April: 164.1 + 9 + 5, with 13.2 % on top; April is not remembered.
+    ask(
+        "2025-04-15T14:00+09:00",
+        &[
+            "201.61 KRW (peak)",
+            "above 768.5 kW, on this bill only",
+            "bill so far",
+            "bill will end",
+        ],
+    );
+    // The night does not count for the demand.
+    ask(
+        "2025-04-15T23:00+09:00",
+        &["141.39 KRW (light)", "demand of this band does not count"],
+    );
+    check(
+        &[
+            "tariff",
+            "price",
+            "-c",
+            &site,
+            "--from",
+            &out,
+            "--at",
+            "2024-05-01T00:00+09:00",
+        ],
+        2,
+        &["no [[contract]] has begun"],
+    );
+}
+
+#[test]
+fn tariffs_are_listed_and_shown_with_their_sources() {
+    check(
+        &["tariff", "show"],
+        0,
+        &["kepco-industrial-b-high-a-2", "us-commercial-tou"],
+    );
+    check(
+        &[
+            "tariff",
+            "show",
+            "kepco-industrial-b-high-a-2",
+            "--day",
+            "2026-04-16",
+            "--lang",
+            "ko",
+        ],
+        0,
+        &[
+            "산업용(을) 고압A 선택Ⅱ",
+            "150.9",
+            "15-21",
+            "하한 계약전력의 30 %",
+            "(assumed)",
+        ],
+    );
+    check(
+        &["tariff", "show", "kepco-industrial-b-high-a-2", "--day", "2020-01-01"],
+        0,
+        &["No price table holds"],
+    );
+    check(
+        &["tariff", "show", "kepco-industrial-b-high-a-22"],
+        2,
+        &["did you mean"],
+    );
+}
+
+#[test]
+fn what_cannot_be_billed_is_said() {
+    let (folder, site, out) = replayed("money-wrong");
+    check(
+        &["tariff", "bill", "-c", &site, "--from", &out, "--month", "2024-01"],
+        2,
+        &["there are bills from 2025-03 to 2025-04"],
+    );
+    check(
+        &["tariff", "bill", "-c", &site, "--from", &folder.path("nowhere")],
+        2,
+        &["is it the folder that `replay --out` wrote?"],
+    );
+    let wrong = folder.file("wrong.toml", "month = \"2025-03-01\"\ntotall = 5\n");
+    check(
+        &["tariff", "bill", "-c", &site, "--from", &out, "--entered", &wrong],
+        2,
+        &["totall"],
+    );
+    let without = folder.file(
+        "without.toml",
+        &SITE.replace(
+            "tariff = \"kepco-industrial-b-high-a-2\"",
+            "tariff = \"kepco-industrial-a1-low\"",
+        ),
+    );
+    check(
+        &["tariff", "bill", "-c", &without, "--from", &out, "--month", "2025-03"],
+        0,
+        &["billed demand 900 kW"],
+    );
+}
