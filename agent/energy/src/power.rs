@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    interval::{meter::Lengths, series::hours},
+    interval::{Lengths, series::hours},
     quantity::Quantity,
     sample::Sample,
 };
@@ -112,11 +112,14 @@ impl Power {
             return None;
         }
         self.last = Some((at_ms, value));
-        let is_whole = value >= last && at_ms - from_ms <= gap_ms.max(3 * COUNTER_STRETCH_MS);
-        is_whole.then(|| Stretch {
+        let kw = (value - last) / hours(at_ms - from_ms);
+        // A spike of the register is no power; a fall is none either.
+        let is_power = value >= last && Quantity::ActivePower.is_plausible(kw);
+        let is_whole = is_power && at_ms - from_ms <= gap_ms.max(3 * COUNTER_STRETCH_MS);
+        is_whole.then_some(Stretch {
             from_ms,
             to_ms: at_ms,
-            kw: (value - last) / hours(at_ms - from_ms),
+            kw,
         })
     }
 }

@@ -20,6 +20,7 @@ pub mod check;
 pub mod demo;
 pub mod export;
 pub mod replay;
+mod replay_intervals;
 pub mod report;
 pub mod run;
 

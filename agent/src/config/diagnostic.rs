@@ -55,7 +55,9 @@ codes! {
     BrokerThrottles "W2003" "The broker will hold messages back.";
     PriceUnknown "W2004" "Some time of the contract has no price.";
     NoEffect "W2005" "A setting that has no effect.";
+    DemandInterval "W2006" "The demand interval is not the one that the tariff bills.";
     Unused "N3001" "A meter that no machine uses.";
+    CalibrationOverdue "N3002" "A meter's calibration was due.";
 }
 
 /// How bad it is.

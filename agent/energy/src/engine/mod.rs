@@ -17,10 +17,7 @@ use context::Context;
 use crate::{
     detect::{AnyDetector, Moment, Piece, Tick, meter_silent::MeterSilent},
     finding::{Finding, Kind},
-    interval::{
-        Interval,
-        meter::{Lengths, MeterIntervals, Refused, floor, timestamp},
-    },
+    interval::{Basis, Interval, Lengths, MeterIntervals, Refused, grid::floor, meter::timestamp},
     power::{Power, Stretch},
     quantity::Form,
     sample::{Name, Sample},
@@ -73,6 +70,8 @@ pub struct Engine {
     meter_index: HashMap<Name, usize>,
     /// Machines of each meter, by place.
     machines_of: Vec<Vec<usize>>,
+    /// Highest power to expect of each meter, by place, kW.
+    max_kw: Vec<Option<f64>>,
     contexts: Vec<Context>,
 }
 
@@ -148,12 +147,14 @@ impl Engine {
                 }
             }
         }
+        let max_kw = site.meters.iter().map(|meter| max_kw(&site, &meter.name)).collect();
         let contexts = vec![Context::default(); site.machines.len()];
         Self {
             site,
             state,
             meter_index,
             machines_of,
+            max_kw,
             contexts,
         }
     }
@@ -249,10 +250,10 @@ impl Engine {
     /// Closes what has been heard of and writes what goes on as it stands, at the end of a recording.
     pub fn finish(&mut self) -> Step {
         let mut step = Step::default();
-        for meter in &self.site.meters {
-            let lengths = lengths(&self.site, meter.every);
+        for (index, meter) in self.site.meters.iter().enumerate() {
+            let basis = basis(&self.site, index, self.max_kw[index]);
             if let Some(state) = self.state.meters.get_mut(&meter.name) {
-                state.intervals.finish(&meter.name, lengths, &mut step.intervals);
+                state.intervals.finish(&basis, &mut step.intervals);
             }
         }
         sort_intervals(&mut step.intervals);
@@ -292,10 +293,10 @@ impl Engine {
             self.step(sample);
         }
         let mut closed = Vec::new();
-        for meter in &self.site.meters {
-            let lengths = lengths(&self.site, meter.every);
+        for (index, meter) in self.site.meters.iter().enumerate() {
+            let basis = basis(&self.site, index, self.max_kw[index]);
             if let Some(state) = self.state.meters.get_mut(&meter.name) {
-                state.intervals.tick(&meter.name, tick_ms, lengths, &mut closed);
+                state.intervals.tick(tick_ms, &basis, &mut closed);
             }
         }
         sort_intervals(&mut closed);
@@ -308,12 +309,12 @@ impl Engine {
         let Some(&index) = self.meter_index.get(&sample.meter) else {
             return;
         };
-        let lengths = lengths(&self.site, self.site.meters[index].every);
+        let basis = basis(&self.site, index, self.max_kw[index]);
         let due_ms = due_ms(sample, self.site.demand_interval);
         let Some(meter) = self.state.meters.get_mut(&sample.meter) else {
             return;
         };
-        meter.intervals.take(sample, lengths, &mut self.state.counts.refused);
+        meter.intervals.take(sample, &basis, &mut self.state.counts.refused);
         let at_ms = sample.at.as_millisecond();
         self.state
             .silent
@@ -322,7 +323,7 @@ impl Engine {
             return;
         }
         meter.stepped_ms = Some(due_ms);
-        if let Some(stretch) = meter.power.take(sample, lengths) {
+        if let Some(stretch) = meter.power.take(sample, basis.lengths) {
             meter.note(&stretch);
             for place in 0..self.machines_of[index].len() {
                 self.step_machine(self.machines_of[index][place], &stretch);
@@ -442,6 +443,35 @@ fn machines_of(machines: &[Machine], meter: &Name) -> Vec<usize> {
     (0..machines.len())
         .filter(|&index| machines[index].meter == *meter)
         .collect()
+}
+
+/// What is known of the meter at `index` beside its readings.
+fn basis(site: &Site, index: usize, max_kw: Option<f64>) -> Basis<'_> {
+    let meter = &site.meters[index];
+    Basis {
+        meter,
+        max_kw,
+        zone: &site.zone,
+        lengths: lengths(site, meter.every),
+    }
+}
+
+/// Highest power to expect of a meter, kW: the contract's of the main meter, else what all its machines are rated.
+fn max_kw(site: &Site, meter: &Name) -> Option<f64> {
+    if site.main_meter.as_ref() == Some(meter) {
+        return site
+            .contracts
+            .iter()
+            .map(|contract| contract.contract_kw)
+            .reduce(f64::max);
+    }
+    let mut rated = site
+        .machines
+        .iter()
+        .filter(|machine| machine.meter == *meter)
+        .map(|machine| machine.rated_kw);
+    let first_kw = rated.next()??;
+    rated.try_fold(first_kw, |sum_kw, rated_kw| Some(sum_kw + rated_kw?))
 }
 
 fn lengths(site: &Site, every: SignedDuration) -> Lengths {
