@@ -210,11 +210,7 @@ fn site() -> Site {
         hours: None,
         detect: std::collections::BTreeMap::default(),
     };
-    let meter = |name: &str| Meter {
-        name: name.into(),
-        every: SignedDuration::from_secs(60),
-        area: None,
-    };
+    let meter = |name: &str| Meter::new(name.into(), SignedDuration::from_secs(60));
     Site {
         name: "ansan-1".into(),
         zone: TimeZone::get("Asia/Seoul").unwrap(),
@@ -293,6 +289,8 @@ fn plant() -> Commit {
         quality: Quality::Ok,
         coverage: 1.0,
         revision: 0,
+        raw: energy::interval::Raw::default(),
+        repairs: Vec::new(),
     };
     Commit {
         samples: minutes.map(sample).collect(),

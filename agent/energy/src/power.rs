@@ -5,11 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    interval::{meter::Lengths, series::hours},
-    quantity::Quantity,
-    sample::Sample,
-};
+use crate::{interval::series::hours, quantity::Quantity, sample::Sample};
 
 /// Shortest stretch made of counter readings: a register of 0.01 kWh at 10 kW steps every 3.6 s, and a mean over less
 /// than a minute would show the steps instead of the power.
@@ -43,8 +39,13 @@ pub(crate) struct Power {
 }
 
 impl Power {
-    /// The stretch that a sample completes, if it does.
-    pub(crate) fn take(&mut self, sample: &Sample, lengths: Lengths) -> Option<Stretch> {
+    /// The stretch that a sample completes, if it does; `gap_ms` says how far apart readings of a quantity may be.
+    pub(crate) fn take(
+        &mut self,
+        sample: &Sample,
+        interval_ms: i64,
+        gap_ms: impl Fn(Quantity) -> i64,
+    ) -> Option<Stretch> {
         if sample.is_clock_suspect() {
             // How long it was between the readings on both sides is not known.
             self.last = None;
@@ -58,13 +59,13 @@ impl Power {
         }
         let at_ms = sample.at.as_millisecond();
         let stretch = match source {
-            Source::Register => self.between(at_ms, value, lengths.gap_ms),
+            Source::Register => self.between(at_ms, value, gap_ms(Quantity::ActivePower)),
             Source::IntervalEnergy => Some(Stretch {
                 from_ms: at_ms,
-                to_ms: at_ms + lengths.interval_ms,
-                kw: value / hours(lengths.interval_ms),
+                to_ms: at_ms + interval_ms,
+                kw: value / hours(interval_ms),
             }),
-            Source::Counter => self.rise(at_ms, value, lengths.gap_ms),
+            Source::Counter => self.rise(at_ms, value, gap_ms(Quantity::EnergyImport)),
         }?;
         if self.now.is_some_and(|(end_ms, _)| stretch.from_ms < end_ms) {
             return None;
@@ -116,11 +117,14 @@ impl Power {
             return None;
         }
         self.last = Some((at_ms, value));
-        let is_whole = value >= last && at_ms - from_ms <= gap_ms.max(3 * COUNTER_STRETCH_MS);
-        is_whole.then(|| Stretch {
+        let kw = (value - last) / hours(at_ms - from_ms);
+        // A spike of the register is no power; a fall is none either.
+        let is_power = value >= last && Quantity::ActivePower.is_plausible(kw);
+        let is_whole = is_power && at_ms - from_ms <= gap_ms.max(3 * COUNTER_STRETCH_MS);
+        is_whole.then_some(Stretch {
             from_ms,
             to_ms: at_ms,
-            kw: (value - last) / hours(at_ms - from_ms),
+            kw,
         })
     }
 }
@@ -134,10 +138,6 @@ mod tests {
 
     fn check(readings: &[(i64, Quantity, f64)], expected: &[(i64, i64, f64)]) {
         let mut power = Power::default();
-        let lengths = Lengths {
-            interval_ms: 900_000,
-            gap_ms: 30_000,
-        };
         let stretches: Vec<_> = readings
             .iter()
             .filter_map(|&(at_s, quantity, value)| {
@@ -148,7 +148,8 @@ mod tests {
                         at,
                         readings: vec![Reading::new(quantity, value)],
                     },
-                    lengths,
+                    900_000,
+                    |_| 30_000,
                 )
             })
             .map(|stretch| (stretch.from_ms / 1000, stretch.to_ms / 1000, stretch.kw))

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use crate::{calendar::Hours, carbon::FactorSeries, finding::Kind, sample::Name, tariff::Contract};
+use crate::{calendar::Hours, carbon::FactorSeries, finding::Kind, quantity::Quantity, sample::Name, tariff::Contract};
 
 /// A plant, ready for the engine.
 #[derive(Debug, Clone)]
@@ -38,8 +38,77 @@ pub struct Meter {
     pub name: Name,
     /// How often a reading is expected; gaps beyond three times this are not trusted.
     pub every: SignedDuration,
+    /// Quantities that are read less often than that, and how often.
+    pub slower: BTreeMap<Quantity, SignedDuration>,
     /// Where it stands, for people and as the tag `area`.
     pub area: Option<String>,
+    /// The meter above it, whose energy holds this one's.
+    pub parent: Option<Name>,
+    /// Where its registers begin again at zero, in each quantity's unit; absent = not known.
+    pub rollover: BTreeMap<Quantity, f64>,
+    /// When the device behind the name was changed, in order of time.
+    pub swaps: Vec<Swap>,
+    /// What the meter register of an energy management system asks of a meter.
+    pub card: MeterCard,
+}
+
+impl Meter {
+    /// A meter of which nothing is known but its name and how often it speaks.
+    pub fn new(name: Name, every: SignedDuration) -> Self {
+        Self {
+            name,
+            every,
+            slower: BTreeMap::new(),
+            area: None,
+            parent: None,
+            rollover: BTreeMap::new(),
+            swaps: vec![],
+            card: MeterCard::default(),
+        }
+    }
+}
+
+impl Meter {
+    /// How often a reading of a quantity is expected.
+    pub fn every_of(&self, quantity: Quantity) -> SignedDuration {
+        self.slower.get(&quantity).copied().unwrap_or(self.every)
+    }
+}
+
+/// Another device in a meter's place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Swap {
+    /// When; readings from this instant on are the new device's.
+    pub at: Timestamp,
+    /// Last reading of the old device's import register, kWh.
+    pub last_kwh: f64,
+    /// First reading of the new device's import register, kWh.
+    pub first_kwh: f64,
+    /// Why, for people.
+    pub reason: Option<String>,
+}
+
+/// A meter's card in the plant's meter register: who made it, how exact it is, when it was last calibrated.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MeterCard {
+    /// Who made it.
+    pub maker: Option<String>,
+    /// The maker's number.
+    pub serial: Option<String>,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// Where it hangs.
+    pub place: Option<String>,
+    /// Accuracy class, as "0.5S".
+    pub class: Option<String>,
+    /// Ratio of the current transformers, primary and secondary, A.
+    pub ct_ratio: Option<(f64, f64)>,
+    /// Ratio of the voltage transformers, primary and secondary, V.
+    pub vt_ratio: Option<(f64, f64)>,
+    /// Day of the last calibration.
+    pub calibrated: Option<Date>,
+    /// Day by which it must be calibrated again.
+    pub calibration_due: Option<Date>,
 }
 
 /// Kinds of machine of the catalogue.

@@ -5,12 +5,12 @@
 mod support;
 
 use energy::{
-    Engine, Finding, Quantity, Sample,
+    Engine, Finding, Quality, Quantity, Reading, Sample,
     finding::{Condition, Severity},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use support::{Outcome, at, live, power, sample, site};
+use support::{Outcome, at, live, live_on, power, sample, site};
 
 fn check(samples: Vec<Sample>, expected: &[(&str, Option<&str>, f64)]) -> Vec<Finding> {
     let findings: Vec<Finding> = live(samples, None).findings.into_values().collect();
@@ -296,4 +296,37 @@ proptest! {
         outcome.keep(engine.finish());
         prop_assert_eq!(outcome, live(eventful_day(), None));
     }
+}
+
+/// A meter read each second whose energy register is read every ten: what is ten seconds apart is no gap there.
+#[test]
+fn a_register_that_is_read_less_often_has_longer_gaps() {
+    let check = |slower_s: Option<i64>, expected: (f64, Quality)| {
+        let mut site = site();
+        let main = &mut site.meters[0];
+        main.every = SignedDuration::from_secs(1);
+        main.slower = slower_s
+            .map(|seconds| (Quantity::EnergyImport, SignedDuration::from_secs(seconds)))
+            .into_iter()
+            .collect();
+        let second = |second: i64| {
+            let at = at("09:00:00") + SignedDuration::from_secs(second);
+            let mut readings = vec![Reading::new(Quantity::ActivePower, 36.0)];
+            if second % 10 == 0 {
+                readings.push(Reading::new(Quantity::EnergyImport, 500.0 + second as f64 / 100.0));
+            }
+            Sample {
+                meter: "main".into(),
+                at,
+                readings,
+            }
+        };
+        let outcome = live_on(&site, (0..1810).map(second).collect(), None);
+        let interval = &outcome.intervals[&(at("09:15:00"), "main".to_owned())];
+        assert_eq!(interval.energy_import_kwh, Some(9.0));
+        assert_eq!((interval.coverage, interval.quality), expected, "{slower_s:?}");
+        assert_eq!(interval.revision, 0, "it closes once its energy is known");
+    };
+    check(Some(10), (1.0, Quality::Ok));
+    check(None, (0.0, Quality::Estimated));
 }

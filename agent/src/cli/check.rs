@@ -10,9 +10,11 @@ use std::{
 
 use crate::{
     acquire::modbus,
+    clock::Clock,
     config::{
         self, Config, Loaded,
         diagnostic::{Diagnostic, Paint, Severity},
+        meter_card,
     },
 };
 
@@ -36,7 +38,11 @@ const WARNINGS: u8 = 4;
 /// Checks the configuration and says what was found.
 pub fn run(args: &CheckArgs) -> ExitCode {
     let (loaded, found) = match config::load(&args.config) {
-        Ok(Loaded { config, warnings }) => (Some(config), warnings),
+        Ok(Loaded { config, mut warnings }) => {
+            let today = config.site.zone.to_datetime(Clock::system().now()).date();
+            warnings.extend(meter_card::overdue(&config.site.meters, today));
+            (Some(config), warnings)
+        }
         Err(found) => (None, found),
     };
     let text = if args.json {

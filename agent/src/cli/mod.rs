@@ -21,6 +21,7 @@ pub mod demo;
 pub mod export;
 pub mod past;
 pub mod replay;
+mod replay_intervals;
 pub mod report;
 pub mod run;
 mod table;

@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use energy::{Interval, Quality, Site};
+use energy::{Interval, Quality, Site, interval::Raw};
 use jiff::Timestamp;
 
 use super::{INPUT, fail};
@@ -87,5 +87,13 @@ fn interval<'r>(site: &Site, cell: impl Fn(&str) -> Option<&'r str>) -> Result<I
         quality: cell("quality").and_then(Quality::from_name).ok_or("quality")?,
         coverage: number("coverage")?.ok_or("coverage")?,
         revision: cell("revision").and_then(|text| text.parse().ok()).unwrap_or(0),
+        raw: Raw {
+            energy_import_kwh: number("raw_energy_import_kwh")?,
+            energy_export_kwh: number("raw_energy_export_kwh")?,
+            reactive_energy_lag_kvarh: number("raw_reactive_energy_lag_kvarh")?,
+            reactive_energy_lead_kvarh: number("raw_reactive_energy_lead_kvarh")?,
+        },
+        // What was repaired, and why, stands in the folder's repairs.csv.
+        repairs: Vec::new(),
     })
 }

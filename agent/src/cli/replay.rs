@@ -13,9 +13,12 @@ use std::{
 };
 
 use energy::{Interval, Name, Site, tariff::bill::Bill};
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 
-use super::{INPUT, INTERNAL, Lang, Secrets, fail, load, print};
+use super::{
+    INPUT, INTERNAL, Lang, Secrets, fail, load, print,
+    replay_intervals::{cell, local, write_intervals, write_repairs},
+};
 use crate::{
     acquire::csv::{Mapping, Order, Row, RowError, Rows},
     config::mapping,
@@ -231,6 +234,7 @@ fn write(out: &Path, site: &Site, outcome: &Outcome, summary: &Summary, bills: &
     }
     findings.flush()?;
     write_intervals(&out.join("intervals.csv"), site, &outcome.intervals)?;
+    write_repairs(&out.join("repairs.csv"), site, &outcome.intervals)?;
     write_demand(&out.join("demand.csv"), site, &outcome.intervals)?;
     fs::write(out.join("summary.json"), summary_json(summary, outcome)? + "\n")?;
     for month in summary
@@ -266,48 +270,6 @@ fn month_report(site: &Site, month: Month, outcome: &Outcome, bills: &[Bill]) ->
         bills,
     };
     json::Report::new(site, month, Origin::Plant, data)
-}
-
-/// An instant in RFC 3339 with the zone's offset.
-pub(super) fn local(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned_datetime(zone.clone())
-        .strftime("%Y-%m-%dT%H:%M:%S%:z")
-        .to_string()
-}
-
-fn cell(value: Option<f64>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
-}
-
-fn write_intervals(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<()> {
-    let mut csv = csv::Writer::from_path(path)?;
-    csv.write_record([
-        "start",
-        "end",
-        "meter",
-        "energy_import_kwh",
-        "quality",
-        "coverage",
-        "energy_export_kwh",
-        "reactive_energy_lag_kvarh",
-        "reactive_energy_lead_kvarh",
-        "revision",
-    ])?;
-    for interval in intervals {
-        csv.write_record([
-            local(interval.start, &site.zone),
-            local(interval.end, &site.zone),
-            interval.meter.to_string(),
-            cell(interval.energy_import_kwh),
-            interval.quality.name().to_owned(),
-            interval.coverage.to_string(),
-            cell(interval.energy_export_kwh),
-            cell(interval.reactive_energy_lag_kvarh),
-            cell(interval.reactive_energy_lead_kvarh),
-            interval.revision.to_string(),
-        ])?;
-    }
-    csv.flush()
 }
 
 fn write_demand(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<()> {

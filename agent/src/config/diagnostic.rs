@@ -55,8 +55,10 @@ codes! {
     BrokerThrottles "W2003" "The broker will hold messages back.";
     PriceUnknown "W2004" "Some time of the contract has no price.";
     NoEffect "W2005" "A setting that has no effect.";
+    DemandInterval "W2006" "The demand interval is not the one that the tariff bills.";
     Unused "N3001" "A meter that no machine uses.";
     NotUsedYet "N3002" "A key that is read and checked, but that this version does not use yet.";
+    CalibrationOverdue "N3003" "A meter's calibration was due.";
 }
 
 /// How bad it is.

@@ -12,6 +12,7 @@ use super::{
     Context,
     data::Folder,
     diagnostic::{Code, Diagnostic},
+    meter_card,
     names::Names,
     points::{self, Profile},
     read::{At, Table},
@@ -52,6 +53,8 @@ pub(super) struct Lines {
     broker_names: Names,
     /// Where a broker is written, for the warning that it throttles.
     broker_spans: BTreeMap<String, std::ops::Range<usize>>,
+    /// Meter → the one above it, and where that is written.
+    parents: BTreeMap<String, (String, std::ops::Range<usize>)>,
 }
 
 /// Reads all of them.
@@ -64,6 +67,7 @@ pub(super) fn lines<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Lines {
         bus_names: Names::new("bus"),
         broker_names: Names::new("broker"),
         broker_spans: BTreeMap::new(),
+        parents: BTreeMap::new(),
     };
     for table in root.tables("bus") {
         let bus = bus(context, table, &mut lines.bus_names);
@@ -75,6 +79,7 @@ pub(super) fn lines<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Lines {
     for table in root.tables("meter") {
         meter(context, table, &mut lines);
     }
+    meter_card::check_tree(context.file, &lines.meter_names, &lines.parents);
     // The bus's own check knows more than single registers; after an error it would only repeat it.
     if context.file.problems.n_errors() == 0 {
         for error in lines.buses.iter().filter_map(|bus| modbus::check(bus).err()) {
@@ -227,6 +232,7 @@ fn meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut Lines) {
     let name = name(&mut table, &mut lines.meter_names);
     let area = table.text("area").map(|area| (*area.get_ref()).to_owned());
     let own_every = points::every(&mut table);
+    let own = meter_card::own(&mut table);
     let bus = table.text("bus");
     let broker = table.text("broker");
     if let (Some(_), Some(broker)) = (&bus, &broker) {
@@ -241,12 +247,35 @@ fn meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut Lines) {
     table.finish();
     let every = own_every.or(every).unwrap_or(USUAL_EVERY);
     if let Some(name) = name {
-        lines.meters.push(Meter {
-            name: (*name.get_ref()).into(),
-            every: SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX),
-            area,
-        });
+        if let Some(parent) = &own.parent {
+            let above = ((*parent.get_ref()).to_owned(), parent.span());
+            lines.parents.insert((*name.get_ref()).to_owned(), above);
+        }
+        let every = SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX);
+        let mut meter = Meter::new((*name.get_ref()).into(), every);
+        meter.area = area;
+        meter.slower = slower(lines, name.get_ref(), every);
+        own.fill(&mut meter, lines.points(name.get_ref()));
+        lines.meters.push(meter);
     }
+}
+
+/// Quantities of a meter that are read less often than `every`, and how often.
+fn slower(lines: &Lines, meter: &str, every: SignedDuration) -> BTreeMap<Quantity, SignedDuration> {
+    let on_buses = lines
+        .buses
+        .iter()
+        .flat_map(|bus| bus.meters.iter().map(move |points| (bus, points)));
+    let own = on_buses.filter(|(_, points)| *points.name == *meter);
+    own.flat_map(|(bus, points)| {
+        points
+            .points
+            .iter()
+            .map(|point| (point.quantity, point.every.unwrap_or(bus.every)))
+    })
+    .filter_map(|(quantity, own)| Some((quantity, SignedDuration::try_from(own).ok()?)))
+    .filter(|(_, own)| *own > every)
+    .collect()
 }
 
 /// Hangs a meter on its bus; gives the period in which it speaks.
@@ -415,6 +444,14 @@ impl Lines {
                     .report_with(Code::BrokerThrottles, span, message, Some(help.into()));
             }
         }
+    }
+
+    /// Registers of a meter; none of one that hangs on no bus.
+    fn points(&self, meter: &str) -> &[modbus::Point] {
+        let mut on_buses = self.buses.iter().flat_map(|bus| &bus.meters);
+        on_buses
+            .find(|points| &*points.name == meter)
+            .map_or(&[], |points| &points.points)
     }
 
     /// Quantities that a meter is known to give; `None` for one fed by recordings, which may give any.

@@ -19,6 +19,7 @@ mod kinds;
 mod lines;
 mod machines;
 pub mod mapping;
+pub mod meter_card;
 mod names;
 mod outputs;
 mod points;
@@ -34,7 +35,7 @@ use diagnostic::{Code, Diagnostic, Severity, Source};
 use read::{File, Problems, Table};
 
 /// Demand interval where no tariff says one: a quarter of an hour, as in Korea.
-const USUAL_DEMAND_INTERVAL_MIN: u16 = 15;
+const USUAL_DEMAND_INTERVAL: SignedDuration = SignedDuration::from_mins(15);
 
 /// A checked configuration, part by part.
 #[derive(Debug, Clone)]
@@ -148,13 +149,14 @@ fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
     let (site, machines) = (site?, machines?);
     check_main_meter(context, &site, &lines, contracts.len());
     note_unused(context, &lines, &machines, &site);
-    let interval = contracts.iter().find_map(|contract| contract.rules.demand.as_ref());
-    let interval_min = interval.map_or(USUAL_DEMAND_INTERVAL_MIN, |rule| rule.interval_min);
+    let billed = contracts.iter().find_map(|contract| contract.rules.demand.as_ref());
+    let billed = billed.map(|rule| SignedDuration::from_mins(rule.interval_min.into()));
+    let demand_interval = demand_interval(context, &site, billed);
     Some(Config {
         language: site.language,
         site: Site {
             name: site.tag(),
-            demand_interval: SignedDuration::from_mins(interval_min.into()),
+            demand_interval,
             meters: lines.meters,
             machines,
             main_meter: site.main_meter.as_ref().map(|main| (*main.get_ref()).into()),
@@ -171,6 +173,20 @@ fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
         web,
         data: context.data.clone(),
     })
+}
+
+/// The interval over which demand is measured: as set, else the tariff's.
+fn demand_interval(context: &Context<'_>, site: &site::SitePart<'_>, billed: Option<SignedDuration>) -> SignedDuration {
+    let usual = billed.unwrap_or(USUAL_DEMAND_INTERVAL);
+    let Some(set) = &site.demand_interval else { return usual };
+    if billed.is_some_and(|billed| billed != *set.get_ref()) {
+        let message = format!(
+            "demand is measured over {:#}, but the tariff bills the highest of {usual:#}: no bill can agree",
+            set.get_ref()
+        );
+        context.file.report(Code::DemandInterval, set.span(), message);
+    }
+    *set.get_ref()
 }
 
 fn kinds(context: &Context<'_>) -> Option<kinds::Kinds> {

@@ -10,7 +10,7 @@ use energy::{
     sample::Name,
     tariff::{Contract, Rules, Tariff},
 };
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 use toml::Spanned;
 
 use super::{
@@ -45,6 +45,8 @@ pub(super) struct SitePart<'a> {
     pub open: Stretches,
     /// The meter the bill is made from.
     pub main_meter: Option<At<&'a str>>,
+    /// Over what demand is measured, where the site says so.
+    pub demand_interval: Option<At<SignedDuration>>,
     /// Factors.
     pub carbon: Option<FactorSeries>,
 }
@@ -73,6 +75,7 @@ pub(super) fn site<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Option<Si
     let closed = stretches(&mut table, "closed");
     let open = stretches(&mut table, "open");
     let main_meter = table.text("main_meter");
+    let demand_interval = table.choice("demand_interval", DEMAND_INTERVALS);
     let carbon = table.text("carbon");
     let carbon = carbon.and_then(|name| context.data.load(Folder::Factors, &name, file));
     let span = table.span();
@@ -88,9 +91,21 @@ pub(super) fn site<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Option<Si
         closed,
         open,
         main_meter,
+        demand_interval,
         carbon,
     })
 }
+
+/// Intervals that demand is measured over: all divide an hour, and tariffs know no others.
+const DEMAND_INTERVALS: &[(&str, SignedDuration)] = &[
+    ("1m", SignedDuration::from_mins(1)),
+    ("5m", SignedDuration::from_mins(5)),
+    ("10m", SignedDuration::from_mins(10)),
+    ("15m", SignedDuration::from_mins(15)),
+    ("30m", SignedDuration::from_mins(30)),
+    ("60m", SignedDuration::from_mins(60)),
+    ("1h", SignedDuration::from_mins(60)),
+];
 
 /// A time zone by its IANA name.
 pub(super) fn zone(name: &str) -> Result<TimeZone, String> {

@@ -540,6 +540,8 @@ mod tests {
             quality: Quality::Ok,
             coverage: if energy_import_kwh.is_some() { 1.0 } else { 0.0 },
             revision: 0,
+            raw: energy::interval::Raw::default(),
+            repairs: vec![],
         }
     }
 

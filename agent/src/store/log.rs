@@ -1,12 +1,12 @@
 //! A row of the log: [`Commit`] ⇄ bytes. Pure; it knows no database.
 //!
-//! `body` = deflate(postcard(`Row`)), `crc` = CRC-32 (IEEE) over format, seq and body, little-endian. Quantities and
-//! qualities are written by their codes, meters through a dictionary of the row, findings as JSON text so that fields
-//! may be added; everything else changes only with a new format number. Invariant: a row with any byte changed is an
+//! `body` = deflate(postcard(`Row`), then, where an interval was repaired, postcard of its repairs), `crc` = CRC-32 (IEEE) over format, seq and body, little-endian. Quantities and
+//! qualities are written by their codes, meters through a dictionary of the row, findings and repairs as JSON text so
+//! that fields may be added; everything else changes only with a new format number. Invariant: a row with any byte changed is an
 //! error, never other data.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     io::{Read, Write},
 };
 
@@ -15,7 +15,7 @@ use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, Entry};
+use super::{Commit, Entry, repaired::Repaired};
 
 /// Format of the rows that this version writes.
 pub(super) const FORMAT: u32 = 1;
@@ -72,6 +72,9 @@ struct RowInterval {
     revision: u32,
 }
 
+/// What was repaired in an interval of a row: its place in `intervals`, and [`Repaired`] as JSON.
+type RowRepair = (u32, String);
+
 /// The checksum of a row's parts.
 pub(super) fn checksum(format: u32, seq: u64, body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
@@ -89,7 +92,14 @@ pub(super) fn span_ms(commit: &Commit) -> Option<(i64, i64)> {
 
 /// The row of a commit.
 pub(super) fn encode(seq: u64, commit: &Commit) -> Raw {
-    let plain = postcard::to_allocvec(&row_of(commit)).expect("a row has known lengths and no foreign serialiser");
+    let mut plain = postcard::to_allocvec(&row_of(commit)).expect("a row has known lengths and no foreign serialiser");
+    let repairs: Vec<RowRepair> = (0..)
+        .zip(&commit.intervals)
+        .filter_map(|(index, interval)| Some((index, Repaired::text(interval)?)))
+        .collect();
+    if !repairs.is_empty() {
+        plain = postcard::to_extend(&repairs, plain).expect("as above");
+    }
     let mut encoder = DeflateEncoder::new(Vec::with_capacity(plain.len() / 2), Compression::fast());
     let body = encoder
         .write_all(&plain)
@@ -123,8 +133,17 @@ pub(super) fn content(seq: u64, body: &[u8]) -> Result<Entry, RowError> {
         .take(LARGEST_ROW)
         .read_to_end(&mut plain)
         .map_err(|error| content(&error))?;
-    let row: Row = postcard::from_bytes(&plain).map_err(|error| content(&error))?;
-    entry_of(seq, row)
+    let (row, rest) = postcard::take_from_bytes::<Row>(&plain).map_err(|error| content(&error))?;
+    let mut entry = entry_of(seq, row)?;
+    let mut repairs = BTreeMap::new();
+    if !rest.is_empty() {
+        repairs.extend(postcard::from_bytes::<Vec<RowRepair>>(rest).map_err(|error| content(&error))?);
+    }
+    for (index, interval) in (0..).zip(&mut entry.intervals) {
+        let text = repairs.get(&index).map(String::as_str);
+        Repaired::restore(text, interval).map_err(|error| content(&error))?;
+    }
+    Ok(entry)
 }
 
 /// Numbers of a row's meters, in the order of their first use.
@@ -258,6 +277,8 @@ fn interval_of(row: &RowInterval, meter: Name) -> Result<Interval, RowError> {
         quality: quality(row.quality)?,
         coverage: row.coverage,
         revision: row.revision,
+        raw: energy::interval::Raw::default(),
+        repairs: vec![],
     })
 }
 
@@ -283,9 +304,10 @@ fn instant(ms: i64) -> Result<Timestamp, RowError> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use energy::finding::{Condition, Kind, Money, Severity, Title};
+    use energy::{
+        finding::{Condition, Kind, Money, Severity, Title},
+        interval::{Repair, RepairKind},
+    };
     use proptest::{prelude::*, strategy::ValueTree};
     use rust_decimal::Decimal;
 
@@ -327,6 +349,8 @@ mod tests {
             quality in qualities(),
             coverage in 0.0..1.0,
             revision: u32,
+            kind in prop::option::of(prop::sample::select(RepairKind::ALL.to_vec())),
+            raw in -1e9..1e9,
         ) -> Interval {
             let row = RowInterval {
                 meter: 0,
@@ -337,7 +361,22 @@ mod tests {
                 coverage,
                 revision,
             };
-            interval_of(&row, meter.into()).unwrap()
+            let mut interval = interval_of(&row, meter.into()).unwrap();
+            Repaired::restore(None, &mut interval).unwrap();
+            if let Some(kind) = kind {
+                interval.raw.energy_import_kwh = Some(raw);
+                interval.repairs = vec![Repair {
+                    kind,
+                    quantity: Quantity::EnergyImport,
+                    since: start,
+                    until: end,
+                    before: raw,
+                    after: 0.0,
+                    amount: None,
+                    why: [("fall".to_owned(), raw)].into(),
+                }];
+            }
+            interval
         }
     }
 

@@ -8,6 +8,7 @@
 mod cursor;
 mod log;
 mod reader;
+mod repaired;
 mod schema;
 mod writer;
 

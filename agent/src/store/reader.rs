@@ -6,11 +6,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use energy::{Finding, Interval, Now, Quality, Quantity, finding::Kind};
+use energy::{Finding, Interval, Now, Quality, Quantity, finding::Kind, interval::Raw};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Acknowledgement, Config, DeadLetter, Entry, OpenError, SeqRange, Snapshot, StoreError, log, schema};
+use super::{
+    Acknowledgement, Config, DeadLetter, Entry, OpenError, SeqRange, Snapshot, StoreError, log, repaired::Repaired,
+    schema,
+};
 
 /// A read-only connection to the store.
 #[derive(Debug)]
@@ -225,10 +228,11 @@ impl Reader {
         until: Timestamp,
     ) -> Result<Vec<Interval>, StoreError> {
         let columns = "meter, start_ms, end_ms, energy_import_kwh, energy_export_kwh, reactive_energy_lag_kvarh,
-            reactive_energy_lead_kvarh, quality, coverage, revision";
+            reactive_energy_lead_kvarh, quality, coverage, revision, json";
         let of_meter = if meter.is_some() { "meter = ?3" } else { "?3 IS NULL" };
         let mut statement = self.db.prepare_cached(&format!(
-            "SELECT {columns} FROM interval WHERE start_ms >= ?1 AND start_ms < ?2 AND {of_meter}
+            "SELECT {columns} FROM interval LEFT JOIN repair USING (meter, start_ms, revision)
+             WHERE start_ms >= ?1 AND start_ms < ?2 AND {of_meter}
              ORDER BY start_ms, meter"
         ))?;
         let rows = statement.query_map(params![from.as_millisecond(), until.as_millisecond(), meter], interval)?;
@@ -380,7 +384,7 @@ fn stored_finding(row: &Row<'_>) -> rusqlite::Result<StoredFinding> {
 }
 
 fn interval(row: &Row<'_>) -> rusqlite::Result<Interval> {
-    Ok(Interval {
+    let mut interval = Interval {
         meter: row.get::<_, String>(0)?.into(),
         start: instant(row, 1)?,
         end: instant(row, 2)?,
@@ -391,7 +395,12 @@ fn interval(row: &Row<'_>) -> rusqlite::Result<Interval> {
         quality: log::quality(row.get(7)?).map_err(|error| unreadable(7, error))?,
         coverage: row.get(8)?,
         revision: row.get(9)?,
-    })
+        raw: Raw::default(),
+        repairs: vec![],
+    };
+    let repaired: Option<String> = row.get(10)?;
+    Repaired::restore(repaired.as_deref(), &mut interval).map_err(|error| unreadable(10, error))?;
+    Ok(interval)
 }
 
 fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {

@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS interval (
     quality INTEGER NOT NULL, coverage REAL NOT NULL, revision INTEGER NOT NULL,
     PRIMARY KEY (meter, start_ms)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS interval_start ON interval (start_ms);
+-- What the registers said, and what was done to it (JSON), of the intervals that were repaired.
+CREATE TABLE IF NOT EXISTS repair (
+    meter TEXT NOT NULL, start_ms INTEGER NOT NULL, revision INTEGER NOT NULL, json TEXT NOT NULL,
+    PRIMARY KEY (meter, start_ms)) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS finding (
     id TEXT PRIMARY KEY, since_ms INTEGER NOT NULL, until_ms INTEGER, state TEXT NOT NULL, kind TEXT NOT NULL,
@@ -108,6 +112,11 @@ pub(super) fn open_for_reading(file: &Path) -> Result<Connection, OpenError> {
             path: file.to_owned(),
             reason: "it holds no store yet".into(),
         });
+    }
+    // A store that only older agents have written has none, and nobody may write into it here.
+    if !db.table_exists(None, "repair").map_err(failed)? {
+        db.execute_batch("CREATE TEMP TABLE repair (meter, start_ms, revision, json)")
+            .map_err(failed)?;
     }
     Ok(db)
 }

@@ -9,7 +9,9 @@ use energy::{Finding, Interval};
 use rusqlite::{Connection, Transaction, params};
 use tokio::sync::{mpsc, watch};
 
-use super::{Acknowledgement, Command, Commit, Config, DeadLetter, Progress, Snapshot, StoreError, log};
+use super::{
+    Acknowledgement, Command, Commit, Config, DeadLetter, Progress, Snapshot, StoreError, log, repaired::Repaired,
+};
 use crate::{
     clock::monotonic,
     health::{Counter, Gauge, Health},
@@ -217,27 +219,43 @@ fn write_interval(tx: &Transaction<'_>, interval: &Interval) -> Result<(), Store
     } else {
         0.0
     };
-    tx.prepare_cached(
-        "INSERT INTO interval VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+    let n_written = tx
+        .prepare_cached(
+            "INSERT INTO interval VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
          ON CONFLICT DO UPDATE SET end_ms = excluded.end_ms, energy_import_kwh = excluded.energy_import_kwh,
              energy_export_kwh = excluded.energy_export_kwh,
              reactive_energy_lag_kvarh = excluded.reactive_energy_lag_kvarh,
              reactive_energy_lead_kvarh = excluded.reactive_energy_lead_kvarh,
              quality = excluded.quality, coverage = excluded.coverage, revision = excluded.revision
          WHERE excluded.revision >= interval.revision",
-    )?
-    .execute(params![
-        &*interval.meter,
-        interval.start.as_millisecond(),
-        interval.end.as_millisecond(),
-        interval.energy_import_kwh,
-        interval.energy_export_kwh,
-        interval.reactive_energy_lag_kvarh,
-        interval.reactive_energy_lead_kvarh,
-        interval.quality as u8,
-        coverage,
-        interval.revision,
-    ])?;
+        )?
+        .execute(params![
+            &*interval.meter,
+            interval.start.as_millisecond(),
+            interval.end.as_millisecond(),
+            interval.energy_import_kwh,
+            interval.energy_export_kwh,
+            interval.reactive_energy_lag_kvarh,
+            interval.reactive_energy_lead_kvarh,
+            interval.quality as u8,
+            coverage,
+            interval.revision,
+        ])?;
+    if n_written == 0 {
+        return Ok(());
+    }
+    let key = params![&*interval.meter, interval.start.as_millisecond()];
+    tx.prepare_cached("DELETE FROM repair WHERE meter = ?1 AND start_ms = ?2")?
+        .execute(key)?;
+    if let Some(json) = Repaired::text(interval) {
+        tx.prepare_cached("INSERT INTO repair VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![
+                &*interval.meter,
+                interval.start.as_millisecond(),
+                interval.revision,
+                json
+            ])?;
+    }
     Ok(())
 }
 

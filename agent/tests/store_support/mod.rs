@@ -102,6 +102,8 @@ pub fn interval(meter: &str, seconds: i64, energy_kwh: f64) -> Interval {
         quality: Quality::Ok,
         coverage: 1.0,
         revision: 0,
+        raw: energy::interval::Raw::default(),
+        repairs: Vec::new(),
     }
 }
 

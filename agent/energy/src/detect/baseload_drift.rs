@@ -16,10 +16,7 @@ use super::{
 };
 use crate::{
     finding::{Condition, Finding, Kind, Title},
-    interval::{
-        meter::{floor, timestamp},
-        series::hours,
-    },
+    interval::{meter::timestamp, series::hours},
     site::Machine,
 };
 
@@ -207,7 +204,7 @@ impl Day {
             self.has_work = true;
             return;
         }
-        let start_ms = floor(piece.from_ms, MEAN_MS);
+        let start_ms = piece.from_ms.div_euclid(MEAN_MS) * MEAN_MS;
         if self.running.0 != start_ms {
             self.end_mean();
             self.running = (start_ms, 0.0, 0);

@@ -2,7 +2,7 @@
 
 use crate::{
     detect::{Rate, RatePrice},
-    interval::meter::{floor, timestamp},
+    interval::{grid::floor, meter::timestamp},
     site::{Machine, Site},
     tariff::contract_at,
 };

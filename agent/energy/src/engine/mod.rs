@@ -20,8 +20,9 @@ use crate::{
     detect::{AnyDetector, Moment, Piece, Tick, meter_silent::MeterSilent},
     finding::{Finding, Kind},
     interval::{
-        Interval,
-        meter::{Lengths, MeterIntervals, Refused, floor, timestamp},
+        Basis, Interval, Lengths, MeterIntervals, Refused,
+        grid::floor,
+        meter::{GAP_PERIODS, timestamp},
     },
     power::{Power, Stretch},
     quantity::Form,
@@ -41,8 +42,6 @@ const STAGED: usize = 500_000;
 /// A step of data time further than this is no gap in a recording but a clock that was set, or another recording: what
 /// was heard before is closed and the intervals between are not made.
 const LEAP_MS: i64 = 35 * 24 * 3_600_000;
-/// Readings this many times `every` apart have a gap between them.
-const GAP_PERIODS: i32 = 3;
 
 /// What a tick brought.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -75,6 +74,8 @@ pub struct Engine {
     meter_index: HashMap<Name, usize>,
     /// Machines of each meter, by place.
     machines_of: Vec<Vec<usize>>,
+    /// Highest power to expect of each meter, by place, kW.
+    max_kw: Vec<Option<f64>>,
     contexts: Vec<Context>,
 }
 
@@ -151,12 +152,14 @@ impl Engine {
                 }
             }
         }
+        let max_kw = site.meters.iter().map(|meter| max_kw(&site, &meter.name)).collect();
         let contexts = vec![Context::default(); site.machines.len()];
         Self {
             site,
             state,
             meter_index,
             machines_of,
+            max_kw,
             contexts,
         }
     }
@@ -252,10 +255,10 @@ impl Engine {
     /// Closes what has been heard of and writes what goes on as it stands, at the end of a recording.
     pub fn finish(&mut self) -> Step {
         let mut step = Step::default();
-        for meter in &self.site.meters {
-            let lengths = lengths(&self.site, meter.every);
+        for (index, meter) in self.site.meters.iter().enumerate() {
+            let basis = basis(&self.site, index, self.max_kw[index]);
             if let Some(state) = self.state.meters.get_mut(&meter.name) {
-                state.intervals.finish(&meter.name, lengths, &mut step.intervals);
+                state.intervals.finish(&basis, &mut step.intervals);
             }
         }
         sort_intervals(&mut step.intervals);
@@ -295,10 +298,10 @@ impl Engine {
             self.step(sample);
         }
         let mut closed = Vec::new();
-        for meter in &self.site.meters {
-            let lengths = lengths(&self.site, meter.every);
+        for (index, meter) in self.site.meters.iter().enumerate() {
+            let basis = basis(&self.site, index, self.max_kw[index]);
             if let Some(state) = self.state.meters.get_mut(&meter.name) {
-                state.intervals.tick(&meter.name, tick_ms, lengths, &mut closed);
+                state.intervals.tick(tick_ms, &basis, &mut closed);
             }
         }
         sort_intervals(&mut closed);
@@ -311,12 +314,12 @@ impl Engine {
         let Some(&index) = self.meter_index.get(&sample.meter) else {
             return;
         };
-        let lengths = lengths(&self.site, self.site.meters[index].every);
+        let basis = basis(&self.site, index, self.max_kw[index]);
         let due_ms = due_ms(sample, self.site.demand_interval);
         let Some(meter) = self.state.meters.get_mut(&sample.meter) else {
             return;
         };
-        meter.intervals.take(sample, lengths, &mut self.state.counts.refused);
+        meter.intervals.take(sample, &basis, &mut self.state.counts.refused);
         let at_ms = sample.at.as_millisecond();
         self.state
             .silent
@@ -325,7 +328,10 @@ impl Engine {
             return;
         }
         meter.stepped_ms = Some(due_ms);
-        if let Some(stretch) = meter.power.take(sample, lengths) {
+        if let Some(stretch) = meter
+            .power
+            .take(sample, basis.lengths.interval_ms, |quantity| basis.gap_ms(quantity))
+        {
             meter.note(&stretch);
             for place in 0..self.machines_of[index].len() {
                 self.step_machine(self.machines_of[index][place], &stretch);
@@ -449,6 +455,35 @@ fn machines_of(machines: &[Machine], meter: &Name) -> Vec<usize> {
     (0..machines.len())
         .filter(|&index| machines[index].meter == *meter)
         .collect()
+}
+
+/// What is known of the meter at `index` beside its readings.
+fn basis(site: &Site, index: usize, max_kw: Option<f64>) -> Basis<'_> {
+    let meter = &site.meters[index];
+    Basis {
+        meter,
+        max_kw,
+        zone: &site.zone,
+        lengths: lengths(site, meter.every),
+    }
+}
+
+/// Highest power to expect of a meter, kW: the contract's of the main meter, else what all its machines are rated.
+fn max_kw(site: &Site, meter: &Name) -> Option<f64> {
+    if site.main_meter.as_ref() == Some(meter) {
+        return site
+            .contracts
+            .iter()
+            .map(|contract| contract.contract_kw)
+            .reduce(f64::max);
+    }
+    let mut rated = site
+        .machines
+        .iter()
+        .filter(|machine| machine.meter == *meter)
+        .map(|machine| machine.rated_kw);
+    let first_kw = rated.next()??;
+    rated.try_fold(first_kw, |sum_kw, rated_kw| Some(sum_kw + rated_kw?))
 }
 
 fn lengths(site: &Site, every: SignedDuration) -> Lengths {

@@ -4,13 +4,10 @@
 
 use jiff::SignedDuration;
 
-use super::{Engine, MeterState, due_ms, lengths};
+use super::{Engine, MeterState, basis, due_ms, lengths};
 use crate::{
     detect::demand_peak,
-    interval::{
-        meter::{floor, timestamp},
-        series::hours,
-    },
+    interval::{meter::timestamp, series::hours},
     now::{DemandNow, EnergyNow, MachineNow, MeterNow, Now},
     power::Stretch,
     quantity::Quantity,
@@ -50,7 +47,8 @@ impl Engine {
     fn today(&self, at_ms: i64) -> Option<EnergyNow> {
         let name = self.site.main_meter.as_ref()?;
         let meter = self.state.meters.get(name)?;
-        let lengths = lengths(&self.site, self.site.meters[*self.meter_index.get(name)?].every);
+        let index = *self.meter_index.get(name)?;
+        let basis = basis(&self.site, index, self.max_kw[index]);
         let day = self.site.zone.to_datetime(timestamp(at_ms)).date();
         let midnight = self
             .site
@@ -63,10 +61,10 @@ impl Engine {
         if self.state.today.day == Some(day) {
             energy_kwh = self.state.today.intervals.values().map(|(kwh, _)| kwh).sum();
             let coverage: f64 = self.state.today.intervals.values().map(|(_, coverage)| coverage).sum();
-            covered_ms = coverage * lengths.interval_ms as f64;
+            covered_ms = coverage * basis.lengths.interval_ms as f64;
         }
         if let (Some(open_ms), false) = (meter.intervals.open_ms(), meter.intervals.is_by_interval()) {
-            let part = meter.intervals.between(open_ms.max(midnight_ms), at_ms, lengths);
+            let part = meter.intervals.between(open_ms.max(midnight_ms), at_ms, &basis);
             energy_kwh += part.amount.unwrap_or(0.0);
             covered_ms += part.covered_ms as f64;
         }
@@ -119,19 +117,19 @@ impl Engine {
         if meter.intervals.is_by_interval() {
             return None;
         }
-        let every = self.site.meters[*self.meter_index.get(name)?].every;
-        let lengths = lengths(&self.site, every);
-        let start_ms = floor(at_ms, lengths.interval_ms);
-        let end_ms = start_ms + lengths.interval_ms;
+        let index = *self.meter_index.get(name)?;
+        let basis = basis(&self.site, index, self.max_kw[index]);
+        let start_ms = basis.start_of(at_ms);
+        let end_ms = basis.end_of(start_ms);
         let recent_kw = meter.recent_kw(at_ms);
         let energy_kwh = meter
             .intervals
-            .between(start_ms, at_ms, lengths)
+            .between(start_ms, at_ms, &basis)
             .amount
             .or(recent_kw.map(|_| 0.0))?;
         let seen_ms = meter.power.until_ms()?.clamp(start_ms, at_ms);
         let forecast_kw =
-            recent_kw.map(|kw| (energy_kwh + kw.max(0.0) * hours(end_ms - seen_ms)) / hours(lengths.interval_ms));
+            recent_kw.map(|kw| (energy_kwh + kw.max(0.0) * hours(end_ms - seen_ms)) / hours(end_ms - start_ms));
         let start = timestamp(start_ms);
         let site_machine = self
             .site
@@ -142,7 +140,7 @@ impl Engine {
             start,
             end: timestamp(end_ms),
             energy_kwh,
-            demand_kw: energy_kwh / hours(lengths.interval_ms),
+            demand_kw: energy_kwh / hours(end_ms - start_ms),
             forecast_kw,
             target_kw: site_machine.and_then(|machine| demand_peak::target(machine, &self.site, start)),
             contract_kw: contract_at(&self.site.contracts, start).map(|contract| contract.contract_kw),

@@ -6,32 +6,94 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Interval,
-    series::{Part, Put, Series},
+    Interval, Raw,
+    cut::Part,
+    grid,
+    known::Rules,
+    load::Load,
+    series::{Put, Series},
 };
 use crate::{
     detect::rounded,
     quantity::Quantity,
-    sample::{Name, Quality, Sample},
+    sample::{Quality, Reading, Sample},
+    site::Meter,
 };
 
 /// Readings held beyond the running and the last interval: a day of quarter hours, so that a logger that delivers
 /// late can still be put in order.
 const KEEP_READINGS: usize = 96;
-/// Closed intervals remembered, to tell what late data changed and to count revisions: a day of quarter hours.
+/// Closed intervals remembered, to tell what late data changed and to count revisions: a day of quarter hours. A
+/// standstill is remembered for as long.
 const KEEP_INTERVALS: usize = 96;
+
+/// Impossible readings of a register remembered for being named: an hour of a reading each second.
+const KEEP_SPOILED: usize = 3600;
 
 /// Lengths that rule a meter's intervals, milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Lengths {
+pub struct Lengths {
     /// Demand interval.
-    pub(crate) interval_ms: i64,
+    pub interval_ms: i64,
     /// Readings further apart than this are a gap: three times `every`.
-    pub(crate) gap_ms: i64,
+    pub gap_ms: i64,
+}
+
+/// Readings this many times `every` apart have a gap between them.
+pub(crate) const GAP_PERIODS: i32 = 3;
+
+/// What is known of a meter beside its readings.
+#[derive(Debug, Clone, Copy)]
+pub struct Basis<'a> {
+    /// The meter: its name, where its registers roll over, when it was changed.
+    pub meter: &'a Meter,
+    /// Highest power to expect of it, kW: its machines' rated power, or the contract of the main meter.
+    pub max_kw: Option<f64>,
+    /// Zone on whose clock intervals lie.
+    pub zone: &'a TimeZone,
+    /// Interval and gap.
+    pub lengths: Lengths,
+}
+
+impl<'a> Basis<'a> {
+    /// Start of the interval that holds `at_ms`.
+    pub(crate) fn start_of(&self, at_ms: i64) -> i64 {
+        grid::start_of(at_ms, self.lengths.interval_ms, self.zone)
+    }
+
+    /// End of the interval that begins at `start_ms`.
+    pub(crate) fn end_of(&self, start_ms: i64) -> i64 {
+        grid::end_of(start_ms, self.lengths.interval_ms, self.zone)
+    }
+
+    /// The first start of an interval at or after `at_ms`.
+    fn boundary(&self, at_ms: i64) -> i64 {
+        let start_ms = self.start_of(at_ms);
+        if start_ms == at_ms {
+            at_ms
+        } else {
+            self.end_of(start_ms)
+        }
+    }
+
+    /// How far apart readings of a quantity may be, ms: a register that is read less often has longer gaps.
+    pub(crate) fn gap_ms(&self, quantity: Quantity) -> i64 {
+        let slower = self.meter.slower.get(&quantity);
+        slower.map_or(self.lengths.gap_ms, |every| (*every * GAP_PERIODS).as_millis() as i64)
+    }
+
+    fn rules(&self, quantity: Quantity) -> Rules<'a> {
+        Rules {
+            quantity,
+            rollover: self.meter.rollover.get(&quantity).copied(),
+            max_kw: self.max_kw,
+            swaps: &self.meter.swaps,
+        }
+    }
 }
 
 /// Where a meter's energy comes from.
@@ -45,19 +107,51 @@ enum Source {
 
 /// Running state of one meter's intervals.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct MeterIntervals {
+pub struct MeterIntervals {
     source: Source,
-    import: Series,
-    export: Series,
-    lag: Series,
-    lead: Series,
-    /// End of the newest stretch heard, ms.
+    /// Readings of import, export, lag and lead, in the order of [`Register::ALL`].
+    series: [Series; 4],
+    /// Power beside a counter.
+    load: Load,
+    /// End of the newest stretch that energy was heard of, ms.
     heard_ms: Option<i64>,
     /// Start of the first interval that has not closed, ms.
     open_ms: Option<i64>,
     /// Late data touched the time from here on, ms.
     dirty_ms: Option<i64>,
     closed: BTreeMap<i64, Interval>,
+}
+
+/// What an interval's four amounts are made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Register {
+    Import,
+    Export,
+    Lag,
+    Lead,
+}
+
+impl Register {
+    const ALL: [Self; 4] = [Self::Import, Self::Export, Self::Lag, Self::Lead];
+
+    fn of(quantity: Quantity) -> Self {
+        match quantity {
+            Quantity::EnergyExport => Self::Export,
+            Quantity::ReactiveEnergyLag | Quantity::IntervalReactiveLag => Self::Lag,
+            Quantity::ReactiveEnergyLead | Quantity::IntervalReactiveLead => Self::Lead,
+            _ => Self::Import,
+        }
+    }
+
+    /// Its counter.
+    fn counter(self) -> Quantity {
+        match self {
+            Self::Import => Quantity::EnergyImport,
+            Self::Export => Quantity::EnergyExport,
+            Self::Lag => Quantity::ReactiveEnergyLag,
+            Self::Lead => Quantity::ReactiveEnergyLead,
+        }
+    }
 }
 
 /// How many readings of a sample were not taken, and why.
@@ -73,170 +167,212 @@ pub struct Refused {
 
 impl MeterIntervals {
     /// Takes the energy-bearing readings of a sample.
-    pub(crate) fn take(&mut self, sample: &Sample, lengths: Lengths, refused: &mut Refused) {
+    pub fn take(&mut self, sample: &Sample, basis: &Basis<'_>, refused: &mut Refused) {
         let at_ms = sample.at.as_millisecond();
-        let mut heard_ms = at_ms;
         if sample.is_clock_suspect() {
-            for series in [&mut self.import, &mut self.export, &mut self.lag, &mut self.lead] {
+            for series in &mut self.series {
                 series.tear(at_ms);
             }
         }
-        for reading in sample.readings.iter().filter(|reading| reading.quality.is_trusted()) {
+        for reading in &sample.readings {
             let Some(source) = source_of(reading.quantity) else {
                 continue;
             };
+            if !reading.quality.is_trusted() {
+                if reading.quality == Quality::Bad {
+                    self.spoil(at_ms, reading);
+                }
+                continue;
+            }
+            if source == Source::Power {
+                self.witness(at_ms, reading.value);
+            }
             if !self.admits(source) {
                 continue;
             }
-            if source == Source::IntervalEnergy {
-                heard_ms = at_ms + lengths.interval_ms;
-            }
-            let series = self.series_mut(reading.quantity);
-            // A rise is spread over the time since the reading before; an interval's energy concerns it alone.
-            let from_ms = if source == Source::IntervalEnergy {
-                None
-            } else {
-                series.before(at_ms)
-            }
-            .unwrap_or(at_ms);
+            let until_ms = match source {
+                Source::IntervalEnergy => at_ms + basis.lengths.interval_ms,
+                Source::Counter | Source::Power => at_ms,
+            };
+            self.heard_ms = self.heard_ms.max(Some(until_ms));
+            let series = &mut self.series[Register::of(reading.quantity) as usize];
             match series.put(at_ms, reading.value) {
-                Put::Newest | Put::Between => self.touch(from_ms, at_ms, lengths),
+                Put::Newest | Put::Between => {
+                    let from_ms = match source {
+                        Source::Counter => series.told_anew_ms(at_ms, &basis.rules(reading.quantity)),
+                        Source::Power => series.before(at_ms),
+                        Source::IntervalEnergy => at_ms,
+                    };
+                    self.touch(from_ms, at_ms, basis);
+                }
                 Put::Duplicate => refused.duplicate += 1,
                 Put::Conflict => refused.conflict += 1,
                 Put::TooOld => refused.too_old += 1,
             }
         }
-        self.heard_ms = self.heard_ms.max(Some(heard_ms));
+    }
+
+    /// A reading that cannot be real is no energy; that it was there is said.
+    fn spoil(&mut self, at_ms: i64, reading: &Reading) {
+        let series = &mut self.series[Register::of(reading.quantity) as usize];
+        if !reading.value.is_finite() || series.n_spoiled() >= KEEP_SPOILED {
+            return;
+        }
+        series.spoil(at_ms, reading.value);
+        if self.open_ms.is_some_and(|open_ms| at_ms < open_ms) {
+            self.soil(at_ms);
+        }
+    }
+
+    /// Power beside a counter tells whether the counter stands still rightly.
+    fn witness(&mut self, at_ms: i64, kw: f64) {
+        self.load.note(at_ms, kw);
+        if self.source == Source::Counter && self.open_ms.is_some_and(|open_ms| at_ms < open_ms) {
+            self.soil(at_ms);
+        }
     }
 
     /// Whether readings of `source` are used; a better source drops what a worse one had gathered.
     fn admits(&mut self, source: Source) -> bool {
         if source > self.source {
             self.source = source;
-            self.import.clear();
-            self.export.clear();
+            self.series[Register::Import as usize].clear();
+            self.series[Register::Export as usize].clear();
         }
         source == self.source
     }
 
-    fn series_mut(&mut self, quantity: Quantity) -> &mut Series {
-        match quantity {
-            Quantity::EnergyExport => &mut self.export,
-            Quantity::ReactiveEnergyLag | Quantity::IntervalReactiveLag => &mut self.lag,
-            Quantity::ReactiveEnergyLead | Quantity::IntervalReactiveLead => &mut self.lead,
-            _ => &mut self.import,
-        }
-    }
-
     /// Notes that energy between `from_ms` and `at_ms` is known anew.
-    fn touch(&mut self, from_ms: i64, at_ms: i64, lengths: Lengths) {
+    fn touch(&mut self, from_ms: i64, at_ms: i64, basis: &Basis<'_>) {
         match self.open_ms {
-            None => self.open_ms = Some(floor(at_ms, lengths.interval_ms)),
+            None => self.open_ms = Some(basis.start_of(at_ms)),
             Some(open_ms) if from_ms < open_ms && self.closed.is_empty() => {
-                self.open_ms = Some(floor(from_ms, lengths.interval_ms));
+                self.open_ms = Some(basis.start_of(from_ms));
             }
-            Some(open_ms) if from_ms < open_ms => {
-                self.dirty_ms = Some(self.dirty_ms.map_or(from_ms, |dirty_ms| dirty_ms.min(from_ms)));
-            }
+            Some(open_ms) if from_ms < open_ms => self.soil(from_ms),
             Some(_) => {}
         }
     }
 
+    fn soil(&mut self, from_ms: i64) {
+        self.dirty_ms = Some(self.dirty_ms.map_or(from_ms, |dirty_ms| dirty_ms.min(from_ms)));
+    }
+
     /// Closes what can be closed at `tick_ms` and opens again what late data changed.
-    pub(crate) fn tick(&mut self, meter: &Name, tick_ms: i64, lengths: Lengths, out: &mut Vec<Interval>) {
+    pub fn tick(&mut self, tick_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
         if let Some(dirty_ms) = self.dirty_ms.take() {
-            self.reopen(meter, floor(dirty_ms, lengths.interval_ms), lengths, out);
+            self.reopen(basis.start_of(dirty_ms), basis, out);
         }
+        let mut has_closed = false;
         while let Some(start_ms) = self.open_ms {
-            let end_ms = start_ms + lengths.interval_ms;
+            let end_ms = basis.end_of(start_ms);
             let is_heard = self.heard_ms.is_some_and(|heard_ms| heard_ms >= end_ms);
-            if end_ms > tick_ms || !(is_heard || tick_ms >= end_ms + lengths.gap_ms) {
+            if end_ms > tick_ms || !(is_heard || tick_ms >= end_ms + self.gap_ms(Register::Import, basis)) {
                 break;
             }
-            self.close(meter, start_ms, lengths, out);
+            self.close(start_ms, end_ms, basis, out);
+            has_closed = true;
         }
-        self.prune(lengths);
+        if has_closed {
+            self.prune(basis);
+        }
     }
 
     /// Closes everything that has been heard of, at the end of a recording.
-    pub(crate) fn finish(&mut self, meter: &Name, lengths: Lengths, out: &mut Vec<Interval>) {
+    pub fn finish(&mut self, basis: &Basis<'_>, out: &mut Vec<Interval>) {
+        if let Some(dirty_ms) = self.dirty_ms.take() {
+            self.reopen(basis.start_of(dirty_ms), basis, out);
+        }
         while let (Some(start_ms), Some(heard_ms)) = (self.open_ms, self.heard_ms) {
             if start_ms >= heard_ms {
                 break;
             }
-            self.close(meter, start_ms, lengths, out);
+            self.close(start_ms, basis.end_of(start_ms), basis, out);
         }
     }
 
-    fn close(&mut self, meter: &Name, start_ms: i64, lengths: Lengths, out: &mut Vec<Interval>) {
-        let interval = self.interval(meter, start_ms, lengths, 0);
+    fn close(&mut self, start_ms: i64, end_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
+        let parts = self.parts(start_ms, end_ms, basis);
+        for (series, part) in self.series.iter_mut().zip(&parts) {
+            if let Some(mark) = part.mark {
+                series.keep_mark(mark);
+            }
+        }
+        let interval = interval(start_ms, end_ms, basis, parts);
         out.push(interval.clone());
         self.closed.insert(start_ms, interval);
-        self.open_ms = Some(start_ms + lengths.interval_ms);
+        self.open_ms = Some(end_ms);
     }
 
-    fn reopen(&mut self, meter: &Name, from_ms: i64, lengths: Lengths, out: &mut Vec<Interval>) {
+    fn reopen(&mut self, from_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
         // What stands before the first reading still held cannot be reckoned again.
-        let held_ms = self
-            .import
-            .forgotten_ms()
-            .map_or(from_ms, |ms| floor(ms, lengths.interval_ms) + lengths.interval_ms);
-        let mut start_ms = from_ms.max(held_ms);
+        let told_from_ms = Register::ALL.map(|register| self.told_from_ms(register, basis));
+        let mut start_ms = from_ms.max(told_from_ms[Register::Import as usize]);
         while self.open_ms.is_some_and(|open_ms| start_ms < open_ms) {
-            let revision = self.closed.get(&start_ms).map_or(0, |closed| closed.revision);
-            let mut interval = self.interval(meter, start_ms, lengths, revision);
-            if self.closed.get(&start_ms) != Some(&interval) {
+            let end_ms = basis.end_of(start_ms);
+            let mut interval = interval(start_ms, end_ms, basis, self.parts(start_ms, end_ms, basis));
+            let closed = self.closed.get(&start_ms);
+            if let Some(closed) = closed {
+                keep_older(
+                    &mut interval,
+                    closed,
+                    told_from_ms.map(|told_from_ms| start_ms < told_from_ms),
+                );
+                interval.revision = closed.revision;
+            }
+            if closed != Some(&interval) {
                 interval.revision += 1;
                 out.push(interval.clone());
                 self.closed.insert(start_ms, interval);
             }
-            start_ms += lengths.interval_ms;
+            start_ms = end_ms;
         }
     }
 
-    fn interval(&self, meter: &Name, start_ms: i64, lengths: Lengths, revision: u32) -> Interval {
-        let end_ms = start_ms + lengths.interval_ms;
-        let import = self.import(start_ms, end_ms, lengths);
-        let amount = |series: &Series| self.part(series, start_ms, end_ms, lengths).amount;
-        let export = match self.source {
-            Source::Power => Some(self.import.power(start_ms, end_ms, lengths.gap_ms, -1.0))
-                .filter(|part| part.amount.is_some_and(|amount| amount > 0.0))
-                .and_then(|part| part.amount),
-            _ => amount(&self.export),
-        };
-        Interval {
-            meter: meter.clone(),
-            start: timestamp(start_ms),
-            end: timestamp(end_ms),
-            energy_import_kwh: import.amount.map(printable),
-            energy_export_kwh: export.map(printable),
-            reactive_energy_lag_kvarh: amount(&self.lag).map(printable),
-            reactive_energy_lead_kvarh: amount(&self.lead).map(printable),
-            quality: if import.amount.is_some() {
-                import.quality
-            } else {
-                Quality::Stale
-            },
-            coverage: import.covered_ms as f64 / lengths.interval_ms as f64,
-            revision,
+    /// The first start of an interval whose amount of `register` can be reckoned again.
+    fn told_from_ms(&self, register: Register, basis: &Basis<'_>) -> i64 {
+        let rules = (self.source == Source::Counter).then(|| basis.rules(register.counter()));
+        let told_from_ms = self.series[register as usize].told_from_ms(rules);
+        told_from_ms.map_or(i64::MIN, |ms| basis.boundary(ms))
+    }
+
+    /// Import, export, lag and lead.
+    fn parts(&self, start_ms: i64, end_ms: i64, basis: &Basis<'_>) -> [Part; 4] {
+        let mut parts = Register::ALL.map(|register| self.part(register, start_ms, end_ms, basis));
+        if self.source == Source::Power {
+            let power = &self.series[Register::Import as usize];
+            let gap_ms = self.gap_ms(Register::Import, basis);
+            let export = power.power(start_ms, end_ms, gap_ms, -1.0);
+            parts[Register::Export as usize].amount = export.amount.filter(|amount| *amount > 0.0);
         }
+        parts
     }
 
-    fn import(&self, from_ms: i64, to_ms: i64, lengths: Lengths) -> Part {
-        self.part(&self.import, from_ms, to_ms, lengths)
-    }
-
-    fn part(&self, series: &Series, from_ms: i64, to_ms: i64, lengths: Lengths) -> Part {
+    fn gap_ms(&self, register: Register, basis: &Basis<'_>) -> i64 {
         match self.source {
-            Source::Counter => series.counter(from_ms, to_ms, lengths.gap_ms),
-            Source::IntervalEnergy => series.delta(from_ms, to_ms),
-            Source::Power => series.power(from_ms, to_ms, lengths.gap_ms, 1.0),
+            Source::Counter => basis.gap_ms(register.counter()),
+            Source::Power => basis.gap_ms(Quantity::ActivePower),
+            Source::IntervalEnergy => basis.lengths.gap_ms,
         }
+    }
+
+    fn part(&self, register: Register, from_ms: i64, to_ms: i64, basis: &Basis<'_>) -> Part {
+        let (series, gap_ms) = (&self.series[register as usize], self.gap_ms(register, basis));
+        let mut part = match self.source {
+            Source::Counter => {
+                let rules = basis.rules(register.counter());
+                series.counter((from_ms, to_ms), gap_ms, rules, &self.load)
+            }
+            Source::IntervalEnergy => series.delta(from_ms, to_ms),
+            Source::Power => series.power(from_ms, to_ms, gap_ms, 1.0),
+        };
+        part.repairs.extend(series.spoilt(from_ms, to_ms, register.counter()));
+        part
     }
 
     /// Energy between two instants, as far as it is known.
-    pub(crate) fn between(&self, from_ms: i64, to_ms: i64, lengths: Lengths) -> Part {
-        self.import(from_ms, to_ms, lengths)
+    pub(crate) fn between(&self, from_ms: i64, to_ms: i64, basis: &Basis<'_>) -> Part {
+        self.part(Register::Import, from_ms, to_ms, basis)
     }
 
     /// Start of the first interval that has not closed, ms.
@@ -259,16 +395,92 @@ impl MeterIntervals {
 
     /// Keeps the last interval that has readings whole, however long the meter has been silent: when it is heard
     /// again, the energy since then is spread from there on.
-    fn prune(&mut self, lengths: Lengths) {
+    fn prune(&mut self, basis: &Basis<'_>) {
         let Some(open_ms) = self.open_ms else { return };
-        for series in [&mut self.import, &mut self.export, &mut self.lag, &mut self.lead] {
-            let Some(last_ms) = series.last_ms() else { continue };
-            let needed_ms = open_ms.min(floor(last_ms, lengths.interval_ms)) - lengths.interval_ms;
-            series.prune(needed_ms, KEEP_READINGS);
-        }
         while self.closed.len() > KEEP_INTERVALS {
             self.closed.pop_first();
         }
+        let oldest_ms = self.closed.first_key_value().map_or(open_ms, |(start_ms, _)| *start_ms);
+        let is_counter = self.source == Source::Counter;
+        for register in Register::ALL {
+            let series = &mut self.series[register as usize];
+            let Some(last_ms) = series.last_ms() else { continue };
+            let needed_ms = open_ms.min(basis.start_of(last_ms)) - basis.lengths.interval_ms;
+            if is_counter {
+                series.settle();
+                let boundary = |since_ms| basis.boundary(since_ms).max(oldest_ms);
+                series.prune_counter(needed_ms, KEEP_READINGS, boundary);
+            } else {
+                series.prune(needed_ms, KEEP_READINGS);
+            }
+        }
+    }
+}
+
+/// What of a closed interval can no longer be reckoned stays as it was.
+fn keep_older(interval: &mut Interval, closed: &Interval, is_older: [bool; 4]) {
+    for (register, _) in Register::ALL
+        .into_iter()
+        .zip(is_older)
+        .filter(|(_, is_older)| *is_older)
+    {
+        let (amount, raw) = amounts(interval, register);
+        let mut older = closed.clone();
+        let (older_amount, older_raw) = amounts(&mut older, register);
+        (*amount, *raw) = (*older_amount, *older_raw);
+        interval.repairs.retain(|repair| repair.quantity != register.counter());
+        older.repairs.retain(|repair| repair.quantity == register.counter());
+        interval.repairs.append(&mut older.repairs);
+    }
+    interval
+        .repairs
+        .sort_by_key(|repair| (repair.quantity, repair.since, repair.kind));
+}
+
+fn amounts(interval: &mut Interval, register: Register) -> (&mut Option<f64>, &mut Option<f64>) {
+    let raw = &mut interval.raw;
+    match register {
+        Register::Import => (&mut interval.energy_import_kwh, &mut raw.energy_import_kwh),
+        Register::Export => (&mut interval.energy_export_kwh, &mut raw.energy_export_kwh),
+        Register::Lag => (
+            &mut interval.reactive_energy_lag_kvarh,
+            &mut raw.reactive_energy_lag_kvarh,
+        ),
+        Register::Lead => (
+            &mut interval.reactive_energy_lead_kvarh,
+            &mut raw.reactive_energy_lead_kvarh,
+        ),
+    }
+}
+
+fn interval(start_ms: i64, end_ms: i64, basis: &Basis<'_>, parts: [Part; 4]) -> Interval {
+    let [import, export, lag, lead] = parts;
+    let raw = |part: &Part| if part.repairs.is_empty() { part.amount } else { part.raw }.map(printable);
+    Interval {
+        meter: basis.meter.name.clone(),
+        start: timestamp(start_ms),
+        end: timestamp(end_ms),
+        energy_import_kwh: import.amount.map(printable),
+        energy_export_kwh: export.amount.map(printable),
+        reactive_energy_lag_kvarh: lag.amount.map(printable),
+        reactive_energy_lead_kvarh: lead.amount.map(printable),
+        quality: if import.amount.is_some() {
+            import.quality
+        } else {
+            Quality::Stale
+        },
+        coverage: import.covered_ms as f64 / (end_ms - start_ms) as f64,
+        revision: 0,
+        raw: Raw {
+            energy_import_kwh: raw(&import),
+            energy_export_kwh: raw(&export),
+            reactive_energy_lag_kvarh: raw(&lag),
+            reactive_energy_lead_kvarh: raw(&lead),
+        },
+        repairs: [import, export, lag, lead]
+            .into_iter()
+            .flat_map(|part| part.repairs)
+            .collect(),
     }
 }
 
@@ -289,12 +501,6 @@ fn source_of(quantity: Quantity) -> Option<Source> {
 /// An amount without the noise of floating-point sums: a micro-watt-hour is far below any register.
 fn printable(amount: f64) -> f64 {
     rounded(amount, 9)
-}
-
-/// Start of the interval that holds `at_ms`. Zones lie whole quarter hours from UTC, so the clock-aligned quarter
-/// hour is the same everywhere.
-pub(crate) fn floor(at_ms: i64, interval_ms: i64) -> i64 {
-    at_ms.div_euclid(interval_ms) * interval_ms
 }
 
 pub(crate) fn timestamp(ms: i64) -> Timestamp {

@@ -1,16 +1,39 @@
 //! Readings → demand intervals: energy, coverage and quality of each, from counters, interval energy or power.
 //!
 //! It does not price anything and never mixes sources in one series. Invariants: energy is conserved (the intervals
-//! between two counter readings add up to their difference), nothing is negative that was not exported, and what is
-//! not known is `None`.
+//! between two counter readings add up to their difference, less what a named repair took or gave), nothing is negative
+//! that was not exported, and what is not known is `None`.
 
+mod counter;
+mod cut;
+pub(crate) mod grid;
+mod known;
+mod load;
 pub(crate) mod meter;
+mod repair;
 pub(crate) mod series;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use meter::{Basis, Lengths, MeterIntervals, Refused};
+pub use repair::{Repair, RepairKind};
+
 use crate::sample::{Name, Quality};
+
+/// What a meter's registers say of a stretch of time by themselves, before any repair: the plain difference of their
+/// readings. `None` = no reading on one side.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Raw {
+    /// Import register, kWh.
+    pub energy_import_kwh: Option<f64>,
+    /// Export register, kWh.
+    pub energy_export_kwh: Option<f64>,
+    /// Register of lagging reactive energy, kvarh.
+    pub reactive_energy_lag_kvarh: Option<f64>,
+    /// Register of leading reactive energy, kvarh.
+    pub reactive_energy_lead_kvarh: Option<f64>,
+}
 
 /// One demand interval of one meter. Closed at a tick; closed again, with a higher revision, when late data came.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +58,10 @@ pub struct Interval {
     pub coverage: f64,
     /// 0 at first closing, one more at each re-opening.
     pub revision: u32,
+    /// What the registers said; differs from the energies above only where `repairs` says why.
+    pub raw: Raw,
+    /// What was repaired, by quantity, then time.
+    pub repairs: Vec<Repair>,
 }
 
 impl Interval {

@@ -103,11 +103,7 @@ pub fn site() -> Site {
         (Kind::MeterSilent, settings(&[])),
     ]
     .into();
-    let meter = |name: &str| Meter {
-        name: name.into(),
-        every: SignedDuration::from_secs(10),
-        area: None,
-    };
+    let meter = |name: &str| Meter::new(name.into(), SignedDuration::from_secs(10));
     let contract = Contract {
         from: "2020-01-01".parse().unwrap(),
         tariff_name: "test".into(),

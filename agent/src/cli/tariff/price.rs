@@ -15,7 +15,7 @@ use crate::{
         INPUT, Lang, Secrets, fail, load,
         past::{self, PastArgs},
         print,
-        replay::local,
+        replay_intervals::local,
         table::table,
     },
     clock::Clock,

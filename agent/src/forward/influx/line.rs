@@ -424,6 +424,8 @@ mod tests {
             quality: Quality::Estimated,
             coverage: 0.75,
             revision: 2,
+            raw: energy::interval::Raw::default(),
+            repairs: vec![],
         };
         check(
             &Entry {

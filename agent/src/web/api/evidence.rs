@@ -247,6 +247,8 @@ mod tests {
             quality: energy::Quality::Ok,
             coverage: 1.0,
             revision: 0,
+            raw: energy::interval::Raw::default(),
+            repairs: vec![],
         };
         let within = Stretch {
             since_ms: 0,

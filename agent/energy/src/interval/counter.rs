@@ -1,0 +1,419 @@
+//! A register's readings, in order of time → the steps by which it rose: rollover, reset, swap, spike, burst of zeros.
+//!
+//! A pure walk over the readings held: whether a fall is a reset, or a spike's way back, is told by the readings after
+//! it, so the same readings give the same steps whatever the order they came in. It knows no intervals and no gaps.
+//! Invariants: steps adjoin, each from one believed reading to the next; a rise is never negative.
+
+use super::{
+    known::{FLOAT_STEP, MARGIN, Mark, Memory, Rules, limit_kw, waver},
+    repair::RepairKind,
+    series::{MS_PER_HOUR, Point, hours},
+};
+use crate::{quantity::Quantity, site::Swap};
+
+/// A rise is impossible beyond this times what is plausible by the power the site's file says: nameplates are wrong
+/// at times, but not so far.
+const IMPOSSIBLE: f64 = 10.0;
+/// Where no power is known, kW: no factory feeder carries more (see the table of quantities).
+const ANY_KW: f64 = 1e5;
+/// Readings that left the register's place come back within this time …
+pub(crate) const RETURN_MS: i64 = 3_600_000;
+/// … or within this number of readings, if they are further apart.
+pub(crate) const RETURN_READINGS: usize = 4;
+/// They are back when they stand no further from their place than this share of how far they had left.
+const RETURN_SHARE: f64 = 0.1;
+/// A register that falls from less than this share of its top below it has gone over it rather than been reset.
+const NEAR_TOP_SHARE: f64 = 0.1;
+/// A register is called frozen after so many equal readings at least.
+const FROZEN_READINGS: usize = 3;
+/// … and when it then jumps by at least this share of what it would have counted, going by its last rise.
+const FROZEN_SHARE: f64 = 0.5;
+/// What happened between two believed readings.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
+    /// The register before, and after.
+    pub(crate) before: f64,
+    pub(crate) after: f64,
+    /// What was used; `None` = unknown.
+    pub(crate) rise: Option<f64>,
+    /// What was done, if anything; boxed, because it hardly ever is.
+    pub(crate) repaired: Option<Box<Repaired>>,
+}
+
+/// A repair, not yet cut to intervals.
+#[derive(Debug)]
+pub(crate) struct Repaired {
+    pub(crate) kind: RepairKind,
+    pub(crate) why: Vec<(&'static str, f64)>,
+}
+
+/// Walks over readings.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    points: &'a [Point],
+    rules: Rules<'a>,
+    /// Index of the last believed reading.
+    at: usize,
+    reference: f64,
+    /// When the reference was first reached.
+    since_ms: i64,
+    /// Equal readings up to this index have been seen to end in no jump.
+    looked_at: usize,
+    /// The next change of the meter; `i64::MAX` when there is none.
+    swap_ms: i64,
+    limit_kw: f64,
+    memory: Memory,
+}
+
+impl<'a> Walk<'a> {
+    /// Begins at the first of `points`, which is believed.
+    pub(crate) fn new(points: &'a [Point], memory: Memory, rules: Rules<'a>) -> Self {
+        let (at_ms, first) = points.first().copied().unwrap_or((0, 0.0));
+        Self {
+            points,
+            rules,
+            at: 0,
+            reference: memory.reference.unwrap_or(first),
+            since_ms: at_ms,
+            looked_at: 0,
+            swap_ms: next_swap_ms(rules.swaps, at_ms),
+            limit_kw: limit_kw(memory.peak_kw, rules.max_kw),
+            memory,
+        }
+    }
+
+    /// Goes on at a mark set earlier, on the same or more readings.
+    pub(crate) fn resume(points: &'a [Point], mark: &Mark, rules: Rules<'a>) -> Self {
+        let at = points.partition_point(|point| point.0 < mark.at_ms);
+        Self {
+            at,
+            looked_at: at,
+            since_ms: mark.since_ms,
+            swap_ms: next_swap_ms(rules.swaps, mark.at_ms),
+            ..Self::new(points, mark.memory, rules)
+        }
+    }
+
+    /// The place it stands at.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            at_ms: self.points.get(self.at).map_or(0, |point| point.0),
+            since_ms: self.since_ms,
+            memory: Memory {
+                reference: (!self.points.is_empty()).then_some(self.reference),
+                ..self.memory
+            },
+        }
+    }
+
+    /// Instant of the last believed reading.
+    pub(crate) fn at_ms(&self) -> Option<i64> {
+        self.points.get(self.at).map(|point| point.0)
+    }
+
+    /// Instant of the reading after it, believed or not.
+    pub(crate) fn next_ms(&self) -> Option<i64> {
+        self.points.get(self.at + 1).map(|point| point.0)
+    }
+
+    /// What it has learnt so far.
+    pub(crate) fn learnt(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Whether a rise is what the highest power known makes, or less. Nothing is where none is known.
+    fn is_usual(&self, rise: f64, elapsed_ms: i64) -> bool {
+        rise * MS_PER_HOUR <= self.limit_kw * elapsed_ms as f64
+    }
+
+    /// Whether a rise can be, by the highest power known, or by any.
+    fn is_plausible(&self, rise: f64, elapsed_ms: i64) -> bool {
+        rise <= self.plausible(elapsed_ms)
+    }
+
+    fn plausible(&self, elapsed_ms: i64) -> f64 {
+        let limit_kw = if self.limit_kw > 0.0 {
+            self.limit_kw
+        } else {
+            MARGIN * ANY_KW
+        };
+        limit_kw * hours(elapsed_ms)
+    }
+
+    /// No power makes this rise.
+    fn is_impossible(&self, rise: f64, elapsed_ms: i64) -> bool {
+        let most_kw = if self.rules.max_kw.is_some() {
+            IMPOSSIBLE * self.limit_kw
+        } else {
+            MARGIN * ANY_KW
+        };
+        rise > most_kw * hours(elapsed_ms)
+    }
+
+    /// An ordinary rise to the next reading.
+    fn rises(&mut self, to: Point, rise: f64) -> Step {
+        let (from_ms, elapsed_ms) = (self.points[self.at].0, to.0 - self.points[self.at].0);
+        let before = self.reference;
+        if rise > 0.0 {
+            if rise * MS_PER_HOUR > self.memory.peak_kw * elapsed_ms as f64 {
+                self.memory.peak_kw = rise / hours(elapsed_ms);
+                self.limit_kw = limit_kw(self.memory.peak_kw, self.rules.max_kw);
+            }
+            if rise < self.memory.least || self.memory.least == 0.0 {
+                self.memory.least = rise;
+            }
+            self.memory.rise = rise;
+            self.memory.rise_ms = to.0 - self.since_ms;
+            self.stands(to);
+        }
+        self.at += 1;
+        Step {
+            from_ms,
+            to_ms: to.0,
+            before,
+            after: to.1,
+            rise: Some(rise),
+            repaired: None,
+        }
+    }
+
+    fn stands(&mut self, (at_ms, value): Point) {
+        self.reference = value;
+        self.since_ms = at_ms;
+    }
+
+    /// A step to the reading at `index` that was not ordinary; the register stands there now.
+    fn repaired(&mut self, index: usize, kind: RepairKind, rise: Option<f64>, why: Vec<(&'static str, f64)>) -> Step {
+        let (from_ms, to) = (self.points[self.at].0, self.points[index]);
+        let before = self.reference;
+        self.stands(to);
+        self.at = index;
+        Step {
+            from_ms,
+            to_ms: to.0,
+            before,
+            after: to.1,
+            rise,
+            repaired: Some(Box::new(Repaired { kind, why })),
+        }
+    }
+
+    /// The register says the same again: it stands still, or is frozen and will jump.
+    fn unchanged(&mut self, to: Point) -> Step {
+        if self.at >= self.looked_at {
+            let still = |point: &&Point| point.1 == self.reference && point.0 < self.swap_ms;
+            let n_equal = 1 + self.points[self.at + 1..].iter().take_while(still).count();
+            let jump = self.at + n_equal;
+            self.looked_at = jump - 1;
+            if self.is_frozen(jump, n_equal) {
+                return self.frozen(jump, n_equal);
+            }
+        }
+        self.rises(to, 0.0)
+    }
+
+    /// Whether a standstill that ends at `jump` was none: the jump is what was not counted in its time. A register of
+    /// large steps does not jump, it steps.
+    fn is_frozen(&self, jump: usize, n_equal: usize) -> bool {
+        let Some(&(to_ms, value)) = self.points.get(jump).filter(|point| point.0 < self.swap_ms) else {
+            return false;
+        };
+        let (rise, step_ms, stood_ms) = (
+            value - self.reference,
+            to_ms - self.points[jump - 1].0,
+            to_ms - self.since_ms,
+        );
+        let is_step = rise <= 2.0 * self.memory.least || rise <= value * FLOAT_STEP;
+        let is_explained = self.is_usual(rise, stood_ms);
+        // rise ≥ share × (last rise ÷ its time) × time stood still
+        let is_missing = rise * self.memory.rise_ms as f64 >= FROZEN_SHARE * self.memory.rise * stood_ms as f64;
+        n_equal >= FROZEN_READINGS
+            && self.memory.rise > 0.0
+            && !is_step
+            && !self.is_usual(rise, step_ms)
+            && is_explained
+            && (is_missing || self.is_impossible(rise, step_ms))
+            && self.returned(jump - 1).is_none()
+    }
+
+    fn frozen(&mut self, jump: usize, n_equal: usize) -> Step {
+        let (since_ms, to) = (self.points[self.at].0, self.points[jump]);
+        let rise = to.1 - self.reference;
+        let why = vec![
+            ("unchanged_s", (self.points[jump - 1].0 - since_ms) as f64 / 1000.0),
+            ("n_readings", n_equal as f64),
+            ("jump", rise),
+        ];
+        self.repaired(jump, RepairKind::Frozen, Some(rise), why)
+    }
+
+    /// What a rise beyond the usual, a fall or a change of the meter means.
+    fn unusual(&mut self, to: Point, rise: f64) -> Step {
+        let elapsed_ms = to.0 - self.points[self.at].0;
+        if to.0 >= self.swap_ms {
+            return self.swapped(to);
+        }
+        if rise < 0.0 && -rise <= waver(self.reference) {
+            return self.wavered(to);
+        }
+        if let Some(back) = self.returned(self.at) {
+            return self.discarded(back);
+        }
+        if rise < 0.0 {
+            return self.fallen(to, elapsed_ms);
+        }
+        // A register of large steps rises by one of them in no time, after standing still for long.
+        if self.is_impossible(rise, to.0 - self.since_ms) {
+            let why = vec![("rise", rise), ("plausible", self.plausible(elapsed_ms))];
+            return self.repaired(self.at + 1, RepairKind::Jump, None, why);
+        }
+        self.rises(to, rise)
+    }
+
+    /// Index of the reading at which the register is back where it stands at the reading `from`, if the one after that
+    /// only left it.
+    fn returned(&self, from: usize) -> Option<usize> {
+        let (base_ms, base) = (self.points[from].0, self.reference);
+        let first = from + 1;
+        let (left_ms, left) = *self.points.get(first)?;
+        let near = RETURN_SHARE * (left - base).abs();
+        for back in first + 1..self.points.len() {
+            let ((before_ms, before), (ms, value)) = (self.points[back - 1], self.points[back]);
+            if ms >= self.swap_ms || (ms - left_ms > RETURN_MS && back - first > RETURN_READINGS) {
+                return None;
+            }
+            let (leap, off) = (value - before, value - base);
+            let is_back = off >= -waver(base) && (off <= near || self.is_usual(off, ms - base_ms));
+            let is_leap = if leap < 0.0 {
+                left > base && -leap > waver(base)
+            } else if self.limit_kw > 0.0 {
+                left < base && !self.is_usual(leap, ms - before_ms)
+            } else {
+                left < base && leap > off.abs() / RETURN_SHARE
+            };
+            if is_back && is_leap {
+                return Some(back);
+            }
+        }
+        None
+    }
+
+    /// Steps over readings that left the register's place, to the one that is back.
+    fn discarded(&mut self, back: usize) -> Step {
+        let (from_ms, reference) = (self.points[self.at].0, self.reference);
+        let away = &self.points[self.at + 1..back];
+        let to = self.points[back];
+        let is_zero = away.iter().all(|point| point.1 == 0.0);
+        let furthest = away.iter().map(|point| point.1).fold(reference, |furthest, value| {
+            if (value - reference).abs() > (furthest - reference).abs() {
+                value
+            } else {
+                furthest
+            }
+        });
+        let why = vec![
+            ("n_readings", away.len() as f64),
+            ("furthest", furthest),
+            ("lasted_s", (to.0 - from_ms) as f64 / 1000.0),
+        ];
+        let kind = if is_zero && reference > 0.0 {
+            RepairKind::ZeroBurst
+        } else {
+            RepairKind::Spike
+        };
+        let rise = (to.1 - reference).max(0.0);
+        let since_ms = self.since_ms;
+        let step = self.repaired(back, kind, Some(rise), why);
+        if rise == 0.0 {
+            // Not a new value: the way back up from a waver is not counted, and a standstill goes on.
+            self.reference = reference;
+            self.since_ms = since_ms;
+        }
+        step
+    }
+
+    /// A fall within the register's noise. Named only where it falls, not while it stays there.
+    fn wavered(&mut self, to: Point) -> Step {
+        let (_, last) = self.points[self.at];
+        let (reference, since_ms) = (self.reference, self.since_ms);
+        let why = vec![("fall", reference - to.1), ("waver", waver(reference))];
+        let step = self.repaired(self.at + 1, RepairKind::Waver, Some(0.0), why);
+        self.reference = reference;
+        self.since_ms = since_ms;
+        Step {
+            repaired: step.repaired.filter(|_| to.1 < last),
+            ..step
+        }
+    }
+
+    /// A fall that stayed: over the top, or set back.
+    fn fallen(&mut self, to: Point, elapsed_ms: i64) -> Step {
+        let plausible = self.plausible(elapsed_ms);
+        if let Some(top) = self.rules.rollover.filter(|top| *top >= self.reference) {
+            let wrapped = top - self.reference + to.1;
+            let why = vec![("top", top), ("wrapped", wrapped), ("plausible", plausible)];
+            // Against a register that stood just below its top, the highest power seen so far is a weak witness.
+            let is_over_top =
+                self.rules.max_kw.is_none() && wrapped <= IMPOSSIBLE * plausible && wrapped <= NEAR_TOP_SHARE * top;
+            if is_over_top || self.is_plausible(wrapped, elapsed_ms) {
+                return self.repaired(self.at + 1, RepairKind::Rollover, Some(wrapped), why);
+            }
+        }
+        // What it has counted since its new zero was used, if it can have been.
+        let since_zero = Some(to.1).filter(|value| *value > 0.0 && self.is_usual(*value, elapsed_ms));
+        let mut why = vec![("fall", self.reference - to.1), ("plausible", plausible)];
+        why.extend(self.rules.rollover.map(|top| ("wrapped", top - self.reference + to.1)));
+        self.repaired(self.at + 1, RepairKind::Reset, since_zero, why)
+    }
+
+    /// Another meter, or several one after the other, between two readings.
+    fn swapped(&mut self, to: Point) -> Step {
+        let swaps = self.rules.swaps.iter().filter(|swap| {
+            let at_ms = swap.at.as_millisecond();
+            at_ms >= self.swap_ms && at_ms <= to.0
+        });
+        // The entered readings are those of the import register; of the others only the new zero is known.
+        let is_entered = self.rules.quantity == Quantity::EnergyImport;
+        let (mut rise, mut zero, mut why) = (0.0, self.reference, Vec::new());
+        for swap in swaps {
+            rise += (swap.last_kwh - zero).max(0.0);
+            zero = swap.first_kwh;
+            why = vec![("last_kwh", swap.last_kwh), ("first_kwh", swap.first_kwh)];
+        }
+        rise += (to.1 - zero).max(0.0);
+        let step = self.repaired(
+            self.at + 1,
+            RepairKind::Swap,
+            is_entered.then_some(rise),
+            if is_entered { why } else { vec![] },
+        );
+        self.swap_ms = next_swap_ms(self.rules.swaps, to.0);
+        step
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Step;
+
+    fn next(&mut self) -> Option<Step> {
+        let &to = self.points.get(self.at + 1)?;
+        let rise = to.1 - self.reference;
+        let elapsed_ms = to.0 - self.points[self.at].0;
+        if to.0 < self.swap_ms {
+            if rise == 0.0 {
+                return Some(self.unchanged(to));
+            }
+            if rise > 0.0 && self.is_usual(rise, elapsed_ms) {
+                return Some(self.rises(to, rise));
+            }
+        }
+        Some(self.unusual(to, rise))
+    }
+}
+
+fn next_swap_ms(swaps: &[Swap], after_ms: i64) -> i64 {
+    let mut at = swaps.iter().map(|swap| swap.at.as_millisecond());
+    at.find(|at_ms| *at_ms > after_ms).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,214 @@
+//! A counter's steps, cut to one stretch of time: amount, coverage, quality and the repairs that touch it.
+//!
+//! Over a gap between readings the energy is spread evenly and marked `estimated`; a counter that stands still while
+//! its meter says power is no zero but unknown. It walks over no readings. Invariant: whatever is not plain has a name.
+
+use super::{
+    counter::{Repaired, Step},
+    known::{Mark, Memory},
+    load::{Flow, Load},
+    meter::timestamp,
+    repair::{Repair, RepairKind},
+    series::hours,
+};
+use crate::{detect::rounded, quantity::Quantity, sample::Quality};
+
+/// Power below this share of the highest is no witness against a standing counter: below its starting current a meter
+/// counts nothing.
+const STARTING_SHARE: f64 = 0.01;
+
+/// Energy of a stretch of time.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Part {
+    /// Known amount; `None` when nothing is known.
+    pub(crate) amount: Option<f64>,
+    /// What the registers say by themselves, where that was repaired.
+    pub(crate) raw: Option<f64>,
+    /// Milliseconds between trusted readings close enough together.
+    pub(crate) covered_ms: i64,
+    /// Worst quality of what the amount was made from.
+    pub(crate) quality: Quality,
+    /// What was repaired.
+    pub(crate) repairs: Vec<Repair>,
+    /// Where a walk for what comes after it can begin.
+    pub(crate) mark: Option<Mark>,
+}
+
+impl Part {
+    /// Nothing is known.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            amount: None,
+            raw: None,
+            covered_ms: 0,
+            quality: Quality::Ok,
+            repairs: vec![],
+            mark: None,
+        }
+    }
+
+    pub(crate) fn add(&mut self, amount: f64, covered_ms: i64, quality: Quality) {
+        self.amount = Some(self.amount.unwrap_or(0.0) + amount);
+        self.covered_ms += covered_ms;
+        self.quality = self.quality.max(quality);
+    }
+}
+
+/// Gathers the steps of a stretch of time.
+pub(crate) struct Cut {
+    from_ms: i64,
+    to_ms: i64,
+    gap_ms: i64,
+    quantity: Quantity,
+    part: Part,
+    stood: Option<Stood>,
+}
+
+/// Steps without a rise, one after the other.
+struct Stood {
+    from_ms: i64,
+    to_ms: i64,
+    covered_ms: i64,
+    quality: Quality,
+    /// The register's value.
+    value: f64,
+}
+
+impl Cut {
+    pub(crate) fn new(from_ms: i64, to_ms: i64, gap_ms: i64, quantity: Quantity) -> Self {
+        Self {
+            from_ms,
+            to_ms,
+            gap_ms,
+            quantity,
+            part: Part::nothing(),
+            stood: None,
+        }
+    }
+
+    /// Adds a step's share.
+    #[inline]
+    pub(crate) fn add(&mut self, step: Step, memory: &Memory, load: &Load) {
+        let (from_ms, to_ms) = (step.from_ms.max(self.from_ms), step.to_ms.min(self.to_ms));
+        let elapsed_ms = step.to_ms - step.from_ms;
+        let is_gap = elapsed_ms > self.gap_ms;
+        if step.rise == Some(0.0) && step.repaired.is_none() {
+            let covered_ms = if is_gap { 0 } else { to_ms - from_ms };
+            let stood = self.stood.get_or_insert(Stood {
+                from_ms,
+                to_ms,
+                covered_ms: 0,
+                quality: Quality::Ok,
+                value: step.after,
+            });
+            stood.to_ms = to_ms;
+            stood.covered_ms += covered_ms;
+            if is_gap {
+                stood.quality = Quality::Estimated;
+            }
+            return;
+        }
+        if self.stood.is_some() {
+            self.stand(memory, load);
+        }
+        // A whole step needs no division, and most are whole.
+        let share = if to_ms - from_ms == elapsed_ms {
+            1.0
+        } else {
+            (to_ms - from_ms) as f64 / elapsed_ms as f64
+        };
+        match step.repaired {
+            None if !is_gap => {
+                if let Some(rise) = step.rise {
+                    self.part.add(rise * share, to_ms - from_ms, Quality::Ok);
+                }
+            }
+            _ => self.unusual(step, to_ms - from_ms, share, is_gap),
+        }
+    }
+
+    fn unusual(&mut self, step: Step, overlap_ms: i64, share: f64, is_gap: bool) {
+        let kind = step.repaired.as_ref().map(|repaired| repaired.kind);
+        let quality = match kind {
+            _ if is_gap => Quality::Estimated,
+            Some(RepairKind::Frozen) => Quality::Estimated,
+            Some(RepairKind::Waver) | None => Quality::Ok,
+            Some(_) => Quality::Restored,
+        };
+        // What was used around a new zero is unknown, and a frozen register has seen nothing.
+        let is_seen = !is_gap && !matches!(kind, Some(RepairKind::Reset | RepairKind::Frozen | RepairKind::Jump));
+        let amount = step.rise.map(|rise| rise * share);
+        if let Some(amount) = amount {
+            self.part.add(amount, if is_seen { overlap_ms } else { 0 }, quality);
+        } else {
+            self.part.quality = self.part.quality.max(quality);
+        }
+        let repaired = step.repaired.map(|repaired| *repaired).or_else(|| {
+            let whole = step.rise?;
+            let why = vec![("gap_s", (step.to_ms - step.from_ms) as f64 / 1000.0), ("whole", whole)];
+            Some(Repaired {
+                kind: RepairKind::GapSpread,
+                why,
+            })
+        });
+        if let Some(repaired) = repaired {
+            self.name((step.from_ms, step.to_ms), (step.before, step.after), repaired, amount);
+        }
+    }
+
+    /// Adds what stood still: nothing was used, or nothing is known when the power says otherwise.
+    fn stand(&mut self, memory: &Memory, load: &Load) {
+        let Some(stood) = self.stood.take() else { return };
+        let flow = match self.quantity {
+            Quantity::EnergyImport => Some(Flow::Import),
+            Quantity::EnergyExport => Some(Flow::Export),
+            _ => None,
+        };
+        let witnessed = flow.and_then(|flow| load.energy_kwh(stood.from_ms, stood.to_ms, flow));
+        let power_kwh = witnessed.unwrap_or(0.0);
+        let mean_kw = power_kwh / hours(stood.to_ms - stood.from_ms);
+        if power_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.peak_kw() {
+            self.part.add(0.0, stood.covered_ms, stood.quality);
+            return;
+        }
+        self.part.quality = self.part.quality.max(Quality::Restored);
+        let frozen = Repaired {
+            kind: RepairKind::Frozen,
+            why: vec![
+                ("unchanged_s", (stood.to_ms - stood.from_ms) as f64 / 1000.0),
+                ("power_kwh", power_kwh),
+                ("mean_kw", mean_kw),
+            ],
+        };
+        self.name((stood.from_ms, stood.to_ms), (stood.value, stood.value), frozen, None);
+    }
+
+    /// What was gathered.
+    pub(crate) fn finish(mut self, memory: &Memory, load: &Load) -> Part {
+        self.stand(memory, load);
+        self.part
+    }
+
+    fn name(
+        &mut self,
+        (since_ms, until_ms): (i64, i64),
+        (before, after): (f64, f64),
+        repaired: Repaired,
+        amount: Option<f64>,
+    ) {
+        self.part.repairs.push(Repair {
+            kind: repaired.kind,
+            quantity: self.quantity,
+            since: timestamp(since_ms),
+            until: timestamp(until_ms),
+            before,
+            after,
+            amount: amount.map(|amount| rounded(amount, 9)),
+            why: repaired
+                .why
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), rounded(value, 6)))
+                .collect(),
+        });
+    }
+}

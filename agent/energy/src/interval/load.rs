@@ -1,0 +1,114 @@
+//! Power that a meter says beside its counter, minute by minute: the witness when the counter stands still.
+//!
+//! It never becomes energy. Invariant: the order in which readings come does not matter, so sums are whole numbers.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::series::hours;
+
+const MINUTE_MS: i64 = 60_000;
+/// Minutes remembered: a day, as long as intervals may be opened again.
+const MINUTES: usize = 1500;
+
+/// Mean power of the last day's minutes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Load {
+    minutes: VecDeque<Minute>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Minute {
+    at_ms: i64,
+    n_readings: u32,
+    /// Sum of what was drawn, and of what was fed back, mW.
+    import_mw: i64,
+    export_mw: i64,
+}
+
+/// Which way the energy flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Import,
+    Export,
+}
+
+impl Load {
+    /// Notes a reading.
+    pub(crate) fn note(&mut self, at_ms: i64, kw: f64) {
+        let at_ms = at_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
+        let index = match self.minutes.back() {
+            Some(last) if last.at_ms == at_ms => self.minutes.len() - 1,
+            _ => {
+                let index = self.minutes.partition_point(|minute| minute.at_ms < at_ms);
+                if self.minutes.get(index).is_none_or(|minute| minute.at_ms != at_ms) {
+                    let minute = Minute {
+                        at_ms,
+                        n_readings: 0,
+                        import_mw: 0,
+                        export_mw: 0,
+                    };
+                    self.minutes.insert(index, minute);
+                }
+                index
+            }
+        };
+        let minute = &mut self.minutes[index];
+        let mw = (kw * 1e6) as i64;
+        minute.n_readings += 1;
+        minute.import_mw += mw.max(0);
+        minute.export_mw += (-mw).max(0);
+        if self.minutes.len() > MINUTES {
+            self.minutes.pop_front();
+        }
+    }
+
+    /// Energy that the power says flowed in `[from, to)`, kWh: its mean over the minutes heard, for the whole time.
+    /// `None` when no minute of it was heard.
+    pub(crate) fn energy_kwh(&self, from_ms: i64, to_ms: i64, flow: Flow) -> Option<f64> {
+        let first = self
+            .minutes
+            .partition_point(|minute| minute.at_ms + MINUTE_MS <= from_ms);
+        let heard = self.minutes.range(first..).take_while(|minute| minute.at_ms < to_ms);
+        let mut kw = heard.map(|minute| {
+            let mw = match flow {
+                Flow::Import => minute.import_mw,
+                Flow::Export => minute.export_mw,
+            };
+            mw as f64 / 1e6 / f64::from(minute.n_readings)
+        });
+        let first_kw = kw.next()?;
+        let (n, sum) = kw.fold((1.0, first_kw), |(n, sum), kw| (n + 1.0, sum + kw));
+        Some(sum / n * hours(to_ms - from_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn power_is_a_witness_for_its_own_time_and_way() {
+        let mut load = Load::default();
+        for (second, kw) in [(130, 30.0), (0, 10.0), (30, 20.0), (90, -6.0)] {
+            load.note(second * 1000, kw);
+        }
+        for (from_s, to_s, flow, expected) in [
+            (0, 60, Flow::Import, Some(15.0 / 60.0)),
+            (0, 180, Flow::Import, Some(15.0 * 3.0 / 60.0)),
+            (60, 120, Flow::Export, Some(6.0 / 60.0)),
+            (180, 240, Flow::Import, None),
+        ] {
+            let kwh = load.energy_kwh(from_s * 1000, to_s * 1000, flow);
+            assert_eq!(kwh, expected, "{from_s}..{to_s} {flow:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let mut load = Load::default();
+        (0..10_000).for_each(|minute| load.note(minute * MINUTE_MS, 1.0));
+        assert_eq!(load.minutes.len(), MINUTES);
+    }
+}

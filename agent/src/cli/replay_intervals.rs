@@ -1,0 +1,118 @@
+//! `intervals.csv` and `repairs.csv` of `replay`: every interval with its raw side, and every repair with its reason.
+//!
+//! It computes nothing but the sum of what one repair gave to several intervals. Columns that outside programs rely on
+//! come first and stay.
+
+use std::{collections::BTreeMap, io, path::Path};
+
+use energy::{
+    Interval, Name, Quantity, Site,
+    interval::{Repair, RepairKind},
+};
+use jiff::{Timestamp, tz::TimeZone};
+
+/// An instant in RFC 3339 with the zone's offset.
+pub(super) fn local(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned_datetime(zone.clone())
+        .strftime("%Y-%m-%dT%H:%M:%S%:z")
+        .to_string()
+}
+
+pub(super) fn cell(value: Option<f64>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+pub(super) fn write_intervals(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<()> {
+    let mut csv = csv::Writer::from_path(path)?;
+    csv.write_record([
+        "start",
+        "end",
+        "meter",
+        "energy_import_kwh",
+        "quality",
+        "coverage",
+        "energy_export_kwh",
+        "reactive_energy_lag_kvarh",
+        "reactive_energy_lead_kvarh",
+        "revision",
+        "raw_energy_import_kwh",
+        "raw_energy_export_kwh",
+        "raw_reactive_energy_lag_kvarh",
+        "raw_reactive_energy_lead_kvarh",
+        "repairs",
+    ])?;
+    for interval in intervals {
+        let mut repairs: Vec<&str> = interval.repairs.iter().map(|repair| repair.kind.name()).collect();
+        repairs.dedup();
+        csv.write_record([
+            local(interval.start, &site.zone),
+            local(interval.end, &site.zone),
+            interval.meter.to_string(),
+            cell(interval.energy_import_kwh),
+            interval.quality.name().to_owned(),
+            interval.coverage.to_string(),
+            cell(interval.energy_export_kwh),
+            cell(interval.reactive_energy_lag_kvarh),
+            cell(interval.reactive_energy_lead_kvarh),
+            interval.revision.to_string(),
+            cell(interval.raw.energy_import_kwh),
+            cell(interval.raw.energy_export_kwh),
+            cell(interval.raw.reactive_energy_lag_kvarh),
+            cell(interval.raw.reactive_energy_lead_kvarh),
+            repairs.join(" "),
+        ])?;
+    }
+    csv.flush()
+}
+
+/// One row an event, by time: an event that several intervals share is one, with what it gave to all of them.
+pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<()> {
+    let mut events: BTreeMap<(Timestamp, &Name, Quantity, RepairKind, Timestamp), (&Repair, Option<f64>)> =
+        BTreeMap::new();
+    for interval in intervals {
+        for repair in &interval.repairs {
+            let key = (
+                repair.until,
+                &interval.meter,
+                repair.quantity,
+                repair.kind,
+                repair.since,
+            );
+            let (_, amount) = events.entry(key).or_insert((repair, None));
+            if let Some(more) = repair.amount {
+                *amount = Some(amount.unwrap_or(0.0) + more);
+            }
+        }
+    }
+    let mut csv = csv::Writer::from_path(path)?;
+    csv.write_record([
+        "time",
+        "meter",
+        "quantity",
+        "repair",
+        "before",
+        "after",
+        "amount_kwh",
+        "reason",
+        "since",
+    ])?;
+    for ((until, meter, quantity, kind, since), (repair, amount)) in events {
+        let why: Vec<String> = repair
+            .why
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        csv.write_record([
+            local(until, &site.zone),
+            meter.to_string(),
+            quantity.name().to_owned(),
+            kind.name().to_owned(),
+            repair.before.to_string(),
+            repair.after.to_string(),
+            cell(amount.map(|amount| (amount * 1e9).round() / 1e9)),
+            why.join(" "),
+            local(since, &site.zone),
+        ])?;
+    }
+    csv.flush()
+}

@@ -1,0 +1,271 @@
+//! What a `[[meter]]` says of itself beside how it is read: its card in the meter register, its parent, its changes.
+//!
+//! Points are read in `points.rs`. Invariants: parents exist and lead to no meter twice; changes come in order of time;
+//! a register's rollover is what the file says, else its width times its scale.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
+
+use energy::{
+    Quantity,
+    quantity::Form,
+    site::{Meter, MeterCard, Swap},
+};
+use jiff::{Span, Timestamp, ToSpan, civil::Date};
+use toml::Spanned;
+
+use super::{
+    diagnostic::{Code, Diagnostic},
+    names::Names,
+    read::{self, At, File, Table},
+    site::positive,
+};
+use crate::acquire::modbus::{Point, RegisterForm};
+
+/// Counters of energy: what `rollover_kwh` is said of.
+const ENERGY: [Quantity; 4] = [
+    Quantity::EnergyImport,
+    Quantity::EnergyExport,
+    Quantity::ReactiveEnergyLag,
+    Quantity::ReactiveEnergyLead,
+];
+
+/// What a meter says of itself.
+pub(super) struct Own<'a> {
+    /// The meter above it.
+    pub(super) parent: Option<At<&'a str>>,
+    rollover_kwh: Option<f64>,
+    swaps: Vec<Swap>,
+    card: MeterCard,
+}
+
+/// Reads the keys of a meter's own.
+pub(super) fn own<'a>(table: &mut Table<'a>) -> Own<'a> {
+    let parent = table.text("parent");
+    let rollover_kwh = positive(table, "rollover_kwh").map(Spanned::into_inner);
+    Own {
+        parent,
+        rollover_kwh,
+        swaps: swaps(table),
+        card: card(table),
+    }
+}
+
+impl Own<'_> {
+    /// Writes it into the meter, whose registers are `points`.
+    pub(super) fn fill(self, meter: &mut Meter, points: &[Point]) {
+        meter.rollover = points.iter().filter_map(by_width).collect();
+        if let Some(top_kwh) = self.rollover_kwh {
+            meter.rollover.extend(ENERGY.map(|quantity| (quantity, top_kwh)));
+        }
+        meter.parent = self.parent.map(|parent| (*parent.get_ref()).into());
+        meter.swaps = self.swaps;
+        meter.card = self.card;
+    }
+}
+
+/// Where a counter of whole numbers begins again, by its width and scale; none where no factory gets there.
+fn by_width(point: &Point) -> Option<(Quantity, f64)> {
+    let bits = match point.form {
+        RegisterForm::U16 => 16,
+        RegisterForm::I16 => 15,
+        RegisterForm::U32 => 32,
+        RegisterForm::I32 => 31,
+        RegisterForm::U64 | RegisterForm::I64 | RegisterForm::F32 | RegisterForm::F64 => return None,
+    };
+    let is_counter = point.quantity.row().form == Form::Counter;
+    let top = 2f64.powi(bits) * point.scale;
+    (is_counter && point.offset == 0.0 && top > 0.0).then_some((point.quantity, top))
+}
+
+fn swaps(table: &mut Table<'_>) -> Vec<Swap> {
+    let file = table.file();
+    let mut swaps: Vec<Swap> = vec![];
+    for item in table.list("swaps") {
+        let Some(mut swap) = read::table(file, "the swap", "swaps", item) else {
+            continue;
+        };
+        let at = swap.parsed("at", instant);
+        let at = swap.required("at", at);
+        let last = swap.amount("last_kwh");
+        let last = swap.required("last_kwh", last);
+        let first = swap.amount("first_kwh");
+        let first = swap.required("first_kwh", first);
+        let reason = swap.text("reason").map(|reason| (*reason.get_ref()).to_owned());
+        swap.finish();
+        let (Some(at), Some(last), Some(first)) = (at, last, first) else {
+            continue;
+        };
+        if swaps.last().is_some_and(|before| before.at >= *at.get_ref()) {
+            let message = format!("the swap of {} is not after the one before it", at.get_ref());
+            let help = Some("write them in order of time".to_owned());
+            file.report_with(Code::Contradiction, at.span(), message, help);
+        }
+        swaps.push(Swap {
+            at: at.into_inner(),
+            last_kwh: last.into_inner(),
+            first_kwh: first.into_inner(),
+            reason,
+        });
+    }
+    swaps
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is not an instant: write \"2026-03-02T10:20:00+09:00\""))
+}
+
+fn card(table: &mut Table<'_>) -> MeterCard {
+    let mut text = |key| table.text(key).map(|text| (*text.get_ref()).to_owned());
+    let (maker, serial, owner, place) = (text("maker"), text("serial"), text("owner"), text("place"));
+    let class = table.parsed("class", class).map(Spanned::into_inner);
+    let ct_ratio = table.parsed("ct_ratio", ratio).map(Spanned::into_inner);
+    let vt_ratio = table.parsed("vt_ratio", ratio).map(Spanned::into_inner);
+    let calibrated = table.date("calibrated");
+    let every = table.parsed("calibration_every", years);
+    if let (None, Some(every)) = (&calibrated, &every) {
+        let message = format!(
+            "{} has calibration_every but no calibrated: nothing falls due",
+            table.title()
+        );
+        table.file().report(Code::NoEffect, every.span(), message);
+    }
+    let calibrated = calibrated.map(Spanned::into_inner);
+    MeterCard {
+        maker,
+        serial,
+        owner,
+        place,
+        class,
+        ct_ratio,
+        vt_ratio,
+        calibrated,
+        calibration_due: calibrated
+            .zip(every)
+            .and_then(|(day, every)| day.checked_add(every.into_inner()).ok()),
+    }
+}
+
+/// Accuracy classes of IEC 62053-21, -22 and IEC 61557-12.
+const CLASSES: [&str; 11] = ["0.1S", "0.2S", "0.5S", "0.1", "0.2", "0.5", "1", "1.0", "2", "2.0", "3"];
+
+fn class(text: &str) -> Result<String, String> {
+    if CLASSES.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{text:?} is no class of accuracy: write one of {}",
+        CLASSES.join(", ")
+    ))
+}
+
+/// `"200/5"`: primary and secondary.
+fn ratio(text: &str) -> Result<(f64, f64), String> {
+    let parsed = text.split_once('/').and_then(|(primary, secondary)| {
+        let number = |text: &str| {
+            text.trim()
+                .parse()
+                .ok()
+                .filter(|value: &f64| value.is_finite() && *value > 0.0)
+        };
+        Some((number(primary)?, number(secondary)?))
+    });
+    parsed.ok_or_else(|| format!("{text:?} is not a ratio: write primary and secondary, as \"200/5\""))
+}
+
+/// `"7y"` or `"18mo"`.
+fn years(text: &str) -> Result<Span, String> {
+    let whole = |unit| text.strip_suffix(unit).and_then(|number| number.parse::<i64>().ok());
+    let span = match (whole("y"), whole("mo")) {
+        (Some(years @ 1..=50), _) => Some(years.years()),
+        (_, Some(months @ 1..=600)) => Some(months.months()),
+        _ => None,
+    };
+    span.ok_or_else(|| {
+        format!("{text:?} is no time between calibrations: write years or months, as \"7y\" or \"18mo\"")
+    })
+}
+
+/// Checks that every parent is a meter and that none is its own ancestor.
+pub(super) fn check_tree(file: &File, names: &Names, parents: &BTreeMap<String, (String, Range<usize>)>) {
+    for (meter, (parent, span)) in parents {
+        let inner = span.start + 1..span.end.saturating_sub(1).max(span.start + 1);
+        if !names.find(file, &Spanned::new(inner, parent.as_str())) {
+            continue;
+        }
+        let mut seen = BTreeSet::from([meter]);
+        let mut above = Some(parent);
+        while let Some(name) = above {
+            if name == meter {
+                let message = format!("meter {meter:?} is its own ancestor");
+                file.report(Code::Contradiction, span.clone(), message);
+            }
+            above = parents
+                .get(name)
+                .map(|(parent, _)| parent)
+                .filter(|_| seen.insert(name));
+        }
+    }
+}
+
+/// Meters whose calibration was due before `today`, a note each.
+pub fn overdue(meters: &[Meter], today: Date) -> Vec<Diagnostic> {
+    let late = |meter: &Meter| {
+        let due = meter.card.calibration_due.filter(|due| *due < today)?;
+        let since = meter
+            .card
+            .calibrated
+            .map_or_else(String::new, |day| format!(", the last one was on {day}"));
+        let message = format!("meter {:?}: its calibration was due on {due}{since}", meter.name);
+        Some(Diagnostic::new(Code::CalibrationOverdue, message))
+    };
+    meters.iter().filter_map(late).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acquire::modbus::{ByteOrder, Table as RegisterTable};
+
+    #[test]
+    fn whole_counters_begin_again_by_width_and_scale() {
+        let top = |form, scale, quantity| {
+            let point = Point {
+                at: 0,
+                table: RegisterTable::Holding,
+                form,
+                order: ByteOrder::Abcd,
+                quantity,
+                scale,
+                offset: 0.0,
+                invalid: None,
+                every: None,
+            };
+            by_width(&point).map(|(_, top)| top)
+        };
+        let import = Quantity::EnergyImport;
+        for (found, expected) in [
+            (top(RegisterForm::U32, 0.01, import), Some(42_949_672.96)),
+            (top(RegisterForm::I32, 0.1, import), Some(214_748_364.8)),
+            (top(RegisterForm::U16, 1.0, import), Some(65_536.0)),
+            (top(RegisterForm::U64, 0.001, import), None),
+            (top(RegisterForm::F32, 1.0, import), None),
+            (top(RegisterForm::U32, 0.1, Quantity::ActivePower), None),
+        ] {
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn ratios_classes_and_years_are_read() {
+        assert_eq!(ratio("200/5"), Ok((200.0, 5.0)));
+        assert!(["200", "0/5", "200:5", "a/b"].iter().all(|text| ratio(text).is_err()));
+        assert_eq!(years("7y").map(|span| span.get_years()), Ok(7));
+        assert_eq!(years("18mo").map(|span| span.get_months()), Ok(18));
+        assert!(["7", "0y", "7d", "99y"].iter().all(|text| years(text).is_err()));
+        assert!(class("0.5S").is_ok() && class("5").is_err());
+    }
+}
