@@ -108,6 +108,54 @@ fn energy_peaks_and_load_factors_are_those_of_the_truth_file() {
     assert_eq!((outcome.tally.rows, outcome.tally.late), (26_208, 0));
 }
 
+/// Month, mean lagging and leading power factor, billing demand: the table of the truth file.
+fn power_factors(text: &str) -> Vec<(f64, f64, f64)> {
+    let table = text
+        .split("== 6. KEPCO-STYLE")
+        .nth(1)
+        .unwrap()
+        .split("== 7")
+        .next()
+        .unwrap();
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|cells| cells.len() == 7 && cells[0].parse::<u8>().is_ok())
+        .map(|cells| [1, 4, 6].map(|cell| cells[cell].parse().unwrap()))
+        .map(|[lag, lead, billed]| (lag, lead, billed))
+        .collect()
+}
+
+#[test]
+fn power_factors_and_billing_demand_are_those_of_the_truth_file() {
+    let (Some(recording), Some(truth_text)) = (shared(RECORDING), shared("truth_jan_sep.txt")) else {
+        println!("skipped: power_factors_and_billing_demand_are_those_of_the_truth_file: ../shared/data/steel");
+        return;
+    };
+    let summary = figures(&replayed(&recording));
+    let truth = power_factors(&truth_text);
+    assert_eq!(truth.len(), 9);
+    for ((lag_pct, lead_pct, billed_kw), month) in truth.into_iter().zip(&summary.months) {
+        let (ours_lag, ours_lead) = (
+            month.power_factor_lag_pct.unwrap(),
+            month.power_factor_lead_pct.unwrap(),
+        );
+        assert!(
+            (ours_lag - lag_pct).abs() < 0.000_051,
+            "{:?}: {ours_lag} {lag_pct}",
+            month.month
+        );
+        assert!(
+            (ours_lead - lead_pct).abs() < 0.000_051,
+            "{:?}: {ours_lead} {lead_pct}",
+            month.month
+        );
+        assert_eq!(month.billing_demand_kw, Some(billed_kw));
+        // Whole won, cut below ten; the sum of the items without taxes is the charge.
+        let bill = month.bill.as_ref().unwrap();
+        assert_eq!(bill.total % rust_decimal::Decimal::TEN, rust_decimal::Decimal::ZERO);
+        assert!(bill.complete && bill.coverage == 1.0);
+    }
+}
+
 /// Nobody works on these days and the plant rests below the limit: nothing may be said of them.
 #[test]
 fn idle_days_and_declared_night_work_are_no_waste() {
@@ -118,10 +166,13 @@ fn idle_days_and_declared_night_work_are_no_waste() {
     let outcome = replayed(&recording);
     let during = |from: &str, until: &str| {
         let (from, until): (jiff::Timestamp, jiff::Timestamp) = (from.parse().unwrap(), until.parse().unwrap());
+        // The month's power factor is another matter.
+        let is_waste = |f: &&energy::Finding| f.kind != energy::finding::Kind::LowPowerFactor;
         let overlaps = |f: &&energy::Finding| f.since < until && f.until.is_none_or(|end| end > from);
         outcome
             .findings
             .iter()
+            .filter(is_waste)
             .filter(overlaps)
             .map(|f| f.id.clone())
             .collect::<Vec<_>>()

@@ -55,6 +55,8 @@ const QUIET_MIN_MS: i64 = 2 * 3_600_000;
 const CLASS_DAYS: usize = 4;
 /// The deviation is never taken to be less than this share of the reference: days of one value would alarm at a watt.
 const DEVIATION_SHARE: f64 = 0.03;
+/// Days with excess that make a drift at the least.
+const DRIFT_DAYS: u32 = 4;
 /// Days without excess after which a drift is over.
 const CLEAR_DAYS: u32 = 3;
 /// A median deviation of normal values times this is their standard deviation.
@@ -165,7 +167,9 @@ impl BaseloadDrift {
         };
         let number = |name| setting(machine, Kind::BaseloadDrift, name).unwrap_or(0.0);
         let deviations = (base_kw - reference.kw) / reference.deviation_kw - number("slack");
-        self.cusum = (self.cusum + deviations).max(0.0);
+        // However high, one day is no drift.
+        let most = number("limit") / f64::from(DRIFT_DAYS);
+        self.cusum = (self.cusum + deviations.min(most)).max(0.0);
         let is_drift = self.rise.as_ref().is_some_and(|rise| rise.is_drift);
         if self.cusum == 0.0 && !is_drift {
             self.rise = None;
