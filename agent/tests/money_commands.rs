@@ -188,6 +188,45 @@ fn tariffs_are_listed_and_shown_with_their_sources() {
 }
 
 #[test]
+fn a_months_energy_is_walked_down_to_what_it_was_made_of() {
+    let (_folder, site, out) = replayed("money-energy");
+    let energy = ["energy", "-c", &site, "--from", &out];
+    check(
+        &energy,
+        0,
+        &["2025-03  297,600.00   400.00   100.0 %", "2025-04  144,000.00"],
+    );
+    check(
+        &[&energy[..], &["--by", "day", "--month", "2025-04"]].concat(),
+        0,
+        &["2025-04-15  9,600.00"],
+    );
+    check(
+        &[&energy[..], &["--month", "2025-03", "--explain"]].concat(),
+        0,
+        &[
+            "main 2025-03: 297,600.00 kWh",
+            "1. intervals: 2976 of 15 min, coverage 100.0 %",
+            "2. registers: no counter: interval energy, or power integrated",
+            "3. repairs: none",
+            "fed by recordings",
+            "Energy, light load: 163200 kWh × 110.9",
+            "297,600.00 kWh: without a factor",
+        ],
+    );
+    check(
+        &[&energy[..], &["--meter", "mian"]].concat(),
+        2,
+        &["no meter is called \"mian\""],
+    );
+    check(
+        &[&energy[..], &["--month", "2024-01"]].concat(),
+        2,
+        &["nothing is known of meter"],
+    );
+}
+
+#[test]
 fn what_cannot_be_billed_is_said() {
     let (folder, site, out) = replayed("money-wrong");
     check(

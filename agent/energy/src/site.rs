@@ -111,6 +111,28 @@ pub struct MeterCard {
     pub calibration_due: Option<Date>,
 }
 
+impl MeterCard {
+    /// What is known, by the names of the site file.
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
+        let ratio = |(primary, secondary): (f64, f64)| format!("{primary}/{secondary}");
+        let day = |day: Date| day.to_string();
+        let all = [
+            ("maker", self.maker.clone()),
+            ("serial", self.serial.clone()),
+            ("owner", self.owner.clone()),
+            ("place", self.place.clone()),
+            ("class", self.class.clone()),
+            ("ct_ratio", self.ct_ratio.map(ratio)),
+            ("vt_ratio", self.vt_ratio.map(ratio)),
+            ("calibrated", self.calibrated.map(day)),
+            ("calibration_due", self.calibration_due.map(day)),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+}
+
 /// Kinds of machine of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

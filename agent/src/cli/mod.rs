@@ -18,6 +18,7 @@ use crate::{
 
 pub mod check;
 pub mod demo;
+pub mod energy;
 pub mod export;
 pub mod past;
 pub mod replay;
@@ -66,6 +67,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Write the recorded readings as canonical CSV, ready for `replay`.
     Export(export::ExportArgs),
+    /// A meter's kWh, and the way back from a figure to its registers.
+    Energy(energy::EnergyArgs),
     /// Tariffs, prices at an instant, bills.
     Tariff(tariff::TariffArgs),
 }
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Energy(args) => energy::run(&args),
         Command::Tariff(args) => tariff::run(&args),
     }
 }

@@ -12,7 +12,7 @@ use energy::{Interval, Quality, Site, interval::Raw};
 use jiff::Timestamp;
 
 use super::{INPUT, fail};
-use crate::{config::Config, store::Reader};
+use crate::{config::Config, report::Month, store::Reader};
 
 /// Arguments of commands that look at a site's past.
 #[derive(Debug, clap::Args)]
@@ -61,6 +61,31 @@ fn of_replay(folder: &Path, site: &Site, meter: Option<&str>) -> Result<Vec<Inte
         }
     }
     Ok(intervals)
+}
+
+/// The repairs of a meter's month that a replay wrote down, a line each; a folder of an older replay has none.
+pub(super) fn repairs(folder: &Path, site: &Site, meter: &str, month: Month) -> Result<Vec<String>, String> {
+    let path = folder.join("repairs.csv");
+    let failed = |why: String| format!("{}: {why}; run the replay again", path.display());
+    let mut rows = csv::Reader::from_path(&path).map_err(|error| failed(error.to_string()))?;
+    let (from, until) = month.bounds(&site.zone);
+    let mut lines = Vec::new();
+    for row in rows.records() {
+        let row = row.map_err(|error| failed(error.to_string()))?;
+        let cell = |place: usize| row.get(place).unwrap_or("");
+        let at: Timestamp = cell(0)
+            .parse()
+            .map_err(|_| failed(format!("{:?} is no instant", cell(0))))?;
+        if cell(1) == meter && from <= at && at < until {
+            let [quantity, repair, before, after] = [2, 3, 4, 5].map(cell);
+            lines.push(format!(
+                "{} {quantity}: {repair}: {before} → {after} ({})",
+                cell(0),
+                cell(7)
+            ));
+        }
+    }
+    Ok(lines)
 }
 
 /// One row of `intervals.csv`; else the name of the column that cannot be read.

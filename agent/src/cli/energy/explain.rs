@@ -1,0 +1,277 @@
+//! One month's kWh of one meter, walked down: intervals and their quality, what the registers said, what was repaired and
+//! why, where the registers are, at which prices and factors the kWh count.
+//!
+//! Each step names what stands behind it; what is not known is said.
+
+use std::{collections::BTreeMap, fmt::Write, process::ExitCode};
+
+use energy::{
+    Interval, Quality, Quantity, Site,
+    carbon::Factor,
+    interval::{Repair, RepairKind},
+};
+
+use super::{EnergyArgs, Sums, number, repair_text};
+use crate::{
+    acquire::modbus::{RegisterForm, Transport},
+    cli::{INPUT, fail, past, replay_intervals::local},
+    config::Config,
+    language::Language,
+    report::{Month, figures, words::item_name},
+    store::Reader,
+};
+
+/// Repairs that are listed one by one; the others are counted.
+const LISTED: usize = 20;
+
+/// The way down from the month's figure.
+pub(super) fn explained(
+    args: &EnergyArgs,
+    config: &Config,
+    (meter, month): (&str, Month),
+    intervals: &[&Interval],
+    language: Language,
+) -> Result<String, ExitCode> {
+    let ko = language == Language::Ko;
+    let sums = Sums::of(intervals);
+    let mut text = format!("{meter} {month}: {} kWh\n\n", number(sums.energy_kwh));
+    text += &of_intervals(intervals, &sums, ko);
+    text += &of_registers(args, config, meter, intervals, ko)?;
+    text += &of_repairs(args, intervals, meter, month, config, ko)?;
+    text += &of_source(config, meter, ko);
+    if config.site.main_meter.as_deref() == Some(meter) {
+        text += &of_money(args, config, month, language)?;
+    }
+    text += &of_carbon(&config.site, intervals, ko);
+    Ok(text)
+}
+
+fn of_intervals(intervals: &[&Interval], sums: &Sums, ko: bool) -> String {
+    let minutes = intervals[0].end.duration_since(intervals[0].start).as_secs() / 60;
+    let mut by_quality = BTreeMap::<Quality, (usize, f64)>::new();
+    for interval in intervals {
+        let (n, kwh) = by_quality.entry(interval.quality).or_default();
+        *n += 1;
+        *kwh += interval.energy_import_kwh.unwrap_or(0.0);
+    }
+    let mut text = if ko {
+        format!(
+            "1. 구간: {minutes}분 구간 {}개, 자료 확보율 {:.1} %\n",
+            intervals.len(),
+            sums.coverage_pct()
+        )
+    } else {
+        format!(
+            "1. intervals: {} of {minutes} min, coverage {:.1} %\n",
+            intervals.len(),
+            sums.coverage_pct()
+        )
+    };
+    for (quality, (n, kwh)) in by_quality {
+        writeln!(text, "   {:<14} {n:>6}  {:>14} kWh", quality.name(), number(Some(kwh))).ok();
+    }
+    text
+}
+
+/// What the registers said by themselves, and how far the figure lies from that.
+fn of_registers(
+    args: &EnergyArgs,
+    config: &Config,
+    meter: &str,
+    intervals: &[&Interval],
+    ko: bool,
+) -> Result<String, ExitCode> {
+    let raw: Vec<f64> = intervals
+        .iter()
+        .filter_map(|interval| interval.raw.energy_import_kwh)
+        .collect();
+    let head = if ko { "2. 레지스터" } else { "2. registers" };
+    if raw.is_empty() {
+        let none = if ko {
+            "적산 레지스터 없음: 구간 전력량 또는 전력의 적분"
+        } else {
+            "no counter: interval energy, or power integrated"
+        };
+        return Ok(format!("{head}: {none}\n"));
+    }
+    let what = if ko {
+        "구간별 지시값 차이의 합"
+    } else {
+        "sum of the intervals' differences of readings"
+    };
+    let mut text = format!("{head}: {what} {} kWh\n", number(Some(raw.iter().sum())));
+    if args.past.from.is_none() {
+        let (from, until) = (intervals[0].start, intervals[intervals.len() - 1].end);
+        let reader = Reader::open(&config.store).map_err(|error| fail(INPUT, format!("reading the store: {error}")))?;
+        let series = reader.series(meter, Quantity::EnergyImport, from, until);
+        let series = series.map_err(|error| fail(INPUT, format!("reading the store: {error}")))?;
+        for index in [0, series.times.len().saturating_sub(1)] {
+            if let (Some(at), Some(value)) = (series.times.get(index), series.values.get(index)) {
+                writeln!(
+                    text,
+                    "   {}  energy_import_kwh = {value}",
+                    local(*at, &config.site.zone)
+                )
+                .ok();
+            }
+        }
+    }
+    Ok(text)
+}
+
+fn of_repairs(
+    args: &EnergyArgs,
+    intervals: &[&Interval],
+    meter: &str,
+    month: Month,
+    config: &Config,
+    ko: bool,
+) -> Result<String, ExitCode> {
+    let head = if ko { "3. 복원" } else { "3. repairs" };
+    let lines = match &args.past.from {
+        Some(folder) => past::repairs(folder, &config.site, meter, month).map_err(|why| fail(INPUT, why))?,
+        None => of_intervals_repairs(intervals, &config.site),
+    };
+    if lines.is_empty() {
+        return Ok(format!("{head}: {}\n", if ko { "없음" } else { "none" }));
+    }
+    let mut text = format!("{head}: {}\n", lines.len());
+    for line in lines.iter().take(LISTED) {
+        writeln!(text, "   {line}").ok();
+    }
+    if lines.len() > LISTED {
+        writeln!(text, "   … {}", lines.len() - LISTED).ok();
+    }
+    Ok(text)
+}
+
+/// Each event once, however many intervals it touches.
+fn of_intervals_repairs(intervals: &[&Interval], site: &Site) -> Vec<String> {
+    let repairs = intervals.iter().flat_map(|interval| &interval.repairs);
+    let by_event = |repair: &&Repair| (repair.until, repair.quantity, repair.kind, repair.since);
+    let events: BTreeMap<(_, Quantity, RepairKind, _), &Repair> =
+        repairs.map(|repair| (by_event(&repair), repair)).collect();
+    let line = |repair: &Repair| {
+        format!(
+            "{} {}: {}",
+            local(repair.until, &site.zone),
+            repair.quantity,
+            repair_text(repair)
+        )
+    };
+    events.into_values().map(line).collect()
+}
+
+/// Where the registers are, and what is known of the device.
+fn of_source(config: &Config, meter: &str, ko: bool) -> String {
+    let mut text = String::from(if ko { "4. 계측기\n" } else { "4. meter\n" });
+    for bus in &config.buses {
+        for device in bus.meters.iter().filter(|device| *device.name == *meter) {
+            let line = match &bus.transport {
+                Transport::Tcp { host, port } => format!("tcp://{host}:{port}"),
+                _ => String::new(),
+            };
+            writeln!(text, "   bus {} {line}, unit {}", bus.name, device.unit).ok();
+            for point in &device.points {
+                let known = RegisterForm::ALL.iter().find(|(_, form)| *form == point.form);
+                let form = known.map_or("", |(name, _)| *name);
+                writeln!(
+                    text,
+                    "   {:<28} {} {} {form} × {}",
+                    point.quantity.name(),
+                    point.table,
+                    point.at,
+                    point.scale
+                )
+                .ok();
+            }
+        }
+    }
+    for broker in &config.brokers {
+        for topic in broker.meters.iter().filter(|topic| *topic.name == *meter) {
+            writeln!(text, "   broker {}, topic {}", broker.name, topic.topic).ok();
+        }
+    }
+    let known = config.site.meters.iter().find(|known| *known.name == *meter);
+    let card = known.map(|meter| &meter.card);
+    let lines = card.into_iter().flat_map(energy::site::MeterCard::lines);
+    for (name, value) in lines {
+        writeln!(text, "   {name:<28} {value}").ok();
+    }
+    if text.lines().count() == 1 {
+        text += if ko {
+            "   기록 파일로만 들어옴\n"
+        } else {
+            "   fed by recordings\n"
+        };
+    }
+    text
+}
+
+/// What the month's kWh cost: the bill's own lines.
+fn of_money(args: &EnergyArgs, config: &Config, month: Month, language: Language) -> Result<String, ExitCode> {
+    let head = if language == Language::Ko {
+        "5. 요금"
+    } else {
+        "5. money"
+    };
+    // Months before count for the demand.
+    let all = past::intervals(&args.past, config, config.site.main_meter.as_deref())?;
+    let bills = figures::bills(&config.site, &all);
+    let Some(bill) = bills.iter().find(|bill| bill.month == month.first) else {
+        let none = if language == Language::Ko {
+            "이 달의 요금표가 없음"
+        } else {
+            "no tariff holds in this month"
+        };
+        return Ok(format!("{head}: {none}\n"));
+    };
+    let mut text = format!("{head}\n");
+    for item in bill.items.iter().filter(|item| item.item.starts_with("energy_")) {
+        for line in &item.lines {
+            let (quantity, price) = (line.quantity.normalize(), line.price.normalize());
+            writeln!(
+                text,
+                "   {}: {quantity} kWh × {price}  ({})",
+                item_name(&item.item, language),
+                line.rule
+            )
+            .ok();
+        }
+    }
+    Ok(text)
+}
+
+/// What the kWh emitted, by factor.
+fn of_carbon(site: &Site, intervals: &[&Interval], ko: bool) -> String {
+    let mut by_factor = BTreeMap::<&str, (&Factor, f64)>::new();
+    let mut unknown_kwh = 0.0;
+    for interval in intervals {
+        let kwh = interval.energy_import_kwh.unwrap_or(0.0);
+        let day = site.zone.to_datetime(interval.start).date();
+        match site.carbon.as_ref().and_then(|series| series.location(day)) {
+            Some(factor) => by_factor.entry(&factor.id).or_insert((factor, 0.0)).1 += kwh,
+            None => unknown_kwh += kwh,
+        }
+    }
+    let mut text = String::from(if ko { "6. 온실가스\n" } else { "6. carbon\n" });
+    for (id, (factor, kwh)) in by_factor {
+        let kgco2e = kwh * factor.kgco2e_per_kwh;
+        writeln!(
+            text,
+            "   {} kWh × {} ({id}) = {} kgCO2e\n   {}, {} [{}]",
+            number(Some(kwh)),
+            factor.kgco2e_per_kwh,
+            number(Some(kgco2e)),
+            factor.authority,
+            factor.source,
+            factor.status
+        )
+        .ok();
+    }
+    if unknown_kwh > 0.0 {
+        let none = if ko { "배출계수 없음" } else { "without a factor" };
+        writeln!(text, "   {} kWh: {none}", number(Some(unknown_kwh))).ok();
+    }
+    text
+}

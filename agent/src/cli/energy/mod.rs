@@ -1,0 +1,215 @@
+//! `wattwarden energy`: a meter's kWh by month, day or interval, how much of it was seen, and the way back from one
+//! figure to its registers, repairs, prices and factors.
+//!
+//! It reckons nothing but sums; the intervals are the engine's.
+
+use std::{collections::BTreeMap, process::ExitCode};
+
+use clap::ValueEnum;
+use energy::{Interval, Quality, Site, interval::Repair};
+use jiff::{Timestamp, civil::Date};
+
+use super::{
+    INPUT, Lang, Secrets, fail, load,
+    past::{self, PastArgs},
+    print,
+    table::table,
+};
+use crate::{
+    config::Config,
+    language::Language,
+    report::{Month, html::grouped},
+};
+
+mod explain;
+
+/// Arguments of `energy`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  wattwarden energy --by day --month 2026-10\n  wattwarden energy --meter press-2 --explain\n  \
+    wattwarden energy -c steel.toml --from steel-2018 --month 2018-03 --explain"
+)]
+pub struct EnergyArgs {
+    #[command(flatten)]
+    past: PastArgs,
+    /// The meter; without it, the main meter.
+    #[arg(long)]
+    meter: Option<String>,
+    /// Only this month, as 2026-10.
+    #[arg(long)]
+    month: Option<Month>,
+    /// One line a month, a day or an interval.
+    #[arg(long, value_enum, default_value_t = By::Month)]
+    by: By,
+    /// Walk the month's figure (without --month, the newest month's) down to registers, repairs, prices and factors.
+    #[arg(long)]
+    explain: bool,
+    /// Language.
+    #[arg(long, value_enum)]
+    lang: Option<Lang>,
+}
+
+/// What one line of the table is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    Month,
+    Day,
+    Interval,
+}
+
+/// Prints a meter's energy.
+pub fn run(args: &EnergyArgs) -> ExitCode {
+    match made(args) {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(status) => status,
+    }
+}
+
+fn made(args: &EnergyArgs) -> Result<String, ExitCode> {
+    let config = load(&args.past.config, Secrets::LeaveOut)?;
+    let language = args.lang.map_or(config.language, Language::from);
+    let meter = named(args, &config)?;
+    let all = past::intervals(&args.past, &config, Some(&meter))?;
+    let newest = newest(&all);
+    let zone = &config.site.zone;
+    let month = match (args.month, newest.last()) {
+        (Some(month), _) => Some(month),
+        (None, Some(last)) if args.explain => Some(Month::of(last.start, zone)),
+        _ => None,
+    };
+    let within = |interval: &&&Interval| {
+        let bounds = month.map(|month| month.bounds(zone));
+        bounds.is_none_or(|(from, until)| from <= interval.start && interval.start < until)
+    };
+    let chosen: Vec<&Interval> = newest.iter().filter(within).copied().collect();
+    if chosen.is_empty() {
+        return Err(fail(INPUT, format!("nothing is known of meter {meter:?} in this time")));
+    }
+    match month.filter(|_| args.explain) {
+        Some(month) => explain::explained(args, &config, (&meter, month), &chosen, language),
+        None => Ok(listed(&config.site, &chosen, args.by, language)),
+    }
+}
+
+/// The meter asked for, else the main meter.
+fn named(args: &EnergyArgs, config: &Config) -> Result<String, ExitCode> {
+    let names: Vec<&str> = config.site.meters.iter().map(|meter| &*meter.name).collect();
+    match (&args.meter, &config.site.main_meter) {
+        (Some(name), _) if names.contains(&name.as_str()) => Ok(name.clone()),
+        (Some(name), _) => Err(fail(
+            INPUT,
+            format!("no meter is called {name:?}; there are {}", names.join(", ")),
+        )),
+        (None, Some(main)) => Ok(main.to_string()),
+        (None, None) => Err(fail(
+            INPUT,
+            format!("say which meter: --meter {}", names.join(" | --meter ")),
+        )),
+    }
+}
+
+/// The newest revision of each interval, by start.
+fn newest(all: &[Interval]) -> Vec<&Interval> {
+    let mut newest: BTreeMap<Timestamp, &Interval> = BTreeMap::new();
+    for interval in all {
+        let kept = newest.entry(interval.start).or_insert(interval);
+        if interval.revision >= kept.revision {
+            *kept = interval;
+        }
+    }
+    newest.into_values().collect()
+}
+
+/// What a stretch's intervals add up to.
+#[derive(Debug, Default)]
+struct Sums {
+    energy_kwh: Option<f64>,
+    peak_kw: Option<f64>,
+    seen_min: f64,
+    all_min: f64,
+    /// Energy of intervals that are not as the registers said it, kWh.
+    repaired_kwh: f64,
+    n_repairs: usize,
+}
+
+impl Sums {
+    fn of(intervals: &[&Interval]) -> Self {
+        let mut sums = Self::default();
+        for interval in intervals {
+            let minutes = interval.end.duration_since(interval.start).as_secs_f64() / 60.0;
+            sums.all_min += minutes;
+            sums.seen_min += minutes * interval.coverage;
+            sums.n_repairs += interval.repairs.len();
+            if let Some(kwh) = interval.energy_import_kwh {
+                sums.energy_kwh = Some(sums.energy_kwh.unwrap_or(0.0) + kwh);
+                if interval.quality != Quality::Ok {
+                    sums.repaired_kwh += kwh;
+                }
+            }
+            sums.peak_kw = sums.peak_kw.into_iter().chain(interval.demand_kw()).reduce(f64::max);
+        }
+        sums
+    }
+
+    fn coverage_pct(&self) -> f64 {
+        100.0 * self.seen_min / self.all_min.max(f64::MIN_POSITIVE)
+    }
+}
+
+fn listed(site: &Site, intervals: &[&Interval], by: By, language: Language) -> String {
+    let head = match language {
+        Language::Ko => ["기간", "kWh", "최대 kW", "확보율", "추정·복원 kWh", "복원"],
+        Language::En => ["period", "kWh", "peak kW", "coverage", "estimated kWh", "repairs"],
+    };
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let day = |interval: &Interval| site.zone.to_datetime(interval.start).date();
+    let key = |interval: &&Interval| match by {
+        By::Month => (day(interval).first_of_month(), None),
+        By::Day => (day(interval), None),
+        By::Interval => (day(interval), Some(interval.start)),
+    };
+    for chunk in intervals.chunk_by(|one, other| key(one) == key(other)) {
+        let sums = Sums::of(chunk);
+        rows.push(vec![
+            name(site, by, day(chunk[0]), chunk[0].start),
+            number(sums.energy_kwh),
+            number(sums.peak_kw),
+            format!("{:.1} %", sums.coverage_pct()),
+            number(Some(sums.repaired_kwh)),
+            sums.n_repairs.to_string(),
+        ]);
+    }
+    table(&rows, &[false, true, true, true, true, true])
+}
+
+fn name(site: &Site, by: By, day: Date, start: Timestamp) -> String {
+    match by {
+        By::Month => day.strftime("%Y-%m").to_string(),
+        By::Day => day.to_string(),
+        By::Interval => site.zone.to_datetime(start).strftime("%Y-%m-%d %H:%M").to_string(),
+    }
+}
+
+/// `1,234.56`; `–` where nothing is known.
+fn number(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| grouped(&format!("{value:.2}")))
+}
+
+/// `reset`, what was before and after, and the numbers it was decided by.
+fn repair_text(repair: &Repair) -> String {
+    let why: Vec<String> = repair
+        .why
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    format!(
+        "{}: {} → {} ({})",
+        repair.kind,
+        repair.before,
+        repair.after,
+        why.join(" ")
+    )
+}
