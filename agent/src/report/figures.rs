@@ -454,7 +454,7 @@ fn rounded(value: f64) -> f64 {
 mod tests {
     use energy::{
         Quality,
-        carbon::{Factor, FactorSeries, Purpose},
+        carbon::{Factor, FactorSeries, Purpose, Side},
         finding::{Condition, Severity, Title},
         tariff::Price,
     };
@@ -468,6 +468,9 @@ mod tests {
         let factor = |id: &str, kgco2e_per_kwh, use_from: &str, use_to: Option<&str>| Factor {
             id: id.into(),
             kgco2e_per_kwh,
+            side: Side::Consumption,
+            region: None,
+            note: None,
             purpose: Purpose::EsgLocation,
             use_from: use_from.parse().expect("a day"),
             use_to: use_to.map(|day| day.parse().expect("a day")),
@@ -498,6 +501,10 @@ mod tests {
                     factor("old", 0.5, "2018-01-01", Some("2018-01-31")),
                     factor("new", 0.4, "2018-02-01", None),
                 ],
+                toe: Vec::new(),
+                fuel: Vec::new(),
+                heat: Vec::new(),
+                gwp: Vec::new(),
             }),
         }
     }
