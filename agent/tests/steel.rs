@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use energy::Site;
 use wattwarden::{
@@ -42,8 +42,8 @@ fn replayed(csv: &str) -> Outcome {
 
 fn figures(outcome: &Outcome) -> Summary {
     let site = site();
-    let bills = report::figures::bills(&site, &outcome.intervals);
-    Figures::compute(&site, &outcome.intervals, &outcome.findings, &bills)
+    let books = report::carbon::books(&site, &outcome.intervals, BTreeMap::new());
+    Figures::compute(&site, &outcome.intervals, &outcome.findings, &books)
 }
 
 /// What is compared byte for byte.

@@ -19,6 +19,7 @@ use crate::{
 pub mod check;
 pub mod demo;
 pub mod export;
+pub mod factors;
 pub mod past;
 pub mod replay;
 pub mod report;
@@ -67,6 +68,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Tariffs, prices at an instant, bills.
     Tariff(tariff::TariffArgs),
+    /// Emission factors, what a period makes with them, restatements.
+    Factors(factors::FactorsArgs),
 }
 
 /// How log lines are written.
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Tariff(args) => tariff::run(&args),
+        Command::Factors(args) => factors::run(&args),
     }
 }
 

@@ -13,8 +13,10 @@ use jiff::SignedDuration;
 
 use crate::{acquire, alert, forward, language::Language, record, store, web};
 
+mod carbon;
 pub mod data;
 pub mod diagnostic;
+pub mod factor_check;
 mod kinds;
 mod lines;
 mod machines;
@@ -140,6 +142,8 @@ fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
         .map(|(site, kinds)| machines::machines(context, &mut root, site, &lines, kinds));
     // Without a site the machines cannot be read, but their table is not an unknown key.
     root.list("machine");
+    let fuel_meters = carbon::fuel_meters(context, &mut root, &lines);
+    let instruments = carbon::instruments(context, &mut root);
     let store = outputs::store(context, &mut root);
     let influx = outputs::influx(context, &mut root);
     let alerts = outputs::alerts(&mut root);
@@ -147,7 +151,8 @@ fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
     root.finish();
     let (site, machines) = (site?, machines?);
     check_main_meter(context, &site, &lines, contracts.len());
-    note_unused(context, &lines, &machines, &site);
+    let fuelled: Vec<&str> = fuel_meters.iter().map(|fuel| fuel.meter.as_ref()).collect();
+    note_unused(context, &lines, &machines, &site, &fuelled);
     let interval = contracts.iter().find_map(|contract| contract.rules.demand.as_ref());
     let interval_min = interval.map_or(USUAL_DEMAND_INTERVAL_MIN, |rule| rule.interval_min);
     Some(Config {
@@ -160,6 +165,8 @@ fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
             main_meter: site.main_meter.as_ref().map(|main| (*main.get_ref()).into()),
             contracts,
             carbon: site.carbon,
+            fuel_meters,
+            instruments,
             zone: site.zone,
         },
         buses: lines.buses,
@@ -206,8 +213,10 @@ fn note_unused(
     lines: &lines::Lines,
     machines: &[energy::site::Machine],
     site: &site::SitePart<'_>,
+    fuelled: &[&str],
 ) {
-    let used: BTreeSet<&str> = machines.iter().map(|machine| machine.meter.as_ref()).collect();
+    let used = machines.iter().map(|machine| machine.meter.as_ref());
+    let used: BTreeSet<&str> = used.chain(fuelled.iter().copied()).collect();
     let main = site.main_meter.as_ref().map(|main| *main.get_ref());
     for meter in &lines.meters {
         if !used.contains(meter.name.as_ref()) && main != Some(meter.name.as_ref()) {

@@ -125,6 +125,11 @@ pub struct Factor {
 }
 
 impl Factor {
+    /// Whether a day lies in its period of use.
+    pub fn holds(&self, day: Date) -> bool {
+        holds(self.use_from, self.use_to, day)
+    }
+
     /// The value made from its split, kgCO2e a kWh; `None` where the split is not whole.
     pub fn from_split(&self, gwp: &Gwp) -> Option<f64> {
         let gases_per_mwh = self.kgch4_per_mwh? * gwp.ch4 + self.kgn2o_per_mwh? * gwp.n2o;
@@ -222,7 +227,7 @@ impl FactorSeries {
     pub fn on(&self, purpose: Purpose, day: Date) -> Option<&Factor> {
         let of_purpose = self.factor.iter().filter(|factor| factor.purpose == purpose);
         let mut of_use = of_purpose.filter(|factor| factor.side == Side::Consumption);
-        of_use.find(|factor| holds(factor.use_from, factor.use_to, day))
+        of_use.find(|factor| factor.holds(day))
     }
 
     /// The location-based factor for a day as it was known at `known`: the newest published by then whose year is not

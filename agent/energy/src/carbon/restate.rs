@@ -6,13 +6,13 @@
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Factor, Used, rate};
+use super::{Account, Factor, FactorSeries, Used, rate};
 
 /// A year's emissions as reckoned with one set of factors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reckoned {
-    /// Which factors were taken, for people: `as known on 2024-12-31`.
-    pub basis: String,
+    /// By which rule the factors were taken.
+    pub basis: Basis,
     /// Location-based, kgCO2e.
     pub kgco2e: f64,
     /// By factor.
@@ -71,16 +71,37 @@ pub enum CannotRestate {
         /// The day.
         day: Date,
         /// By which rule none was found.
-        basis: String,
+        basis: Basis,
     },
 }
 
-/// A rule that names a factor for a day, and what people call it.
-pub struct Basis<'f> {
-    /// For people.
-    pub name: String,
-    /// The rule.
-    pub factor: Box<dyn Fn(Date) -> Option<&'f Factor> + 'f>,
+/// The rule by which a day gets its factor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The location-based factor as it was known on a day.
+    Known(Date),
+    /// One factor for the whole year, by its id.
+    Factor(String),
+}
+
+impl Basis {
+    /// The factor of a day of use.
+    pub fn factor<'f>(&self, series: &'f FactorSeries, day: Date) -> Option<&'f Factor> {
+        match self {
+            Self::Known(known) => series.location_as_known(day, *known),
+            Self::Factor(id) => series.by_id(id),
+        }
+    }
+}
+
+impl std::fmt::Display for Basis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Known(day) => write!(f, "as known on {day}"),
+            Self::Factor(id) => write!(f, "by {id}"),
+        }
+    }
 }
 
 /// What a restatement is of.
@@ -96,13 +117,13 @@ pub struct Year<'a> {
 
 /// Reckons a year by both rules.
 pub fn restate(
+    series: &FactorSeries,
     year: Year<'_>,
-    old: &Basis<'_>,
-    new: &Basis<'_>,
+    (old, new): (&Basis, &Basis),
     at: Timestamp,
     reason: &str,
 ) -> Result<Restatement, CannotRestate> {
-    let (reckoned_old, reckoned_new) = (reckoned(year, old)?, reckoned(year, new)?);
+    let (reckoned_old, reckoned_new) = (reckoned(series, year, old)?, reckoned(series, year, new)?);
     let difference_kgco2e = reckoned_new.kgco2e - reckoned_old.kgco2e;
     Ok(Restatement {
         year: year.year,
@@ -112,33 +133,34 @@ pub fn restate(
         coverage: year.coverage,
         difference_kgco2e,
         difference_pct: (reckoned_old.kgco2e != 0.0).then(|| difference_kgco2e / reckoned_old.kgco2e * 100.0),
-        explained_by: moved(year.used, old, new),
+        explained_by: moved(series, year.used, old, new),
         old: reckoned_old,
         new: reckoned_new,
     })
 }
 
-fn reckoned(year: Year<'_>, basis: &Basis<'_>) -> Result<Reckoned, CannotRestate> {
-    let account = Account::of(year.used, |day| (basis.factor)(day).map(rate));
-    let missing = || year.used.iter().find(|used| (basis.factor)(used.day).is_none());
+fn reckoned(series: &FactorSeries, year: Year<'_>, basis: &Basis) -> Result<Reckoned, CannotRestate> {
+    let factor = |day| basis.factor(series, day);
+    let account = Account::of(year.used, |day| factor(day).map(rate));
+    let missing = || year.used.iter().find(|used| factor(used.day).is_none());
     let kgco2e = account.amount().ok_or_else(|| match missing() {
         None => CannotRestate::NoUse(year.year),
         Some(used) => CannotRestate::NoFactor {
             day: used.day,
-            basis: basis.name.clone(),
+            basis: basis.clone(),
         },
     })?;
     Ok(Reckoned {
-        basis: basis.name.clone(),
+        basis: basis.clone(),
         kgco2e,
         account,
     })
 }
 
-fn moved(used: &[Used], old: &Basis<'_>, new: &Basis<'_>) -> Vec<Moved> {
+fn moved(series: &FactorSeries, used: &[Used], old: &Basis, new: &Basis) -> Vec<Moved> {
     let mut all: Vec<Moved> = Vec::new();
     for used in used {
-        let (Some(from), Some(to)) = ((old.factor)(used.day), (new.factor)(used.day)) else {
+        let (Some(from), Some(to)) = (old.factor(series, used.day), new.factor(series, used.day)) else {
             continue;
         };
         let kgco2e_per_kwh = to.kgco2e_per_kwh - from.kgco2e_per_kwh;
@@ -165,10 +187,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
-        super::{
-            FactorSeries,
-            tests::{day, series},
-        },
+        super::tests::{day, series},
         *,
     };
 
@@ -180,12 +199,8 @@ mod tests {
         ])
     }
 
-    fn known<'f>(series: &'f FactorSeries, at: &str) -> Basis<'f> {
-        let known = day(at);
-        Basis {
-            name: format!("as known on {at}"),
-            factor: Box::new(move |day| series.location_as_known(day, known)),
-        }
+    fn known(at: &str) -> Basis {
+        Basis::Known(day(at))
     }
 
     /// Restates a year of 100 kWh a month, known at two days: old and new value, and what moved.
@@ -202,7 +217,7 @@ mod tests {
             coverage: 1.0,
         };
         let at = "2026-01-01T00:00:00Z".parse().expect("an instant");
-        let told = restate(year, &known(&series, old), &known(&series, new), at, "why").expect("known");
+        let told = restate(&series, year, (&known(old), &known(new)), at, "why").expect("known");
         assert!((told.old.kgco2e - expected.0).abs() < 1e-9, "{told:?}");
         assert!((told.new.kgco2e - expected.1).abs() < 1e-9, "{told:?}");
         let pairs: Vec<(&str, &str)> = told
@@ -217,6 +232,8 @@ mod tests {
     /// 2022 to 2024 span three editions: 2021's approval came out in January 2022, 2024's in March 2025.
     #[test]
     fn three_years_by_three_editions_keep_both_values() {
+        let one = Basis::Factor("2021".into());
+        assert_eq!(one.factor(&grid(), day("2030-01-01")).map(|factor| factor.kgco2e_per_kwh), Some(0.4781));
         check(2022, "2022-01-09", "2025-12-31", (551.28, 573.72, &[("2018", "2021")]));
         check(2023, "2023-12-31", "2025-12-31", (573.72, 573.72, &[("2021", "2021")]));
         check(2024, "2025-03-30", "2025-12-31", (573.72, 544.92, &[("2021", "2024")]));
@@ -226,7 +243,7 @@ mod tests {
     fn what_cannot_be_restated_says_why() {
         let series = grid();
         let at = Timestamp::UNIX_EPOCH;
-        let (early, late) = (known(&series, "2018-06-01"), known(&series, "2026-01-01"));
+        let (early, late) = (known("2018-06-01"), known("2026-01-01"));
         let used = [Used {
             day: day("2018-03-01"),
             energy_kwh: 1.0,
@@ -236,9 +253,9 @@ mod tests {
             used,
             coverage: 1.0,
         };
-        let error = restate(year(&used), &early, &late, at, "").expect_err("nothing was published");
+        let error = restate(&series, year(&used), (&early, &late), at, "").expect_err("nothing was published");
         assert_eq!(error.to_string(), "2018-03-01 has no factor as known on 2018-06-01");
-        let error = restate(year(&[]), &late, &late, at, "").expect_err("no use");
+        let error = restate(&series, year(&[]), (&late, &late), at, "").expect_err("no use");
         assert_eq!(error, CannotRestate::NoUse(2018));
     }
 
@@ -252,7 +269,7 @@ mod tests {
                 energy_kwh: *kwh,
             }).collect();
             let year = Year { year: 2022, used: &used, coverage: 1.0 };
-            let told = restate(year, &known(&series, "2020-01-01"), &known(&series, "2026-01-01"), Timestamp::UNIX_EPOCH, "")
+            let told = restate(&series, year, (&known("2020-01-01"), &known("2026-01-01")), Timestamp::UNIX_EPOCH, "")
                 .expect("every day is covered by both");
             let explained: f64 = told.explained_by.iter().map(|moved| moved.kgco2e).sum();
             prop_assert!((explained - told.difference_kgco2e).abs() < 1e-6);
