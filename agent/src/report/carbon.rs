@@ -132,3 +132,133 @@ impl Emissions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use energy::{
+        Quality,
+        carbon::{Amount, Instrument, InstrumentKind},
+    };
+    use jiff::tz::TimeZone;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::report::{Figures, Summary};
+
+    /// A factor for 2018, another from February 2018 on; toe of a MWh 0.229.
+    const SERIES: &str = r#"
+title = { ko = "시험", en = "test" }
+factor = [
+  { id = "a", kgco2e_per_kwh = 0.5, purpose = "esg_location", use_from = "2018-01-01", use_to = "2018-01-31", authority = "t", source = "t", status = "t" },
+  { id = "b", kgco2e_per_kwh = 0.4, purpose = "esg_location", use_from = "2018-02-01", use_to = "2018-12-31", authority = "t", source = "t", status = "t" },
+]
+toe = [
+  { id = "t", basis = "consumption", toe_per_mwh = 0.229, kcal_per_kwh = 2290, mj_per_kwh = 9.6, use_from = "2018-01-01", authority = "t", source = "t", status = "t" },
+]
+"#;
+
+    fn site(instruments: Vec<Instrument>) -> Site {
+        Site {
+            name: "s".into(),
+            zone: TimeZone::get("Asia/Seoul").expect("in the bundled database"),
+            demand_interval: SignedDuration::from_mins(15),
+            meters: Vec::new(),
+            machines: Vec::new(),
+            main_meter: Some("main".into()),
+            contracts: Vec::new(),
+            carbon: Some(toml::from_str(SERIES).expect("valid")),
+            fuel_meters: Vec::new(),
+            instruments,
+        }
+    }
+
+    fn instrument(energy_kwh: f64) -> Instrument {
+        Instrument {
+            name: "rec".into(),
+            kind: InstrumentKind::Rec,
+            from: "2018-01-01".parse().expect("a day"),
+            to: "2018-12-31".parse().expect("a day"),
+            amount: Amount::Energy(energy_kwh),
+            kgco2e_per_kwh: 0.0,
+            source: String::new(),
+        }
+    }
+
+    /// Intervals of a day each, from noon of a day in Seoul on.
+    fn days(from: &str, kwh: &[f64]) -> Vec<Interval> {
+        let day = SignedDuration::from_hours(24);
+        let first: Timestamp = format!("{from}T12:00:00+09:00").parse().expect("an instant");
+        let one = |(kwh, n): (&f64, i32)| Interval {
+            meter: "main".into(),
+            start: first + day * n,
+            end: first + day * (n + 1),
+            energy_import_kwh: Some(*kwh),
+            energy_export_kwh: None,
+            reactive_energy_lag_kvarh: None,
+            reactive_energy_lead_kvarh: None,
+            quality: Quality::Ok,
+            coverage: 1.0,
+            revision: 0,
+        };
+        kwh.iter().zip(0..).map(one).collect()
+    }
+
+    fn summary(site: &Site, intervals: &[Interval]) -> Summary {
+        Figures::compute(site, intervals, &[], &books(site, intervals, BTreeMap::new()))
+    }
+
+    /// Location, market and toe of all, and of the first month.
+    fn check(site: &Site, intervals: &[Interval], expected: [[Option<f64>; 3]; 2]) {
+        let summary = summary(site, intervals);
+        let figures = |figures: &MonthFigures| [figures.kgco2e.location, figures.kgco2e.market, figures.toe];
+        assert_eq!([figures(&summary.total), figures(&summary.months[0])], expected);
+    }
+
+    #[test]
+    fn months_have_their_part_of_what_an_instrument_covers() {
+        let use_of_three = days("2018-01-30", &[1000.0, 1000.0, 1000.0]);
+        check(
+            &site(Vec::new()),
+            &use_of_three,
+            [[Some(1400.0), None, Some(0.687)], [Some(1000.0), None, Some(0.458)]],
+        );
+        check(
+            &site(vec![instrument(1500.0)]),
+            &use_of_three,
+            [
+                [Some(1400.0), Some(650.0), Some(0.687)],
+                [Some(1000.0), Some(250.0), Some(0.458)],
+            ],
+        );
+    }
+
+    #[test]
+    fn a_day_without_a_factor_leaves_the_figure_open() {
+        let new_year = days("2018-12-31", &[1000.0, 1000.0]);
+        check(
+            &site(vec![instrument(1000.0)]),
+            &new_year,
+            [[None, None, Some(0.458)], [Some(400.0), Some(0.0), Some(0.229)]],
+        );
+    }
+
+    proptest! {
+        /// Whatever the instrument, the months' market-based emissions and covered energy add up to the whole, and are
+        /// never negative nor above the location-based ones.
+        #[test]
+        fn months_add_up(kwh in prop::collection::vec(0.0..2_000.0_f64, 1..120), amount in 0.0..90_000.0_f64) {
+            let site = site(vec![instrument(amount)]);
+            let summary = summary(&site, &days("2018-01-10", &kwh));
+            let total = summary.total.kgco2e;
+            let sum: f64 = summary.months.iter().filter_map(|month| month.kgco2e.market).sum();
+            prop_assert!((sum - total.market.expect("known")).abs() < 1e-4);
+            prop_assert!(total.market.expect("known") >= 0.0);
+            prop_assert!(total.market.expect("known") <= total.location.expect("known") + 1e-4);
+            let covered = |figures: &MonthFigures| figures.instruments[0].energy_kwh;
+            let of_months: f64 = summary.months.iter().map(covered).sum();
+            prop_assert!((of_months - covered(&summary.total)).abs() < 1e-4);
+            let unused = summary.total.instruments[0].unused_kwh.expect("it has an amount");
+            prop_assert!((covered(&summary.total) + unused - amount).abs() < 1e-4);
+        }
+    }
+}

@@ -178,7 +178,7 @@ mod tests {
         *,
     };
 
-    fn instrument(name: &str, kind: InstrumentKind, from: &str, to: &str, amount: Amount, factor: f64) -> Instrument {
+    fn instrument(name: &str, kind: InstrumentKind, (from, to): (&str, &str), amount: Amount, factor: f64) -> Instrument {
         Instrument {
             name: name.into(),
             kind,
@@ -211,14 +211,14 @@ mod tests {
     fn certificates_go_before_contracts_and_time_goes_forward() {
         let use_of_three_days = used(&[("2024-01-01", 100.0), ("2024-01-02", 100.0), ("2024-01-03", 100.0)]);
         let year = ("2024-01-01", "2024-12-31");
-        let ppa = instrument("solar", InstrumentKind::Ppa, year.0, year.1, Amount::Share(0.25), 0.0);
-        let rec = instrument("rec", InstrumentKind::Rec, year.0, year.1, Amount::Energy(180.0), 0.0);
+        let ppa = instrument("solar", InstrumentKind::Ppa, year, Amount::Share(0.25), 0.0);
+        let rec = instrument("rec", InstrumentKind::Rec, year, Amount::Energy(180.0), 0.0);
         check(
             &use_of_three_days,
             &[ppa.clone(), rec],
             &[(&[(1, 100.0)], 0.0), (&[(1, 80.0), (0, 20.0)], 0.0), (&[(0, 25.0)], 75.0)],
         );
-        let only_second = instrument("x", InstrumentKind::Rec, "2024-01-02", "2024-01-02", Amount::Energy(500.0), 0.0);
+        let only_second = instrument("x", InstrumentKind::Rec, ("2024-01-02", "2024-01-02"), Amount::Energy(500.0), 0.0);
         let instruments = [only_second];
         check(
             &use_of_three_days,
@@ -236,7 +236,7 @@ mod tests {
             ("grid", 0.4, "esg_location", "2023-01-01", "", ""),
             ("rest", 0.6, "residual", "2024-01-01", "", ""),
         ]);
-        let ppa = instrument("p", InstrumentKind::Ppa, "2023-01-01", "2024-12-31", Amount::Energy(40.0), 0.1);
+        let ppa = instrument("p", InstrumentKind::Ppa, ("2023-01-01", "2024-12-31"), Amount::Energy(40.0), 0.1);
         let split = Split {
             covered: vec![(0, 40.0)],
             rest_kwh: 60.0,

@@ -375,18 +375,22 @@ pub(crate) mod tests {
 
     /// A factor in one line: id, value, purpose, first day, last day or "", day of publication or "".
     pub(crate) fn series(rows: &[(&str, f64, &str, &str, &str, &str)]) -> FactorSeries {
-        let mut text = "title = { ko = '시험', en = 'test' }\n".to_owned();
-        for (id, value, purpose, from, to, published) in rows {
-            text += &format!(
-                "[[factor]]\nid = '{id}'\nkgco2e_per_kwh = {value}\npurpose = '{purpose}'\nuse_from = '{from}'\n\
-                 authority = 't'\nsource = 't'\nstatus = 'verified'\n"
-            );
-            for (key, value) in [("use_to", to), ("published", published)] {
-                if !value.is_empty() {
-                    text += &format!("{key} = '{value}'\n");
-                }
+        let optional = |key: &str, value: &str| {
+            if value.is_empty() {
+                String::new()
+            } else {
+                format!("{key} = '{value}'\n")
             }
-        }
+        };
+        let row = |(id, value, purpose, from, to, published): &(&str, f64, &str, &str, &str, &str)| {
+            format!(
+                "[[factor]]\nid = '{id}'\nkgco2e_per_kwh = {value}\npurpose = '{purpose}'\nuse_from = '{from}'\n\
+                 authority = 't'\nsource = 't'\nstatus = 'verified'\n{}{}",
+                optional("use_to", to),
+                optional("published", published)
+            )
+        };
+        let text = "title = { ko = '시험', en = 'test' }\n".to_owned() + &rows.iter().map(row).collect::<String>();
         toml::from_str(&text).expect("valid")
     }
 

@@ -117,7 +117,16 @@ fn reckoned(
         used: &stretch.used,
         coverage: stretch.coverage,
     };
-    restate(series, year, (&old, &new), now, args.reason.trim()).map_err(|error| fail(INPUT, error))
+    let restated = restate(series, year, (&old, &new), now, args.reason.trim()).map_err(|error| fail(INPUT, error))?;
+    if restated.explained_by.iter().all(|moved| moved.from == moved.to) {
+        let help = "--reported names the day of the old report, --factor another factor";
+        let why = format!(
+            "{old} and {new}, {} has the same factors: nothing was kept; {help}",
+            args.year
+        );
+        return Err(fail(INPUT, why));
+    }
+    Ok(restated)
 }
 
 /// By what the year was last restated.
