@@ -269,6 +269,59 @@ fn secrets_come_from_files_that_others_cannot_read() {
 }
 
 #[test]
+fn fuels_and_instruments_are_checked() {
+    check(
+        "carbon = 'us-egrid'\n[[meter]]\nname = 'g'\n[[fuel]]\nmeter = 'h'\nfuel = 'city-gas'\nnm3_per_m3 = 0\n\
+         [[fuel]]\nmeter = 'g'\nfuel = 'city-gas-lgn'\n[[fuel]]\nmeter = 'g'\nfuel = 'diesel'\nseries = 'kr-fuel'\nnm3_per_m3 = 1\n\
+         [[fuel]]\nmeter = 'g'\nfuel = 'diesel'\nnm3_per_m3 = 1\n",
+        &[
+            "1:10 E1004 this factor series has regions and [site] has no \"carbon_region\" | one of 52, as carbon_region = \"alabama\"",
+            "5:9 E1107 no meter is called \"h\" | did you mean \"g\" (line 6)?",
+            "7:14 E1006 \"nm3_per_m3\" must be above zero",
+            "8:1 E1004 [[fuel]] has no \"nm3_per_m3\"",
+            "10:8 E1107 no fuel that is counted in Nm³ is called \"city-gas-lgn\" | did you mean \"city-gas-lng\"?",
+            "14:10 E1108 no factor series is called \"kr-fuel\" | did you mean \"kr-fuels\"?",
+            "18:8 E1107 no fuel that is counted in Nm³ is called \"diesel\" | known here: city-gas-lng, city-gas-lpg",
+        ],
+    );
+    check(
+        "[[instrument]]\n[[instrument]]\nname = 'r'\nkind = 'rec'\nfrom = 2024-02-01\nto = 2024-01-31\nshare = 0.5\n\
+         kgco2e_per_kwh = -1\nsource = 'x'\n[[instrument]]\nname = 'r'\nkind = 'ppa'\nfrom = 2024-01-01\nto = 2024-12-31\n\
+         share = 1.5\nkgco2e_per_kwh = 0\nsource = 'x'\n[[instrument]]\nname = 's'\nkind = 'sun'\nfrom = 2024-01-01\n\
+         to = 2024-12-31\nshare = 0.5\nenergy_kwh = 4\nkgco2e_per_kwh = 0\nsource = 'x'\n",
+        &[
+            "1:1 E1004 [[instrument]] has no \"name\"",
+            "1:1 E1004 [[instrument]] has no \"kind\"",
+            "1:1 E1004 [[instrument]] has no \"from\"",
+            "1:1 E1004 [[instrument]] has no \"to\"",
+            "1:1 E1004 [[instrument]] has no \"energy_kwh\"",
+            "1:1 E1004 [[instrument]] has no \"kgco2e_per_kwh\"",
+            "1:1 E1004 [[instrument]] has no \"source\"",
+            "6:6 E1006 \"to\" is 2024-01-31, before \"from\"",
+            "7:9 E1110 a certificate or premium is bought by the kWh: write energy_kwh, not share",
+            "8:18 E1006 \"kgco2e_per_kwh\" must not be negative",
+            "11:8 E1101 two things of kind instrument are called \"r\"; the first stands on line 6",
+            "15:9 E1006 \"share\" is 1.5: it must be above 0 and at most 1",
+            "20:8 E1006 \"kind\" cannot be \"sun\" | one of: rec, green_premium, ppa, supplier",
+            "23:9 E1110 \"energy_kwh\" and \"share\" cannot both be given",
+        ],
+    );
+}
+
+#[test]
+fn a_meter_that_gives_no_gas_measures_no_fuel() {
+    check(
+        "[[broker]]\nname = 'b'\nmqtt = 'mqtt://h'\n[[meter]]\nname = 'g'\nbroker = 'b'\ntopic = 't'\nvalues = { '' = 'water_m3' }\n\
+         [[fuel]]\nmeter = 'g'\nfuel = 'city-gas-lng'\nnm3_per_m3 = 1\n",
+        &["10:9 E1110 meter \"g\" does not give \"gas_m3\""],
+    );
+    check(
+        "carbon_region = 'texas'\n",
+        &["1:17 W2005 \"carbon_region\" has no effect without \"carbon\""],
+    );
+}
+
+#[test]
 fn a_folder_beside_the_configuration_overrides_a_shipped_file_whole() {
     let folder = std::env::temp_dir().join(format!("wattwarden-beside-{}", std::process::id()));
     std::fs::create_dir_all(folder.join("factors")).unwrap();

@@ -207,7 +207,7 @@ fn a_months_energy_is_walked_down_to_what_it_was_made_of() {
         &[
             "main 2025-03: 297,600.00 kWh",
             "1. intervals: 2976 of 15 min, coverage 100.0 %",
-            "2. registers: no counter: interval energy, or power integrated",
+            "2. registers: as read, before repairs, 297,600.00 kWh",
             "3. repairs: none",
             "fed by recordings",
             "Energy, light load: 163200 kWh × 110.9",

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use energy::Site;
 use wattwarden::{
@@ -42,8 +42,8 @@ fn replayed(csv: &str) -> Outcome {
 
 fn figures(outcome: &Outcome) -> Summary {
     let site = site();
-    let bills = report::figures::bills(&site, &outcome.intervals);
-    Figures::compute(&site, &outcome.intervals, &outcome.findings, &bills)
+    let books = report::carbon::books(&site, &outcome.intervals, BTreeMap::new());
+    Figures::compute(&site, &outcome.intervals, &outcome.findings, &books)
 }
 
 /// What is compared byte for byte.
@@ -104,6 +104,11 @@ fn energy_peaks_and_load_factors_are_those_of_the_truth_file() {
             "{month}: {figures:?}"
         );
         assert_eq!(figures.coverage, 1.0);
+        // The approval of 2018 and the statutory consumption basis.
+        let (kgco2e, toe) = (figures.kgco2e.location.unwrap(), figures.toe.unwrap());
+        assert!((kgco2e - kwh * 0.4594).abs() < 0.005, "{month}: {figures:?}");
+        assert!((toe - kwh / 1000.0 * 0.229).abs() < 0.000_005, "{month}: {figures:?}");
+        assert_eq!(figures.kgco2e.market, None, "no instruments");
     }
     assert_eq!((outcome.tally.rows, outcome.tally.late), (26_208, 0));
 }

@@ -223,6 +223,8 @@ fn site() -> Site {
         main_meter: Some("incomer".into()),
         contracts: Vec::new(),
         carbon: None,
+        fuel_meters: Vec::new(),
+        instruments: Vec::new(),
     }
 }
 

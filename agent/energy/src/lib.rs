@@ -16,6 +16,7 @@ pub mod sample;
 pub mod site;
 pub mod state;
 pub mod tariff;
+pub mod unit;
 
 pub use engine::Engine;
 pub use finding::Finding;

@@ -8,7 +8,14 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use crate::{calendar::Hours, carbon::FactorSeries, finding::Kind, quantity::Quantity, sample::Name, tariff::Contract};
+use crate::{
+    calendar::Hours,
+    carbon::{FactorSeries, FuelMeter, Instrument},
+    finding::Kind,
+    quantity::Quantity,
+    sample::Name,
+    tariff::Contract,
+};
 
 /// A plant, ready for the engine.
 #[derive(Debug, Clone)]
@@ -29,6 +36,10 @@ pub struct Site {
     pub contracts: Vec<Contract>,
     /// Emission factors of electricity; `None` = carbon is unknown.
     pub carbon: Option<FactorSeries>,
+    /// Meters whose register counts a fuel.
+    pub fuel_meters: Vec<FuelMeter>,
+    /// Contractual instruments of scope 2; empty = no market-based figure.
+    pub instruments: Vec<Instrument>,
 }
 
 /// A device that measures.

@@ -20,6 +20,7 @@ pub mod check;
 pub mod demo;
 pub mod energy;
 pub mod export;
+pub mod factors;
 pub mod past;
 pub mod replay;
 mod replay_intervals;
@@ -71,6 +72,8 @@ enum Command {
     Energy(energy::EnergyArgs),
     /// Tariffs, prices at an instant, bills.
     Tariff(tariff::TariffArgs),
+    /// Emission factors, what a period makes with them, restatements.
+    Factors(factors::FactorsArgs),
 }
 
 /// How log lines are written.
@@ -133,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Energy(args) => energy::run(&args),
         Command::Tariff(args) => tariff::run(&args),
+        Command::Factors(args) => factors::run(&args),
     }
 }
 

@@ -4,15 +4,22 @@
 //! place.
 
 use std::{
+    collections::BTreeMap,
+    fs::File,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use energy::{Interval, Quality, Site, interval::Raw};
+use energy::{Interval, Name, Quality, Quantity, Site, carbon::fuel::Register, interval::Raw};
 use jiff::Timestamp;
 
 use super::{INPUT, fail};
-use crate::{config::Config, report::Month, store::Reader};
+use crate::{
+    acquire::csv::{RowError, Rows},
+    config::Config,
+    report::Month,
+    store::Reader,
+};
 
 /// Arguments of commands that look at a site's past.
 #[derive(Debug, clap::Args)]
@@ -23,6 +30,41 @@ pub struct PastArgs {
     /// Results of a replay, in place of the agent's store.
     #[arg(long, value_name = "DIR")]
     pub from: Option<PathBuf>,
+}
+
+/// Readings of the fuel meters' registers, by meter: those of `bounds` and around it, or all of a replay.
+pub(super) fn registers(
+    args: &PastArgs,
+    config: &Config,
+    bounds: (Timestamp, Timestamp),
+) -> Result<BTreeMap<Name, Register>, ExitCode> {
+    let meters = &config.site.fuel_meters;
+    if meters.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    match &args.from {
+        Some(folder) => registers_of_replay(&folder.join("fuel.csv")).map_err(|why| fail(INPUT, why)),
+        None => Reader::open(&config.store)
+            .map_err(|error| error.to_string())
+            .and_then(|reader| reader.registers(meters, bounds).map_err(|error| error.to_string()))
+            .map_err(|why| fail(INPUT, format!("reading the store: {why}"))),
+    }
+}
+
+fn registers_of_replay(path: &Path) -> Result<BTreeMap<Name, Register>, String> {
+    let file = File::open(path).map_err(|error| format!("{}: {error}; run the replay again", path.display()))?;
+    let rows = Rows::open(file, None);
+    let failed = |error: &RowError| format!("{}: {error}", path.display());
+    let rows = rows.map_err(|errors| errors.first().map_or_else(String::new, failed))?;
+    let mut registers = BTreeMap::<Name, Register>::new();
+    for row in rows {
+        let row = row.map_err(|errors| errors.first().map_or_else(String::new, failed))?;
+        if let Some(gas_m3) = row.sample.trusted(Quantity::Gas) {
+            let register = registers.entry(row.sample.meter).or_default();
+            register.push((row.sample.at, gas_m3));
+        }
+    }
+    Ok(registers)
 }
 
 /// All intervals of a meter, or of all meters, ascending by start.

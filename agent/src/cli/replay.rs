@@ -12,7 +12,7 @@ use std::{
     process::ExitCode,
 };
 
-use energy::{Interval, Name, Site, tariff::bill::Bill};
+use energy::{Interval, Name, Quantity, Site, carbon::fuel::Register};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -24,7 +24,11 @@ use crate::{
     config::mapping,
     language::Language,
     replay::{Outcome, Replay},
-    report::{Figures, Month, Origin, Summary, figures, json},
+    report::{
+        Figures, Month, Origin, Summary,
+        carbon::{self, Books},
+        figures, json,
+    },
 };
 
 /// Arguments of `replay`.
@@ -78,13 +82,13 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
     };
     let language = args.lang.map_or(config.language, Language::from);
     let site = with_steps(config.site, &every);
-    let outcome = match step(&site, &args.csv, mapping.as_ref()) {
-        Ok(outcome) => outcome,
+    let (outcome, registers) = match step(&site, &args.csv, mapping.as_ref()) {
+        Ok(stepped) => stepped,
         Err(error) => return fail(INPUT, error),
     };
-    let bills = figures::bills(&site, &outcome.intervals);
-    let summary = Figures::compute(&site, &outcome.intervals, &outcome.findings, &bills);
-    if let Err(error) = write(&args.out, &site, &outcome, &summary, &bills) {
+    let books = carbon::books(&site, &outcome.intervals, registers);
+    let summary = Figures::compute(&site, &outcome.intervals, &outcome.findings, &books);
+    if let Err(error) = write(&args.out, &site, &outcome, &summary, &books) {
         return fail(INTERNAL, format!("writing to {}: {error}", args.out.display()));
     }
     print(&shown(&summary, &outcome, &args.out, language));
@@ -198,17 +202,32 @@ fn with_steps(mut site: Site, every: &BTreeMap<Name, SignedDuration>) -> Site {
     site
 }
 
-fn step(site: &Site, paths: &[PathBuf], mapping: Option<&Mapping>) -> Result<Outcome, String> {
+/// Readings of the fuel meters' registers.
+type Registers = BTreeMap<Name, Register>;
+
+fn step(site: &Site, paths: &[PathBuf], mapping: Option<&Mapping>) -> Result<(Outcome, Registers), String> {
     let mut recordings: Vec<Peekable<Recording>> = Vec::new();
     for path in paths {
         recordings.push(open(path, mapping).map_err(|errors| errors.join("\n"))?.peekable());
     }
     let mut replay = Replay::new(site.clone());
+    let mut registers = Registers::new();
     while let Some(row) = earliest(&mut recordings) {
         let row = row.map_err(|errors| format!("a row has changed while it was read: {}", errors[0]))?;
+        note_register(site, &row, &mut registers);
         replay.take(row);
     }
-    Ok(replay.finish())
+    Ok((replay.finish(), registers))
+}
+
+/// Keeps what a fuel meter's register stood at: the engine makes intervals of electricity only.
+fn note_register(site: &Site, row: &Row, registers: &mut Registers) {
+    let sample = &row.sample;
+    let is_fuel = site.fuel_meters.iter().any(|fuel| fuel.meter == sample.meter);
+    if let (true, Some(gas_m3)) = (is_fuel, sample.trusted(Quantity::Gas)) {
+        let register = registers.entry(sample.meter.clone()).or_default();
+        register.push((sample.at, gas_m3));
+    }
 }
 
 /// The next row of the recording whose next row is earliest.
@@ -225,7 +244,7 @@ fn earliest(recordings: &mut [Peekable<Recording>]) -> Option<Result<Row, Vec<Ro
     recordings[index].next()
 }
 
-fn write(out: &Path, site: &Site, outcome: &Outcome, summary: &Summary, bills: &[Bill]) -> io::Result<()> {
+fn write(out: &Path, site: &Site, outcome: &Outcome, summary: &Summary, books: &Books) -> io::Result<()> {
     fs::create_dir_all(out.join("reports"))?;
     let mut findings = BufWriter::new(File::create(out.join("findings.jsonl"))?);
     for finding in &outcome.findings {
@@ -236,13 +255,16 @@ fn write(out: &Path, site: &Site, outcome: &Outcome, summary: &Summary, bills: &
     write_intervals(&out.join("intervals.csv"), site, &outcome.intervals)?;
     write_repairs(&out.join("repairs.csv"), site, &outcome.intervals)?;
     write_demand(&out.join("demand.csv"), site, &outcome.intervals)?;
+    if !site.fuel_meters.is_empty() {
+        write_fuel(&out.join("fuel.csv"), site, &books.registers)?;
+    }
     fs::write(out.join("summary.json"), summary_json(summary, outcome)? + "\n")?;
     for month in summary
         .months
         .iter()
         .filter_map(|figures| figures.month.as_deref()?.parse::<Month>().ok())
     {
-        let report = month_report(site, month, outcome, bills);
+        let report = month_report(site, month, outcome, books);
         fs::write(
             out.join(format!("reports/{month}.json")),
             serde_json::to_string_pretty(&report)? + "\n",
@@ -257,7 +279,7 @@ fn summary_json(summary: &Summary, outcome: &Outcome) -> serde_json::Result<Stri
     serde_json::to_string_pretty(&document)
 }
 
-fn month_report(site: &Site, month: Month, outcome: &Outcome, bills: &[Bill]) -> json::Report {
+fn month_report(site: &Site, month: Month, outcome: &Outcome, books: &Books) -> json::Report {
     let (from, to) = month.bounds(&site.zone);
     let within = |at: Timestamp| from <= at && at < to;
     let mut intervals = outcome.intervals.clone();
@@ -267,7 +289,8 @@ fn month_report(site: &Site, month: Month, outcome: &Outcome, bills: &[Bill]) ->
     let data = json::Data {
         intervals: &intervals,
         findings: &findings,
-        bills,
+        books,
+        restatements: &[],
     };
     json::Report::new(site, month, Origin::Plant, data)
 }
@@ -285,6 +308,18 @@ fn write_demand(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<
             cell(interval.demand_kw()),
             interval.coverage.to_string(),
         ])?;
+    }
+    csv.flush()
+}
+
+/// The fuel meters' registers, in canonical form.
+fn write_fuel(path: &Path, site: &Site, registers: &Registers) -> io::Result<()> {
+    let mut csv = csv::Writer::from_path(path)?;
+    csv.write_record(["time", "meter", Quantity::Gas.name()])?;
+    for (meter, register) in registers {
+        for (at, gas_m3) in register {
+            csv.write_record([figures::local(site, *at), meter.to_string(), gas_m3.to_string()])?;
+        }
     }
     csv.flush()
 }

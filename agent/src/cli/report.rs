@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::{INPUT, INTERNAL, Lang, Secrets, fail, language, load, print};
 use crate::{
     language::Language,
-    report::{Month, Origin, figures, html, json},
-    store::{FindingFilter, Reader},
+    report::{Month, Origin, carbon, html, json},
+    store::{FindingFilter, Reader, restatements},
 };
 
 /// Arguments of `report`.
@@ -99,8 +99,11 @@ fn of_replay(folder: &std::path::Path, month: Month) -> Result<json::Report, Exi
         };
         fail(INPUT, format!("reading {}: {error}; {help}", path.display()))
     })?;
-    serde_json::from_str(&text)
-        .map_err(|error| fail(INPUT, format!("{}: {error}; run the replay again", path.display())))
+    let mut report: json::Report = serde_json::from_str(&text)
+        .map_err(|error| fail(INPUT, format!("{}: {error}; run the replay again", path.display())))?;
+    let restatements = restatements(folder).map_err(|error| fail(INPUT, error))?;
+    report.restatements = json::of_year(&restatements, month);
+    Ok(report)
 }
 
 fn of_store(config: &std::path::Path, month: Month) -> Result<(json::Report, Option<Language>), ExitCode> {
@@ -123,10 +126,14 @@ fn of_store(config: &std::path::Path, month: Month) -> Result<(json::Report, Opt
         .map(|stored| stored.finding)
         .filter(|finding| from <= finding.since && finding.since < to)
         .collect();
+    let registers = reader
+        .registers(&config.site.fuel_meters, (from, to))
+        .map_err(|error| store(&error))?;
     let data = json::Data {
         intervals: &intervals,
         findings: &findings,
-        bills: &figures::bills(&config.site, &all),
+        books: &carbon::books(&config.site, &all, registers),
+        restatements: &reader.restatements().map_err(|error| store(&error))?,
     };
     Ok((
         json::Report::new(&config.site, month, Origin::Plant, data),

@@ -13,8 +13,10 @@ use jiff::SignedDuration;
 
 use crate::{acquire, alert, forward, language::Language, record, store, web};
 
+mod carbon;
 pub mod data;
 pub mod diagnostic;
+pub mod factor_check;
 mod kinds;
 mod lines;
 mod machines;
@@ -141,6 +143,8 @@ fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
         .map(|(site, kinds)| machines::machines(context, &mut root, site, &lines, kinds));
     // Without a site the machines cannot be read, but their table is not an unknown key.
     root.list("machine");
+    let fuel_meters = carbon::fuel_meters(context, &mut root, &lines);
+    let instruments = carbon::instruments(context, &mut root);
     let store = outputs::store(context, &mut root);
     let influx = outputs::influx(context, &mut root);
     let alerts = outputs::alerts(&mut root);
@@ -148,7 +152,8 @@ fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
     root.finish();
     let (site, machines) = (site?, machines?);
     check_main_meter(context, &site, &lines, contracts.len());
-    note_unused(context, &lines, &machines, &site);
+    let fuelled: Vec<&str> = fuel_meters.iter().map(|fuel| fuel.meter.as_ref()).collect();
+    note_unused(context, &lines, &machines, &site, &fuelled);
     let billed = contracts.iter().find_map(|contract| contract.rules.demand.as_ref());
     let billed = billed.map(|rule| SignedDuration::from_mins(rule.interval_min.into()));
     let demand_interval = demand_interval(context, &site, billed);
@@ -162,6 +167,8 @@ fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
             main_meter: site.main_meter.as_ref().map(|main| (*main.get_ref()).into()),
             contracts,
             carbon: site.carbon,
+            fuel_meters,
+            instruments,
             zone: site.zone,
         },
         buses: lines.buses,
@@ -222,8 +229,10 @@ fn note_unused(
     lines: &lines::Lines,
     machines: &[energy::site::Machine],
     site: &site::SitePart<'_>,
+    fuelled: &[&str],
 ) {
-    let used: BTreeSet<&str> = machines.iter().map(|machine| machine.meter.as_ref()).collect();
+    let used = machines.iter().map(|machine| machine.meter.as_ref());
+    let used: BTreeSet<&str> = used.chain(fuelled.iter().copied()).collect();
     let main = site.main_meter.as_ref().map(|main| *main.get_ref());
     for meter in &lines.meters {
         if !used.contains(meter.name.as_ref()) && main != Some(meter.name.as_ref()) {

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 use toml::Spanned;
 
 use super::{
-    Context,
+    Context, carbon,
     data::Folder,
     diagnostic::Code,
     names::Names,
@@ -76,8 +76,7 @@ pub(super) fn site<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Option<Si
     let open = stretches(&mut table, "open");
     let main_meter = table.text("main_meter");
     let demand_interval = table.choice("demand_interval", DEMAND_INTERVALS);
-    let carbon = table.text("carbon");
-    let carbon = carbon.and_then(|name| context.data.load(Folder::Factors, &name, file));
+    let carbon = carbon::series(context, &mut table);
     let span = table.span();
     table.finish();
     // A bad name or zone has been reported and nothing will run: the rest is still checked, as if there were one.

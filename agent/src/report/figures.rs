@@ -4,10 +4,11 @@
 //! in the crate `energy`, of all intervals there are, because a ratchet remembers. Invariants: what cannot be known is `None`, never 0; energy is the main meter's, the newest revision of each
 //! interval counts; sums of kWh are rounded to a millionth; a missing interval lowers the coverage.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use energy::{
     Finding, Interval, Site,
+    carbon::{FuelUse, Used, market::Covered},
     finding::{Kind, Money},
     tariff::{
         Band, PriceUntil,
@@ -22,7 +23,10 @@ use rust_decimal::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Month;
+use super::{
+    Month,
+    carbon::{self, Books},
+};
 
 /// Makes the figures.
 pub struct Figures;
@@ -82,12 +86,18 @@ pub struct MonthFigures {
     pub bill: Option<Bill>,
     /// Emissions, kgCO2e.
     pub kgco2e: Emissions,
-    /// Tonnes of oil equivalent.
+    /// Tonnes of oil equivalent: electricity by the statutory consumption basis, fuels by their gross heat.
     pub toe: Option<f64>,
+    /// What each contractual instrument covered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instruments: Vec<Covered>,
+    /// What each fuel meter used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fuels: Vec<FuelUse>,
     /// Energy at the price of its interval, with levies, without demand charge; for the report, not in the summary.
     #[serde(skip)]
     pub energy_cost: Option<Money>,
-    /// Ids of the emission factors that were used; for the report, not in the summary.
+    /// Ids of the factors that emissions and toe of electricity were made with; for the report, not in the summary.
     #[serde(skip)]
     pub factors: Vec<String>,
 }
@@ -115,13 +125,16 @@ pub struct BandEnergy {
     pub flat: Option<f64>,
 }
 
-/// Emissions by both methods of scope 2, kgCO2e.
+/// Emissions of scope 2 by both methods, and of scope 1 where fuel is metered, kgCO2e.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Emissions {
     /// Location-based; `None` when a day has no factor.
     pub location: Option<f64>,
     /// Market-based; `None` without contractual instruments.
     pub market: Option<f64>,
+    /// Scope 1 of the fuel meters, CO2 only; `None` without them, or when any of it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_1: Option<f64>,
 }
 
 /// All findings of one kind.
@@ -150,8 +163,8 @@ struct Row {
 type Pricing<'a> = &'a dyn Fn(Timestamp) -> PriceUntil;
 
 impl Figures {
-    /// The figures of a site, priced by the contract that holds at each interval; `bills` as [`bills`] makes them.
-    pub fn compute(site: &Site, intervals: &[Interval], findings: &[Finding], bills: &[Bill]) -> Summary {
+    /// The figures of a site, priced by the contract that holds at each interval; `books` as [`carbon::books`] makes them.
+    pub fn compute(site: &Site, intervals: &[Interval], findings: &[Finding], books: &Books) -> Summary {
         let price = |at| {
             contract_at(&site.contracts, at).map_or(
                 PriceUntil {
@@ -162,17 +175,15 @@ impl Figures {
             )
         };
         let mut summary = Self::priced(site, intervals, findings, &price);
-        add_bills(&mut summary, bills);
+        add_bills(&mut summary, &books.bills);
+        add_carbon(&mut summary, site, intervals, books);
         summary
     }
 
     /// The same with prices from elsewhere and without bills.
     pub fn priced(site: &Site, intervals: &[Interval], findings: &[Finding], price: Pricing<'_>) -> Summary {
         let rows = main_meter_rows(site, intervals);
-        let bounds = rows
-            .first()
-            .zip(rows.last())
-            .map(|(first, last)| (first.start, end(last)));
+        let bounds = bounds(&rows);
         let months = bounds.map_or_else(Vec::new, |bounds| months(site, &rows, bounds, price));
         Summary {
             period: bounds.map(|(from, to)| Period {
@@ -200,6 +211,29 @@ pub fn usage(site: &Site, intervals: &[Interval]) -> Vec<Usage> {
         .into_values()
         .map(Usage::from)
         .collect()
+}
+
+/// Known energy of the main meter's intervals, kWh, by start.
+pub(crate) fn known_of_main_meter(site: &Site, intervals: &[Interval]) -> Vec<(Timestamp, f64)> {
+    let newest = newest_of_main_meter(site, intervals).into_values();
+    newest
+        .filter_map(|interval| Some((interval.start, interval.energy_import_kwh?)))
+        .collect()
+}
+
+/// Gives each month, and the total, what instruments and fuels make of it.
+fn add_carbon(summary: &mut Summary, site: &Site, intervals: &[Interval], books: &Books) {
+    let Some((from, to)) = bounds(&main_meter_rows(site, intervals)) else {
+        return;
+    };
+    carbon::add(&mut summary.total, site, books, (from, to));
+    for figures in &mut summary.months {
+        let month = figures.month.as_deref().and_then(|month| month.parse::<Month>().ok());
+        let Some((first, next)) = month.map(|month| month.bounds(&site.zone)) else {
+            continue;
+        };
+        carbon::add(figures, site, books, (first.max(from), next.min(to)));
+    }
 }
 
 /// Gives each month the bill that is named after it, and the total their sum where every month has one.
@@ -281,12 +315,17 @@ pub(crate) fn local(site: &Site, at: Timestamp) -> String {
     at.display_with_offset(site.zone.to_offset(at)).to_string()
 }
 
+/// From the first row's start to the last one's end.
+fn bounds(rows: &[Row]) -> Option<(Timestamp, Timestamp)> {
+    Some((rows.first()?.start, end(rows.last()?)))
+}
+
 fn end(row: &Row) -> Timestamp {
     row.start + jiff::SignedDuration::from_secs_f64(row.hours * 3600.0)
 }
 
 /// Intervals of the main meter by start, the newest revision of each.
-fn newest_of_main_meter<'a>(site: &Site, intervals: &'a [Interval]) -> BTreeMap<Timestamp, &'a Interval> {
+pub(crate) fn newest_of_main_meter<'a>(site: &Site, intervals: &'a [Interval]) -> BTreeMap<Timestamp, &'a Interval> {
     let mut newest: BTreeMap<Timestamp, &Interval> = BTreeMap::new();
     let of_main = |interval: &&Interval| site.main_meter.as_ref() == Some(&interval.meter);
     for interval in intervals.iter().filter(of_main) {
@@ -347,7 +386,12 @@ fn stretch(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pri
     };
     let known_coverage = coverage(known.iter().map(|(row, _)| row.coverage * row.hours).sum());
     let (energy_by_band_kwh, energy_cost) = by_price(site, &known, price);
-    let (location, factors) = location_based(site, &known);
+    let used: Vec<Used> = known
+        .iter()
+        .map(|(row, kwh)| Used::new(row.start, &site.zone, *kwh))
+        .collect();
+    let (location, toe) = carbon::of_use(site, &used);
+    let shares = location.shares.iter().chain(&toe.shares);
     MonthFigures {
         month: None,
         energy_import_kwh: energy_kwh,
@@ -363,12 +407,13 @@ fn stretch(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pri
             energy: energy_kwh.map(|_| known_coverage),
             peak_demand: peak.map(|_| known_coverage),
             energy_cost: energy_cost.as_ref().map(|_| known_coverage),
-            carbon: location.map(|_| known_coverage),
+            carbon: location.amount().map(|_| known_coverage),
         },
         energy_by_band_kwh,
-        kgco2e: Emissions { location, market: None },
+        kgco2e: Emissions::of_location(&location),
+        toe: toe.amount().map(rounded),
         energy_cost,
-        factors,
+        factors: shares.map(|share| share.factor.clone()).collect(),
         ..MonthFigures::default()
     }
 }
@@ -413,21 +458,6 @@ fn by_price(site: &Site, known: &[(&Row, f64)], price: Pricing<'_>) -> (Option<B
     (Some(bands), money)
 }
 
-/// Location-based emissions and the ids of the factors, each interval by the factor of its day.
-fn location_based(site: &Site, known: &[(&Row, f64)]) -> (Option<f64>, Vec<String>) {
-    let factor = |at| site.carbon.as_ref()?.location(site.zone.to_datetime(at).date());
-    let mut ids = BTreeSet::new();
-    let mut emissions = Vec::with_capacity(known.len());
-    for (row, kwh) in known {
-        let Some(factor) = factor(row.start) else {
-            return (None, Vec::new());
-        };
-        ids.insert(factor.id.clone());
-        emissions.push(kwh * factor.kgco2e_per_kwh);
-    }
-    (some_sum(emissions), ids.into_iter().collect())
-}
-
 /// What findings cost together, in the site's currency. Demand peaks of one month stand on one bill, which is made from
 /// the highest: the others cost nothing more.
 pub(crate) fn cost_sum<'a>(findings: impl IntoIterator<Item = &'a Finding>, site: &Site) -> Option<Decimal> {
@@ -469,7 +499,7 @@ pub(crate) fn some_sum(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 }
 
 /// To a millionth: what a sum of thousands of floats can promise.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
@@ -477,7 +507,7 @@ fn rounded(value: f64) -> f64 {
 mod tests {
     use energy::{
         Quality,
-        carbon::{Factor, FactorSeries, Purpose},
+        carbon::{Factor, FactorSeries, Purpose, Side},
         finding::{Condition, Severity, Title},
         tariff::Price,
     };
@@ -491,6 +521,9 @@ mod tests {
         let factor = |id: &str, kgco2e_per_kwh, use_from: &str, use_to: Option<&str>| Factor {
             id: id.into(),
             kgco2e_per_kwh,
+            side: Side::Consumption,
+            region: None,
+            note: None,
             purpose: Purpose::EsgLocation,
             use_from: use_from.parse().expect("a day"),
             use_to: use_to.map(|day| day.parse().expect("a day")),
@@ -521,7 +554,13 @@ mod tests {
                     factor("old", 0.5, "2018-01-01", Some("2018-01-31")),
                     factor("new", 0.4, "2018-02-01", None),
                 ],
+                toe: Vec::new(),
+                fuel: Vec::new(),
+                heat: Vec::new(),
+                gwp: Vec::new(),
             }),
+            fuel_meters: Vec::new(),
+            instruments: Vec::new(),
         }
     }
 

@@ -4,10 +4,18 @@
 //! beside its coverage.
 
 use askama::Template;
-use energy::finding::Money;
+use energy::{
+    carbon::{FuelUse, market::Covered, restate::Restatement},
+    finding::Money,
+    unit::Carbon,
+};
 use rust_decimal::Decimal;
 
-use super::{Language, json::Report, words::kind_name};
+use super::{
+    Language,
+    json::{Figure, Report, UsedFactor},
+    words::kind_name,
+};
 
 /// The page could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +40,11 @@ pub fn render(report: &Report, language: Language) -> Result<String, RenderError
             .as_ref()
             .map(|period| (readable(&period.from), readable(&period.to))),
         coverage: percent(report.summary.total.coverage),
+        restated: report
+            .restatements
+            .iter()
+            .map(|restated| told(restated, language))
+            .collect(),
     };
     Ok(page.render()?)
 }
@@ -46,6 +59,15 @@ struct Page<'a> {
     waste: Vec<Waste>,
     period: Option<(String, String)>,
     coverage: String,
+    restated: Vec<String>,
+}
+
+impl Page<'_> {
+    /// `2018-01-01 – 2020-12-31`; open at the end while the factor is in use.
+    fn used(factor: &UsedFactor) -> String {
+        let last = factor.use_to.map(|day| day.to_string()).unwrap_or_default();
+        format!("{} – {last}", factor.use_from)
+    }
 }
 
 /// One figure: what it is, its value, the coverage of what it was made from, a remark.
@@ -81,6 +103,14 @@ struct Words {
     carbon: &'static str,
     carbon_market: &'static str,
     market_note: &'static str,
+    unused: &'static str,
+    scope_1: &'static str,
+    scope_1_note: &'static str,
+    toe: &'static str,
+    toe_note: &'static str,
+    status: &'static str,
+    use_period: &'static str,
+    restated: &'static str,
     coverage: &'static str,
     coverage_note: &'static str,
     bands: &'static str,
@@ -118,6 +148,14 @@ const KO: Words = Words {
     carbon: "온실가스 배출량(지역 기반)",
     carbon_market: "온실가스 배출량(시장 기반)",
     market_note: "계약 수단 자료 없음",
+    unused: "미사용",
+    scope_1: "연료 직접 배출량(Scope 1)",
+    scope_1_note: "CO₂만",
+    toe: "에너지 사용량(toe)",
+    toe_note: "전력은 소비기준, 연료는 총발열량",
+    status: "확인 상태",
+    use_period: "적용 기간",
+    restated: "재산정",
     coverage: "자료 확보율",
     coverage_note: "신뢰할 수 있는 측정값이 있는 시간의 비율",
     bands: "시간대별 사용량",
@@ -155,6 +193,14 @@ const EN: Words = Words {
     carbon: "Emissions, location-based",
     carbon_market: "Emissions, market-based",
     market_note: "no contractual instruments on file",
+    unused: "unused",
+    scope_1: "Emissions from fuel, scope 1",
+    scope_1_note: "CO₂ only",
+    toe: "Energy in toe",
+    toe_note: "electricity on the statutory consumption basis, fuel by gross heat",
+    status: "Status",
+    use_period: "In use",
+    restated: "Restated",
     coverage: "Coverage",
     coverage_note: "share of the time with trusted readings",
     bands: "Energy by band",
@@ -186,7 +232,7 @@ fn rows(report: &Report, words: &Words) -> Vec<Row> {
         coverage: coverage.map_or_else(String::new, percent),
         note,
     };
-    vec![
+    let mut rows = vec![
         row(
             words.energy,
             total.energy_import_kwh.map(|v| unit(v, 1, "kWh")),
@@ -213,15 +259,21 @@ fn rows(report: &Report, words: &Words) -> Vec<Row> {
         ),
         row(
             words.carbon,
-            total.kgco2e.location.map(|kg| unit(kg / 1000.0, 3, "tCO₂e")),
+            total.kgco2e.location.map(tonnes),
             seen.carbon,
-            total.factors.join(", "),
+            ids(report, Figure::Location),
         ),
         row(
             words.carbon_market,
-            total.kgco2e.market.map(|kg| unit(kg / 1000.0, 3, "tCO₂e")),
-            None,
-            words.market_note.into(),
+            total.kgco2e.market.map(tonnes),
+            seen.carbon.filter(|_| total.kgco2e.market.is_some()),
+            market_note(&total.instruments, words),
+        ),
+        row(
+            words.toe,
+            total.toe.map(|toe| unit(toe, 3, "toe")),
+            seen.energy.filter(|_| total.toe.is_some()),
+            toe_note(report, words),
         ),
         row(
             words.coverage,
@@ -229,7 +281,86 @@ fn rows(report: &Report, words: &Words) -> Vec<Row> {
             None,
             words.coverage_note.into(),
         ),
-    ]
+    ];
+    if !total.fuels.is_empty() {
+        let note = fuel_note(report, words);
+        rows.insert(6, row(words.scope_1, total.kgco2e.scope_1.map(tonnes), None, note));
+    }
+    rows
+}
+
+fn tonnes(kg: f64) -> String {
+    unit(Carbon::Kg.to(Carbon::T, kg), 3, "tCO₂e")
+}
+
+/// Ids of the factors that made a figure.
+fn ids(report: &Report, figure: Figure) -> String {
+    let of_figure = report.factors.iter().filter(|factor| factor.figure == figure);
+    of_figure
+        .map(|factor| factor.id.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// `rec-2024 1,200.0 kWh (미사용 300.0 kWh)`.
+fn market_note(instruments: &[Covered], words: &Words) -> String {
+    if instruments.is_empty() {
+        return words.market_note.into();
+    }
+    let one = |covered: &Covered| {
+        let unused = covered.unused_kwh.filter(|kwh| *kwh > 0.0);
+        let unused = unused.map_or(String::new(), |kwh| {
+            format!(" ({} {})", words.unused, unit(kwh, 1, "kWh"))
+        });
+        format!("{} {}{unused}", covered.instrument, unit(covered.energy_kwh, 1, "kWh"))
+    };
+    instruments.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The conversion of electricity with its value, as `0.229 toe/MWh`.
+fn toe_note(report: &Report, words: &Words) -> String {
+    let of_toe = report.factors.iter().filter(|factor| factor.figure == Figure::Toe);
+    let values: Vec<String> = of_toe
+        .map(|factor| format!("{} {}", factor.value, factor.unit))
+        .collect();
+    format!("{} {}", words.toe_note, values.join(", "))
+}
+
+/// `gas 1,000.0 m³ = 980.0 Nm³, 99.0 %`: meter, amount, coverage.
+fn fuel_note(report: &Report, words: &Words) -> String {
+    let amount = |value: Option<f64>, name| value.map_or(UNKNOWN.to_owned(), |value| unit(value, 1, name));
+    let one = |fuel: &FuelUse| {
+        format!(
+            "{} {} = {}, {} {}",
+            fuel.meter,
+            amount(fuel.gas_m3, "m³"),
+            amount(fuel.gas_nm3, "Nm³"),
+            words.coverage,
+            percent(fuel.coverage)
+        )
+    };
+    let fuels = report.summary.total.fuels.iter().map(one).collect::<Vec<_>>();
+    format!(
+        "{} · {} · {}",
+        words.scope_1_note,
+        fuels.join(", "),
+        ids(report, Figure::Scope1)
+    )
+}
+
+/// One restatement in a sentence: both values, what changed, why.
+fn told(restated: &Restatement, language: Language) -> String {
+    let (old, new) = (tonnes(restated.old.kgco2e), tonnes(restated.new.kgco2e));
+    let moved: Vec<String> = restated
+        .explained_by
+        .iter()
+        .map(|moved| format!("{} → {}: {}", moved.from, moved.to, unit(moved.energy_kwh, 1, "kWh")))
+        .collect();
+    let (moved, reason, year) = (moved.join(", "), &restated.reason, restated.year);
+    match language {
+        Language::Ko => format!("{year}년 {old} → {new} ({moved}). 사유: {reason}"),
+        Language::En => format!("{year}: {old} → {new} ({moved}). Reason: {reason}"),
+    }
 }
 
 fn bands(report: &Report, words: &Words) -> Vec<Row> {
@@ -350,6 +481,7 @@ mod tests {
             },
             energy_cost: None,
             factors: Vec::new(),
+            restatements: Vec::new(),
         };
         let page = render(&report, Language::En).expect("it is written into memory");
         for (name, value, coverage) in [

@@ -5,6 +5,7 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
+pub mod carbon;
 pub mod figures;
 pub mod html;
 pub mod json;

@@ -9,6 +9,7 @@ mod cursor;
 mod log;
 mod reader;
 mod repaired;
+mod restated;
 mod schema;
 mod writer;
 
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use cursor::{SeqRange, Todo};
 pub use reader::{Audit, FindingFilter, LogError, Reader, Series, SharedReader, StoredFinding};
+pub use restated::{keep_restatement, restatements};
 
 use crate::health::Health;
 

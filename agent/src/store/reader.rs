@@ -4,10 +4,19 @@
 //! [`SharedReader`]. Invariants: a log row whose checksum fails is reported by its number and never handed out; a
 //! reader can go on behind it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use energy::{Finding, Interval, Now, Quality, Quantity, finding::Kind, interval::Raw};
-use jiff::Timestamp;
+use energy::{
+    Finding, Interval, Name, Now, Quality, Quantity,
+    carbon::{FuelMeter, fuel::Register, restate::Restatement},
+    finding::Kind,
+    interval::Raw,
+};
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
@@ -19,6 +28,7 @@ use super::{
 #[derive(Debug)]
 pub struct Reader {
     db: Connection,
+    folder: PathBuf,
 }
 
 /// Why rows of the log could not be read.
@@ -101,7 +111,8 @@ impl Reader {
             return Err(OpenError::NoFolder(config.path.clone()));
         }
         let db = schema::open_for_reading(&config.file())?;
-        Ok(Self { db })
+        let folder = config.path.clone();
+        Ok(Self { db, folder })
     }
 
     /// Up to `limit` rows of the log from `from` on, in order. A damaged row ends the list early; met first, it is the
@@ -300,6 +311,31 @@ impl Reader {
             series.qualities.push(quality);
         }
         Ok(series)
+    }
+
+    /// Trusted readings of the registers of fuel meters in `from..until` and a day around it, so that use at the edges
+    /// can be told.
+    pub fn registers(
+        &self,
+        meters: &[FuelMeter],
+        (from, until): (Timestamp, Timestamp),
+    ) -> Result<BTreeMap<Name, Register>, StoreError> {
+        let day = SignedDuration::from_hours(24);
+        let from = from.saturating_sub(day).unwrap_or(from);
+        let until = until.saturating_add(day).unwrap_or(until);
+        let mut registers = BTreeMap::new();
+        for meter in meters {
+            let series = self.series(&meter.meter, Quantity::Gas, from, until)?;
+            let readings = series.times.into_iter().zip(series.values).zip(series.qualities);
+            let trusted = readings.filter(|(_, quality)| quality.is_trusted());
+            registers.insert(meter.meter.clone(), trusted.map(|(reading, _)| reading).collect());
+        }
+        Ok(registers)
+    }
+
+    /// Restatements of past years, the oldest first.
+    pub fn restatements(&self) -> Result<Vec<Restatement>, StoreError> {
+        super::restatements(&self.folder).map_err(|error| StoreError::Io(error.to_string()))
     }
 
     /// The newest dead letters, newest first, and how many there are.

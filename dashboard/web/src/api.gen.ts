@@ -705,31 +705,158 @@ export interface components {
             /** @description Demand that is billed. */
             billing_demand_kw: number | null;
             bill: components["schemas"]["Bill"] | null;
-            /** @description Emissions by both methods of scope 2. */
+            /** @description Emissions of scope 2 by both methods, of scope 1 where fuel is metered. */
             kgco2e: {
                 /** @description Location-based. */
                 location: number | null;
                 /** @description Market-based; null without instruments. */
                 market: number | null;
+                /** @description Of the fuel meters, CO2 only; absent without them or when not known. */
+                scope_1?: number;
             };
-            /** @description Tonnes of oil equivalent. */
+            /** @description Tonnes of oil equivalent: electricity on the statutory consumption basis, fuels by gross heat. */
             toe: number | null;
             /** @description Whether the data reach from the first instant of the month to its last. */
             complete: boolean;
+            /** @description What each contractual instrument covered; absent without instruments. */
+            instruments?: {
+                /** @description Its name. */
+                instrument: string;
+                /** @description What it covered. */
+                energy_kwh: number;
+                /** @description Emissions of that. */
+                kgco2e: number;
+                /** @description What of its amount is unused at the end of the stretch; null for a share. */
+                unused_kwh: number | null;
+            }[];
+            /** @description What each fuel meter used; absent without fuel meters. */
+            fuels?: {
+                /** @description The meter. */
+                meter: string;
+                /** @description Rows that the emissions were made with. */
+                factors: string[];
+                /** @description As the register counted. */
+                gas_m3: number | null;
+                /** @description At 0 °C and 1 atm. */
+                gas_nm3: number | null;
+                /** @description Net heat. */
+                net_gj: number | null;
+                /** @description CO2. */
+                kgco2: number | null;
+                /** @description Gross heat. */
+                toe: number | null;
+                /** @description Share of the time between close readings. */
+                coverage: number;
+            }[];
         };
-        /** @description A bill. */
+        /** @description The bill of one billing period. */
         Bill: {
+            /**
+             * Format: date
+             * @description First day of the month that it is the bill of.
+             */
+            month: string;
+            /**
+             * Format: date
+             * @description First day of the period.
+             */
+            from: string;
+            /**
+             * Format: date
+             * @description The day after its last.
+             */
+            to: string;
+            /** @description Whether the data reach from the first instant of the period to its last. */
+            complete: boolean;
+            /** @description Share of the period seen with trusted readings. */
+            coverage: number;
             /** @description ISO 4217 code. */
             currency: string;
-            /** @description Lines. */
+            /** @description Items, in the bill's order. */
             items: {
                 /** @description Its name. */
                 item: string;
                 /** @description Amount. */
                 amount: number;
+                /** @description What it was made from. */
+                lines: {
+                    /**
+                     * Format: date
+                     * @description First day that it counts.
+                     */
+                    from: string;
+                    /**
+                     * Format: date
+                     * @description The day after the last.
+                     */
+                    to: string;
+                    /** @description What is priced, rounded as the supplier does. */
+                    quantity: number;
+                    /** @description Its unit. */
+                    unit: string;
+                    /** @description Price of one unit. */
+                    price: number;
+                    /** @description Share of the price that counts. */
+                    share: number;
+                    /** @description The product. */
+                    amount: number;
+                    /** @description First day and source of the row that the price stands in. */
+                    rule: string;
+                }[];
             }[];
             /** @description What is to be paid. */
             total: number;
+            /** @description The same before taxes and levies. */
+            net: number;
+            /** @description How the billed demand was found. */
+            demand: {
+                /** @description The demand that is billed, as measured, kW. */
+                billing_kw: number;
+                peak: {
+                    /** @description Mean power of the interval, kW. */
+                    kw: number;
+                    /**
+                     * Format: date-time
+                     * @description Start of the interval.
+                     */
+                    start: string;
+                } | null;
+                counted: {
+                    /** @description Mean power of the interval, kW. */
+                    kw: number;
+                    /**
+                     * Format: date-time
+                     * @description Start of the interval.
+                     */
+                    start: string;
+                } | null;
+                /** @description Month whose maximum is billed; null = the floor or the contract. */
+                set_by: string | null;
+                /** @description The floor, kW. */
+                floor_kw: number;
+                /** @description Earlier months that count and are known, kW. */
+                known_kw: {
+                    [key: string]: number;
+                };
+                /** @description Earlier months that count and are not known. */
+                unknown: string[];
+            };
+            /** @description Mean lagging power factor by the tariff's rule, as measured. */
+            power_factor_lag_pct: number | null;
+            /** @description Mean leading power factor by the tariff's rule, as measured. */
+            power_factor_lead_pct: number | null;
+            /** @description What was assumed, waived or not known. */
+            notes: {
+                /** @description Names it for programs. */
+                code: string;
+                /** @description Says it to people. */
+                text: {
+                    /** @description Korean. */
+                    ko: string;
+                    /** @description English. */
+                    en: string;
+                };
+            }[];
         };
         /** @description The monthly report. */
         Report: {
@@ -774,16 +901,70 @@ export interface components {
                 }[];
             };
             energy_cost: components["schemas"]["Money"] | null;
-            /** @description Factors. */
+            /** @description Factors that emissions and toe were made with. */
             factors: {
                 /** @description Its id. */
                 id: string;
-                /** @description Factor. */
-                kgco2e_per_kwh: number;
+                /**
+                 * @description The figure it made.
+                 * @enum {string}
+                 */
+                figure: "location" | "toe" | "scope_1";
+                /** @description The factor. */
+                value: number;
+                /** @description Its unit. */
+                unit: string;
+                /**
+                 * Format: date
+                 * @description First day of its use.
+                 */
+                use_from: string;
+                /**
+                 * Format: date
+                 * @description Last day of its use; null until the next.
+                 */
+                use_to: string | null;
                 /** @description Who approved it. */
                 authority: string;
                 /** @description Where it was found. */
                 source: string;
+                /** @description Whether it was checked against the original. */
+                status: string;
+            }[];
+            /** @description Restatements of the month's year, the oldest first; absent without any. */
+            restatements?: {
+                /** @description The year. */
+                year: number;
+                /**
+                 * Format: date-time
+                 * @description When.
+                 */
+                at: string;
+                /** @description Why. */
+                reason: string;
+                /** @description Energy of both. */
+                energy_kwh: number;
+                /** @description Share of the year seen. */
+                coverage: number;
+                old: components["schemas"]["Reckoned"];
+                new: components["schemas"]["Reckoned"];
+                /** @description New less old. */
+                difference_kgco2e: number;
+                /** @description The same as a percentage of the old value. */
+                difference_pct: number | null;
+                /** @description What the difference is made of. */
+                explained_by: {
+                    /** @description Old factor. */
+                    from: string;
+                    /** @description New factor. */
+                    to: string;
+                    /** @description New less old. */
+                    kgco2e_per_kwh: number;
+                    /** @description Energy. */
+                    energy_kwh: number;
+                    /** @description What it changed. */
+                    kgco2e: number;
+                }[];
             }[];
         };
         /** @description The agent's own counters. */
@@ -801,6 +982,39 @@ export interface components {
                 /** @description Value. */
                 value: number;
             }[];
+        };
+        /** @description A year's emissions by one rule. */
+        Reckoned: {
+            /** @description By which rule the factors were taken: as known on a day, or one factor for the whole year. */
+            basis: {
+                /**
+                 * Format: date
+                 * @description As known on this day.
+                 */
+                known?: string;
+                /** @description By this factor. */
+                factor?: string;
+            };
+            /** @description Location-based. */
+            kgco2e: number;
+            /** @description How it was made. */
+            account: {
+                /** @description By factor. */
+                shares: {
+                    /** @description Its id. */
+                    factor: string;
+                    /** @description The factor, a kWh. */
+                    rate_per_kwh: number;
+                    /** @description Intervals. */
+                    n_intervals: number;
+                    /** @description Their energy. */
+                    energy_kwh: number;
+                }[];
+                /** @description Energy of days without a factor. */
+                unknown_kwh: number;
+                /** @description Intervals of days without a factor. */
+                n_unknown: number;
+            };
         };
     };
     responses: never;

@@ -7,8 +7,8 @@
 mod counter;
 mod cut;
 pub(crate) mod grid;
-mod known;
-mod load;
+pub(crate) mod known;
+pub(crate) mod load;
 pub(crate) mod meter;
 mod repair;
 pub(crate) mod series;

@@ -127,6 +127,8 @@ pub fn site() -> Site {
         main_meter: Some("main".into()),
         contracts: vec![contract],
         carbon: None,
+        fuel_meters: Vec::new(),
+        instruments: Vec::new(),
     }
 }
 

@@ -88,16 +88,16 @@ fn of_registers(
     let head = if ko { "2. 레지스터" } else { "2. registers" };
     if raw.is_empty() {
         let none = if ko {
-            "적산 레지스터 없음: 구간 전력량 또는 전력의 적분"
+            "적산 지시값 없음: 전력의 적분"
         } else {
-            "no counter: interval energy, or power integrated"
+            "none: power integrated"
         };
         return Ok(format!("{head}: {none}\n"));
     }
     let what = if ko {
-        "구간별 지시값 차이의 합"
+        "복원 전 지시값"
     } else {
-        "sum of the intervals' differences of readings"
+        "as read, before repairs,"
     };
     let mut text = format!("{head}: {what} {} kWh\n", number(Some(raw.iter().sum())));
     if args.past.from.is_none() {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::{
-    report::{Language, Month, MonthError, figures, html, json},
+    report::{Language, Month, MonthError, carbon, html, json},
     store::FindingFilter,
     web::{data::Web, error::ApiError, guard::REPORT_POLICY},
 };
@@ -71,7 +71,8 @@ async fn made(web: &Web, month: Month) -> Result<json::Report, ApiError> {
         let data = json::Data {
             intervals,
             findings: &findings,
-            bills: &figures::bills(site, &all),
+            books: &carbon::books(site, &all, reader.registers(&site.fuel_meters, (from, until))?),
+            restatements: &reader.restatements()?,
         };
         Ok(json::Report::new(site, month, web.parts.origin, data))
     });

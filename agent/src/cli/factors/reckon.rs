@@ -1,0 +1,231 @@
+//! `wattwarden factors use`: what the use of a year or month makes, and of how many intervals, kWh and which factors.
+
+use std::process::ExitCode;
+
+use energy::carbon::{self, Account, FactorSeries, Purpose, ToeBasis, Used};
+use jiff::Timestamp;
+
+use super::{AskedPurpose, Stretch, year_bounds};
+use crate::{
+    cli::{
+        INPUT, Lang, Secrets, fail, load,
+        past::{self, PastArgs},
+        print,
+        table::table,
+    },
+    config::Config,
+    language::Language,
+    report::{Figures, Month, MonthFigures, carbon::books, html::grouped},
+};
+
+/// Arguments of `factors use`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wattwarden factors use --year 2026\n  \
+    wattwarden factors use -c steel.toml --from steel-2018 --month 2018-03 --explain\n  \
+    wattwarden factors use --year 2026 --purpose reference")]
+#[command(group = clap::ArgGroup::new("period").required(true))]
+pub(super) struct UseArgs {
+    #[command(flatten)]
+    past: PastArgs,
+    /// The year.
+    #[arg(long, group = "period")]
+    year: Option<i16>,
+    /// The month, as 2026-10.
+    #[arg(long, group = "period")]
+    month: Option<Month>,
+    /// By the factors of this purpose only.
+    #[arg(long, value_enum)]
+    purpose: Option<AskedPurpose>,
+    /// Intervals, kWh and factor of every line.
+    #[arg(long)]
+    explain: bool,
+    /// Language.
+    #[arg(long, value_enum)]
+    lang: Option<Lang>,
+}
+
+/// Prints what a period makes.
+pub(super) fn run(args: &UseArgs) -> ExitCode {
+    match made(args) {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(status) => status,
+    }
+}
+
+fn made(args: &UseArgs) -> Result<String, ExitCode> {
+    let config = load(&args.past.config, Secrets::LeaveOut)?;
+    let language = args.lang.map_or(config.language, Language::from);
+    let bounds = match (args.year, args.month) {
+        (Some(year), _) => year_bounds(&config, year),
+        (None, month) => month.map(|month| month.bounds(&config.site.zone)),
+    };
+    let bounds = bounds.ok_or_else(|| fail(INPUT, "there is no such year"))?;
+    let Some(series) = &config.site.carbon else {
+        return Err(fail(INPUT, "[site] has no carbon: say which file of factors/ holds"));
+    };
+    let all = past::intervals(&args.past, &config, config.site.main_meter.as_deref())?;
+    let stretch = Stretch::of(&config, &all, bounds);
+    let mut accounts = accounts(series, &stretch.used, args.purpose.map(|asked| asked.0));
+    if args.purpose.is_none() {
+        accounts.push(toe(series, &stretch.used));
+    }
+    let mut rows = Vec::new();
+    for (name, unit, account) in &accounts {
+        rows.extend(shown(name, unit, account, args.explain, language));
+    }
+    if args.purpose.is_none() {
+        let figures = figures(args, &config, &all, bounds)?;
+        rows.extend(market(&figures, args.explain, language));
+        rows.extend(fuels(&figures, language));
+    }
+    Ok(head(&stretch, language) + &table(&rows, &[false, true, false]))
+}
+
+type Named = (String, &'static str, Account);
+
+/// By purpose; reference factors each on its own, because several hold on one day.
+fn accounts(series: &FactorSeries, used: &[Used], asked: Option<Purpose>) -> Vec<Named> {
+    if asked == Some(Purpose::Reference) {
+        let references = series.factor.iter().filter(|f| f.purpose == Purpose::Reference);
+        let one = |factor: &carbon::Factor| {
+            let account = Account::of(used, |day| factor.holds(day).then(|| carbon::rate(factor)));
+            (factor.id.clone(), "kgCO2e", account)
+        };
+        return references
+            .map(one)
+            .filter(|(_, _, account)| !account.shares.is_empty())
+            .collect();
+    }
+    let of = |purpose: Purpose| {
+        let account = Account::of(used, |day| series.on(purpose, day).map(carbon::rate));
+        (purpose.name().to_owned(), "kgCO2e", account)
+    };
+    let known = |(_, purpose): &&(&str, Purpose)| match asked {
+        Some(asked) => *purpose == asked,
+        None => *purpose != Purpose::Reference && series.factor.iter().any(|f| f.purpose == *purpose),
+    };
+    Purpose::NAMES
+        .iter()
+        .filter(known)
+        .map(|(_, purpose)| of(*purpose))
+        .collect()
+}
+
+fn toe(series: &FactorSeries, used: &[Used]) -> Named {
+    let rate = |day| series.toe_on(ToeBasis::Consumption, day).map(carbon::toe_rate);
+    ("toe".into(), "toe", Account::of(used, rate))
+}
+
+fn number(value: f64, decimals: usize) -> String {
+    grouped(&format!("{value:.decimals$}"))
+}
+
+fn head(stretch: &Stretch, language: Language) -> String {
+    let kwh: f64 = stretch.used.iter().map(|used| used.energy_kwh).sum();
+    let (kwh, n, seen) = (number(kwh, 1), stretch.used.len(), stretch.coverage * 100.0);
+    match language {
+        Language::Ko => format!("전력 사용량 {kwh} kWh · 구간 {n}개 · 자료 확보율 {seen:.1} %\n\n"),
+        Language::En => format!("electricity used {kwh} kWh · {n} intervals · coverage {seen:.1} %\n\n"),
+    }
+}
+
+fn shown(name: &str, unit: &str, account: &Account, explain: bool, language: Language) -> Vec<Vec<String>> {
+    let ko = language == Language::Ko;
+    let all_kwh = account.energy_kwh();
+    let share = |kwh: f64| if all_kwh > 0.0 { kwh / all_kwh * 100.0 } else { 0.0 };
+    let of = |share_pct: f64, id: &str| format!("{id} {share_pct:.1} %");
+    let ids: Vec<String> = account
+        .shares
+        .iter()
+        .map(|one| of(share(one.energy_kwh), &one.factor))
+        .collect();
+    let amount = account.amount().map_or("–".to_owned(), |amount| number(amount, 3));
+    let mut rows = vec![vec![name.to_owned(), format!("{amount} {unit}"), ids.join(", ")]];
+    if account.n_unknown > 0 {
+        let (n, kwh) = (account.n_unknown, number(account.unknown_kwh, 1));
+        let why = if ko {
+            format!("계수 없음: 구간 {n}개, {kwh} kWh")
+        } else {
+            format!("no factor: {n} intervals, {kwh} kWh")
+        };
+        rows.push(vec![String::new(), String::new(), why]);
+    }
+    if explain {
+        rows.extend(account.shares.iter().map(|one| {
+            let intervals = if ko { "구간" } else { "intervals" };
+            let how = format!(
+                "{} kWh × {} ({} {intervals}, {})",
+                number(one.energy_kwh, 3),
+                one.rate_per_kwh,
+                one.n_intervals,
+                one.factor
+            );
+            vec![String::new(), number(one.amount(), 3), how]
+        }));
+    }
+    rows
+}
+
+/// The figures of the period, as the report has them.
+fn figures(
+    args: &UseArgs,
+    config: &Config,
+    all: &[energy::Interval],
+    bounds: (Timestamp, Timestamp),
+) -> Result<MonthFigures, ExitCode> {
+    let registers = past::registers(&args.past, config, bounds)?;
+    // What comes after the period must not change it, what came before has used instruments up.
+    let until: Vec<_> = all.iter().filter(|one| one.start < bounds.1).cloned().collect();
+    let of_period: Vec<_> = until.iter().filter(|one| bounds.0 <= one.start).cloned().collect();
+    let books = books(&config.site, &until, registers);
+    Ok(Figures::compute(&config.site, &of_period, &[], &books).total)
+}
+
+fn market(figures: &MonthFigures, explain: bool, language: Language) -> Vec<Vec<String>> {
+    let ko = language == Language::Ko;
+    let amount = figures.kgco2e.market.map_or("–".to_owned(), |kg| number(kg, 3));
+    let why = match (figures.instruments.is_empty(), ko) {
+        (true, true) => "계약 수단 자료 없음",
+        (true, false) => "no contractual instruments on file",
+        (false, _) => "",
+    };
+    let mut rows = vec![vec!["market".to_owned(), format!("{amount} kgCO2e"), why.to_owned()]];
+    for covered in &figures.instruments {
+        let unused = covered.unused_kwh.map_or(String::new(), |kwh| {
+            format!(", {} {} kWh", if ko { "미사용" } else { "unused" }, number(kwh, 1))
+        });
+        let how = format!("{} {} kWh{unused}", covered.instrument, number(covered.energy_kwh, 1));
+        let kg = if explain {
+            number(covered.kgco2e, 3)
+        } else {
+            String::new()
+        };
+        rows.push(vec![String::new(), kg, how]);
+    }
+    rows
+}
+
+fn fuels(figures: &MonthFigures, language: Language) -> Vec<Vec<String>> {
+    let or_unknown = |value: Option<f64>| value.map_or("–".to_owned(), |value| number(value, 3));
+    let coverage = if language == Language::Ko {
+        "자료 확보율"
+    } else {
+        "coverage"
+    };
+    let row = |fuel: &carbon::FuelUse| {
+        let how = format!(
+            "{}: {} m³ = {} Nm³ = {} GJ, {}, {coverage} {:.1} %",
+            fuel.meter,
+            or_unknown(fuel.gas_m3),
+            or_unknown(fuel.gas_nm3),
+            or_unknown(fuel.net_gj),
+            fuel.factors.join(", "),
+            fuel.coverage * 100.0
+        );
+        vec!["scope_1".to_owned(), format!("{} kgCO2", or_unknown(fuel.kgco2)), how]
+    };
+    figures.fuels.iter().map(row).collect()
+}
