@@ -8,7 +8,13 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use crate::{calendar::Hours, carbon::{FactorSeries, FuelMeter, Instrument}, finding::Kind, sample::Name, tariff::Contract};
+use crate::{
+    calendar::Hours,
+    carbon::{FactorSeries, FuelMeter, Instrument},
+    finding::Kind,
+    sample::Name,
+    tariff::Contract,
+};
 
 /// A plant, ready for the engine.
 #[derive(Debug, Clone)]

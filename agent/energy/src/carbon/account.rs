@@ -132,7 +132,10 @@ mod tests {
         let used = [("2020-12-31", 10.0), ("2021-01-01", 20.0), ("2021-01-02", 30.0)];
         let used: Vec<Used> = used
             .into_iter()
-            .map(|(at, energy_kwh)| Used { day: day(at), energy_kwh })
+            .map(|(at, energy_kwh)| Used {
+                day: day(at),
+                energy_kwh,
+            })
             .collect();
         let series = three();
         let account = Account::of(&used, |day| series.location(day).map(rate));
@@ -145,7 +148,11 @@ mod tests {
         assert!((account.amount().expect("all known") - (4.594 + 23.905)).abs() < 1e-9);
         let none = Account::of(&used, |_| None::<(&str, f64)>);
         assert_eq!((none.amount(), none.unknown_kwh, none.n_unknown), (None, 60.0, 3));
-        assert_eq!(Account::of(&[], |_| Some(("a", 1.0))).amount(), None, "nothing is not 0");
+        assert_eq!(
+            Account::of(&[], |_| Some(("a", 1.0))).amount(),
+            None,
+            "nothing is not 0"
+        );
     }
 
     proptest! {

@@ -108,7 +108,8 @@ pub struct Fuel {
 impl Fuel {
     /// Net heat of a unit, MJ.
     pub fn net_mj(&self) -> Option<f64> {
-        self.net_mj.or(self.net_kcal.map(|kcal| Energy::Kcal.to(Energy::Mj, kcal)))
+        self.net_mj
+            .or(self.net_kcal.map(|kcal| Energy::Kcal.to(Energy::Mj, kcal)))
     }
 
     /// Gross heat of a unit, MJ.
@@ -343,15 +344,15 @@ status = "verified"
         assert!(near(told.gas_m3, 1000.0) && near(told.gas_nm3, 980.0), "{told:?}");
         assert!(near(told.net_gj, 38.122) && near(told.kgco2, 2138.6442), "{told:?}");
         assert!(near(told.toe, 980.0 * 42.7 / 41_868.0), "{told:?}");
-        assert_eq!((told.factors.as_slice(), told.coverage), (&["gas-2017".to_owned()][..], 1.0));
+        assert_eq!(
+            (told.factors.as_slice(), told.coverage),
+            (&["gas-2017".to_owned()][..], 1.0)
+        );
     }
 
     #[test]
     fn each_day_goes_by_its_own_edition() {
-        let register = [
-            ("2024-02-29T23:00:00+09:00", 0.0),
-            ("2024-03-01T01:00:00+09:00", 200.0),
-        ];
+        let register = [("2024-02-29T23:00:00+09:00", 0.0), ("2024-03-01T01:00:00+09:00", 200.0)];
         let told = check(&register, "2024-02-29T00:00:00+09:00", "2024-03-02T00:00:00+09:00");
         assert_eq!(told.factors, ["gas-2017", "gas-2024"]);
         let expected = 98.0 * (38.9 + 9190.0 * 0.004_186_8) * 0.0561;
@@ -361,10 +362,7 @@ status = "verified"
 
     #[test]
     fn what_has_no_row_is_not_known() {
-        let register = [
-            ("2017-11-30T10:00:00+09:00", 0.0),
-            ("2017-11-30T11:00:00+09:00", 10.0),
-        ];
+        let register = [("2017-11-30T10:00:00+09:00", 0.0), ("2017-11-30T11:00:00+09:00", 10.0)];
         let told = check(&register, "2017-11-30T00:00:00+09:00", "2017-12-01T00:00:00+09:00");
         assert_eq!((told.gas_m3, told.kgco2, told.toe), (Some(10.0), None, None));
         let told = check(&[], "2024-01-01T00:00:00+09:00", "2024-02-01T00:00:00+09:00");

@@ -82,7 +82,12 @@ impl Split {
             0.0
         };
         let covered = self.covered.iter();
-        Some(of_rest + covered.map(|(place, kwh)| kwh * instruments[*place].kgco2e_per_kwh).sum::<f64>())
+        Some(
+            of_rest
+                + covered
+                    .map(|(place, kwh)| kwh * instruments[*place].kgco2e_per_kwh)
+                    .sum::<f64>(),
+        )
     }
 }
 
@@ -178,7 +183,13 @@ mod tests {
         *,
     };
 
-    fn instrument(name: &str, kind: InstrumentKind, (from, to): (&str, &str), amount: Amount, factor: f64) -> Instrument {
+    fn instrument(
+        name: &str,
+        kind: InstrumentKind,
+        (from, to): (&str, &str),
+        amount: Amount,
+        factor: f64,
+    ) -> Instrument {
         Instrument {
             name: name.into(),
             kind,
@@ -216,9 +227,19 @@ mod tests {
         check(
             &use_of_three_days,
             &[ppa.clone(), rec],
-            &[(&[(1, 100.0)], 0.0), (&[(1, 80.0), (0, 20.0)], 0.0), (&[(0, 25.0)], 75.0)],
+            &[
+                (&[(1, 100.0)], 0.0),
+                (&[(1, 80.0), (0, 20.0)], 0.0),
+                (&[(0, 25.0)], 75.0),
+            ],
         );
-        let only_second = instrument("x", InstrumentKind::Rec, ("2024-01-02", "2024-01-02"), Amount::Energy(500.0), 0.0);
+        let only_second = instrument(
+            "x",
+            InstrumentKind::Rec,
+            ("2024-01-02", "2024-01-02"),
+            Amount::Energy(500.0),
+            0.0,
+        );
         let instruments = [only_second];
         check(
             &use_of_three_days,
@@ -236,7 +257,13 @@ mod tests {
             ("grid", 0.4, "esg_location", "2023-01-01", "", ""),
             ("rest", 0.6, "residual", "2024-01-01", "", ""),
         ]);
-        let ppa = instrument("p", InstrumentKind::Ppa, ("2023-01-01", "2024-12-31"), Amount::Energy(40.0), 0.1);
+        let ppa = instrument(
+            "p",
+            InstrumentKind::Ppa,
+            ("2023-01-01", "2024-12-31"),
+            Amount::Energy(40.0),
+            0.1,
+        );
         let split = Split {
             covered: vec![(0, 40.0)],
             rest_kwh: 60.0,

@@ -233,7 +233,11 @@ mod tests {
     #[test]
     fn three_years_by_three_editions_keep_both_values() {
         let one = Basis::Factor("2021".into());
-        assert_eq!(one.factor(&grid(), day("2030-01-01")).map(|factor| factor.kgco2e_per_kwh), Some(0.4781));
+        assert_eq!(
+            one.factor(&grid(), day("2030-01-01"))
+                .map(|factor| factor.kgco2e_per_kwh),
+            Some(0.4781)
+        );
         check(2022, "2022-01-09", "2025-12-31", (551.28, 573.72, &[("2018", "2021")]));
         check(2023, "2023-12-31", "2025-12-31", (573.72, 573.72, &[("2021", "2021")]));
         check(2024, "2025-03-30", "2025-12-31", (573.72, 544.92, &[("2021", "2024")]));
