@@ -16,7 +16,10 @@ use energy::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::figures::{self, Emissions, MonthFigures, rounded, some_sum};
+use super::{
+    Month,
+    figures::{self, Emissions, MonthFigures, Summary, rounded, some_sum},
+};
 
 /// What figures need beyond the intervals of their own time.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +45,10 @@ fn market(site: &Site, intervals: &[Interval]) -> Vec<(Timestamp, Split)> {
     if site.instruments.is_empty() {
         return Vec::new();
     }
-    let known = figures::known_of_main_meter(site, intervals);
+    let newest = figures::newest_of_main_meter(site, intervals).into_values();
+    let known: Vec<(Timestamp, f64)> = newest
+        .filter_map(|interval| Some((interval.start, interval.energy_import_kwh?)))
+        .collect();
     let used: Vec<Used> = known
         .iter()
         .map(|(start, kwh)| Used::new(*start, &site.zone, *kwh))
@@ -63,8 +69,20 @@ pub(super) fn of_use(site: &Site, used: &[Used]) -> (Account, Account) {
     (Account::of(used, location), Account::of(used, toe))
 }
 
-/// Adds to a month what instruments and fuels make of it; `bounds` are the part of it that there are data of.
-pub(super) fn add(figures: &mut MonthFigures, site: &Site, books: &Books, bounds: (Timestamp, Timestamp)) {
+/// Gives each month, and the total, what instruments and fuels make of it; `bounds` hold all data.
+pub(super) fn add(summary: &mut Summary, site: &Site, bounds: Option<(Timestamp, Timestamp)>, books: &Books) {
+    let Some((from, to)) = bounds else { return };
+    add_stretch(&mut summary.total, site, books, (from, to));
+    for figures in &mut summary.months {
+        let month = figures.month.as_deref().and_then(|month| month.parse::<Month>().ok());
+        let Some((first, next)) = month.map(|month| month.bounds(&site.zone)) else {
+            continue;
+        };
+        add_stretch(figures, site, books, (first.max(from), next.min(to)));
+    }
+}
+
+fn add_stretch(figures: &mut MonthFigures, site: &Site, books: &Books, bounds: (Timestamp, Timestamp)) {
     if !site.instruments.is_empty() {
         let place = |at| books.market.partition_point(|(start, _)| *start < at);
         let stretch = place(bounds.0)..place(bounds.1);
@@ -143,7 +161,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::{Figures, Summary};
+    use crate::report::Figures;
 
     /// A factor for 2018, another from February 2018 on; toe of a MWh 0.229.
     const SERIES: &str = r#"

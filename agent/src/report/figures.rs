@@ -176,7 +176,7 @@ impl Figures {
         };
         let mut summary = Self::priced(site, intervals, findings, &price);
         add_bills(&mut summary, &books.bills);
-        add_carbon(&mut summary, site, intervals, books);
+        carbon::add(&mut summary, site, bounds(&main_meter_rows(site, intervals)), books);
         summary
     }
 
@@ -211,29 +211,6 @@ pub fn usage(site: &Site, intervals: &[Interval]) -> Vec<Usage> {
         .into_values()
         .map(Usage::from)
         .collect()
-}
-
-/// Known energy of the main meter's intervals, kWh, by start.
-pub(crate) fn known_of_main_meter(site: &Site, intervals: &[Interval]) -> Vec<(Timestamp, f64)> {
-    let newest = newest_of_main_meter(site, intervals).into_values();
-    newest
-        .filter_map(|interval| Some((interval.start, interval.energy_import_kwh?)))
-        .collect()
-}
-
-/// Gives each month, and the total, what instruments and fuels make of it.
-fn add_carbon(summary: &mut Summary, site: &Site, intervals: &[Interval], books: &Books) {
-    let Some((from, to)) = bounds(&main_meter_rows(site, intervals)) else {
-        return;
-    };
-    carbon::add(&mut summary.total, site, books, (from, to));
-    for figures in &mut summary.months {
-        let month = figures.month.as_deref().and_then(|month| month.parse::<Month>().ok());
-        let Some((first, next)) = month.map(|month| month.bounds(&site.zone)) else {
-            continue;
-        };
-        carbon::add(figures, site, books, (first.max(from), next.min(to)));
-    }
 }
 
 /// Gives each month the bill that is named after it, and the total their sum where every month has one.
