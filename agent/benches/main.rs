@@ -10,6 +10,7 @@ use std::{fs, path::PathBuf};
 use serde_json::json;
 
 mod engine;
+mod integrate;
 mod modbus;
 mod plant;
 mod record;
@@ -92,7 +93,8 @@ fn main() {
 fn measure(names: &[&str]) -> Vec<Number> {
     let cores = std::thread::available_parallelism().unwrap();
     println!("{}, {cores} cores", processor());
-    let measures: [(&str, Measure); 5] = [
+    let measures: [(&str, Measure); 6] = [
+        ("integrate", integrate::measure),
         ("engine", engine::measure),
         ("record", record::measure),
         ("modbus_ratio", modbus::measure),

@@ -289,6 +289,8 @@ fn plant() -> Commit {
         quality: Quality::Ok,
         coverage: 1.0,
         revision: 0,
+        raw: energy::interval::Raw::default(),
+        repairs: vec![],
     };
     Commit {
         samples: minutes.map(sample).collect(),
