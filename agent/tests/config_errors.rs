@@ -471,18 +471,67 @@ fn what_a_meter_says_of_itself_is_checked() {
             "5:14 E1006 \"2025\" is not a day: write \"2026-08-01\"",
             "6:21 E1006 \"7d\" is no time between calibrations: write years or months, as \"7y\" or \"18mo\"",
             "7:16 E1006 \"rollover_kwh\" must be above zero",
+            "8:10 E1004 the swap has no \"first_kwh\"",
+            "8:17 E1006 \"2026-03-02\" is not an instant: write \"2026-03-02T10:20:00+09:00\"",
+            "8:42 E1006 \"last_kwh\" must not be negative",
+            &a,
         ],
     );
     check(
-        "[[meter]]\nname = \"a\"\nparent = \"b\"\n[[meter]]\nname = \"b\"\nparent = \"c\"\n\
-         [[meter]]\nname = \"c\"\nparent = \"a\"\n[[meter]]\nname = \"d\"\nparent = \"x\"\n[[meter]]\nname = \"e\"\nparent = \"c\"\n",
-        &[],
+        "[[meter]]\nname = \"a\"\nparent = \"b\"\n[[meter]]\nname = \"b\"\nparent = \"a\"\n",
+        &[
+            "3:10 E1110 meter \"a\" is its own ancestor",
+            "6:10 E1110 meter \"b\" is its own ancestor",
+            &a,
+            &b,
+        ],
+    );
+    check(
+        "[[meter]]\nname = \"a\"\nparent = \"a\"\n[[meter]]\nname = \"b\"\nparent = \"aa\"\n",
+        &[
+            "3:10 E1110 meter \"a\" is its own ancestor",
+            "6:10 E1107 no meter is called \"aa\" | did you mean \"a\" (line 5)?",
+            &a,
+            &b,
+        ],
     );
     check(
         "[[meter]]\nname = \"a\"\nswaps = [\n{ at = \"2026-03-02T10:20:00+09:00\", last_kwh = 1, first_kwh = 0 },\n\
          { at = \"2026-03-01T10:20:00+09:00\", last_kwh = 1, first_kwh = 0 }]\ncalibration_every = \"7y\"\n",
-        &[],
+        &[
+            "5:8 E1110 the swap of 2026-03-01T01:20:00Z is not after the one before it | write them in order of time",
+            "6:21 W2005 [[meter]] \"a\" has calibration_every but no calibrated: nothing falls due",
+            &a,
+        ],
     );
+}
+
+#[test]
+fn a_calibration_that_was_due_is_noted() {
+    let text = SITE.to_owned() + "[[meter]]\nname = \"a\"\ncalibrated = \"2019-03-02\"\ncalibration_every = \"7y\"\n";
+    let loaded = config::parse(Source::new("w.toml", &text), Path::new("/nonexistent"), Secrets::Read).unwrap();
+    let noted = |today: &str| {
+        let notes = config::meter_card::overdue(&loaded.config.site.meters, today.parse().unwrap());
+        notes.iter().map(|note| note.message.clone()).collect::<Vec<_>>()
+    };
+    assert!(noted("2026-03-02").is_empty());
+    assert_eq!(
+        noted("2026-03-03"),
+        ["meter \"a\": its calibration was due on 2026-03-02, the last one was on 2019-03-02"]
+    );
+}
+
+#[test]
+fn a_demand_interval_that_the_tariff_does_not_bill_is_warned_of() {
+    let text = SITE.to_owned()
+        + "demand_interval = \"30m\"\nmain_meter = \"a\"\n[[contract]]\nfrom = \"2024-11-01\"\n\
+           tariff = \"kepco-industrial-b-high-a-2\"\ncontract_kw = 900\n[[meter]]\nname = \"a\"\n";
+    assert!(
+        found(&text).iter().any(|one| one.code.name() == "W2006"),
+        "{:?}",
+        found(&text)
+    );
+    assert!(found(&text.replace("30m", "15m")).is_empty());
 }
 
 #[test]
