@@ -419,7 +419,7 @@ mod tests {
             &parent,
             &less_ten,
             none,
-            (Some(0.031208), Consistent),
+            (Some(0.031_208), Consistent),
         );
         check_one(
             Method::ConstantDifference,
@@ -445,7 +445,7 @@ mod tests {
             &parent,
             &child,
             driver,
-            (Some(0.497487), Inconsistent),
+            (Some(0.497_487), Inconsistent),
         );
         check_one(Method::FlatPattern, &parent, &flat, none, (Some(0.01633), Consistent));
         check_one(Method::FlatPattern, &parent, &half, none, (Some(0.3849), Inconsistent));
