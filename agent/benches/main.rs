@@ -11,6 +11,7 @@ use serde_json::json;
 
 mod bill;
 mod engine;
+mod integrate;
 mod modbus;
 mod plant;
 mod record;
@@ -93,7 +94,8 @@ fn main() {
 fn measure(names: &[&str]) -> Vec<Number> {
     let cores = std::thread::available_parallelism().unwrap();
     println!("{}, {cores} cores", processor());
-    let measures: [(&str, Measure); 6] = [
+    let measures: [(&str, Measure); 7] = [
+        ("integrate", integrate::measure),
         ("engine", engine::measure),
         ("bill_year", bill::measure),
         ("record", record::measure),

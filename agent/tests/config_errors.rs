@@ -528,6 +528,113 @@ fn rules_of_the_user_are_checked_hour_by_hour() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+#[test]
+fn what_a_meter_says_of_itself_is_checked() {
+    let card = "class = \"0.5S\"\nct_ratio = \"200/5\"\nvt_ratio = \"22900/110\"\nmaker = \"m\"\nserial = \"1\"\nowner = \"o\"\n\
+                place = \"p\"\ncalibrated = \"2025-03-02\"\ncalibration_every = \"7y\"\nrollover_kwh = 1000000\n\
+                swaps = [{ at = \"2026-03-02T10:20:00+09:00\", last_kwh = 81234.5, first_kwh = 3.2, reason = \"r\" }]\n";
+    let unused = |name| format!("N3001 meter {name:?} is recorded, but no machine uses it");
+    let (a, b) = (unused("a"), unused("b"));
+    check(
+        &format!("[[meter]]\nname = \"a\"\n{card}[[meter]]\nname = \"b\"\nparent = \"a\"\n"),
+        &[&a, &b],
+    );
+    check(
+        "[[meter]]\nname = \"a\"\nclass = \"5\"\nct_ratio = \"200:5\"\ncalibrated = \"2025\"\ncalibration_every = \"7d\"\n\
+         rollover_kwh = 0\nswaps = [{ at = \"2026-03-02\", last_kwh = -1 }]\n",
+        &[
+            "3:9 E1006 \"5\" is no class of accuracy: write one of 0.1S, 0.2S, 0.5S, 0.1, 0.2, 0.5, 1, 1.0, 2, 2.0, 3",
+            "4:12 E1006 \"200:5\" is not a ratio: write primary and secondary, as \"200/5\"",
+            "5:14 E1006 \"2025\" is not a day: write \"2026-08-01\"",
+            "6:21 E1006 \"7d\" is no time between calibrations: write years or months, as \"7y\" or \"18mo\"",
+            "7:16 E1006 \"rollover_kwh\" must be above zero",
+            "8:10 E1004 the swap has no \"first_kwh\"",
+            "8:17 E1006 \"2026-03-02\" is not an instant: write \"2026-03-02T10:20:00+09:00\"",
+            "8:42 E1006 \"last_kwh\" must not be negative",
+            &a,
+        ],
+    );
+    check(
+        "[[meter]]\nname = \"a\"\nparent = \"b\"\n[[meter]]\nname = \"b\"\nparent = \"a\"\n",
+        &[
+            "3:10 E1110 meter \"a\" is its own ancestor",
+            "6:10 E1110 meter \"b\" is its own ancestor",
+            &a,
+            &b,
+        ],
+    );
+    check(
+        "[[meter]]\nname = \"a\"\nparent = \"a\"\n[[meter]]\nname = \"b\"\nparent = \"aa\"\n",
+        &[
+            "3:10 E1110 meter \"a\" is its own ancestor",
+            "6:10 E1107 no meter is called \"aa\" | did you mean \"a\" (line 5)?",
+            &a,
+            &b,
+        ],
+    );
+    check(
+        "[[meter]]\nname = \"a\"\nswaps = [\n{ at = \"2026-03-02T10:20:00+09:00\", last_kwh = 1, first_kwh = 0 },\n\
+         { at = \"2026-03-01T10:20:00+09:00\", last_kwh = 1, first_kwh = 0 }]\ncalibration_every = \"7y\"\n",
+        &[
+            "5:8 E1110 the swap of 2026-03-01T01:20:00Z is not after the one before it | write them in order of time",
+            "6:21 W2005 [[meter]] \"a\" has calibration_every but no calibrated: nothing falls due",
+            &a,
+        ],
+    );
+}
+
+#[test]
+fn a_calibration_that_was_due_is_noted() {
+    let text = SITE.to_owned() + "[[meter]]\nname = \"a\"\ncalibrated = \"2019-03-02\"\ncalibration_every = \"7y\"\n";
+    let loaded = config::parse(Source::new("w.toml", &text), Path::new("/nonexistent"), Secrets::Read).unwrap();
+    let noted = |today: &str| {
+        let notes = config::meter_card::overdue(&loaded.config.site.meters, today.parse().unwrap());
+        notes.iter().map(|note| note.message.clone()).collect::<Vec<_>>()
+    };
+    assert!(noted("2026-03-02").is_empty());
+    assert_eq!(
+        noted("2026-03-03"),
+        ["meter \"a\": its calibration was due on 2026-03-02, the last one was on 2019-03-02"]
+    );
+}
+
+#[test]
+fn a_demand_interval_that_the_tariff_does_not_bill_is_warned_of() {
+    let text = SITE.to_owned()
+        + "demand_interval = \"30m\"\nmain_meter = \"a\"\n[[contract]]\nfrom = \"2024-11-01\"\n\
+           tariff = \"kepco-industrial-b-high-a-2\"\ncontract_kw = 900\n[[meter]]\nname = \"a\"\n";
+    assert!(
+        found(&text).iter().any(|one| one.code.name() == "W2006"),
+        "{:?}",
+        found(&text)
+    );
+    assert!(found(&text.replace("30m", "15m")).is_empty());
+}
+
+#[test]
+fn demand_is_measured_over_intervals_that_divide_an_hour() {
+    let with = |interval: &str| {
+        let text = SITE.to_owned() + &format!("demand_interval = {interval:?}\n");
+        config::parse(Source::new("w.toml", &text), Path::new("/nonexistent"), Secrets::Read)
+            .map(|loaded| loaded.config.site.demand_interval.as_mins())
+            .map_err(|found| found[0].message.clone())
+    };
+    for (text, minutes) in [
+        ("1m", 1),
+        ("5m", 5),
+        ("10m", 10),
+        ("15m", 15),
+        ("30m", 30),
+        ("60m", 60),
+        ("1h", 60),
+    ] {
+        assert_eq!(with(text), Ok(minutes));
+    }
+    for text in ["20m", "2h", "15"] {
+        assert!(with(text).unwrap_err().contains(&format!("{text:?}")));
+    }
+}
+
 /// Reads and shows everything, so that neither the reader nor the renderer may panic.
 fn survive(text: &str) {
     let found = config::parse(Source::new("w", text), Path::new("/nonexistent"), Secrets::LeaveOut);

@@ -9,6 +9,7 @@ use std::{fs, path::Path};
 use energy::{
     Now, Quantity,
     finding::{Condition, Kind, Severity},
+    interval::{Repair, RepairKind},
     now::MeterNow,
 };
 use proptest::prelude::*;
@@ -78,15 +79,30 @@ async fn what_is_committed_is_there_after_a_restart() {
     assert_eq!((reader.first_seq().unwrap(), reader.last_seq().unwrap()), (1, 3));
 }
 
+fn reset() -> Repair {
+    Repair {
+        kind: RepairKind::Reset,
+        quantity: Quantity::EnergyImport,
+        since: at(60),
+        until: at(120),
+        before: 100.25,
+        after: 0.5,
+        amount: None,
+        why: [("fall".to_owned(), 99.75)].into(),
+    }
+}
+
 #[tokio::test]
 async fn projections_keep_the_latest_state() {
     let folder = Folder::new();
     let store = open(&folder);
     let opened = finding("press-1", 0, Severity::P2);
-    let reopened = energy::Interval {
+    let mut reopened = energy::Interval {
         revision: 1,
         ..interval("press-1", 0, 3.0)
     };
+    reopened.raw.energy_import_kwh = Some(-97.0);
+    reopened.repairs = vec![reset()];
     let first = [
         interval("press-1", 0, 2.5),
         interval("press-1", 900, 2.0),

@@ -292,7 +292,7 @@ fn plant() -> Commit {
         coverage: 1.0,
         revision: 0,
         raw: energy::interval::Raw::default(),
-        repairs: Vec::new(),
+        repairs: vec![],
     };
     Commit {
         samples: minutes.map(sample).collect(),

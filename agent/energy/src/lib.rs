@@ -5,10 +5,12 @@
 
 pub mod calendar;
 pub mod carbon;
+pub mod consistency;
 pub mod detect;
 pub mod engine;
 pub mod finding;
 pub mod interval;
+pub mod meter_tree;
 pub mod now;
 mod power;
 pub mod quantity;

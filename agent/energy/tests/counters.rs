@@ -654,3 +654,70 @@ proptest! {
         prop_assert!((sum_kwh(&found) - used).abs() < 1e-6, "{} of {}", sum_kwh(&found), used);
     }
 }
+
+#[test]
+fn a_register_that_was_frozen_for_days_loses_nothing() {
+    for hours in [10, 30, 120] {
+        let frozen = (hour(6.0), hour(6.0 + f64::from(hours)));
+        let last = frozen.1 + hour(3.0);
+        let value = |s: i64| if s >= frozen.0 && s < frozen.1 { frozen.0 } else { s };
+        let samples: Vec<Sample> = (0..=last / 60)
+            .map(|minute| Sample {
+                meter: "main".into(),
+                at: at("00:00:00") + SignedDuration::from_mins(minute),
+                readings: vec![Reading::new(
+                    Quantity::EnergyImport,
+                    5000.0 + truth_kwh(value(minute * 60)),
+                )],
+            })
+            .collect();
+        let found = intervals(site_of(&PLAIN), &punctual(samples));
+        let (sum, truth) = (sum_kwh(&found), truth_kwh(last));
+        assert!((sum - truth).abs() < 1e-6, "{hours} h: {sum}, not {truth}");
+        let highest = found.iter().filter_map(Interval::demand_kw).fold(0.0, f64::max);
+        assert!(highest < 300.0, "{hours} h: spread, not one peak of {highest} kW");
+    }
+}
+
+#[test]
+fn intervals_lie_on_the_clock_of_the_zone() {
+    let mut site = rolling_site();
+    site.zone = jiff::tz::TimeZone::get("Asia/Kathmandu").unwrap();
+    site.demand_interval = SignedDuration::from_mins(60);
+    let zone = site.zone.clone();
+    let found = intervals(site, &punctual(samples(&PLAIN)));
+    for interval in &found[1..] {
+        let start = interval.start.to_zoned_datetime(zone.clone());
+        assert_eq!(
+            (start.minute(), interval.end.duration_since(interval.start).as_mins()),
+            (0, 60)
+        );
+    }
+    assert!((sum_kwh(&found) - shown(truth_kwh(DAY_S), 0.01)).abs() < 1e-6);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Written down and taken up again between any two minutes, the engine says the same.
+    #[test]
+    fn a_restart_changes_nothing(events in events(), restart in 0.0f64..1.0) {
+        let (samples, ..) = lived(&events);
+        let restart = (samples.len() as f64 * restart) as usize;
+        let run = |restart: Option<usize>| {
+            let mut engine = Engine::new(rolling_site());
+            let mut found = vec![];
+            for (index, sample) in samples.iter().enumerate() {
+                engine.take(sample.clone());
+                found.extend(engine.tick(sample.at + SignedDuration::from_mins(1)).intervals);
+                if restart == Some(index) {
+                    let written = serde_json::to_string(engine.state()).unwrap();
+                    engine = Engine::restore(rolling_site(), serde_json::from_str(&written).unwrap());
+                }
+            }
+            found.extend(engine.finish().intervals);
+            found
+        };
+        prop_assert_eq!(run(Some(restart)), run(None));
+    }
+}

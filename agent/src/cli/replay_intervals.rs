@@ -65,10 +65,12 @@ pub(super) fn write_intervals(path: &Path, site: &Site, intervals: &[Interval]) 
     csv.flush()
 }
 
+/// What makes an event one: until, meter, register, kind, since.
+type Event<'a> = (Timestamp, &'a Name, Quantity, RepairKind, Timestamp);
+
 /// One row an event, by time: an event that several intervals share is one, with what it gave to all of them.
 pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<()> {
-    let mut events: BTreeMap<(Timestamp, &Name, Quantity, RepairKind, Timestamp), (&Repair, Option<f64>)> =
-        BTreeMap::new();
+    let mut events: BTreeMap<Event<'_>, (&Repair, Option<f64>)> = BTreeMap::new();
     for interval in intervals {
         for repair in &interval.repairs {
             let key = (

@@ -192,8 +192,7 @@ fn years(text: &str) -> Result<Span, String> {
 /// Checks that every parent is a meter and that none is its own ancestor.
 pub(super) fn check_tree(file: &File, names: &Names, parents: &BTreeMap<String, (String, Range<usize>)>) {
     for (meter, (parent, span)) in parents {
-        let inner = span.start + 1..span.end.saturating_sub(1).max(span.start + 1);
-        if !names.find(file, &Spanned::new(inner, parent.as_str())) {
+        if !names.find(file, &Spanned::new(span.clone(), parent.as_str())) {
             continue;
         }
         let mut seen = BTreeSet::from([meter]);

@@ -9,6 +9,7 @@ use std::{
 use energy::{
     calendar::HolidayCalendar,
     carbon::FactorSeries,
+    consistency::ConsistencyRules,
     finding::Kind,
     quantity::{Quantity, TABLE},
     site::MachineKind,
@@ -311,6 +312,22 @@ fn rules_of_the_bill_are_dated() {
     );
     let reformed: Rules = data(Folder::TariffRules, "kepco-industrial-a2");
     assert!(reformed.discount.is_empty() && reformed.deferral.is_none());
+}
+
+#[test]
+fn limits_of_consistency_hold_today_and_are_shares() {
+    let rules: ConsistencyRules = data(Folder::Top, "consistency");
+    let limits = rules.on(day("2026-08-28")).unwrap();
+    let shares = [
+        limits.sum_error,
+        limits.least_r2,
+        limits.production_error,
+        limits.relative_deviation,
+        limits.utilisation_error,
+        limits.capacity_error,
+    ];
+    assert!(shares.iter().all(|share| (0.0..1.0).contains(share)), "{limits:?}");
+    assert!(limits.least_values > 1 && !limits.source.is_empty());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::{
 use energy::{
     Finding, Interval, Quality, Quantity, Reading, Sample,
     finding::{Condition, Kind, Money, Severity, Title},
+    interval::Raw,
 };
 use jiff::{SignedDuration, Timestamp};
 use wattwarden::{
@@ -102,8 +103,12 @@ pub fn interval(meter: &str, seconds: i64, energy_kwh: f64) -> Interval {
         quality: Quality::Ok,
         coverage: 1.0,
         revision: 0,
-        raw: energy::interval::Raw::default(),
-        repairs: Vec::new(),
+        raw: Raw {
+            energy_import_kwh: Some(energy_kwh),
+            reactive_energy_lag_kvarh: Some(0.1 + 0.2),
+            ..Raw::default()
+        },
+        repairs: vec![],
     }
 }
 

@@ -76,7 +76,7 @@ impl<'a> Walk<'a> {
             rules,
             at: 0,
             reference: memory.reference.unwrap_or(first),
-            since_ms: at_ms,
+            since_ms: memory.since_ms.unwrap_or(at_ms),
             looked_at: 0,
             swap_ms: next_swap_ms(rules.swaps, at_ms),
             limit_kw: limit_kw(memory.peak_kw, rules.max_kw),
@@ -90,7 +90,6 @@ impl<'a> Walk<'a> {
         Self {
             at,
             looked_at: at,
-            since_ms: mark.since_ms,
             swap_ms: next_swap_ms(rules.swaps, mark.at_ms),
             ..Self::new(points, mark.memory, rules)
         }
@@ -100,9 +99,9 @@ impl<'a> Walk<'a> {
     pub(crate) fn mark(&self) -> Mark {
         Mark {
             at_ms: self.points.get(self.at).map_or(0, |point| point.0),
-            since_ms: self.since_ms,
             memory: Memory {
                 reference: (!self.points.is_empty()).then_some(self.reference),
+                since_ms: Some(self.since_ms),
                 ..self.memory
             },
         }

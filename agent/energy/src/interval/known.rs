@@ -28,8 +28,6 @@ const UNKNOWN_STEP: f64 = 1.0;
 pub(crate) struct Mark {
     /// The believed reading it stands at, ms.
     pub(crate) at_ms: i64,
-    /// When the register first stood where it stands there.
-    pub(crate) since_ms: i64,
     pub(crate) memory: Memory,
 }
 
@@ -59,6 +57,8 @@ impl Rules<'_> {
 pub(crate) struct Memory {
     /// Where the register stands; a reading that wavers stands lower. `None` before any reading.
     pub(super) reference: Option<f64>,
+    /// When it first stood there, ms; may be long before the first reading held.
+    pub(super) since_ms: Option<i64>,
     /// Highest mean power between two readings, kW; 0 = none yet.
     pub(super) peak_kw: f64,
     /// Smallest rise between two readings: no more than this is the register's step. 0 = none yet.

@@ -243,11 +243,8 @@ impl Series {
         let first = self.points.partition_point(|point| point.0 < mark.at_ms);
         let Some(last_gone) = first.checked_sub(1) else { return };
         let (first_ms, reference) = (mark.at_ms, mark.memory.reference_or(self.points[first].1));
-        let since_ms = if mark.since_ms < first_ms {
-            boundary(mark.since_ms)
-        } else {
-            first_ms
-        };
+        let since_ms = mark.memory.since_ms.filter(|since_ms| *since_ms < first_ms);
+        let since_ms = since_ms.map_or(first_ms, boundary);
         if since_ms < first_ms {
             self.points[last_gone] = (since_ms, reference);
             self.points.drain(..last_gone);
