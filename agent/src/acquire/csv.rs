@@ -4,7 +4,10 @@
 //! is an error with its line and column, and all of them are handed out, so that a file is mended once. Invariant: what
 //! a label means is settled by the label and the mapping, never by the order of rows.
 
-use std::io::Read;
+use std::{
+    collections::VecDeque,
+    io::{self, Read},
+};
 
 use csv::{Position, StringRecord};
 use energy::{Quality, Quantity, Reading, Sample, sample::Name};
@@ -175,7 +178,8 @@ const LATEST_MS: i64 = 4_102_444_800_000;
 
 /// The rows of one recording, in the order of the file.
 pub struct Rows<R> {
-    records: csv::StringRecordsIntoIter<R>,
+    reader: csv::Reader<LineEnds<R>>,
+    record: StringRecord,
     layout: Layout,
 }
 
@@ -187,8 +191,11 @@ impl<R: Read> Rows<R> {
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .trim(csv::Trim::All)
-            .from_reader(input);
-        let headings = reader.headers().map_err(|error| vec![unreadable(&error)])?.clone();
+            .from_reader(LineEnds::of(input));
+        let headings = match reader.headers() {
+            Ok(headings) => headings.clone(),
+            Err(error) => return Err(vec![unreadable(&error, line(&mut reader, error.position()))]),
+        };
         let mapping = mapping.map_or_else(|| Mapping::canonical(&headings), |mapping| Ok(mapping.clone()))?;
         let mut layout = Layout::new(mapping, headings)?;
         if !is_canonical {
@@ -196,8 +203,9 @@ impl<R: Read> Rows<R> {
             (layout.quality, layout.tick) = (None, None);
         }
         Ok(Self {
+            reader,
+            record: StringRecord::new(),
             layout,
-            records: reader.into_records(),
         })
     }
 }
@@ -207,12 +215,75 @@ impl<R: Read> Iterator for Rows<R> {
     type Item = Result<Row, Vec<RowError>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let record = self.records.next()?;
-        Some(
-            record
-                .map_err(|error| vec![unreadable(&error)])
-                .and_then(|record| self.layout.row(&record)),
-        )
+        let read = self.reader.read_record(&mut self.record);
+        if matches!(read, Ok(false)) {
+            return None;
+        }
+        let position = match &read {
+            Ok(_) => self.record.position(),
+            Err(error) => error.position(),
+        };
+        let line = line(&mut self.reader, position);
+        Some(match read {
+            Ok(_) => self.layout.row(&self.record, line),
+            Err(error) => Err(vec![unreadable(&error, line)]),
+        })
+    }
+}
+
+/// The line, from 1, on which what begins at `position` stands.
+fn line<R: Read>(reader: &mut csv::Reader<LineEnds<R>>, position: Option<&Position>) -> u64 {
+    let byte = position.map_or(0, Position::byte);
+    reader.get_mut().line_at(byte)
+}
+
+/// A recording that knows where its lines end. The parser's own count is of `\n` before the place where it stopped, which
+/// is between `\r` and `\n`, or before empty lines.
+struct LineEnds<R> {
+    input: R,
+    n_read: u64,
+    ends_in_cr: bool,
+    /// Line ends that were read and not yet passed, as the bytes they cover: `\n` or `\r\n`.
+    ahead: VecDeque<(u64, u64)>,
+    line: u64,
+}
+
+impl<R> LineEnds<R> {
+    fn of(input: R) -> Self {
+        Self {
+            input,
+            n_read: 0,
+            ends_in_cr: false,
+            ahead: VecDeque::new(),
+            line: 1,
+        }
+    }
+
+    /// The line of what stands at `byte` or after the line ends there. Places ascend.
+    fn line_at(&mut self, mut byte: u64) -> u64 {
+        while let Some((start, end)) = self.ahead.front().copied()
+            && start <= byte
+        {
+            self.ahead.pop_front();
+            self.line += 1;
+            byte = byte.max(end);
+        }
+        self.line
+    }
+}
+
+impl<R: Read> Read for LineEnds<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.input.read(buffer)?;
+        for byte in &buffer[..n] {
+            if *byte == b'\n' {
+                let start = self.n_read - u64::from(self.ends_in_cr);
+                self.ahead.push_back((start, self.n_read + 1));
+            }
+            self.ends_in_cr = *byte == b'\r';
+            self.n_read += 1;
+        }
+        Ok(n)
     }
 }
 
@@ -270,8 +341,7 @@ impl Layout {
         }
     }
 
-    fn row(&self, record: &StringRecord) -> Result<Row, Vec<RowError>> {
-        let line = record.position().map_or(0, Position::line);
+    fn row(&self, record: &StringRecord, line: u64) -> Result<Row, Vec<RowError>> {
         let mut errors = Vec::new();
         let at = self
             .time(record)
@@ -425,8 +495,7 @@ fn error_in(line: u64, column: &str, message: String) -> RowError {
     }
 }
 
-fn unreadable(error: &csv::Error) -> RowError {
-    let line = error.position().map_or(1, Position::line);
+fn unreadable(error: &csv::Error, line: u64) -> RowError {
     let message = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("the row has {len} cells, the headings are {expected_len}")
@@ -648,6 +717,30 @@ mod tests {
     }
 
     proptest! {
+        /// A line is counted as every editor counts it, whatever ends the lines and however many of them are empty.
+        #[test]
+        fn lines_are_counted_as_an_editor_does(
+            rows in prop::collection::vec((prop::bool::weighted(0.2), 0usize..3, any::<bool>()), 1..200),
+            is_crlf in any::<bool>(),
+        ) {
+            let mut text = "time,meter,active_power_kw,power_factor\n".to_owned();
+            let mut wrong = Vec::new();
+            for (is_wrong, n_empty, is_quoted) in rows {
+                text += &"\n".repeat(n_empty);
+                if is_wrong {
+                    wrong.push(text.matches('\n').count() + 1);
+                }
+                let value = if is_wrong { "x" } else { "1" };
+                let cell = if is_quoted { "\"\n\"" } else { "2" };
+                text += &format!("2018-01-01T00:00:00Z,m,{value},{cell}\n");
+            }
+            let text = text.replace('\n', if is_crlf { "\r\n" } else { "\n" });
+            let found = read(&text, None);
+            let found: Vec<String> = found.into_iter().filter(|row| row.starts_with("line")).collect();
+            let named = |line| format!("line {line}, column \"active_power_kw\": \"x\" is not a number");
+            prop_assert_eq!(found, wrong.into_iter().map(named).collect::<Vec<_>>());
+        }
+
         /// Whatever the bytes are, they are answered.
         #[test]
         fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), is_mapped in any::<bool>()) {
