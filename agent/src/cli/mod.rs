@@ -12,7 +12,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 use crate::{
-    config::{Config, Secrets},
+    config::{
+        Config, Secrets,
+        diagnostic::{Diagnostic, Paint, Severity},
+    },
     language::Language,
 };
 
@@ -159,11 +162,12 @@ pub fn print(text: &str) {
 
 /// Loads a configuration, or prints all that is wrong with it. A command that sends nothing leaves the secrets out.
 fn load(path: &std::path::Path, secrets: Secrets) -> Result<Config, ExitCode> {
-    use crate::config::diagnostic::Paint;
     let paint = Paint::of(&io::stderr());
     match crate::config::load_with(path, secrets) {
         Ok(loaded) => {
-            for warning in &loaded.warnings {
+            // Notes are for `check`: at every start they would only be in the way.
+            let is_warning = |found: &&Diagnostic| found.severity() == Severity::Warning;
+            for warning in loaded.warnings.iter().filter(is_warning) {
                 eprintln!("{}", warning.render(paint));
             }
             Ok(loaded.config)
