@@ -80,6 +80,67 @@ fn a_configuration_is_refused_with_every_place() {
     );
     check(&["run", "--config", &path], 2, &["lenght", "nothing was started"]);
     check(&["run", "--config", &folder.path("absent.toml")], 2, &["absent.toml"]);
+    check(&["check", "--config", &folder.path("")], 2, &["is a folder"]);
+    fs::write(folder.0.join("utf16.toml"), b"[site]\nname = \"\xc0\xcc\"\n").unwrap();
+    check(
+        &["check", "--config", &folder.path("utf16.toml")],
+        2,
+        &["not a text in UTF-8: line 2", "save it as UTF-8"],
+    );
+}
+
+#[test]
+fn a_check_tells_of_a_store_that_cannot_be_used() {
+    let folder = Folder::new("store");
+    let config = folder.file("site.toml", &format!("{SITE}[store]\npath = \"absent\"\n"));
+    let warning = ["W2006", "site.toml:8:8", "mkdir -p", "0 errors, 1 warning"];
+    check(&["check", "--config", &config], 0, &warning);
+    check(&["check", "--strict", "--config", &config], 4, &["W2006"]);
+    folder.file("absent", "");
+    check(
+        &["check", "--config", &config],
+        0,
+        &["is a file: store.path names a folder"],
+    );
+    check(
+        &["run", "--config", &config],
+        2,
+        &["is a file: store.path names a folder"],
+    );
+    fs::remove_file(folder.0.join("absent")).unwrap();
+    fs::create_dir(folder.0.join("absent")).unwrap();
+    check(
+        &["check", "--strict", "--config", &config],
+        0,
+        &["0 errors, 0 warnings"],
+    );
+    assert_eq!(
+        fs::read_dir(folder.0.join("absent")).unwrap().count(),
+        0,
+        "check leaves nothing behind"
+    );
+}
+
+/// Notes are for `check`; a terminal's width is kept.
+#[test]
+fn what_is_only_worth_knowing_is_said_by_check_alone() {
+    let folder = Folder::new("notes");
+    let config = folder.file(
+        "site.toml",
+        &format!("{SITE}[[meter]]\nname = \"spare\"\n[store]\npath = \".\"\n"),
+    );
+    check(&["check", "--config", &config], 0, &["N3001", "site.toml:8:8"]);
+    let csv = folder.file("one.csv", "time,meter,active_power_kw\n2026-01-31T15:00:00Z,main,1\n");
+    let output = wattwarden(&[
+        "replay",
+        "--config",
+        &config,
+        "--csv",
+        &csv,
+        "--out",
+        &folder.path("out"),
+    ]);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]
