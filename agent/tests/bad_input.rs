@@ -193,6 +193,92 @@ fn a_recording_is_refused_whole() {
 }
 
 #[test]
+fn rows_of_meters_that_nobody_knows_are_not_left_out_in_silence() {
+    let folder = Folder::new("unknown");
+    let config = folder.file("site.toml", SITE);
+    let map = folder.file(
+        "map.toml",
+        "[time]\ncolumn = \"t\"\nformat = \"rfc3339\"\n[meter]\nname = \"mian\"\n[columns]\nkW = \"active_power_kw\"\n",
+    );
+    let foreign = folder.file("foreign.csv", "t,kW\n2026-01-01T00:00:00Z,1\n");
+    let out = folder.path("out");
+    let replay = |csv: &str, more: &[&str]| {
+        let args = [
+            "replay", "--config", &config, "--csv", csv, "--out", &out, "--lang", "en",
+        ];
+        let args = args.into_iter().chain(more.iter().copied());
+        args.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let check = |args: Vec<String>, status, texts: &[&str]| {
+        check(&args.iter().map(String::as_str).collect::<Vec<_>>(), status, texts);
+    };
+    check(
+        replay(&foreign, &["--map", &map]),
+        2,
+        &["map.toml:5:8", "did you mean \"main\"?"],
+    );
+    let row = |meter: &str| format!("2026-01-01T00:00:00Z,{meter},1\n");
+    let head = "time,meter,active_power_kw\n";
+    let none = folder.file("none.csv", &format!("{head}{}", row("mian")));
+    check(
+        replay(&none, &[]),
+        2,
+        &[
+            "1 row of \"mian\" left out",
+            "did you mean \"main\"?",
+            "no row is of a meter of the configuration",
+        ],
+    );
+    assert!(!Path::new(&out).exists());
+    let some = folder.file(
+        "some.csv",
+        &format!("{head}{}{}{}", row("main"), row("press"), row("press")),
+    );
+    check(
+        replay(&some, &[]),
+        0,
+        &["2 rows of \"press\" left out", "2 of unknown meters"],
+    );
+}
+
+#[test]
+fn recordings_and_folders_that_hold_nothing_are_named() {
+    let folder = Folder::new("empty");
+    let config = folder.file("site.toml", SITE);
+    let head = "time,meter,interval_energy_kwh\n";
+    let good = folder.file("good.csv", &format!("{head}2026-01-01T00:00:00Z,main,1\n"));
+    let bad = folder.file("bad.csv", &format!("{head}2026-01-01T00:00:00Z,main,-1\n"));
+    let wrong = folder.file("wrong.csv", &format!("{head}2026-01-01T00:00:00Z,main,x\n"));
+    let out = folder.path("out");
+    for (csv, out, status, text) in [
+        (
+            folder.file("empty.csv", ""),
+            &out,
+            2,
+            "empty.csv: line 1: the file is empty",
+        ),
+        (folder.file("head.csv", head), &out, 2, "headings and no rows"),
+        (wrong, &out, 2, "1 cell or row cannot be read"),
+        (good.clone(), &good, 2, "--out"),
+        (good.clone(), &"/proc/none".to_owned(), 2, "--out /proc/none"),
+        (bad, &out, 0, "1 bad"),
+    ] {
+        check(
+            &[
+                "replay", "--config", &config, "--csv", &csv, "--out", out, "--lang", "en",
+            ],
+            status,
+            &[text],
+        );
+    }
+    let summary = fs::read_to_string(folder.0.join("out/summary.json")).unwrap();
+    assert!(
+        summary.contains("\"energy_import_kwh\": null"),
+        "a negative amount is no energy:\n{summary}"
+    );
+}
+
+#[test]
 fn a_report_says_what_there_is() {
     let folder = Folder::new("report");
     let config = folder.file("site.toml", SITE);
@@ -206,7 +292,7 @@ fn a_report_says_what_there_is() {
             "replay", "--config", &config, "--csv", &csv, "--out", &out, "--lang", "en",
         ],
         0,
-        &["2026-02", "1 rows"],
+        &["2026-02", "1 row →"],
     );
     check(
         &["report", "--month", "2026-02", "--from", &out, "--format", "json"],

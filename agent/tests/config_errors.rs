@@ -314,7 +314,9 @@ fn a_folder_beside_the_configuration_overrides_a_shipped_file_whole() {
 #[test]
 fn a_mapping_says_what_it_lacks() {
     let check = |text: &str, expected: &[&str]| {
-        let found = mapping::parse(Source::new("m.toml", text)).err().unwrap_or_default();
+        let found = mapping::parse(Source::new("m.toml", text), None)
+            .err()
+            .unwrap_or_default();
         let found: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
         assert_eq!(found, expected, "{text}");
     };
@@ -502,7 +504,7 @@ fn survive(text: &str) {
     for one in found.err().unwrap_or_default() {
         assert!(!one.render(Paint::PLAIN).is_empty());
     }
-    drop(mapping::parse(Source::new("m", text)));
+    drop(mapping::parse(Source::new("m", text), None));
 }
 
 proptest! {

@@ -196,6 +196,13 @@ impl<R: Read> Rows<R> {
             Ok(headings) => headings.clone(),
             Err(error) => return Err(vec![unreadable(&error, line(&mut reader, error.position()))]),
         };
+        if headings.iter().all(str::is_empty) {
+            return Err(vec![RowError {
+                line: 1,
+                column: None,
+                message: "the file is empty: a line of headings is wanted".into(),
+            }]);
+        }
         let mapping = mapping.map_or_else(|| Mapping::canonical(&headings), |mapping| Ok(mapping.clone()))?;
         let mut layout = Layout::new(mapping, headings)?;
         if !is_canonical {
@@ -621,6 +628,13 @@ mod tests {
             None,
             &["line 1, column \"power\": no quantity has this name; a foreign file needs --map"],
         );
+        for empty in ["", "\n\n", "\u{feff}"] {
+            check(
+                empty,
+                None,
+                &["line 1: the file is empty: a line of headings is wanted"],
+            );
+        }
         let mapping = mapping(labels(), Marks::Instant, EndOfDay::SameLabel);
         check(
             "when;kW\n",

@@ -34,7 +34,7 @@ use crate::{
     health::Health,
     language::Language,
     plant::{self, PlantConfig, Waste},
-    report::{Origin, html},
+    report::{Origin, words::money},
     secret::Secret,
     store::{LogError, Reader, Store},
 };
@@ -374,7 +374,7 @@ impl Teller {
         };
         let mut sums = Vec::new();
         sums.extend(finding.energy_kwh.map(|kwh| format!("{kwh:.1} kWh")));
-        sums.extend(finding.cost.as_ref().map(html::money));
+        sums.extend(finding.cost.as_ref().map(|cost| money(cost, self.language)));
         sums.extend(finding.kgco2e.map(|kgco2e| format!("{kgco2e:.1} kgCO2e")));
         let sums = if sums.is_empty() {
             String::new()

@@ -25,7 +25,7 @@ mod points;
 pub mod read;
 mod secret_file;
 mod site;
-mod suggest;
+pub(crate) mod suggest;
 mod tariff_check;
 pub mod units;
 

@@ -29,7 +29,7 @@ pub(super) fn question(near: &[String]) -> Option<String> {
 }
 
 /// A line that names the nearest word, or all words when none is near and they are few.
-pub(super) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     /// More words than this are not a help.
     const FEW: usize = 12;
     let mut known: Vec<&str> = known.into_iter().collect();

@@ -5,9 +5,12 @@
 
 use askama::Template;
 use energy::finding::Money;
-use rust_decimal::Decimal;
 
-use super::{Language, json::Report, words::kind_name};
+use super::{
+    Language,
+    json::Report,
+    words::{kind_name, money},
+};
 
 /// The page could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +26,7 @@ pub fn render(report: &Report, language: Language) -> Result<String, RenderError
     let page = Page {
         report,
         words,
-        rows: rows(report, words),
+        rows: rows(report, words, language),
         bands: bands(report, words),
         waste: waste(report, language),
         period: report
@@ -177,7 +180,7 @@ const EN: Words = Words {
 
 const UNKNOWN: &str = "—";
 
-fn rows(report: &Report, words: &Words) -> Vec<Row> {
+fn rows(report: &Report, words: &Words, language: Language) -> Vec<Row> {
     let total = &report.summary.total;
     let seen = total.figure_coverage;
     let row = |name, value: Option<String>, coverage: Option<f64>, note: String| Row {
@@ -207,7 +210,7 @@ fn rows(report: &Report, words: &Words) -> Vec<Row> {
         ),
         row(
             words.cost,
-            report.energy_cost.as_ref().map(money),
+            report.energy_cost.as_ref().map(|cost| money(cost, language)),
             seen.energy_cost,
             words.cost_note.into(),
         ),
@@ -264,7 +267,7 @@ fn waste(report: &Report, language: Language) -> Vec<Waste> {
             figures
                 .cost
                 .zip(report.currency.clone())
-                .map(|(amount, currency)| money(&Money { amount, currency })),
+                .map(|(amount, currency)| money(&Money { amount, currency }, language)),
         ),
         carbon: or_unknown(figures.kgco2e.map(|kg| unit(kg, 1, "kgCO₂e"))),
     };
@@ -274,12 +277,6 @@ fn waste(report: &Report, language: Language) -> Vec<Waste> {
 /// `1,234.5 kWh`.
 fn unit(value: f64, decimals: usize, unit: &str) -> String {
     format!("{} {unit}", grouped(&format!("{value:.decimals$}")))
-}
-
-/// `1,234,567 KRW`; the amount with all its places.
-pub fn money(money: &Money) -> String {
-    let amount: Decimal = money.amount.normalize();
-    format!("{} {}", grouped(&amount.to_string()), money.currency)
 }
 
 fn percent(share: f64) -> String {
@@ -364,18 +361,6 @@ mod tests {
             );
             assert!(page.contains(&row), "{row}\n{page}");
         }
-    }
-
-    #[test]
-    fn money_keeps_its_places() {
-        let money = |amount: &str| {
-            money(&Money {
-                amount: amount.parse().expect("a decimal"),
-                currency: "KRW".into(),
-            })
-        };
-        assert_eq!(money("12345.67"), "12,345.67 KRW");
-        assert_eq!(money("1200.00"), "1,200 KRW");
     }
 
     #[test]
