@@ -41,13 +41,10 @@ impl Told<'_> {
     fn months(&self, language: Language) -> String {
         let (head, total) = match language {
             Language::Ko => (
-                ["월", "사용량 kWh", "최대수요 kW", "확보율", "kgCO2e", "전기요금"],
+                ["월", "사용량 kWh", "최대수요 kW", "확보율", "tCO2e", "전기요금"],
                 "합계",
             ),
-            Language::En => (
-                ["month", "energy kWh", "peak kW", "coverage", "kgCO2e", "bill"],
-                "total",
-            ),
+            Language::En => (["month", "energy kWh", "peak kW", "coverage", "tCO2e", "bill"], "total"),
         };
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         for figures in &self.summary.months {
@@ -136,7 +133,7 @@ fn month(name: &str, figures: &MonthFigures, language: Language) -> Vec<String> 
         number(figures.energy_import_kwh, 1),
         number(figures.peak_demand_kw, 1),
         format!("{:.1} %", figures.coverage * 100.0),
-        number(figures.kgco2e.location, 0),
+        number(figures.kgco2e.location.map(|kg| kg / 1000.0), 3),
         or_dash(bill),
     ]
 }
