@@ -714,22 +714,117 @@ export interface components {
             };
             /** @description Tonnes of oil equivalent. */
             toe: number | null;
-            /** @description Whether the data reach from the first instant of the month to its last. */
+            /** @description Whether the data reach from the first instant of the month to its last; of the total, in every month. */
             complete: boolean;
         };
-        /** @description A bill. */
+        /** @description The bill of one billing period. */
         Bill: {
+            /**
+             * Format: date
+             * @description First day of the month that it is the bill of.
+             */
+            month: string;
+            /**
+             * Format: date
+             * @description First day of the period.
+             */
+            from: string;
+            /**
+             * Format: date
+             * @description The day after its last.
+             */
+            to: string;
+            /** @description Whether the data reach from the first instant of the period to its last. */
+            complete: boolean;
+            /** @description Share of the period seen with trusted readings. */
+            coverage: number;
             /** @description ISO 4217 code. */
             currency: string;
-            /** @description Lines. */
+            /** @description Items, in the bill's order. */
             items: {
                 /** @description Its name. */
                 item: string;
                 /** @description Amount. */
                 amount: number;
+                /** @description What it was made from. */
+                lines: {
+                    /**
+                     * Format: date
+                     * @description First day that it counts.
+                     */
+                    from: string;
+                    /**
+                     * Format: date
+                     * @description The day after the last.
+                     */
+                    to: string;
+                    /** @description What is priced, rounded as the supplier does. */
+                    quantity: number;
+                    /** @description Its unit. */
+                    unit: string;
+                    /** @description Price of one unit. */
+                    price: number;
+                    /** @description Share of the price that counts. */
+                    share: number;
+                    /** @description The product. */
+                    amount: number;
+                    /** @description First day and source of the row that the price stands in. */
+                    rule: string;
+                }[];
             }[];
             /** @description What is to be paid. */
             total: number;
+            /** @description The same before taxes and levies. */
+            net: number;
+            /** @description How the billed demand was found. */
+            demand: {
+                /** @description The demand that is billed, as measured, kW. */
+                billing_kw: number;
+                peak: {
+                    /** @description Mean power of the interval, kW. */
+                    kw: number;
+                    /**
+                     * Format: date-time
+                     * @description Start of the interval.
+                     */
+                    start: string;
+                } | null;
+                counted: {
+                    /** @description Mean power of the interval, kW. */
+                    kw: number;
+                    /**
+                     * Format: date-time
+                     * @description Start of the interval.
+                     */
+                    start: string;
+                } | null;
+                /** @description Month whose maximum is billed; null = the floor or the contract. */
+                set_by: string | null;
+                /** @description The floor, kW. */
+                floor_kw: number;
+                /** @description Earlier months that count and are known, kW. */
+                known_kw: {
+                    [key: string]: number;
+                };
+                /** @description Earlier months that count and are not known. */
+                unknown: string[];
+            };
+            /** @description Mean lagging power factor by the tariff's rule, as measured. */
+            power_factor_lag_pct: number | null;
+            /** @description Mean leading power factor by the tariff's rule, as measured. */
+            power_factor_lead_pct: number | null;
+            /** @description What was assumed, waived or not known. */
+            notes: {
+                /** @description Names it for programs. */
+                code: string;
+                /** @description Says it to people. */
+                text: {
+                    /** @description Korean. */
+                    ko: string;
+                    /** @description English. */
+                    en: string;
+                };
+            }[];
         };
         /** @description The monthly report. */
         Report: {
@@ -774,6 +869,41 @@ export interface components {
                 }[];
             };
             energy_cost: components["schemas"]["Money"] | null;
+            /** @description By what money was counted; empty without a contract. */
+            tariffs: {
+                /**
+                 * Format: date
+                 * @description First day.
+                 */
+                from: string;
+                /**
+                 * Format: date
+                 * @description The day after the last.
+                 */
+                to: string;
+                /** @description Name of the tariff's file. */
+                tariff: string;
+                title: components["schemas"]["Title"];
+                /**
+                 * Format: date
+                 * @description First day of the contract.
+                 */
+                contract_from: string;
+                /** @description Contract demand. */
+                contract_kw: number;
+                /**
+                 * Format: date
+                 * @description The day to whose rules the contract is pinned; null = each day by its own.
+                 */
+                edition: string | null;
+                /**
+                 * Format: date
+                 * @description First day of the prices that held; null = none is known, and money neither.
+                 */
+                prices_from: string | null;
+                /** @description Who set the prices, and where they were found. */
+                source: string | null;
+            }[];
             /** @description Factors. */
             factors: {
                 /** @description Its id. */
