@@ -360,3 +360,43 @@ fn a_second_agent_leaves_the_store_alone() {
     first.kill().unwrap();
     first.wait().unwrap();
 }
+
+#[test]
+fn a_demo_that_cannot_do_what_was_asked_is_not_begun() {
+    let folder = Folder::new("demo");
+    fs::create_dir_all(&folder.0).unwrap();
+    let absent = folder.path("absent/truth.jsonl");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("http://{free}");
+    for (args, status, texts) in [
+        (["--truth", &absent], 2, &["--truth", "absent/truth.jsonl"][..]),
+        (["--influx", "ftp://x"], 2, &["--influx", "http://HOST:PORT"]),
+        (["--influx", &nobody], 3, &[&nobody, "is an InfluxDB there?"]),
+        (
+            ["--listen", "0.0.0.0:9999"],
+            2,
+            &["--listen", "no sign-in", "127.0.0.1:9999"],
+        ),
+        (["--seed", "x"], 2, &["--seed", "a whole number from 0"]),
+    ] {
+        let args = ["demo", "--duration", "1s", args[0], args[1]];
+        check(&args, status, texts);
+        let printed = String::from_utf8(wattwarden(&args).stderr).unwrap();
+        assert!(
+            !printed.contains("wattwarden.toml"),
+            "the user wrote no file:\n{printed}"
+        );
+        assert_eq!(printed.matches(args[4]).count(), 1, "said once:\n{printed}");
+    }
+}
+
+#[test]
+fn help_fits_a_terminal() {
+    for command in ["", "demo", "check", "run", "replay", "report", "export"] {
+        let help: Vec<&str> = [command, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
+        let printed = String::from_utf8(wattwarden(&help).stdout).unwrap();
+        for line in printed.lines() {
+            assert!(line.chars().count() <= 80, "{command} --help: {line:?}");
+        }
+    }
+}

@@ -38,11 +38,11 @@ pub const NO_ANSWER: u8 = 3;
 
 /// Finds wasted energy in a factory while it happens, and says what it costs.
 #[derive(Debug, Parser)]
-#[command(name = "wattwarden", version, propagate_version = true, max_term_width = 80)]
+#[command(name = "wattwarden", version, propagate_version = true)]
 #[command(after_help = "Begin here:\n  \
-    wattwarden demo                          a simulated plant and its page, nothing to set up\n  \
-    wattwarden check --config FILE           every error of a configuration, with its place\n  \
-    wattwarden run --config FILE             the agent\n\n\
+    wattwarden demo                 a simulated plant and its page, no set-up\n  \
+    wattwarden check --config FILE  every error of a configuration, with its place\n  \
+    wattwarden run --config FILE    the agent\n\n\
     Exit status: 0 done, 1 internal error, 2 the user's input, 3 no answer from a\n\
     device or server, 4 warnings with `check --strict`. RUST_LOG sets what is\n\
     logged (info), NO_COLOR takes the colours away.")]

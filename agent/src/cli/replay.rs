@@ -30,8 +30,8 @@ mod told;
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  wattwarden replay --config config/examples/steel.toml --map config/examples/steel.map.toml \\\n    \
-    --csv steel.csv --out steel-2018"
+    after_help = "Example:\n  wattwarden replay --config config/examples/steel.toml \\\n    \
+    --map config/examples/steel.map.toml --csv steel.csv --out steel-2018"
 )]
 pub struct ReplayArgs {
     /// The site.
@@ -40,13 +40,13 @@ pub struct ReplayArgs {
     /// A recording; may be given several times.
     #[arg(long, required = true, value_name = "FILE")]
     pub csv: Vec<PathBuf>,
-    /// How the recordings are to be read; without it they are in canonical form.
+    /// How to read the recordings; without it they are in canonical form.
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
     /// Folder for the results; made if it is not there.
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
-    /// Language of what is printed.
+    /// Language of what is printed; else the configuration's.
     #[arg(long, value_enum)]
     pub lang: Option<Lang>,
 }

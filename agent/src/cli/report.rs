@@ -22,7 +22,7 @@ pub struct ReportArgs {
     /// The month, as 2026-11.
     #[arg(long)]
     pub month: Month,
-    /// Language.
+    /// Language; else the configuration's, with --from that of LANG.
     #[arg(long, value_enum)]
     pub lang: Option<Lang>,
     /// Form.

@@ -315,7 +315,8 @@ impl Paint {
         }
     }
 
-    fn on(self, colour: &str, text: &str) -> String {
+    /// `text` in bold and a colour by its ANSI number, where colours are written.
+    pub fn on(self, colour: &str, text: &str) -> String {
         if self.has_colours {
             format!("\x1b[1;{colour}m{text}\x1b[0m")
         } else {
@@ -325,7 +326,7 @@ impl Paint {
 
     /// `text` and a line end, broken between words where it does not fit behind `lead`; further lines begin with
     /// `indent` spaces.
-    fn wrapped(self, lead: &str, text: &str, indent: usize) -> String {
+    pub fn wrapped(self, lead: &str, text: &str, indent: usize) -> String {
         let mut out = String::new();
         let mut used = lead.width();
         for word in text.split_inclusive(' ') {

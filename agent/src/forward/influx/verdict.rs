@@ -161,8 +161,8 @@ fn named_lines(message: &str, body: &str, lines: &[&Line]) -> Vec<usize> {
     named.map(|(index, _)| index).collect()
 }
 
-/// The start of a text on one line.
-fn excerpt(text: &str) -> String {
+/// The start of a server's text on one line, without bytes that a terminal would obey.
+pub(super) fn excerpt(text: &str) -> String {
     /// Characters of an answer that a log line or a dead letter needs.
     const LIMIT: usize = 500;
     text.chars()
