@@ -15,7 +15,7 @@ use energy::{
     calendar::HolidayCalendar,
     finding::{Condition, Severity},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use super::{
