@@ -4,10 +4,7 @@
 //! is an error with its line and column, and all of them are handed out, so that a file is mended once. Invariant: what
 //! a label means is settled by the label and the mapping, never by the order of rows.
 
-use std::{
-    collections::VecDeque,
-    io::{self, Read},
-};
+use std::io::Read;
 
 use csv::{Position, StringRecord};
 use energy::{Quality, Quantity, Reading, Sample, sample::Name};
@@ -16,6 +13,10 @@ use jiff::{
     civil::{DateTime, Time},
     tz::TimeZone,
 };
+
+mod line_ends;
+
+use line_ends::LineEnds;
 
 /// One row of a recording.
 #[derive(Debug, Clone, PartialEq)]
@@ -242,56 +243,6 @@ impl<R: Read> Iterator for Rows<R> {
 fn line<R: Read>(reader: &mut csv::Reader<LineEnds<R>>, position: Option<&Position>) -> u64 {
     let byte = position.map_or(0, Position::byte);
     reader.get_mut().line_at(byte)
-}
-
-/// A recording that knows where its lines end. The parser's own count is of `\n` before the place where it stopped, which
-/// is between `\r` and `\n`, or before empty lines.
-struct LineEnds<R> {
-    input: R,
-    n_read: u64,
-    ends_in_cr: bool,
-    /// Line ends that were read and not yet passed, as the bytes they cover: `\n` or `\r\n`.
-    ahead: VecDeque<(u64, u64)>,
-    line: u64,
-}
-
-impl<R> LineEnds<R> {
-    fn of(input: R) -> Self {
-        Self {
-            input,
-            n_read: 0,
-            ends_in_cr: false,
-            ahead: VecDeque::new(),
-            line: 1,
-        }
-    }
-
-    /// The line of what stands at `byte` or after the line ends there. Places ascend.
-    fn line_at(&mut self, mut byte: u64) -> u64 {
-        while let Some((start, end)) = self.ahead.front().copied()
-            && start <= byte
-        {
-            self.ahead.pop_front();
-            self.line += 1;
-            byte = byte.max(end);
-        }
-        self.line
-    }
-}
-
-impl<R: Read> Read for LineEnds<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.input.read(buffer)?;
-        for byte in &buffer[..n] {
-            if *byte == b'\n' {
-                let start = self.n_read - u64::from(self.ends_in_cr);
-                self.ahead.push_back((start, self.n_read + 1));
-            }
-            self.ends_in_cr = *byte == b'\r';
-            self.n_read += 1;
-        }
-        Ok(n)
-    }
 }
 
 /// A mapping with its headings found in the file.
