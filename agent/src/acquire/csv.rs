@@ -697,7 +697,7 @@ mod tests {
                 }
                 let value = if is_wrong { "x" } else { "1" };
                 let cell = if is_quoted { "\"\n\"" } else { "2" };
-                text += &format!("2018-01-01T00:00:00Z,m,{value},{cell}\n");
+                text.extend(["2018-01-01T00:00:00Z,m,", value, ",", cell, "\n"]);
             }
             let text = text.replace('\n', if is_crlf { "\r\n" } else { "\n" });
             let found = read(&text, None);

@@ -122,7 +122,7 @@ impl Source {
         let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+            let line = 1 + String::from_utf8_lossy(good).matches('\n').count();
             Diagnostic::new(
                 Code::Unreadable,
                 format!("{name} is not a text in UTF-8: line {line} has other bytes"),

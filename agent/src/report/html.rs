@@ -423,7 +423,7 @@ mod tests {
             ("0", "0"),
             ("999", "999"),
             ("1000", "1,000"),
-            ("-1234567.89", "-1,234,567.89"),
+            ("-1_234_567.89", "-1,234,567.89"),
             ("123456", "123,456"),
         ] {
             assert_eq!(grouped(number), expected);
@@ -453,9 +453,9 @@ mod tests {
     fn a_bill_is_printed_item_by_item_with_its_total_and_its_remarks() {
         let bill = serde_json::json!({
             "month": "2026-08-01", "from": "2026-08-01", "to": "2026-09-01", "complete": false, "coverage": 0.75,
-            "currency": "KRW", "total": 1234567, "net": 1100000.5,
+            "currency": "KRW", "total": 1_234_567, "net": 1_100_000.5,
             "items": [
-                {"item": "demand_charge", "amount": 1000000, "lines": []},
+                {"item": "demand_charge", "amount": 1_000_000, "lines": []},
                 {"item": "own_item", "amount": -12.345, "lines": []},
             ],
             "demand": {"billing_kw": 612.5, "peak": null, "counted": null, "set_by": null, "floor_kw": 0,

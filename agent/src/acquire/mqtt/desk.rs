@@ -212,9 +212,10 @@ impl Desk {
         let meters = self.meters.iter().filter(|meter| matches(&meter.topic, &topic));
         let is_too_large = publish.payload.len() > MAX_MESSAGE_BYTES;
         let read = meters.map(|meter| {
-            let content = match is_too_large {
-                true => Err(("too_large", too_large(publish.payload.len()))),
-                false => payload::read(&publish.payload, meter).map_err(|error| (error.reason(), error.to_string())),
+            let content = if is_too_large {
+                Err(("too_large", too_large(publish.payload.len())))
+            } else {
+                payload::read(&publish.payload, meter).map_err(|error| (error.reason(), error.to_string()))
             };
             let has_time = content.as_ref().is_ok_and(|content| content.at.is_some());
             (
@@ -229,7 +230,7 @@ impl Desk {
         }
         for (meter, has_time, content) in read {
             match content {
-                Err((label, reason)) => self.refuse(publish, &topic, at, &meter, (label, reason)).await,
+                Err((label, reason)) => self.refuse(publish, at, &meter, (label, reason)).await,
                 Ok(sample) => {
                     if !has_time {
                         self.note_arrival(&topic, &meter, at);
@@ -282,18 +283,18 @@ impl Desk {
     async fn refuse(
         &mut self,
         publish: &Publish,
-        topic: &str,
         at: Timestamp,
         meter: &Name,
         (label, reason): (&'static str, String),
     ) {
+        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         self.health.dropped("mqtt", label).one();
         let labels = [("broker", self.broker.as_str()), ("meter", meter), ("reason", label)];
         self.health.counter("mqtt_refused_total", &labels).one();
-        if let Some(n) = self.told.again(topic, label) {
+        if let Some(n) = self.told.again(&topic, label) {
             warn!(
                 broker = self.broker,
-                topic,
+                topic = &*topic,
                 meter = &**meter,
                 n,
                 reason,
@@ -307,7 +308,7 @@ impl Desk {
         };
         let letter = DeadLetter {
             source: self.broker.clone(),
-            topic: topic.to_owned(),
+            topic,
             payload: publish.payload[..keep].to_vec(),
             reason: format!("meter {meter:?}: {reason}"),
             at,
