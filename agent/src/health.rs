@@ -12,6 +12,104 @@ use std::{
     },
 };
 
+/// What each number says, as `# HELP` of the exposition.
+const HELP: &[(&str, &str)] = &[
+    (
+        "alerts_refused_total",
+        "Messages that a receiver refused for good; kept as dead letters.",
+    ),
+    ("alerts_retried_total", "Attempts to alert that will be made again."),
+    ("alerts_sent_total", "Messages about incidents that were delivered."),
+    (
+        "clock_ahead_s",
+        "How far time in the recordings is ahead of the system's clock, seconds.",
+    ),
+    ("clock_steps_total", "Times the system's clock was set, by direction."),
+    (
+        "clock_suspect_samples_total",
+        "Samples stamped by a clock that was not to be trusted.",
+    ),
+    (
+        "commit_duration_s",
+        "What the last commit took until it was durable, seconds.",
+    ),
+    ("commits_total", "Commits of the recorder that are durable."),
+    ("connects_total", "Attempts to connect to a bus or broker, by result."),
+    (
+        "dead_letters_total",
+        "Things refused for good and kept for people, by source.",
+    ),
+    (
+        "dropped_total",
+        "Things left out, by part and reason; config/README.md lists the reasons.",
+    ),
+    ("failed_commits_total", "Commits that failed and will be made again."),
+    (
+        "influx_backlog_rows",
+        "Rows of the log that this InfluxDB has not got yet.",
+    ),
+    (
+        "influx_batches_total",
+        "Requests to this InfluxDB, by what was made of its answer.",
+    ),
+    (
+        "influx_holding",
+        "1 while a person must mend the set-up of this InfluxDB.",
+    ),
+    (
+        "influx_lines_rejected_total",
+        "Lines that this InfluxDB refused for good, by reason; kept as dead letters.",
+    ),
+    ("influx_lines_sent_total", "Lines that this InfluxDB accepted."),
+    ("late_samples_total", "Samples older than the last tick."),
+    ("meter_answering", "1 while this Modbus meter answers, else 0."),
+    ("mqtt_messages_total", "Messages received from this broker."),
+    (
+        "mqtt_refused_total",
+        "Messages from which this meter could not be read, by reason.",
+    ),
+    (
+        "mqtt_same_arrival_total",
+        "Messages of this meter without a time of their own that came within one instant.",
+    ),
+    (
+        "mqtt_sessions_lost_total",
+        "Connections at whose start the broker did not know our session.",
+    ),
+    ("mqtt_subscriptions_total", "Subscriptions that this broker granted."),
+    ("polls_total", "Polls of this meter, by result."),
+    ("readings_total", "Readings taken by the recorder."),
+    (
+        "recorder_rounds_total",
+        "Rounds of the recorder: it stands still when this does.",
+    ),
+    ("refused_registers_total", "Registers that this meter refuses."),
+    ("samples_total", "Samples taken by the recorder."),
+    (
+        "skipped_polls_total",
+        "Polls of this bus that were left out because an earlier one took too long.",
+    ),
+    (
+        "store_commit_seconds",
+        "What the store's last transaction took, seconds.",
+    ),
+    ("store_commits_total", "Transactions of the store."),
+    (
+        "store_errors_total",
+        "Transactions of the store that failed, by reason.",
+    ),
+    ("store_size_bytes", "What the store's file takes, bytes."),
+    (
+        "web_acknowledgements_total",
+        "Findings that somebody took note of on the page.",
+    ),
+    ("web_listeners", "Pages that watch the live stream."),
+    (
+        "web_stream_errors_total",
+        "Events of the live stream that could not be made.",
+    ),
+];
+
 /// All counters and gauges of the running agent; cheap to clone, one set a process.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<Mutex<BTreeMap<Series, Cell>>>);
@@ -103,8 +201,12 @@ impl Health {
         Gauge(self.cell(name, labels, false))
     }
 
-    /// Counts something that was dropped, in `part`, for `reason`.
+    /// Counts something that was dropped, in `part`, for `reason`: a word or several joined by underscores, that stays.
     pub fn dropped(&self, part: &'static str, reason: &str) -> Counter {
+        debug_assert!(
+            reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+            "a reason is an identifier: {reason:?}"
+        );
         self.counter("dropped_total", &[("part", part), ("reason", reason)])
     }
 
@@ -136,6 +238,10 @@ impl Health {
             let name = series.name;
             if name != last_name {
                 let form = if cell.is_counter { "counter" } else { "gauge" };
+                let help = HELP.iter().find(|(known, _)| *known == name);
+                if let Some((_, help)) = help {
+                    writeln!(text, "# HELP wattwarden_{name} {help}").expect("writing into memory does not fail");
+                }
                 writeln!(text, "# TYPE wattwarden_{name} {form}").expect("writing into memory does not fail");
                 last_name = name;
             }
@@ -156,17 +262,48 @@ mod tests {
     #[test]
     fn the_exposition_groups_by_name_and_escapes_labels() {
         let health = Health::default();
-        health.dropped("acquire", "channel full").add(2);
-        health.dropped("acquire", "a \"b\"\nc").one();
-        health.gauge("clock_offset_s", &[]).set(-0.5);
+        health.counter("polls_total", &[("bus", "b")]).add(2);
+        health.counter("polls_total", &[("bus", "a \"b\"\nc")]).one();
+        health.gauge("clock_ahead_s", &[]).set(-0.5);
         assert_eq!(
             health.exposition(),
-            "# TYPE wattwarden_clock_offset_s gauge\n\
-             wattwarden_clock_offset_s -0.5\n\
-             # TYPE wattwarden_dropped_total counter\n\
-             wattwarden_dropped_total{part=\"acquire\",reason=\"a \\\"b\\\"\\nc\"} 1\n\
-             wattwarden_dropped_total{part=\"acquire\",reason=\"channel full\"} 2\n"
+            "# HELP wattwarden_clock_ahead_s How far time in the recordings is ahead of the system's clock, seconds.\n\
+             # TYPE wattwarden_clock_ahead_s gauge\n\
+             wattwarden_clock_ahead_s -0.5\n\
+             # HELP wattwarden_polls_total Polls of this meter, by result.\n\
+             # TYPE wattwarden_polls_total counter\n\
+             wattwarden_polls_total{bus=\"a \\\"b\\\"\\nc\"} 1\n\
+             wattwarden_polls_total{bus=\"b\"} 2\n"
         );
+    }
+
+    /// The names that a part gives its counters and gauges, read from the sources.
+    fn names_in(folder: &std::path::Path, names: &mut std::collections::BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).expect("the sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                names_in(&path, names);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a source");
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for call in [".counter(\"", ".gauge(\""] {
+                let named = code.split(call).skip(1).filter_map(|rest| rest.split('"').next());
+                names.extend(named.map(str::to_owned));
+            }
+        }
+    }
+
+    #[test]
+    fn every_number_says_what_it_is() {
+        let mut named = std::collections::BTreeSet::new();
+        names_in(
+            &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+            &mut named,
+        );
+        assert!(named.len() > 30, "the sources were not read: {named:?}");
+        let helped: std::collections::BTreeSet<String> = HELP.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(named, helped);
     }
 
     #[test]

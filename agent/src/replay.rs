@@ -7,7 +7,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use energy::{
-    Engine, Finding, Interval, Site,
+    Engine, Finding, Interval, Quality, Reading, Site,
     engine::{Step, TICK_MS},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -46,6 +46,8 @@ pub struct Tally {
     pub too_old: u64,
     /// Rows of a meter that the configuration does not have.
     pub unknown_meter: u64,
+    /// Readings that cannot be true, or were marked so: kept as bad, and nothing is made of them.
+    pub bad: u64,
 }
 
 /// A replay at work.
@@ -85,6 +87,8 @@ impl Replay {
     /// Takes the next row.
     pub fn take(&mut self, row: Row) {
         self.tally.rows += 1;
+        let is_bad = |reading: &&Reading| reading.quality == Quality::Bad;
+        self.tally.bad += row.sample.readings.iter().filter(is_bad).count() as u64;
         let due = self.engine.due(&row.sample);
         if let Order::AsRecorded(tick) = row.order {
             self.engine.expect_all_meters();

@@ -232,15 +232,13 @@ impl Bus {
     }
 
     fn with_room(config: Config, room: usize) -> Self {
+        Self::on(config, room, Clock::system())
+    }
+
+    fn on(config: Config, room: usize, clock: Clock) -> Self {
         let (intake, samples) = mpsc::channel(room);
         let (health, stop) = (Health::default(), CancellationToken::new());
-        let task = tokio::spawn(modbus::run(
-            config,
-            Clock::system(),
-            intake,
-            health.clone(),
-            stop.clone(),
-        ));
+        let task = tokio::spawn(modbus::run(config, clock, intake, health.clone(), stop.clone()));
         Self {
             samples,
             health,
@@ -381,8 +379,45 @@ async fn an_address_a_meter_does_not_have_costs_only_its_own_value() {
         assert_eq!(quantities, [Quantity::ActivePower, Quantity::CurrentL1]);
     }
     let refused = device.asked().iter().filter(|asked| asked.holds(104)).count();
-    assert_eq!(refused, 2, "once in its block, once alone, then never again");
+    assert_eq!(refused, 2, "once in its block, once alone, then not for 10 s");
     assert_eq!(bus.count("refused_registers_total", "meter-1"), 1.0);
+}
+
+/// A gateway that starts refuses everything for some seconds: that must not cost a value for an hour.
+#[tokio::test]
+async fn a_refused_register_is_tried_again_soon() {
+    let is_starting = Arc::new(AtomicBool::new(true));
+    let refuses = Arc::clone(&is_starting);
+    let device = Device::start(move |asked| {
+        if asked.holds(104) && refuses.load(Ordering::Relaxed) {
+            asked.exception(2)
+        } else {
+            asked.right()
+        }
+    })
+    .await;
+    let mut quick = config(device.port, vec![meter(1)]);
+    quick.every = Duration::from_secs(3);
+    let mut bus = Bus::on(quick, 1000, Clock::scaled(clock::Clock::system().now(), 60.0));
+    for _ in 0..20 {
+        assert_eq!(bus.next_of(1).await.readings.len(), 2);
+    }
+    let tries = device
+        .asked()
+        .iter()
+        .filter(|asked| asked.holds(104) && asked.count <= 2)
+        .count();
+    assert!(
+        (2..=4).contains(&tries),
+        "in a minute after 10, 20 and 40 s, not {tries} times"
+    );
+    is_starting.store(false, Ordering::Relaxed);
+    let mut n_waited = 0;
+    while bus.next_of(1).await.readings.len() < 3 {
+        n_waited += 1;
+        assert!(n_waited < 200, "the value is back within ten minutes");
+    }
+    assert_eq!(bus.count("refused_registers_total", "meter-1"), 1.0, "said once");
 }
 
 #[tokio::test]

@@ -342,7 +342,7 @@ async fn a_sample_that_could_not_be_stored_comes_again_without_a_restart() {
     agent.nothing_comes().await;
     publish(&broker, &[("plant/dryer", b"3")]).await;
     assert_eq!(agent.next_w().await, 3.0);
-    assert_eq!(agent.count("dropped_total", "not-stored-yet"), 1.0);
+    assert_eq!(agent.count("dropped_total", "not_stored_yet"), 1.0);
 }
 
 /// A way to the broker that can be cut; the broker notices and keeps the session.
@@ -461,11 +461,11 @@ async fn poison_is_counted_kept_acknowledged_and_passed_over() {
     let mut agent = Agent::start(settings.clone()).await;
     let huge = vec![b' '; 2_000_000];
     let poison: [(&[u8], &str); 5] = [
-        (b"\xFF\x00", "not-json"),
-        (b"{\"p\": ", "not-json"),
-        (b"{\"q\": 1}", "missing-pointer"),
-        (b"{\"p\": [1]}", "wrong-type"),
-        (&huge, "too-large"),
+        (b"\xFF\x00", "not_json"),
+        (b"{\"p\": ", "not_json"),
+        (b"{\"q\": 1}", "missing_pointer"),
+        (b"{\"p\": [1]}", "wrong_type"),
+        (&huge, "too_large"),
     ];
     for (payload, reason) in poison {
         let before = agent.count("dropped_total", reason);
@@ -478,6 +478,11 @@ async fn poison_is_counted_kept_acknowledged_and_passed_over() {
             "{reason}"
         );
         assert_eq!(agent.count("dropped_total", reason), before + 1.0, "{}", letter.reason);
+        assert_eq!(
+            agent.count("mqtt_refused_total", reason),
+            before + 1.0,
+            "and whose it was"
+        );
         assert_eq!(agent.next_w().await, 7.0, "after {reason} the stream goes on");
     }
     assert_eq!(
@@ -506,7 +511,7 @@ async fn a_message_too_large_for_the_library_costs_the_session_but_not_the_strea
     agent.reaches("mqtt_subscriptions_total", 2.0).await;
     publish(&broker, &[("plant/dryer", b"7")]).await;
     assert_eq!(agent.next_w().await, 7.0);
-    assert_eq!(agent.count("dropped_total", "too-large-session-given-up"), 1.0);
+    assert_eq!(agent.count("dropped_total", "too_large_session_given_up"), 1.0);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use wattwarden::{
     cli::check::{self, CheckArgs},
     config::{
         self, Secrets,
-        diagnostic::{Diagnostic, Paint, Source},
+        diagnostic::{Diagnostic, Paint, Severity, Source},
         mapping,
     },
 };
@@ -43,7 +43,13 @@ fn an_error_is_shown_with_its_line_and_a_caret() {
     let text = format!(
         "{SITE}[[meter]]\nname = \"압축기-1\"\n[[machine]]\nname = \"압축기\"\nkind = \"compressor\"\nmeter = \"압축기-2\"\n"
     );
-    let shown: Vec<String> = found(&text).iter().map(|one| one.render(Paint::Plain)).collect();
+    let found = found(&text);
+    let is_error = |one: &&Diagnostic| one.severity() == Severity::Error;
+    let shown: Vec<String> = found
+        .iter()
+        .filter(is_error)
+        .map(|one| one.render(Paint::PLAIN))
+        .collect();
     let expected = "\
 error E1107: no meter is called \"압축기-2\"
   ┌─ w.toml:9:9
@@ -91,8 +97,8 @@ fn words_that_are_nearly_right_are_suggested() {
             "3:10 E1108 no factor series is called \"kr-gird\" | did you mean \"kr-grid\"?",
             "4:18 E1006 \"fry\" is not a day (mon, tue, … sun): write a shift as \"mon-fri 08:00-12:00 13:00-18:00\"",
             "5:14 E1107 no meter is called \"incomer\" | did you mean \"incommer\" (line 10)?",
+            "7:8 N3001 meter \"incommer\" is recorded, but no machine uses it",
             "8:2 E1003 the file has no key \"wbe\" | did you mean \"web\"?",
-            "N3001 meter \"incommer\" is recorded, but no machine uses it",
         ],
     );
 }
@@ -110,14 +116,14 @@ fn lines_and_meters_are_checked() {
             "7:9 E1006 \"every\" is 50ms: shorter than 100ms cannot be kept up",
             "8:11 E1006 \"timeout\" is 3600s: it must be 10ms to 60s",
             "14:8 E1006 \"tcp://h\" is not the address of an MQTT broker | write mqtt://HOST:PORT, or mqtts://HOST:PORT for an encrypted one",
-            "18:8 E1006 unit 0 is the broadcast address: no device answers to it | a device on a serial line has 1 to 247; many TCP devices answer to 1 or 255",
+            "16:8 N3001 meter \"x\" is recorded, but no machine uses it",
+            "18:8 E1006 \"unit\" is 0: it must be 1 to 255",
             "19:49 E1107 no quantity is called \"active_power\" | did you mean \"active_power_kw\"?",
             "20:1 E1004 [[meter]] \"x\" says neither \"profile\" nor \"registers\"",
-            "21:8 E1101 two things of kind meter are called \"x\"; the first stands on line 19",
-            "27:10 E1110 [[meter]] \"y\" cannot hang on a bus and on a broker",
+            "21:8 E1101 two things of kind meter are called \"x\"; the first stands on line 19 | give one of them another name, or take it out",
+            "25:8 N3001 meter \"y\" is recorded, but no machine uses it",
+            "27:10 E1110 [[meter]] \"y\" cannot hang on a bus and on a broker | leave one of the two out; a second way of measuring is a [[meter]] of its own",
             "29:11 E1108 no meter profile is called \"schneider-pm532\" | did you mean \"schneider-pm5320\"?",
-            "N3001 meter \"x\" is recorded, but no machine uses it",
-            "N3001 meter \"y\" is recorded, but no machine uses it",
         ],
     );
 }
@@ -183,7 +189,7 @@ fn machines_are_checked() {
             "16:1 E1110 [[machine]] \"c\": its states do not ascend: off below 30 kW, standby 0 kW, up to 30 kW, running from 19.25 kW",
             "22:8 E1003 no kind of waste is called \"idle_runing\" | did you mean \"idle_running\"?",
             "23:25 E1003 detect.idle_running has no key \"aftr\" | did you mean \"after\"?",
-            "23:47 E1005 \"after\" must be a text in quotes, got a whole number",
+            "23:47 E1005 \"after\" must be a text in quotes, got a whole number | write a whole number and its unit, as \"500ms\", \"1s\", \"10m\" or \"1h\"",
             "24:8 W2001 harmonics is not detected by this version: its settings wait for one that does",
             "26:10 N3002 \"inputs\" is read but not used yet",
             "26:16 E1006 \"x\" is not a meter's quantity: write \"METER.QUANTITY\"",
@@ -191,7 +197,7 @@ fn machines_are_checked() {
             "26:47 E1107 no quantity is called \"presure_bar\" | did you mean \"pressure_bar\"?",
             "27:15 N3002 \"orders_file\" is read but not used yet",
             "27:15 E1002 no file of orders at /nonexistent/none.csv",
-            "28:9 E1006 \"2026-08-01 13:00/09:00\" ends before it begins",
+            "28:9 E1006 \"2026-08-01 13:00/09:00\" ends before it begins: write the earlier end first; past midnight as \"2026-08-01 22:00/2026-08-02 06:00\"",
         ],
     );
 }
@@ -204,7 +210,7 @@ fn contracts_are_checked() {
          [[contract]]\nfrom = 2025-01-01\ntariff = 'kepco-industrial-a2-high-a-1'\ncontract_kw = 0\nreading_day = 31\ndeferred = true\narea = 'jejoo'\n\
          earlier_peaks = { '2025-8' = 812, '2025-09' = -1 }\nedition = '2018-01-01'\n",
         &[
-            "6:10 E1108 no tariff is called \"kepco-industrial-b-high-a-4\" | did you mean \"kepco-industrial-b-high-a-1\"?",
+            "6:10 E1108 no tariff is called \"kepco-industrial-b-high-a-4\" | did you mean \"kepco-industrial-b-high-a-1\", \"kepco-industrial-b-high-a-2\" or \"kepco-industrial-b-high-a-3\"?",
             "8:1 W2005 tariff \"kepco-industrial-a2-high-a-1\" has no reform that could be deferred",
             "9:8 E1101 two contracts begin on 2025-01-01; the first stands on line 8",
             "11:15 E1006 \"contract_kw\" must be above zero",
@@ -220,19 +226,30 @@ fn contracts_are_checked() {
 #[test]
 fn outputs_are_checked() {
     check(
+        "[store]\nmax_size = '8GB'\n[record]\ncommit_every = 500\n",
+        &[
+            "2:12 E1006 \"8GB\" is not a size: write a whole number with KiB, MiB, GiB or TiB, as \"8GiB\"",
+            "4:16 E1005 \"commit_every\" must be a text in quotes, got a whole number | write a whole number and its unit, as \"500ms\", \"1s\", \"10m\" or \"1h\"",
+        ],
+    );
+    check(
         "[store]\nmax_size = '1MiB'\n[web]\nlisten = '0.0.0.0:8420'\n\
          [[influx]]\nname = 'a'\nurl = 'http://h:8086'\nversion = 3\n\
+         [[influx]]\nname = 'd'\nurl = 'http://h:8086'\nversion = 3\ntoken = 'x'\nbatch_line = 1\n\
          [[influx]]\nname = 'b'\nurl = 'h:8086'\nversion = 2\norg = 'o'\nbucket = 'b'\ntoken = 'x'\n\
          [[alert]]\nname = 'c'\nwebhook = 'https://u:p@h'\nseverity = 'p4'\n",
         &[
             "2:12 E1006 \"max_size\" must be at least 64MiB: less cannot hold a day",
             "4:10 E1501 the page would listen on 0.0.0.0:8420: it has no sign-in yet, so it stays on this machine | write 127.0.0.1:8420 and reach it through an SSH tunnel",
             "8:11 E1301 InfluxDB 3 is not in this version: 1 and 2 are | InfluxDB 3 also takes writes of version 2: try version = 2 with org, bucket and token_file",
-            "9:1 E1004 [[influx]] \"b\" has no \"token_file\"",
-            "11:7 E1006 \"h:8086\" is not an address: write \"http://HOST:PORT\"",
-            "15:1 E1401 \"token\" must not stand in the configuration: it would be copied with the file | write it alone into a file and say token_file = \"/path/of/that/file\"",
-            "18:11 E1401 a password must not stand in an address: it would be copied with the file",
-            "19:12 E1006 \"severity\" cannot be \"p4\" | did you mean \"p1\"?",
+            "12:11 E1301 InfluxDB 3 is not in this version: 1 and 2 are | InfluxDB 3 also takes writes of version 2: try version = 2 with org, bucket and token_file",
+            "13:1 E1401 \"token\" must not stand in the configuration: it would be copied with the file | write it alone into a file and say token_file = \"/path/of/that/file\"",
+            "14:1 E1003 [[influx]] \"d\" has no key \"batch_line\" | did you mean \"batch_lines\"?",
+            "15:1 E1004 [[influx]] \"b\" has no \"token_file\"",
+            "17:7 E1006 \"h:8086\" is not an address: write \"http://HOST:PORT\"",
+            "21:1 E1401 \"token\" must not stand in the configuration: it would be copied with the file | write it alone into a file and say token_file = \"/path/of/that/file\"",
+            "24:11 E1401 a password must not stand in an address: it would be copied with the file",
+            "25:12 E1006 \"severity\" cannot be \"p4\" | did you mean \"p1\", \"p2\" or \"p3\"?",
         ],
     );
 }
@@ -350,7 +367,9 @@ fn a_folder_beside_the_configuration_overrides_a_shipped_file_whole() {
 #[test]
 fn a_mapping_says_what_it_lacks() {
     let check = |text: &str, expected: &[&str]| {
-        let found = mapping::parse(Source::new("m.toml", text)).err().unwrap_or_default();
+        let found = mapping::parse(Source::new("m.toml", text), None)
+            .err()
+            .unwrap_or_default();
         let found: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
         assert_eq!(found, expected, "{text}");
     };
@@ -406,12 +425,16 @@ fn check_exits_by_what_it_found() {
     let folder = std::env::temp_dir().join(format!("wattwarden-check-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("w.toml");
+    let store = "[store]\npath = '.'\n";
     let late = "[[machine]]\nname = 'a'\nkind = 'fan'\nmeter = 'x'\ndetect.harmonics = {}\n";
     for (text, strict, expected) in [
         (String::new(), false, 2),
-        (SITE.to_owned(), true, 0),
-        (format!("{SITE}[[meter]]\nname = 'x'\n{late}"), false, 0),
-        (format!("{SITE}[[meter]]\nname = 'x'\n{late}"), true, 4),
+        (format!("{SITE}{store}"), true, 0),
+        (format!("{SITE}{store}[[meter]]\nname = 'x'\n{late}"), false, 0),
+        (format!("{SITE}{store}[[meter]]\nname = 'x'\n{late}"), true, 4),
+        (format!("{SITE}[store]\npath = 'absent'\n"), false, 0),
+        (format!("{SITE}[store]\npath = 'absent'\n"), true, 4),
+        (format!("{SITE}[store]\npath = 'w.toml'\n"), true, 4),
     ] {
         std::fs::write(&file, &text).unwrap();
         let args = CheckArgs {
@@ -444,8 +467,8 @@ fn the_whole_example_is_right() {
     assert_eq!(
         notes,
         [
-            "N3002 \"inputs\" is read but not used yet",
             "N3001 meter \"old-log\" is recorded, but no machine uses it",
+            "N3002 \"inputs\" is read but not used yet",
         ]
     );
     let site = &loaded.config.site;
@@ -639,9 +662,9 @@ fn demand_is_measured_over_intervals_that_divide_an_hour() {
 fn survive(text: &str) {
     let found = config::parse(Source::new("w", text), Path::new("/nonexistent"), Secrets::LeaveOut);
     for one in found.err().unwrap_or_default() {
-        assert!(!one.render(Paint::Plain).is_empty());
+        assert!(!one.render(Paint::PLAIN).is_empty());
     }
-    drop(mapping::parse(Source::new("m", text)));
+    drop(mapping::parse(Source::new("m", text), None));
 }
 
 proptest! {

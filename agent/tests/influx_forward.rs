@@ -312,7 +312,7 @@ async fn evicted_before(folder: &Folder, store: Store, first: u64) -> Store {
 }
 
 fn rows_lost(running: &Running) -> u64 {
-    let reason = "log row gone before it was sent, store over max_size";
+    let reason = "log_row_gone";
     running.health.dropped("influx", reason).get()
 }
 
@@ -333,7 +333,7 @@ async fn a_damaged_row_is_counted_and_the_rest_arrives() {
     let store = open(&folder);
     let running = Running::start(&fake, &store);
     until("the good rows are in", || fake.inner().points.len() >= wanted.len()).await;
-    let damaged = running.health.dropped("influx", "log row damaged");
+    let damaged = running.health.dropped("influx", "log_row_damaged");
     until("the damaged rows are counted", || damaged.get() == 2).await;
     running.stop().await;
     assert_eq!(fake.inner().points, wanted);

@@ -216,7 +216,7 @@ async fn influxdb_1_refuses_the_line_whose_type_conflicts_and_has_the_others() {
         store.commit(commit).await.unwrap();
     }
     let health = forward(v1(&server), &store, 100).await;
-    let labels = [("influx", "plant"), ("reason", "type conflict")];
+    let labels = [("influx", "plant"), ("reason", "type_conflict")];
     assert_eq!(health.counter("influx_lines_rejected_total", &labels).get(), 1);
     let (letters, count) = store.reader().unwrap().dead_letters(9).unwrap();
     assert_eq!((count, letters[0].at), (1, at(17)));

@@ -29,7 +29,7 @@ fn site() -> Site {
 }
 
 fn map() -> Mapping {
-    mapping::load(&example("steel.map.toml")).unwrap()
+    mapping::load(&example("steel.map.toml"), &site()).unwrap()
 }
 
 fn replayed(csv: &str) -> Outcome {

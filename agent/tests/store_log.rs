@@ -296,7 +296,7 @@ async fn a_store_over_its_limit_lets_the_oldest_rows_go_and_counts_them() {
         first <= reader.snapshot().unwrap().unwrap().0 + 1,
         "but none that a restart needs"
     );
-    let gone = health.dropped("store", "oldest log rows, store over max_size").get();
+    let gone = health.dropped("store", "oldest_log_row").get();
     assert_eq!(gone, first - 1);
     assert_eq!(
         reader.entries(1, 3).unwrap()[0].seq,
@@ -438,7 +438,7 @@ async fn dead_letters_that_give_way_to_newer_ones_are_counted() {
     store.dead_letter(letter(99)).await.unwrap();
     let (_, kept) = store.reader().unwrap().dead_letters(0).unwrap();
     assert_eq!(kept, DeadLetter::COUNT_LIMIT);
-    let counted = "wattwarden_dropped_total{part=\"store\",reason=\"oldest dead letters, more than are kept\"} 8\n";
+    let counted = "wattwarden_dropped_total{part=\"store\",reason=\"oldest_dead_letter\"} 8\n";
     assert!(health.exposition().contains(counted), "{}", health.exposition());
     store.close().await.unwrap();
 }

@@ -6,7 +6,7 @@ mod support;
 
 use energy::{
     Engine, Finding, Quality, Quantity, Reading, Sample,
-    finding::{Condition, Severity},
+    finding::{Condition, Kind, Severity},
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -58,6 +58,35 @@ fn a_press_that_idles_in_its_shift_is_found_after_ten_minutes() {
     assert_eq!(finding.cost_net.as_ref().unwrap().amount.to_string(), "447");
     assert_eq!(finding.kgco2e, None, "no factor, no figure");
     assert_eq!(finding.title.en, "press: idling for 29 min at 7.0 kW without producing");
+}
+
+/// A page shows the last row of an open finding: a young one is news by the minute, an old one by the quarter hour.
+#[test]
+fn an_open_finding_is_never_far_behind_and_seldom_written() {
+    let mut engine = Engine::new(site());
+    let (mut n_written, mut written) = (0, at("09:00:00"));
+    let mut behind_min = Vec::new();
+    for minute in 1..=9 * 60 {
+        let end = at("09:00:00") + jiff::SignedDuration::from_mins(minute);
+        let samples = (0..6).map(|step| end - jiff::SignedDuration::from_secs(60 - 10 * step));
+        for instant in samples {
+            engine.take(sample("press", instant, Quantity::ActivePower, 7.0));
+        }
+        let found = engine.tick(end).findings;
+        if found.iter().any(|finding| finding.kind == Kind::IdleRunning) {
+            (n_written, written) = (n_written + 1, end);
+        }
+        if n_written > 0 {
+            behind_min.push((minute, end.duration_since(written).as_mins()));
+        }
+    }
+    for (age_min, behind_min) in behind_min {
+        assert!(
+            behind_min <= (age_min / 10).clamp(0, 15),
+            "{behind_min} minutes behind at {age_min}"
+        );
+    }
+    assert!(n_written < 60, "{n_written} rows in nine hours");
 }
 
 #[test]

@@ -13,7 +13,7 @@ fuzz_target!(|text: &str| {
     if let Err(found) = config::parse(Source::new("fuzz.toml", text), Path::new("."), Secrets::LeaveOut) {
         assert!(!found.is_empty(), "refused without a word");
         for diagnostic in found {
-            assert!(!diagnostic.render(Paint::Plain).is_empty());
+            assert!(!diagnostic.render(Paint::PLAIN).is_empty());
         }
     }
 });

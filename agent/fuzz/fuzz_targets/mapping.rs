@@ -9,7 +9,7 @@ use wattwarden::{
 
 fuzz_target!(|text: &str| {
     let (mapped, recording) = text.split_once('\0').unwrap_or((text, ""));
-    if let Ok(mapping) = mapping::parse(Source::new("map.toml", mapped))
+    if let Ok(mapping) = mapping::parse(Source::new("map.toml", mapped), None)
         && let Ok(rows) = Rows::open(recording.as_bytes(), Some(&mapping))
     {
         assert!(rows.count() <= recording.len() + 1);

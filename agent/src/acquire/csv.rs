@@ -14,6 +14,10 @@ use jiff::{
     tz::TimeZone,
 };
 
+mod line_ends;
+
+use line_ends::LineEnds;
+
 /// One row of a recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
@@ -175,7 +179,8 @@ const LATEST_MS: i64 = 4_102_444_800_000;
 
 /// The rows of one recording, in the order of the file.
 pub struct Rows<R> {
-    records: csv::StringRecordsIntoIter<R>,
+    reader: csv::Reader<LineEnds<R>>,
+    record: StringRecord,
     layout: Layout,
 }
 
@@ -187,8 +192,18 @@ impl<R: Read> Rows<R> {
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .trim(csv::Trim::All)
-            .from_reader(input);
-        let headings = reader.headers().map_err(|error| vec![unreadable(&error)])?.clone();
+            .from_reader(LineEnds::of(input));
+        let headings = match reader.headers() {
+            Ok(headings) => headings.clone(),
+            Err(error) => return Err(vec![unreadable(&error, line(&mut reader, error.position()))]),
+        };
+        if headings.iter().all(str::is_empty) {
+            return Err(vec![RowError {
+                line: 1,
+                column: None,
+                message: "the file is empty: a line of headings is wanted".into(),
+            }]);
+        }
         let mapping = mapping.map_or_else(|| Mapping::canonical(&headings), |mapping| Ok(mapping.clone()))?;
         let mut layout = Layout::new(mapping, headings)?;
         if !is_canonical {
@@ -196,8 +211,9 @@ impl<R: Read> Rows<R> {
             (layout.quality, layout.tick) = (None, None);
         }
         Ok(Self {
+            reader,
+            record: StringRecord::new(),
             layout,
-            records: reader.into_records(),
         })
     }
 }
@@ -207,13 +223,26 @@ impl<R: Read> Iterator for Rows<R> {
     type Item = Result<Row, Vec<RowError>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let record = self.records.next()?;
-        Some(
-            record
-                .map_err(|error| vec![unreadable(&error)])
-                .and_then(|record| self.layout.row(&record)),
-        )
+        let read = self.reader.read_record(&mut self.record);
+        if matches!(read, Ok(false)) {
+            return None;
+        }
+        let position = match &read {
+            Ok(_) => self.record.position(),
+            Err(error) => error.position(),
+        };
+        let line = line(&mut self.reader, position);
+        Some(match read {
+            Ok(_) => self.layout.row(&self.record, line),
+            Err(error) => Err(vec![unreadable(&error, line)]),
+        })
     }
+}
+
+/// The line, from 1, on which what begins at `position` stands.
+fn line<R: Read>(reader: &mut csv::Reader<LineEnds<R>>, position: Option<&Position>) -> u64 {
+    let byte = position.map_or(0, Position::byte);
+    reader.get_mut().line_at(byte)
 }
 
 /// A mapping with its headings found in the file.
@@ -270,8 +299,7 @@ impl Layout {
         }
     }
 
-    fn row(&self, record: &StringRecord) -> Result<Row, Vec<RowError>> {
-        let line = record.position().map_or(0, Position::line);
+    fn row(&self, record: &StringRecord, line: u64) -> Result<Row, Vec<RowError>> {
         let mut errors = Vec::new();
         let at = self
             .time(record)
@@ -425,8 +453,7 @@ fn error_in(line: u64, column: &str, message: String) -> RowError {
     }
 }
 
-fn unreadable(error: &csv::Error) -> RowError {
-    let line = error.position().map_or(1, Position::line);
+fn unreadable(error: &csv::Error, line: u64) -> RowError {
     let message = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("the row has {len} cells, the headings are {expected_len}")
@@ -552,6 +579,13 @@ mod tests {
             None,
             &["line 1, column \"power\": no quantity has this name; a foreign file needs --map"],
         );
+        for empty in ["", "\n\n", "\u{feff}"] {
+            check(
+                empty,
+                None,
+                &["line 1: the file is empty: a line of headings is wanted"],
+            );
+        }
         let mapping = mapping(labels(), Marks::Instant, EndOfDay::SameLabel);
         check(
             "when;kW\n",
@@ -648,6 +682,30 @@ mod tests {
     }
 
     proptest! {
+        /// A line is counted as every editor counts it, whatever ends the lines and however many of them are empty.
+        #[test]
+        fn lines_are_counted_as_an_editor_does(
+            rows in prop::collection::vec((prop::bool::weighted(0.2), 0usize..3, any::<bool>()), 1..200),
+            is_crlf in any::<bool>(),
+        ) {
+            let mut text = "time,meter,active_power_kw,power_factor\n".to_owned();
+            let mut wrong = Vec::new();
+            for (is_wrong, n_empty, is_quoted) in rows {
+                text += &"\n".repeat(n_empty);
+                if is_wrong {
+                    wrong.push(text.matches('\n').count() + 1);
+                }
+                let value = if is_wrong { "x" } else { "1" };
+                let cell = if is_quoted { "\"\n\"" } else { "2" };
+                text.extend(["2018-01-01T00:00:00Z,m,", value, ",", cell, "\n"]);
+            }
+            let text = text.replace('\n', if is_crlf { "\r\n" } else { "\n" });
+            let found = read(&text, None);
+            let found: Vec<String> = found.into_iter().filter(|row| row.starts_with("line")).collect();
+            let named = |line| format!("line {line}, column \"active_power_kw\": \"x\" is not a number");
+            prop_assert_eq!(found, wrong.into_iter().map(named).collect::<Vec<_>>());
+        }
+
         /// Whatever the bytes are, they are answered.
         #[test]
         fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), is_mapped in any::<bool>()) {

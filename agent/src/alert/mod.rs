@@ -242,8 +242,8 @@ impl Alerter {
                 sent: health.counter("alerts_sent_total", &labels),
                 retried: health.counter("alerts_retried_total", &labels),
                 refused: health.counter("alerts_refused_total", &labels),
-                damaged: health.dropped("alert", "log row damaged"),
-                evicted: health.dropped("alert", "log row gone before it was read, store over max_size"),
+                damaged: health.dropped("alert", "log_row_damaged"),
+                evicted: health.dropped("alert", "log_row_gone"),
             },
         };
         if ranges.is_empty() {

@@ -1,6 +1,6 @@
 //! `wattwarden check`: is this configuration fit to start with? All problems at once, each with its place.
 //!
-//! It opens no connection. Exit status: 0 fit, 2 errors, 4 warnings with `--strict`.
+//! It opens no connection; in the store's folder it makes a file and takes it away, to see whether `run` could. Exit status: 0 fit, 2 errors, 4 warnings with `--strict`.
 
 use std::{
     io::{self, Write},
@@ -13,9 +13,10 @@ use crate::{
     clock::Clock,
     config::{
         self, Config, Loaded,
-        diagnostic::{Diagnostic, Paint, Severity},
+        diagnostic::{Code, Diagnostic, Paint, Severity},
         meter_card,
     },
+    store,
 };
 
 /// Arguments of `check`.
@@ -38,10 +39,13 @@ const WARNINGS: u8 = 4;
 /// Checks the configuration and says what was found.
 pub fn run(args: &CheckArgs) -> ExitCode {
     let (loaded, found) = match config::load(&args.config) {
-        Ok(Loaded { config, mut warnings }) => {
-            let today = config.site.zone.to_datetime(Clock::system().now()).date();
-            warnings.extend(meter_card::overdue(&config.site.meters, today));
-            (Some(config), warnings)
+        Ok(mut loaded) => {
+            let today = loaded.config.site.zone.to_datetime(Clock::system().now()).date();
+            loaded
+                .warnings
+                .extend(meter_card::overdue(&loaded.config.site.meters, today));
+            loaded.warnings.extend(store_folder(&loaded));
+            (Some(loaded.config), loaded.warnings)
         }
         Err(found) => (None, found),
     };
@@ -57,6 +61,17 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         Some(_) if args.strict && count(&found, Severity::Warning) > 0 => ExitCode::from(WARNINGS),
         Some(_) => ExitCode::SUCCESS,
     }
+}
+
+/// A warning where the store's folder could not be used here and now; the configuration may be for another computer.
+fn store_folder(loaded: &Loaded) -> Option<Diagnostic> {
+    let error = store::try_folder(&loaded.config.store.path).err()?;
+    let warning = Diagnostic::new(Code::StoreFolder, error.to_string());
+    let warning = warning.help("`run` does not start without it; on another computer it may be there");
+    Some(match &loaded.store_path {
+        Some(place) => warning.at(place.clone()),
+        None => warning,
+    })
 }
 
 fn count(found: &[Diagnostic], severity: Severity) -> usize {

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufWriter, IsTerminal},
+    io::BufWriter,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -15,11 +15,11 @@ use energy::{
     calendar::HolidayCalendar,
     finding::{Condition, Severity},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    INPUT, INTERNAL, Lang, NO_ANSWER, fail, language, print,
+    INPUT, INTERNAL, Lang, fail, language, print,
     run::{status_of, stop_signal},
 };
 use crate::{
@@ -28,16 +28,17 @@ use crate::{
     config::{
         self, Config,
         data::{DataFiles, Folder, load_alone},
+        diagnostic::{Paint, Severity as Weight},
         units,
     },
-    forward::influx,
     health::Health,
     language::Language,
     plant::{self, PlantConfig, Waste},
-    report::{Origin, html},
-    secret::Secret,
+    report::{Origin, words::money},
     store::{LogError, Reader, Store},
 };
+
+mod receiver;
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -50,7 +51,7 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 60.0, value_parser = speed)]
     pub speed: f64,
     /// The plant is drawn from this: another seed, other waste.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = seed)]
     pub seed: u64,
     /// Leave all waste out of the plant: whatever is found then is false.
     #[arg(long)]
@@ -62,13 +63,13 @@ pub struct DemoArgs {
     #[arg(long, value_parser = units::duration, value_name = "TIME")]
     pub duration: Option<Duration>,
     /// Where the page listens; a free port where 8420 is taken.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
     pub listen: Option<SocketAddr>,
-    /// Language of what is printed, and the page's first.
+    /// Language of what is printed, and the page's first; else that of LANG.
     #[arg(long, value_enum)]
     pub lang: Option<Lang>,
     /// Also send to this InfluxDB (1.x or 2.x).
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = receiver::address)]
     pub influx: Option<reqwest::Url>,
     /// Organisation, for InfluxDB 2.
     #[arg(long, requires = "influx", value_name = "NAME")]
@@ -91,8 +92,26 @@ fn speed(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Database that the demo makes in an InfluxDB 1.
-const DATABASE: &str = "wattwarden_demo";
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("a whole number from 0 to {} is wanted", u64::MAX))
+}
+
+/// An address of this machine alone, as a configuration's `web.listen`.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let listen: SocketAddr = text
+        .replacen("localhost:", "127.0.0.1:", 1)
+        .parse()
+        .map_err(|_| format!("write it as 127.0.0.1:{PORT}"))?;
+    if listen.ip().is_loopback() {
+        return Ok(listen);
+    }
+    let port = listen.port();
+    Err(format!(
+        "the page has no sign-in yet, so it stays on this machine: write 127.0.0.1:{port} and reach it through an SSH tunnel"
+    ))
+}
+
 /// Port of the page where it is free.
 const PORT: u16 = 8420;
 /// Rows of the log read at once.
@@ -128,6 +147,11 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 
 async fn demo(args: &DemoArgs, folder: &Path) -> Result<(), Failure> {
     let language = language(args.lang);
+    // What could not be written at the end is not begun.
+    let truth = args.truth.as_ref().map(|path| {
+        File::create(path).map_err(|error| Failure::new(INPUT, format!("--truth {}: {error}", path.display())))
+    });
+    let truth = truth.transpose()?;
     let plant_config = plant_config(args)?;
     let clock = Clock::scaled(plant_config.start, args.speed);
     let stop_plant = CancellationToken::new();
@@ -136,7 +160,8 @@ async fn demo(args: &DemoArgs, folder: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::new(INTERNAL, format!("starting the simulated plant: {error}")))?;
     let config = agent_config(args, folder, &plant, language).await?;
     let zone = config.site.zone.clone();
-    let app = app::start(config, &clock, &Health::default(), Origin::Demo)
+    let health = Health::default();
+    let app = app::start(config, &clock, &health, Origin::Demo)
         .map_err(|error| Failure(status_of(&error), error.to_string()))?;
     print(&greeting(args, &app, &plant, language));
     let watch = tokio::spawn(watch(
@@ -144,7 +169,7 @@ async fn demo(args: &DemoArgs, folder: &Path) -> Result<(), Failure> {
         Teller {
             language,
             zone,
-            colours: has_colours(),
+            paint: Paint::of(&std::io::stdout()),
         },
     ));
     tokio::select! {
@@ -154,9 +179,12 @@ async fn demo(args: &DemoArgs, folder: &Path) -> Result<(), Failure> {
     let ended = clock.now();
     app.stop().await;
     watch.abort();
-    if let Some(path) = &args.truth {
-        write_truth(path, &plant.plant, ended)
-            .map_err(|error| Failure::new(INPUT, format!("writing {}: {error}", path.display())))?;
+    if let Some(file) = truth {
+        plant::truth::write(&plant.plant, plant.plant.config().start, ended, BufWriter::new(file))
+            .map_err(|error| Failure::new(INPUT, format!("writing the truth: {error}")))?;
+    }
+    if args.influx.is_some() {
+        print(&receiver::delivered(&health, language));
     }
     stop_plant.cancel();
     plant.stopped().await;
@@ -197,11 +225,12 @@ async fn agent_config(
         .map_err(|error| Failure::new(INTERNAL, format!("writing {}: {error}", path.display())))?;
     let mut config = config::load(&path)
         .map_err(|found| {
-            let paint = config::diagnostic::Paint::of(&std::io::stderr());
+            let paint = Paint::of(&std::io::stderr());
             Failure::new(
-                INPUT,
+                INTERNAL,
                 found
                     .iter()
+                    .filter(|diagnostic| diagnostic.severity() == Weight::Error)
                     .map(|diagnostic| diagnostic.render(paint))
                     .collect::<Vec<_>>()
                     .join("\n"),
@@ -210,7 +239,7 @@ async fn agent_config(
         .config;
     config.language = language;
     if let Some(url) = &args.influx {
-        config.influx.push(receiver(args, url).await?);
+        config.influx.push(receiver::config(args, url).await?);
     }
     Ok(config)
 }
@@ -224,55 +253,6 @@ fn free_port() -> SocketAddr {
     }
 }
 
-/// The InfluxDB at `url`, of the version it says it is; version 1 is given a database.
-async fn receiver(args: &DemoArgs, url: &reqwest::Url) -> Result<influx::Config, Failure> {
-    let said = influx::version_of(url)
-        .await
-        .map_err(|error| Failure::new(NO_ANSWER, format!("asking {url} for its version: {error}")))?;
-    let is_1 = said
-        .as_deref()
-        .is_some_and(|version| version.trim_start_matches('v').starts_with("1."));
-    if is_1 {
-        let version = influx::Version::V1 {
-            database: DATABASE.into(),
-            username: None,
-            password: None,
-        };
-        let config = influx::Config::new("demo".into(), url.clone(), version);
-        influx::create_database(&config)
-            .await
-            .map_err(|error| Failure::new(NO_ANSWER, format!("making the database {DATABASE} at {url}: {error}")))?;
-        return Ok(config);
-    }
-    let wanted = |what: &str, option: &str| {
-        let version = said.as_deref().unwrap_or("no version");
-        Failure::new(
-            INPUT,
-            format!("{url} says {version}: InfluxDB 2 needs {what}; give {option}"),
-        )
-    };
-    let org = args
-        .influx_org
-        .clone()
-        .ok_or_else(|| wanted("an organisation", "--influx-org NAME"))?;
-    let bucket = args
-        .influx_bucket
-        .clone()
-        .ok_or_else(|| wanted("a bucket", "--influx-bucket NAME"))?;
-    let path = args
-        .influx_token_file
-        .as_ref()
-        .ok_or_else(|| wanted("a token", "--influx-token-file FILE"))?;
-    let token = fs::read_to_string(path)
-        .map_err(|error| Failure::new(INPUT, format!("reading {}: {error}", path.display())))?;
-    let version = influx::Version::V2 {
-        org,
-        bucket,
-        token: Secret::new(token.trim().to_owned()),
-    };
-    Ok(influx::Config::new("demo".into(), url.clone(), version))
-}
-
 fn greeting(args: &DemoArgs, app: &App, plant: &plant::Running, language: Language) -> String {
     let config = plant.plant.config();
     let start = config.start.to_zoned_datetime(config.zone.clone());
@@ -280,13 +260,16 @@ fn greeting(args: &DemoArgs, app: &App, plant: &plant::Running, language: Langua
     let at = start.strftime("%Y-%m-%d %H:%M");
     let plan = match language {
         Language::Ko => format!(
-            "Wattwarden 데모: 모의 공장 (시드 {seed}), 데이터 시간은 실제의 {speed}배, {at} 금요일부터\n  \
-             주 계량기, 머시닝센터 2, 프레스, 공기압축기, 사출성형기 (Modbus TCP), 조명 (MQTT)\n"
+            "Wattwarden 데모: 모의 공장 (시드 {seed}), 금요일 {at}부터,\n\
+             데이터 시간은 실제의 {speed}배 속도\n  \
+             주 계량기, 머시닝센터 2, 프레스, 공기압축기, 사출성형기 (Modbus TCP),\n  \
+             조명 (MQTT)\n"
         ),
         Language::En => format!(
-            "Wattwarden demo: a simulated plant (seed {seed}), data time {speed} times the wall's,\n  \
-             from Friday {at}: main meter, two machining centres, press, compressor,\n  \
-             injection moulding machine (Modbus TCP), hall lighting (MQTT)\n"
+            "Wattwarden demo: a simulated plant (seed {seed}), from Friday {at},\n\
+             data time {speed} times as fast as the wall\n  \
+             main meter, two machining centres, press, compressor, injection moulding\n  \
+             machine (Modbus TCP), hall lighting (MQTT)\n"
         ),
     };
     let stop = match language {
@@ -296,15 +279,11 @@ fn greeting(args: &DemoArgs, app: &App, plant: &plant::Running, language: Langua
     format!("{plan}\n  http://{page}\n\n{stop}\n\n")
 }
 
-fn has_colours() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
-}
-
 /// How findings are told on the terminal.
 struct Teller {
     language: Language,
     zone: TimeZone,
-    colours: bool,
+    paint: Paint,
 }
 
 /// Tells each finding as it opens and closes, from the log like every other reader of it.
@@ -367,14 +346,9 @@ impl Teller {
             (Language::En, Condition::Open) => "opened",
             (Language::En, Condition::Closed) => "closed",
         };
-        let mark = if self.colours && finding.state == Condition::Open {
-            format!("\x1b[1;31m{mark}\x1b[0m")
-        } else {
-            mark.to_owned()
-        };
         let mut sums = Vec::new();
         sums.extend(finding.energy_kwh.map(|kwh| format!("{kwh:.1} kWh")));
-        sums.extend(finding.cost.as_ref().map(html::money));
+        sums.extend(finding.cost.as_ref().map(|cost| money(cost, self.language)));
         sums.extend(finding.kgco2e.map(|kgco2e| format!("{kgco2e:.1} kgCO2e")));
         let sums = if sums.is_empty() {
             String::new()
@@ -386,14 +360,13 @@ impl Teller {
             Language::En => ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
         };
         let day = days[at.weekday().to_monday_zero_offset() as usize];
-        format!(
-            "{day} {} {mark} {word:<6} {}{sums}\n",
-            at.strftime("%H:%M"),
-            self.language.pick(&finding.title)
-        )
+        let lead = format!("{day} {} ", at.strftime("%H:%M"));
+        let rest = format!(" {word:<6} {}", self.language.pick(&finding.title));
+        let rest = self.paint.wrapped(&format!("{lead}{mark}"), &rest, 14);
+        let mark = match finding.state {
+            Condition::Open => self.paint.on("31", mark),
+            Condition::Closed => mark.to_owned(),
+        };
+        format!("{lead}{mark}{}{sums}\n", rest.trim_end())
     }
-}
-
-fn write_truth(path: &Path, plant: &plant::Plant, until: Timestamp) -> std::io::Result<()> {
-    plant::truth::write(plant, plant.config().start, until, BufWriter::new(File::create(path)?))
 }

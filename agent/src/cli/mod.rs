@@ -12,7 +12,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 use crate::{
-    config::{Config, Secrets},
+    config::{
+        Config, Secrets,
+        diagnostic::{Diagnostic, Paint, Severity},
+    },
     language::Language,
 };
 
@@ -38,11 +41,11 @@ pub const NO_ANSWER: u8 = 3;
 
 /// Finds wasted energy in a factory while it happens, and says what it costs.
 #[derive(Debug, Parser)]
-#[command(name = "wattwarden", version, propagate_version = true, max_term_width = 80)]
+#[command(name = "wattwarden", version, propagate_version = true)]
 #[command(after_help = "Begin here:\n  \
-    wattwarden demo                          a simulated plant and its page, nothing to set up\n  \
-    wattwarden check --config FILE           every error of a configuration, with its place\n  \
-    wattwarden run --config FILE             the agent\n\n\
+    wattwarden demo                 a simulated plant and its page, no set-up\n  \
+    wattwarden check --config FILE  every error of a configuration, with its place\n  \
+    wattwarden run --config FILE    the agent\n\n\
     Exit status: 0 done, 1 internal error, 2 the user's input, 3 no answer from a\n\
     device or server, 4 warnings with `check --strict`. RUST_LOG sets what is\n\
     logged (info), NO_COLOR takes the colours away.")]
@@ -168,11 +171,12 @@ pub fn print(text: &str) {
 
 /// Loads a configuration, or prints all that is wrong with it. A command that sends nothing leaves the secrets out.
 fn load(path: &std::path::Path, secrets: Secrets) -> Result<Config, ExitCode> {
-    use crate::config::diagnostic::Paint;
     let paint = Paint::of(&io::stderr());
     match crate::config::load_with(path, secrets) {
         Ok(loaded) => {
-            for warning in &loaded.warnings {
+            // Notes are for `check`: at every start they would only be in the way.
+            let is_warning = |found: &&Diagnostic| found.severity() == Severity::Warning;
+            for warning in loaded.warnings.iter().filter(is_warning) {
                 eprintln!("{}", warning.render(paint));
             }
             Ok(loaded.config)

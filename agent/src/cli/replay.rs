@@ -16,11 +16,11 @@ use energy::{Interval, Name, Quantity, Site, carbon::fuel::Register};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    INPUT, INTERNAL, Lang, Secrets, fail, load, print,
+    INPUT, Lang, Secrets, fail, load, print,
     replay_intervals::{cell, local, write_intervals, write_repairs},
 };
 use crate::{
-    acquire::csv::{Mapping, Order, Row, RowError, Rows},
+    acquire::csv::{Mapping, Row, RowError, Rows},
     config::mapping,
     language::Language,
     replay::{Outcome, Replay},
@@ -31,11 +31,14 @@ use crate::{
     },
 };
 
+mod survey;
+mod told;
+
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  wattwarden replay --config config/examples/steel.toml --map config/examples/steel.map.toml \\\n    \
-    --csv steel.csv --out steel-2018"
+    after_help = "Example:\n  wattwarden replay --config config/examples/steel.toml \\\n    \
+    --map config/examples/steel.map.toml --csv steel.csv --out steel-2018"
 )]
 pub struct ReplayArgs {
     /// The site.
@@ -44,19 +47,16 @@ pub struct ReplayArgs {
     /// A recording; may be given several times.
     #[arg(long, required = true, value_name = "FILE")]
     pub csv: Vec<PathBuf>,
-    /// How the recordings are to be read; without it they are in canonical form.
+    /// How to read the recordings; without it they are in canonical form.
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
     /// Folder for the results; made if it is not there.
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
-    /// Language of what is printed.
+    /// Language of what is printed; else the configuration's.
     #[arg(long, value_enum)]
     pub lang: Option<Lang>,
 }
-
-/// Rows listed when they cannot be read; the number of the others is said.
-const LISTED_ERRORS: usize = 200;
 
 type Recording = Rows<BufReader<File>>;
 
@@ -66,7 +66,8 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
         Ok(config) => config,
         Err(status) => return status,
     };
-    let mapping = match args.map.as_deref().map(mapping::load).transpose() {
+    let load_mapping = |path| mapping::load(path, &config.site);
+    let mapping = match args.map.as_deref().map(load_mapping).transpose() {
         Ok(mapping) => mapping,
         Err(found) => {
             let paint = crate::config::diagnostic::Paint::of(&io::stderr());
@@ -76,10 +77,14 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
             return ExitCode::from(INPUT);
         }
     };
-    let every = match check(&args.csv, mapping.as_ref()) {
+    let every = match survey::steps(&args.csv, mapping.as_ref(), &config.site) {
         Ok(every) => every,
-        Err(status) => return status,
+        Err(why) => return fail(INPUT, why),
     };
+    let not_written = |error| fail(INPUT, format!("--out {}: {error}", args.out.display()));
+    if let Err(error) = fs::create_dir_all(args.out.join("reports")) {
+        return not_written(error);
+    }
     let language = args.lang.map_or(config.language, Language::from);
     let site = with_steps(config.site, &every);
     let (outcome, registers) = match step(&site, &args.csv, mapping.as_ref()) {
@@ -89,9 +94,15 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
     let books = carbon::books(&site, &outcome.intervals, registers);
     let summary = Figures::compute(&site, &outcome.intervals, &outcome.findings, &books);
     if let Err(error) = write(&args.out, &site, &outcome, &summary, &books) {
-        return fail(INTERNAL, format!("writing to {}: {error}", args.out.display()));
+        return not_written(error);
     }
-    print(&shown(&summary, &outcome, &args.out, language));
+    let told = told::Told {
+        summary: &summary,
+        tally: outcome.tally,
+        currency: figures::currency(&site),
+        out: &args.out,
+    };
+    print(&told.text(language));
     ExitCode::SUCCESS
 }
 
@@ -103,92 +114,6 @@ fn open(path: &Path, mapping: Option<&Mapping>) -> Result<Recording, Vec<String>
             .map(|error| format!("{}: {error}", path.display()))
             .collect()
     })
-}
-
-/// Reads every row once: all errors, or the usual step between the rows of each meter.
-fn check(paths: &[PathBuf], mapping: Option<&Mapping>) -> Result<BTreeMap<Name, SignedDuration>, ExitCode> {
-    let mut errors = Vec::new();
-    let mut steps = Steps::default();
-    for path in paths {
-        match open(path, mapping) {
-            Ok(rows) => {
-                let list = |row_errors: Vec<RowError>| {
-                    row_errors
-                        .into_iter()
-                        .map(|error| format!("{}: {error}", path.display()))
-                        .collect::<Vec<_>>()
-                };
-                for row in rows {
-                    match row {
-                        Ok(row) => steps.note(&row),
-                        Err(row_errors) => errors.extend(list(row_errors)),
-                    }
-                }
-            }
-            Err(found) => errors.extend(found),
-        }
-    }
-    if errors.is_empty() {
-        return Ok(steps.usual());
-    }
-    for error in errors.iter().take(LISTED_ERRORS) {
-        eprintln!("error: {error}");
-    }
-    let n_more = errors.len().saturating_sub(LISTED_ERRORS);
-    let more = if n_more > 0 {
-        format!(" ({n_more} more are not listed)")
-    } else {
-        String::new()
-    };
-    Err(fail(
-        INPUT,
-        format!(
-            "{} cells or rows cannot be read{more}; nothing was written",
-            errors.len()
-        ),
-    ))
-}
-
-/// Counts the steps between a meter's rows, to learn how often it was read. An export of our own log is left as it is:
-/// it replays to what was lived with the configuration it was lived with.
-#[derive(Default)]
-struct Steps {
-    last: BTreeMap<Name, Timestamp>,
-    counts: BTreeMap<Name, BTreeMap<i64, u64>>,
-}
-
-/// Different steps that are counted for a meter: a clean recording has one or two, and a bound is a bound.
-const MOST_STEPS: usize = 10_000;
-
-impl Steps {
-    fn note(&mut self, row: &Row) {
-        let at = row.sample.at;
-        if row.order != Order::ByTime {
-            return;
-        }
-        let Some(last) = self.last.insert(row.sample.meter.clone(), at) else {
-            return;
-        };
-        let step_ms = at.as_millisecond() - last.as_millisecond();
-        let counts = self.counts.entry(row.sample.meter.clone()).or_default();
-        if step_ms > 0 && (counts.len() < MOST_STEPS || counts.contains_key(&step_ms)) {
-            *counts.entry(step_ms).or_default() += 1;
-        }
-    }
-
-    /// The median step of each meter.
-    fn usual(self) -> BTreeMap<Name, SignedDuration> {
-        let median = |counts: BTreeMap<i64, u64>| {
-            let half = counts.values().sum::<u64>().div_ceil(2);
-            let mut seen = 0;
-            counts.into_iter().find(|(_, count)| {
-                seen += count;
-                seen >= half
-            })
-        };
-        let usual = |(meter, counts)| Some((meter, SignedDuration::from_millis(median(counts)?.0)));
-        self.counts.into_iter().filter_map(usual).collect()
-    }
 }
 
 /// The site with each meter's `every` at least the recording's own step, at most a demand interval: a recording knows
@@ -245,7 +170,6 @@ fn earliest(recordings: &mut [Peekable<Recording>]) -> Option<Result<Row, Vec<Ro
 }
 
 fn write(out: &Path, site: &Site, outcome: &Outcome, summary: &Summary, books: &Books) -> io::Result<()> {
-    fs::create_dir_all(out.join("reports"))?;
     let mut findings = BufWriter::new(File::create(out.join("findings.jsonl"))?);
     for finding in &outcome.findings {
         serde_json::to_writer(&mut findings, finding)?;
@@ -322,59 +246,4 @@ fn write_fuel(path: &Path, site: &Site, registers: &Registers) -> io::Result<()>
         }
     }
     csv.flush()
-}
-
-/// What a person sees when it is done.
-fn shown(summary: &Summary, outcome: &Outcome, out: &Path, language: Language) -> String {
-    let ko = language == Language::Ko;
-    let mut lines = vec![if ko {
-        "월          사용량 kWh   최대수요 kW   수집률   kgCO2e".to_owned()
-    } else {
-        "month       energy kWh   peak kW       coverage kgCO2e".to_owned()
-    }];
-    let number =
-        |value: Option<f64>, decimals: usize| value.map_or("–".to_owned(), |value| format!("{value:.decimals$}"));
-    for figures in &summary.months {
-        lines.push(format!(
-            "{:<9} {:>12} {:>9} {:>13} {:>9}",
-            figures.month.as_deref().unwrap_or(""),
-            number(figures.energy_import_kwh, 2),
-            number(figures.peak_demand_kw, 2),
-            format!("{:.1} %", figures.coverage * 100.0),
-            number(figures.kgco2e.location, 0),
-        ));
-    }
-    for kind in &summary.findings {
-        let cost = kind.cost.as_ref().map_or("–".to_owned(), ToString::to_string);
-        lines.push(format!(
-            "{:<22} {:>5} {:>12} kWh {:>14}",
-            kind.kind.name(),
-            kind.count,
-            number(kind.energy_kwh, 1),
-            cost
-        ));
-    }
-    let tally = outcome.tally;
-    lines.push(if ko {
-        format!(
-            "행 {}개 (지연 {}, 중복 {}, 거부 {}, 미등록 계측기 {}) → {}",
-            tally.rows,
-            tally.late,
-            tally.duplicate,
-            tally.conflict + tally.too_old,
-            tally.unknown_meter,
-            out.display()
-        )
-    } else {
-        format!(
-            "{} rows ({} late, {} repeated, {} refused, {} of unknown meters) → {}",
-            tally.rows,
-            tally.late,
-            tally.duplicate,
-            tally.conflict + tally.too_old,
-            tally.unknown_meter,
-            out.display()
-        )
-    });
-    lines.join("\n") + "\n"
 }

@@ -22,7 +22,7 @@ pub struct ReportArgs {
     /// The month, as 2026-11.
     #[arg(long)]
     pub month: Month,
-    /// Language.
+    /// Language; else the configuration's, with --from that of LANG.
     #[arg(long, value_enum)]
     pub lang: Option<Lang>,
     /// Form.
@@ -87,11 +87,12 @@ pub fn run(args: &ReportArgs) -> ExitCode {
 fn of_replay(folder: &std::path::Path, month: Month) -> Result<json::Report, ExitCode> {
     let path = folder.join(format!("reports/{month}.json"));
     let text = fs::read_to_string(&path).map_err(|error| {
-        let known: Vec<String> = fs::read_dir(folder.join("reports"))
+        let mut known: Vec<String> = fs::read_dir(folder.join("reports"))
             .into_iter()
             .flatten()
             .filter_map(|file| Some(file.ok()?.path().file_stem()?.to_string_lossy().into_owned()))
             .collect();
+        known.sort();
         let help = if known.is_empty() {
             "is it the folder that `replay --out` wrote?".into()
         } else {

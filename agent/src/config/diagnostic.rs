@@ -56,9 +56,11 @@ codes! {
     PriceUnknown "W2004" "Some time of the contract has no price.";
     NoEffect "W2005" "A setting that has no effect.";
     DemandInterval "W2006" "The demand interval is not the one that the tariff bills.";
+    StoreFolder "W2007" "The store's folder is not there, or cannot be written.";
     Unused "N3001" "A meter that no machine uses.";
+    ModiconNumber "N3003" "An address that looks like a number of Modicon's, which begin at 1 and name the table.";
     NotUsedYet "N3002" "A key that is read and checked, but that this version does not use yet.";
-    CalibrationOverdue "N3003" "A meter's calibration was due.";
+    CalibrationOverdue "N3004" "A meter's calibration was due.";
 }
 
 /// How bad it is.
@@ -115,9 +117,20 @@ impl Source {
             Diagnostic::new(Code::Unreadable, format!("cannot read {name}: {why}"))
                 .help("check the path and who may read it")
         };
+        if path.is_dir() {
+            let message = format!("{name} is a folder: a file is wanted");
+            return Err(Diagnostic::new(Code::Unreadable, message).help("name the file in it"));
+        }
         let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|error| unreadable(format!("byte {} is not UTF-8", error.utf8_error().valid_up_to())))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + String::from_utf8_lossy(good).matches('\n').count();
+            Diagnostic::new(
+                Code::Unreadable,
+                format!("{name} is not a text in UTF-8: line {line} has other bytes"),
+            )
+            .help("save it as UTF-8; some editors write UTF-16 or CP949 unless told otherwise")
+        })?;
         Ok(Self::new(&name, text.strip_prefix('\u{feff}').unwrap_or(&text)))
     }
 
@@ -205,17 +218,19 @@ impl Diagnostic {
         self.code.severity()
     }
 
-    /// As shown on a terminal; colour only when `paint` is [`Paint::Ansi`].
+    /// As shown on a terminal.
     pub fn render(&self, paint: Paint) -> String {
         let (word, colour) = match self.severity() {
             Severity::Error => ("error", "31"),
             Severity::Warning => ("warning", "33"),
             Severity::Note => ("note", "36"),
         };
-        let mut out = paint.on(colour, &format!("{word} {}", self.code.name())) + ": " + &self.message + "\n";
+        let head = format!("{word} {}", self.code.name());
+        let message = paint.wrapped(&head, &format!(": {}", self.message), 4);
+        let mut out = paint.on(colour, &head) + &message;
         match &self.place {
             Some(place) => place.render(&mut out, paint, colour, self.help.as_deref()),
-            None => out.extend(self.help.iter().flat_map(|help| ["  help: ", help, "\n"])),
+            None => out.extend(self.help.iter().map(|help| help_line("  help: ", help, paint))),
         }
         out
     }
@@ -237,7 +252,7 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.render(Paint::Plain).trim_end())
+        f.write_str(self.render(Paint::PLAIN).trim_end())
     }
 }
 
@@ -260,36 +275,74 @@ impl Place {
         );
         write.expect("writing to a String cannot fail");
         if let Some(help) = help {
-            out.extend([" ", &gutter, " = help: ", help, "\n"]);
+            *out += &help_line(&format!(" {gutter} = help: "), help, paint);
         }
     }
 }
 
-/// Whether escape codes are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Paint {
-    /// Never.
-    Plain,
-    /// ANSI colours.
-    Ansi,
+fn help_line(lead: &str, help: &str, paint: Paint) -> String {
+    lead.to_owned() + &paint.wrapped(lead, help, lead.width())
 }
+
+/// How text is fitted to what it is written on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paint {
+    /// Whether ANSI colours are written.
+    pub has_colours: bool,
+    /// Cells of a line; lines of a file are shown whole all the same.
+    pub width: usize,
+}
+
+/// Cells of a line on a terminal that does not say.
+const USUAL_WIDTH: usize = 80;
+/// Below this, wrapping would leave one word a line.
+const LEAST_WIDTH: usize = 40;
 
 impl Paint {
-    /// Colour on a terminal, unless the environment variable `NO_COLOR` is set.
+    /// For files, pipes and programs.
+    pub const PLAIN: Self = Self {
+        has_colours: false,
+        width: usize::MAX,
+    };
+
+    /// Colour on a terminal, unless the environment variable `NO_COLOR` is set. Lines as long as `COLUMNS` says, else as
+    /// on a usual terminal; on anything else, as long as they are.
     pub fn of(out: &impl std::io::IsTerminal) -> Self {
         let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if out.is_terminal() && !asked_not_to {
-            Self::Ansi
-        } else {
-            Self::Plain
+        let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+        let usual = if out.is_terminal() { USUAL_WIDTH } else { usize::MAX };
+        Self {
+            has_colours: out.is_terminal() && !asked_not_to,
+            width: columns.unwrap_or(usual).max(LEAST_WIDTH),
         }
     }
 
-    fn on(self, colour: &str, text: &str) -> String {
-        match self {
-            Self::Plain => text.to_owned(),
-            Self::Ansi => format!("\x1b[1;{colour}m{text}\x1b[0m"),
+    /// `text` in bold and a colour by its ANSI number, where colours are written.
+    pub fn on(self, colour: &str, text: &str) -> String {
+        if self.has_colours {
+            format!("\x1b[1;{colour}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
         }
+    }
+
+    /// `text` and a line end, broken between words where it does not fit behind `lead`; further lines begin with
+    /// `indent` spaces.
+    pub fn wrapped(self, lead: &str, text: &str, indent: usize) -> String {
+        let mut out = String::new();
+        let mut used = lead.width();
+        for word in text.split_inclusive(' ') {
+            let width = word.trim_end().width();
+            if used + width > self.width && used > indent {
+                out.truncate(out.trim_end().len());
+                out += "\n";
+                out += &" ".repeat(indent);
+                used = indent;
+            }
+            out += word;
+            used += word.width();
+        }
+        out + "\n"
     }
 }
 
@@ -302,7 +355,7 @@ mod tests {
         let diagnostic = Diagnostic::new(Code::UnknownReference, "no meter is called so")
             .help("did you mean \"b\"?")
             .at(Source::new("a.toml", text).place(start..start + marked.len()));
-        assert_eq!(diagnostic.render(Paint::Plain), expected);
+        assert_eq!(diagnostic.render(Paint::PLAIN), expected);
     }
 
     #[test]
@@ -332,7 +385,36 @@ mod tests {
 
     #[test]
     fn colour_is_only_in_the_word_and_the_carets() {
-        let painted = Diagnostic::new(Code::Syntax, "m").render(Paint::Ansi);
+        let paint = Paint {
+            has_colours: true,
+            ..Paint::PLAIN
+        };
+        let painted = Diagnostic::new(Code::Syntax, "m").render(paint);
         assert_eq!(painted, "\u{1b}[1;31merror E1001\u{1b}[0m: m\n");
+    }
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        let paint = Paint {
+            width: 40,
+            ..Paint::PLAIN
+        };
+        let shown = Diagnostic::new(Code::NoEffect, "a setting that nobody reads, written by somebody")
+            .help("take it out, or write the one that was meant")
+            .at(Source::new(
+                "a.toml",
+                "nobody_reads_this = \"and a long line of a file stays whole\"",
+            )
+            .place(0..1));
+        let expected = "\
+warning W2005: a setting that nobody
+    reads, written by somebody
+  ┌─ a.toml:1:1
+ 1 │ nobody_reads_this = \"and a long line of a file stays whole\"
+   │ ^
+   = help: take it out, or write the one
+           that was meant
+";
+        assert_eq!(shown.render(paint), expected);
     }
 }

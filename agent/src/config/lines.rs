@@ -237,7 +237,10 @@ fn meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut Lines) {
     let broker = table.text("broker");
     if let (Some(_), Some(broker)) = (&bus, &broker) {
         let message = format!("{} cannot hang on a bus and on a broker", table.title());
-        context.file.report(Code::Contradiction, broker.span(), message);
+        let help = "leave one of the two out; a second way of measuring is a [[meter]] of its own".to_owned();
+        context
+            .file
+            .report_with(Code::Contradiction, broker.span(), message, Some(help));
     }
     let every = match (&bus, &broker) {
         (Some(bus), _) => on_bus(context, &mut table, bus, name.as_ref(), lines),
@@ -312,15 +315,9 @@ fn on_bus(
 }
 
 fn unit(table: &mut Table<'_>) -> Option<u8> {
-    let unit = table.integer("unit", 0..=255);
-    let unit = table.required("unit", unit)?;
-    if *unit.get_ref() == 0 {
-        let help = Some("a device on a serial line has 1 to 247; many TCP devices answer to 1 or 255".to_owned());
-        let message = "unit 0 is the broadcast address: no device answers to it";
-        table.file().report_with(Code::BadValue, unit.span(), message, help);
-        return None;
-    }
-    Some(unit.into_inner() as u8)
+    // 0 is the broadcast address: no device answers to it.
+    let unit = table.integer("unit", 1..=255);
+    table.required("unit", unit).map(|unit| unit.into_inner() as u8)
 }
 
 /// What is read: from a profile, or written by hand under `by_hand` (`registers` or `values`).

@@ -4,7 +4,10 @@
 
 use std::path::Path;
 
-use energy::quantity::{Form, Quantity};
+use energy::{
+    Site,
+    quantity::{Form, Quantity},
+};
 use jiff::{SignedDuration, tz::TimeZone};
 use toml::Spanned;
 
@@ -13,8 +16,8 @@ use crate::acquire::csv::{ColumnMapping, EndOfDay, Mapping, Marks, MeterMapping,
 use super::{
     diagnostic::{Code, Diagnostic, Source},
     points,
-    read::{self, File, Problems, Table},
-    site, units,
+    read::{self, At, File, Problems, Table},
+    site, suggest, units,
 };
 
 const MARKS: &[(&str, Marks)] = &[
@@ -28,30 +31,32 @@ const ENDS: &[(&str, EndOfDay)] = &[
     ("next-day-start", EndOfDay::NextDayStart),
 ];
 
-/// Reads and checks the mapping at `path`; all errors at once.
-pub fn load(path: &Path) -> Result<Mapping, Vec<Diagnostic>> {
-    parse(Source::read(path).map_err(|error| vec![error])?)
+/// Reads and checks the mapping at `path` for recordings of `site`; all errors at once.
+pub fn load(path: &Path, site: &Site) -> Result<Mapping, Vec<Diagnostic>> {
+    parse(Source::read(path).map_err(|error| vec![error])?, Some(site))
 }
 
-/// As [`load`], of a text.
-pub fn parse(source: Source) -> Result<Mapping, Vec<Diagnostic>> {
+/// As [`load`], of a text; without a site, a meter may have any name.
+pub fn parse(source: Source, site: Option<&Site>) -> Result<Mapping, Vec<Diagnostic>> {
     let file = File {
         source,
         problems: Problems::default(),
     };
-    let mapping = read::parse(&file).and_then(|parsed| mapping(&file, Table::new(&file, "the mapping", &parsed)));
+    let mapping = read::parse(&file).and_then(|parsed| mapping(&file, site, Table::new(&file, "the mapping", &parsed)));
     match mapping {
         Some(mapping) if file.problems.n_errors() == 0 => Ok(mapping),
         _ => Err(file.problems.take()),
     }
 }
 
-fn mapping<'a>(file: &'a File, mut root: Table<'a>) -> Option<Mapping> {
+fn mapping<'a>(file: &'a File, site: Option<&Site>, mut root: Table<'a>) -> Option<Mapping> {
     let delimiter = root.parsed("delimiter", delimiter);
     let time = root.table("time");
     let time = root.required("time", time).and_then(time_mapping);
     let meter = root.table("meter");
-    let meter = root.required("meter", meter).and_then(meter_mapping);
+    let meter = root
+        .required("meter", meter)
+        .and_then(|table| meter_mapping(table, site));
     let columns = root.table("columns");
     let columns = root
         .required("columns", columns)
@@ -147,19 +152,35 @@ fn format(text: &str) -> Result<TimeFormat, String> {
     })
 }
 
-fn meter_mapping(mut table: Table<'_>) -> Option<MeterMapping> {
+fn meter_mapping(mut table: Table<'_>, site: Option<&Site>) -> Option<MeterMapping> {
     let name = table.text("name");
     let column = table.text("column");
     let (file, span) = (table.file(), table.span());
     table.finish();
     match (name, column) {
-        (Some(name), None) => Some(MeterMapping::Name((*name.get_ref()).into())),
+        (Some(name), None) => {
+            if let Some(site) = site {
+                known_meter(file, site, &name);
+            }
+            Some(MeterMapping::Name((*name.get_ref()).into()))
+        }
         (None, Some(column)) => Some(MeterMapping::Column((*column.get_ref()).to_owned())),
         _ => {
             file.report(Code::MissingKey, span, "[meter] needs either \"name\" or \"column\"");
             None
         }
     }
+}
+
+fn known_meter(file: &File, site: &Site, name: &At<&str>) {
+    let text = *name.get_ref();
+    if site.meters.iter().any(|meter| *meter.name == *text) {
+        return;
+    }
+    let message = format!("the configuration has no meter {text:?}: every row would be left out");
+    let help = suggest::help(text, site.meters.iter().map(|meter| &*meter.name));
+    let help = help.or_else(|| Some("add a [[meter]] of this name to the configuration".into()));
+    file.report_with(Code::UnknownReference, name.span(), message, help);
 }
 
 fn column_mappings(file: &File, table: &Table<'_>) -> Vec<ColumnMapping> {

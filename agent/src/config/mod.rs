@@ -28,12 +28,12 @@ mod points;
 pub mod read;
 mod secret_file;
 mod site;
-mod suggest;
+pub(crate) mod suggest;
 mod tariff_check;
 pub mod units;
 
 use data::{DataFiles, Folder};
-use diagnostic::{Code, Diagnostic, Severity, Source};
+use diagnostic::{Code, Diagnostic, Place, Severity, Source};
 use read::{File, Problems, Table};
 
 /// Demand interval where no tariff says one: a quarter of an hour, as in Korea.
@@ -71,6 +71,8 @@ pub struct Loaded {
     pub config: Config,
     /// Warnings and notes.
     pub warnings: Vec<Diagnostic>,
+    /// Where `store.path` is written, if it is: whether that folder can be used depends on the computer.
+    pub store_path: Option<Place>,
 }
 
 /// What becomes of secrets.
@@ -115,14 +117,23 @@ pub fn parse(source: Source, folder: &Path, secrets: Secrets) -> Result<Loaded, 
         data: &data,
         secrets,
     };
-    let config = read::parse(&file).and_then(|parsed| config(&context, Table::new(&file, "the file", &parsed)));
+    let parsed = read::parse(&file);
+    let config = parsed
+        .as_ref()
+        .and_then(|parsed| config(&context, Table::new(&file, "the file", parsed)));
     match config {
         Some(config) if file.problems.n_errors() == 0 => Ok(Loaded {
             config,
             warnings: file.problems.take(),
+            store_path: parsed.and_then(|parsed| store_path(&file, &parsed)),
         }),
         _ => Err(file.problems.take()),
     }
+}
+
+fn store_path(file: &File, parsed: &toml::Spanned<toml::de::DeTable<'_>>) -> Option<Place> {
+    let mut store = Table::new(file, "the file", parsed).table("store")?;
+    store.text("path").map(|path| file.source.place(path.span()))
 }
 
 fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
@@ -237,7 +248,8 @@ fn note_unused(
     for meter in &lines.meters {
         if !used.contains(meter.name.as_ref()) && main != Some(meter.name.as_ref()) {
             let message = format!("meter {:?} is recorded, but no machine uses it", meter.name);
-            context.file.problems.push(Diagnostic::new(Code::Unused, message));
+            let place = lines.meter_names.place(&meter.name).unwrap_or(0..0);
+            context.file.report(Code::Unused, place, message);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Names of one kind of thing: each once, each fit for a tag, and every use of one checked against them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     diagnostic::Code,
@@ -8,11 +8,11 @@ use super::{
     suggest,
 };
 
-/// The names of one kind of thing, with the lines they are declared on.
+/// The names of one kind of thing, with the places where they are declared.
 #[derive(Debug)]
 pub(super) struct Names {
     what: &'static str,
-    lines: BTreeMap<String, usize>,
+    places: BTreeMap<String, Range<usize>>,
 }
 
 /// Longest name: it stands in tags, file names and pages.
@@ -23,7 +23,7 @@ impl Names {
     pub(super) fn new(what: &'static str) -> Self {
         Self {
             what,
-            lines: BTreeMap::new(),
+            places: BTreeMap::new(),
         }
     }
 
@@ -34,27 +34,35 @@ impl Names {
             let message = format!("{text:?} cannot be the name of a {what}: {why}");
             file.report(Code::BadName, name.span(), message);
         }
-        let line = file.source.place(name.span()).line;
-        if let Some(first) = self.lines.get(text) {
+        if let Some(first) = self.places.get(text) {
+            let first = file.source.place(first.clone()).line;
             let message = format!("two things of kind {what} are called {text:?}; the first stands on line {first}");
-            file.report(Code::DuplicateName, name.span(), message);
+            let help = "give one of them another name, or take it out".to_owned();
+            file.report_with(Code::DuplicateName, name.span(), message, Some(help));
         } else {
-            self.lines.insert(text.to_owned(), line);
+            self.places.insert(text.to_owned(), name.span());
         }
+    }
+
+    /// Where a name is declared.
+    pub(super) fn place(&self, name: &str) -> Option<Range<usize>> {
+        self.places.get(name).cloned()
     }
 
     /// Whether the thing is there; reports it when not, with the nearest name.
     pub(super) fn find(&self, file: &File, name: &At<&str>) -> bool {
         let text = *name.get_ref();
-        if self.lines.contains_key(text) {
+        if self.places.contains_key(text) {
             return true;
         }
         let message = format!("no {} is called {text:?}", self.what);
-        let near = suggest::nearest(text, self.lines.keys().map(String::as_str));
-        let help = near.map_or_else(
-            || suggest::help(text, self.lines.keys().map(String::as_str)),
-            |near| Some(format!("did you mean {near:?} (line {})?", self.lines[near])),
-        );
+        let names = || self.places.keys().map(String::as_str);
+        let with_line = |near: &str| {
+            let line = file.source.place(self.places[near].clone()).line;
+            format!("{near:?} (line {line})")
+        };
+        let near: Vec<String> = suggest::nearest(text, names()).into_iter().map(with_line).collect();
+        let help = suggest::question(&near).or_else(|| suggest::help(text, names()));
         file.report_with(Code::UnknownReference, name.span(), message, help);
         false
     }

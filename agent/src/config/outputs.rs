@@ -126,10 +126,10 @@ fn one_influx(context: &Context<'_>, mut table: Table<'_>, names: &mut Names) ->
         Duration::from_millis(100),
         Duration::from_mins(5),
     );
-    // With an unknown version every key may belong to it: complaining about them would only confuse.
-    if is_known {
-        table.finish();
+    if !is_known {
+        table.pass_over(VERSION_KEYS);
     }
+    table.finish();
     let mut config = influx::Config::new((*name?.get_ref()).to_owned(), url?, version?);
     if let Some(lines) = batch_lines {
         config.batch_lines = lines.into_inner() as usize;
@@ -137,6 +137,9 @@ fn one_influx(context: &Context<'_>, mut table: Table<'_>, names: &mut Names) ->
     config.timeout = timeout.unwrap_or(config.timeout);
     Some(config)
 }
+
+/// Keys of one version or another: while the version is wrong itself, complaining about them would only confuse.
+const VERSION_KEYS: &[&str] = &["database", "username", "password_file", "org", "bucket", "token_file"];
 
 fn influx_version(context: &Context<'_>, table: &mut Table<'_>, version: &At<i64>) -> Option<Version> {
     let mut owned = |key| {

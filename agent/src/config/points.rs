@@ -138,7 +138,7 @@ fn point(register: &mut Table<'_>) -> Option<Point> {
     let every = every(register);
     let (form, quantity, at) = (form?, quantity?, at?);
     let point = Point {
-        at: at.into_inner() as u16,
+        at: *at.get_ref() as u16,
         table: table.map_or(RegisterTable::Holding, Spanned::into_inner),
         form: form.into_inner(),
         order: order.as_ref().map_or(ByteOrder::Abcd, |order| *order.get_ref()),
@@ -149,7 +149,30 @@ fn point(register: &mut Table<'_>) -> Option<Point> {
         every,
     };
     possible(register, &point)?;
+    if let Some(order) = order.filter(|order| point.form.registers() == 1 && *order.get_ref() == ByteOrder::Abcd) {
+        let message = "\"order\" has no effect on a single register, unless it swaps the bytes (\"badc\")";
+        register.file().report(Code::NoEffect, order.span(), message);
+    }
+    hint_at_modicon(register, &at, point.table);
     Some(point)
+}
+
+/// A note where an address looks like a number of the old numbering, which has the table in its first digit.
+fn hint_at_modicon(register: &Table<'_>, at: &At<i64>, table: RegisterTable) {
+    let at_number = *at.get_ref();
+    let (first, name) = match (at_number, table) {
+        (40_001..=49_999, RegisterTable::Holding) => (40_001, "holding"),
+        (30_001..=39_999, _) => (30_001, "input"),
+        _ => return,
+    };
+    let message = format!("address {at_number} on the wire: manuals often print it so and mean another");
+    let help = format!(
+        "in Modicon's numbering {at_number} is at = {}, table = \"{name}\"",
+        at_number - first
+    );
+    register
+        .file()
+        .report_with(Code::ModiconNumber, at.span(), message, Some(help));
 }
 
 /// Refuses what no device can mean.
@@ -195,7 +218,9 @@ impl Seen {
 
 fn once(file: &File, span: std::ops::Range<usize>, seen: &mut Vec<Quantity>, quantity: Quantity) {
     if seen.contains(&quantity) {
-        file.report(Code::DuplicateName, span, format!("this meter has {quantity} twice"));
+        let help = "leave one of the two out, or make a second [[meter]] of it".to_owned();
+        let message = format!("this meter has {quantity} twice");
+        file.report_with(Code::DuplicateName, span, message, Some(help));
     }
     seen.push(quantity);
 }
@@ -363,5 +388,18 @@ mod tests {
             "{ at = 0, type = 'u16', quantity = 'frequency_hz' }, { at = 1, type = 'u16', quantity = 'frequency_hz' }",
             &["this meter has frequency_hz twice"],
         );
+        check(
+            "{ at = 0, type = 'u16', order = 'abcd', quantity = 'frequency_hz' }, { at = 1, type = 'u16', order = 'badc', quantity = 'voltage_l1_v' }",
+            &["\"order\" has no effect on a single register, unless it swaps the bytes (\"badc\")"],
+        );
+        for (at, table) in [(40_001, "holding"), (30_001, "input"), (30_001, "holding")] {
+            check(
+                &format!("{{ at = {at}, type = 'u16', table = '{table}', quantity = 'frequency_hz' }}"),
+                &[&format!(
+                    "address {at} on the wire: manuals often print it so and mean another"
+                )],
+            );
+        }
+        check("{ at = 40000, type = 'u16', quantity = 'frequency_hz' }", &[]);
     }
 }

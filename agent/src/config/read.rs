@@ -200,8 +200,16 @@ impl<'a> Table<'a> {
 
     /// A text that `parse` understands.
     pub fn parsed<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<At<T>> {
-        let text = self.text(key)?;
-        self.understood(&text, parse)
+        let value = self.get(key)?;
+        if let DeValue::String(text) = value.get_ref() {
+            return self.understood(&Spanned::new(value.span(), text.as_ref()), parse);
+        }
+        // What the reader says of the bare value tells how to write it: a number without its unit, most often.
+        let why = parse(&self.file.source.text[value.span()]).err();
+        let help = why.and_then(|why| Some(why.split_once(": ")?.1.to_owned()));
+        let message = wrong(key, "a text in quotes", value);
+        self.file.report_with(Code::WrongType, value.span(), message, help);
+        None
     }
 
     fn understood<T>(&self, text: &At<&str>, parse: impl Fn(&str) -> Result<T, String>) -> Option<At<T>> {
@@ -234,8 +242,12 @@ impl<'a> Table<'a> {
         }
         let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
         let message = format!("{key:?} cannot be {:?}", text.get_ref());
-        let help = format!("one of: {}", known.join(", "));
-        let help = suggest::nearest(text.get_ref(), known).map_or(help, |near| format!("did you mean {near:?}?"));
+        let one_of = format!("one of: {}", known.join(", "));
+        let near: Vec<String> = suggest::nearest(text.get_ref(), known)
+            .iter()
+            .map(|near| format!("{near:?}"))
+            .collect();
+        let help = suggest::question(&near).unwrap_or(one_of);
         self.file.report_with(Code::BadValue, text.span(), message, Some(help));
         None
     }
@@ -280,6 +292,11 @@ impl<'a> Table<'a> {
         entries
             .iter()
             .map(|(key, value)| (Spanned::new(key.span(), key.get_ref().as_ref()), value))
+    }
+
+    /// Takes keys as known without reading them: they may belong to what has been refused already.
+    pub fn pass_over(&mut self, keys: &[&'static str]) {
+        self.known.extend(keys);
     }
 
     /// Reports every key that nobody asked for.
@@ -346,6 +363,10 @@ pub fn table<'a>(file: &'a File, title: &str, key: &str, value: &'a Spanned<DeVa
 
 /// Reports that the value of `key` is not what was wanted.
 pub fn wrong_type(file: &File, key: &str, wanted: &str, value: &Spanned<DeValue<'_>>) {
+    file.report(Code::WrongType, value.span(), wrong(key, wanted, value));
+}
+
+fn wrong(key: &str, wanted: &str, value: &Spanned<DeValue<'_>>) -> String {
     let got = match value.get_ref() {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a whole number",
@@ -356,8 +377,7 @@ pub fn wrong_type(file: &File, key: &str, wanted: &str, value: &Spanned<DeValue<
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     };
-    let message = format!("{key:?} must be {wanted}, got {got}");
-    file.report(Code::WrongType, value.span(), message);
+    format!("{key:?} must be {wanted}, got {got}")
 }
 
 #[cfg(test)]

@@ -1,27 +1,47 @@
 //! "Did you mean": the known word nearest to a mistyped one, by edit distance.
 
-/// The nearest of `known`, when it is near enough to be what was meant: a third of its letters may differ.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
+/// The nearest of `known`, when they are near enough to be what was meant: a third of their letters may differ. Several
+/// where they are equally near, at most [`MOST`].
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut near: Vec<(usize, &str)> = known
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
-        .min()
-        .map(|(_, candidate)| candidate)
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    let least = near.first().map_or(0, |(distance, _)| *distance);
+    let equally = near.into_iter().take_while(|(distance, _)| *distance == least);
+    equally.map(|(_, candidate)| candidate).take(MOST).collect()
+}
+
+/// Words offered at most: more are a guess, not a help.
+const MOST: usize = 3;
+
+/// "Did you mean", with what stands for each word; `None` when there is none.
+pub(super) fn question(near: &[String]) -> Option<String> {
+    let (last, others) = near.split_last()?;
+    Some(if others.is_empty() {
+        format!("did you mean {last}?")
+    } else {
+        format!("did you mean {} or {last}?", others.join(", "))
+    })
 }
 
 /// A line that names the nearest word, or all words when none is near and they are few.
-pub(super) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     /// More words than this are not a help.
     const FEW: usize = 12;
     let mut known: Vec<&str> = known.into_iter().collect();
     known.sort_unstable();
     known.dedup();
-    match nearest(word, known.iter().copied()) {
-        Some(near) => Some(format!("did you mean {near:?}?")),
-        None if known.is_empty() || known.len() > FEW => None,
-        None => Some(format!("known here: {}", known.join(", "))),
-    }
+    let near = nearest(word, known.iter().copied());
+    let near: Vec<String> = near.iter().map(|near| format!("{near:?}")).collect();
+    question(&near).or_else(|| {
+        (1..=FEW)
+            .contains(&known.len())
+            .then(|| format!("known here: {}", known.join(", ")))
+    })
 }
 
 /// Letters to change, add, leave out or swap with their neighbour. Words are cut at 64 letters: names are shorter.
@@ -53,11 +73,13 @@ mod tests {
     #[test]
     fn the_nearest_word_is_suggested_only_when_it_is_near() {
         for (word, known, expected) in [
-            ("pres-2", vec!["press-2", "dryer"], Some("press-2")),
-            ("zoen", vec!["zone", "name"], Some("zone")),
-            ("pasword", vec!["password_file", "url"], None),
-            ("x", vec!["name"], None),
-            ("압축가", vec!["압축기"], Some("압축기")),
+            ("pres-2", vec!["press-2", "dryer"], vec!["press-2"]),
+            ("zoen", vec!["zone", "name"], vec!["zone"]),
+            ("pasword", vec!["password_file", "url"], vec![]),
+            ("x", vec!["name"], vec![]),
+            ("압축가", vec!["압축기"], vec!["압축기"]),
+            ("p4", vec!["p3", "p1", "p2"], vec!["p1", "p2", "p3"]),
+            ("m5", vec!["m1", "m2", "m3", "m4"], vec!["m1", "m2", "m3"]),
         ] {
             assert_eq!(nearest(word, known), expected, "{word}");
         }
@@ -65,6 +87,10 @@ mod tests {
 
     #[test]
     fn few_words_are_listed_when_none_is_near() {
+        assert_eq!(
+            help("p4", ["p1", "p2", "p3"]).as_deref(),
+            Some("did you mean \"p1\", \"p2\" or \"p3\"?")
+        );
         assert_eq!(
             help("x", ["holding", "input"]).as_deref(),
             Some("known here: holding, input")

@@ -72,7 +72,7 @@ pub struct MonthFigures {
     pub coverage: f64,
     /// The same of what each figure was made from.
     pub figure_coverage: FigureCoverage,
-    /// Whether the data reach from the first instant of the month to its last.
+    /// Whether the data reach from the first instant of the month to its last; of the total, in every month.
     pub complete: bool,
     /// Energy by band; `None` when any of it has no band (no tariff, or none for its day).
     pub energy_by_band_kwh: Option<BandEnergy>,
@@ -191,7 +191,7 @@ impl Figures {
                 to: local(site, to),
             }),
             total: bounds.map_or_else(MonthFigures::default, |bounds| MonthFigures {
-                complete: true,
+                complete: months.iter().all(|month| month.complete),
                 ..stretch(site, &rows, bounds, price)
             }),
             months,
@@ -610,6 +610,7 @@ mod tests {
             &json!({"from": "2018-01-31T23:30:00+09:00", "to": "2018-02-01T00:30:00+09:00"}),
         );
         check(&rows, "/months/0/month", &json!("2018-01"));
+        check(&rows, "/total/complete", &json!(false));
         check(&rows, "/months/0/energy_import_kwh", &json!(30.0));
         check(&rows, "/months/0/peak_demand_kw", &json!(80.0));
         check(&rows, "/months/0/load_factor", &json!(0.75));

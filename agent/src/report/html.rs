@@ -7,14 +7,16 @@ use askama::Template;
 use energy::{
     carbon::{FuelUse, market::Covered, restate::Restatement},
     finding::Money,
+    tariff::bill::{Bill, Item},
     unit::Carbon,
 };
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::{
     Language,
-    json::{Figure, Report, UsedFactor},
-    words::kind_name,
+    json::{Figure, Report, UsedFactor, UsedTariff},
+    words::{item_name, kind_name, money},
 };
 
 /// The page could not be written.
@@ -31,9 +33,11 @@ pub fn render(report: &Report, language: Language) -> Result<String, RenderError
     let page = Page {
         report,
         words,
-        rows: rows(report, words),
+        rows: rows(report, words, language),
         bands: bands(report, words),
         waste: waste(report, language),
+        bill: report.summary.total.bill.as_ref().map(|bill| bill_of(bill, language)),
+        tariffs: tariffs(report, words, language),
         period: report
             .summary
             .period
@@ -57,6 +61,8 @@ struct Page<'a> {
     rows: Vec<Row>,
     bands: Vec<Row>,
     waste: Vec<Waste>,
+    bill: Option<BillPart>,
+    tariffs: Vec<TariffRow>,
     period: Option<(String, String)>,
     coverage: String,
     restated: Vec<String>,
@@ -84,6 +90,27 @@ struct Waste {
     energy: String,
     cost: String,
     carbon: String,
+}
+
+/// A bill as it is printed.
+struct BillPart {
+    period: String,
+    coverage: String,
+    demand: String,
+    items: Vec<(String, String)>,
+    total: String,
+    notes: Vec<String>,
+}
+
+/// By what money was counted.
+struct TariffRow {
+    days: [String; 2],
+    title: String,
+    name: String,
+    contract: String,
+    contract_from: Date,
+    prices: String,
+    source: String,
 }
 
 struct Words {
@@ -124,6 +151,17 @@ struct Words {
     count: &'static str,
     no_waste: &'static str,
     waste_note: &'static str,
+    bill: &'static str,
+    bill_item: &'static str,
+    bill_total: &'static str,
+    billed_demand: &'static str,
+    tariffs: &'static str,
+    days: &'static str,
+    tariff: &'static str,
+    contract: &'static str,
+    prices: &'static str,
+    prices_from: &'static str,
+    pinned: &'static str,
     factors: &'static str,
     factor: &'static str,
     source: &'static str,
@@ -169,6 +207,17 @@ const KO: Words = Words {
     count: "건수",
     no_waste: "이 달에 시작된 낭비가 없습니다.",
     waste_note: "이 달에 시작된 건. 피할 수 있었던 부분만 셉니다.",
+    bill: "전기요금",
+    bill_item: "항목",
+    bill_total: "청구금액",
+    billed_demand: "요금적용전력",
+    tariffs: "요금 기준",
+    days: "기간",
+    tariff: "요금제",
+    contract: "계약전력",
+    prices: "단가표",
+    prices_from: "시행",
+    pinned: "기준일 고정",
     factors: "배출계수",
     factor: "계수",
     source: "출처",
@@ -214,6 +263,17 @@ const EN: Words = Words {
     count: "Count",
     no_waste: "No waste began in this month.",
     waste_note: "Findings that began in this month; only the avoidable part is counted.",
+    bill: "Electricity bill",
+    bill_item: "Item",
+    bill_total: "Total",
+    billed_demand: "billed demand",
+    tariffs: "Priced by",
+    days: "Days",
+    tariff: "Tariff",
+    contract: "Contract",
+    prices: "Prices",
+    prices_from: "in force from",
+    pinned: "pinned to the rules of",
     factors: "Emission factors",
     factor: "Factor",
     source: "Source",
@@ -223,7 +283,7 @@ const EN: Words = Words {
 
 const UNKNOWN: &str = "—";
 
-fn rows(report: &Report, words: &Words) -> Vec<Row> {
+fn rows(report: &Report, words: &Words, language: Language) -> Vec<Row> {
     let total = &report.summary.total;
     let seen = total.figure_coverage;
     let row = |name, value: Option<String>, coverage: Option<f64>, note: String| Row {
@@ -253,7 +313,7 @@ fn rows(report: &Report, words: &Words) -> Vec<Row> {
         ),
         row(
             words.cost,
-            report.energy_cost.as_ref().map(money),
+            report.energy_cost.as_ref().map(|cost| money(cost, language)),
             seen.energy_cost,
             words.cost_note.into(),
         ),
@@ -385,32 +445,73 @@ fn bands(report: &Report, words: &Words) -> Vec<Row> {
     named.into_iter().map(row).collect()
 }
 
+fn bill_of(bill: &Bill, language: Language) -> BillPart {
+    let amount = |amount: Decimal| {
+        let currency = bill.currency.clone();
+        let amount = amount.round_dp(2);
+        money(&Money { amount, currency }, language)
+    };
+    let item = |item: &Item| (item_name(&item.item, language).to_owned(), amount(item.amount));
+    BillPart {
+        period: format!("{} – {}", bill.from, last(bill.to)),
+        coverage: percent(bill.coverage),
+        demand: format!("{} kW", grouped(&bill.demand.billing_kw.normalize().to_string())),
+        items: bill.items.iter().map(item).collect(),
+        total: amount(bill.total),
+        notes: bill
+            .notes
+            .iter()
+            .map(|note| language.pick(&note.text).to_owned())
+            .collect(),
+    }
+}
+
+fn tariffs(report: &Report, words: &Words, language: Language) -> Vec<TariffRow> {
+    let row = |used: &UsedTariff| TariffRow {
+        days: [format!("{} –", used.from), last(used.to).to_string()],
+        title: language.pick(&used.title).to_owned(),
+        name: used.tariff.clone(),
+        contract: format!("{} kW", grouped(&used.contract_kw.to_string())),
+        contract_from: used.contract_from,
+        prices: match (used.prices_from, used.edition) {
+            (None, _) => UNKNOWN.to_owned(),
+            (Some(from), None) => format!("{} {from}", words.prices_from),
+            (Some(from), Some(day)) => format!("{} {from}, {} {day}", words.prices_from, words.pinned),
+        },
+        source: used.source.clone().unwrap_or_default(),
+    };
+    report.tariffs.iter().map(row).collect()
+}
+
+/// The last day of a stretch that ends before `to`.
+fn last(to: Date) -> Date {
+    to.yesterday().unwrap_or(to)
+}
+
 fn waste(report: &Report, language: Language) -> Vec<Waste> {
     let or_unknown = |text: Option<String>| text.unwrap_or_else(|| UNKNOWN.to_owned());
     let row = |figures: &super::figures::KindFigures| Waste {
         kind: kind_name(figures.kind, language),
         count: figures.count,
-        energy: or_unknown(figures.energy_kwh.map(|kwh| unit(kwh, 1, "kWh"))),
+        energy: or_unknown(figures.energy_kwh.map(|kwh| number(kwh, 1))),
         cost: or_unknown(
             figures
                 .cost
                 .zip(report.currency.clone())
-                .map(|(amount, currency)| money(&Money { amount, currency })),
+                .map(|(amount, currency)| money(&Money { amount, currency }, language)),
         ),
-        carbon: or_unknown(figures.kgco2e.map(|kg| unit(kg, 1, "kgCO₂e"))),
+        carbon: or_unknown(figures.kgco2e.map(|kg| number(kg, 1))),
     };
     report.summary.findings.iter().map(row).collect()
 }
 
 /// `1,234.5 kWh`.
 fn unit(value: f64, decimals: usize, unit: &str) -> String {
-    format!("{} {unit}", grouped(&format!("{value:.decimals$}")))
+    format!("{} {unit}", number(value, decimals))
 }
 
-/// `1,234,567 KRW`; the amount with all its places.
-pub fn money(money: &Money) -> String {
-    let amount: Decimal = money.amount.normalize();
-    format!("{} {}", grouped(&amount.to_string()), money.currency)
+fn number(value: f64, decimals: usize) -> String {
+    grouped(&format!("{value:.decimals$}"))
 }
 
 fn percent(share: f64) -> String {
@@ -447,16 +548,15 @@ mod tests {
             ("0", "0"),
             ("999", "999"),
             ("1000", "1,000"),
-            ("-1234567.89", "-1,234,567.89"),
+            ("-1_234_567.89", "-1,234,567.89"),
             ("123456", "123,456"),
         ] {
             assert_eq!(grouped(number), expected);
         }
     }
 
-    #[test]
-    fn a_total_stands_beside_the_coverage_of_what_it_was_made_from() {
-        let report = Report {
+    fn report(total: MonthFigures) -> Report {
+        Report {
             site: "ansan-1".into(),
             month: "2026-08".into(),
             zone: "Asia/Seoul".into(),
@@ -464,25 +564,71 @@ mod tests {
             demo: false,
             summary: Summary {
                 period: None,
-                total: MonthFigures {
-                    energy_import_kwh: Some(1000.0),
-                    peak_demand_kw: Some(80.0),
-                    coverage: 0.9,
-                    figure_coverage: FigureCoverage {
-                        energy: Some(0.5),
-                        peak_demand: Some(0.25),
-                        energy_cost: None,
-                        carbon: Some(0.125),
-                    },
-                    ..MonthFigures::default()
-                },
+                total,
                 months: Vec::new(),
                 findings: Vec::new(),
             },
             energy_cost: None,
+            tariffs: Vec::new(),
             factors: Vec::new(),
             restatements: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_bill_is_printed_item_by_item_with_its_total_and_its_remarks() {
+        let bill = serde_json::json!({
+            "month": "2026-08-01", "from": "2026-08-01", "to": "2026-09-01", "complete": false, "coverage": 0.75,
+            "currency": "KRW", "total": 1_234_567, "net": 1_100_000.5,
+            "items": [
+                {"item": "demand_charge", "amount": 1_000_000, "lines": []},
+                {"item": "own_item", "amount": -12.345, "lines": []},
+            ],
+            "demand": {"billing_kw": 612.5, "peak": null, "counted": null, "set_by": null, "floor_kw": 0,
+                       "known_kw": {}, "unknown": []},
+            "power_factor_lag_pct": null, "power_factor_lead_pct": null,
+            "notes": [{"code": "part_month", "text": {"ko": "일부 기간", "en": "part of it"}}],
+        });
+        let mut report = report(MonthFigures {
+            bill: serde_json::from_value(bill).expect("a bill"),
+            ..MonthFigures::default()
+        });
+        let ko = [
+            "기본요금</th><td class=\"n\">1,000,000원",
+            "청구금액</th><td class=\"n\">1,234,567원",
+            "<li>일부 기간</li>",
+        ];
+        let en = [
+            "Demand charge</th><td class=\"n\">1,000,000 KRW",
+            "own_item</th><td class=\"n\">-12.34 KRW",
+            "2026-08-01 – 2026-08-31 · billed demand 612.5 kW · Coverage 75.0 %",
+            "<li>part of it</li>",
+        ];
+        for (language, texts) in [(Language::Ko, &ko[..]), (Language::En, &en[..])] {
+            let page = render(&report, language).expect("it is written into memory");
+            for text in texts {
+                assert!(page.contains(text), "{text}\n{page}");
+            }
+        }
+        report.summary.total.bill = None;
+        let page = render(&report, Language::En).expect("it is written into memory");
+        assert!(!page.contains(EN.bill), "no bill, no heading");
+    }
+
+    #[test]
+    fn a_total_stands_beside_the_coverage_of_what_it_was_made_from() {
+        let report = report(MonthFigures {
+            energy_import_kwh: Some(1000.0),
+            peak_demand_kw: Some(80.0),
+            coverage: 0.9,
+            figure_coverage: FigureCoverage {
+                energy: Some(0.5),
+                peak_demand: Some(0.25),
+                energy_cost: None,
+                carbon: Some(0.125),
+            },
+            ..MonthFigures::default()
+        });
         let page = render(&report, Language::En).expect("it is written into memory");
         for (name, value, coverage) in [
             (EN.energy, "1,000.0 kWh", "50.0 %"),
@@ -496,18 +642,6 @@ mod tests {
             );
             assert!(page.contains(&row), "{row}\n{page}");
         }
-    }
-
-    #[test]
-    fn money_keeps_its_places() {
-        let money = |amount: &str| {
-            money(&Money {
-                amount: amount.parse().expect("a decimal"),
-                currency: "KRW".into(),
-            })
-        };
-        assert_eq!(money("12345.67"), "12,345.67 KRW");
-        assert_eq!(money("1200.00"), "1,200 KRW");
     }
 
     #[test]

@@ -1,8 +1,20 @@
 //! Names for people, in both languages, of what reports and commands print: kinds of waste, bands, items of a bill.
 
-use energy::{finding::Kind, tariff::Band};
+use energy::{
+    finding::{Kind, Money},
+    tariff::Band,
+};
 
-use super::Language;
+use super::{Language, html::grouped};
+
+/// Money as people write it, with all its places: `1,234,567원` in Korean, `1,234,567 KRW` in English.
+pub fn money(money: &Money, language: Language) -> String {
+    let amount = grouped(&money.amount.normalize().to_string());
+    match (language, money.currency.as_str()) {
+        (Language::Ko, "KRW") => format!("{amount}원"),
+        (_, currency) => format!("{amount} {currency}"),
+    }
+}
 
 /// What people call a kind of waste.
 pub fn kind_name(kind: Kind, language: Language) -> &'static str {
@@ -90,5 +102,25 @@ fn both(kind: Kind) -> (&'static str, &'static str) {
         Kind::MeterReset => ("계측기 초기화", "Meter reset"),
         Kind::CtReversed => ("CT 역결선", "CT reversed"),
         Kind::SubmeterImbalance => ("하위 계량 불일치", "Submeter imbalance"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_keeps_its_places_and_is_written_as_each_language_does() {
+        for (amount, currency, ko, en) in [
+            ("12345.67", "KRW", "12,345.67원", "12,345.67 KRW"),
+            ("1200.00", "KRW", "1,200원", "1,200 KRW"),
+            ("-1200.5", "EUR", "-1,200.5 EUR", "-1,200.5 EUR"),
+        ] {
+            let amount = Money {
+                amount: amount.parse().expect("a decimal"),
+                currency: currency.into(),
+            };
+            assert_eq!([money(&amount, Language::Ko), money(&amount, Language::En)], [ko, en]);
+        }
     }
 }

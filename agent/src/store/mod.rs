@@ -156,8 +156,11 @@ pub struct Acknowledgement {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder is not there.
-    #[error("the store's folder {0} does not exist: create it with `mkdir -p {0}` and give it to the agent's user")]
+    #[error("the store's folder {} does not exist: create it with `mkdir -p {}` and give it to the agent's user", .0.display(), .0.display())]
     NoFolder(PathBuf),
+    /// There is something else in the folder's place.
+    #[error("the store's folder {} is a file: store.path names a folder", .0.display())]
+    NotAFolder(PathBuf),
     /// The folder is there, but may not be written.
     #[error("the store's folder {path} cannot be written ({source}): give it to the agent's user with `chown`")]
     NotWritable {
@@ -338,13 +341,33 @@ impl Store {
     }
 }
 
-/// Takes the folder for this process; the lock goes with the file handle, also when the process is killed.
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    if !folder.is_dir() {
-        return Err(OpenError::NoFolder(folder.to_owned()));
+/// Whether the folder is one.
+fn folder(path: &Path) -> Result<(), OpenError> {
+    if path.is_dir() {
+        Ok(())
+    } else if path.exists() {
+        Err(OpenError::NotAFolder(path.to_owned()))
+    } else {
+        Err(OpenError::NoFolder(path.to_owned()))
     }
+}
+
+/// Whether a store could be opened in the folder, without opening it: a file is made there and taken away again.
+pub fn try_folder(path: &Path) -> Result<(), OpenError> {
+    folder(path)?;
+    let probe = path.join(format!("wattwarden-check-{}", std::process::id()));
+    let made = File::create_new(&probe).and_then(|_| fs::remove_file(&probe));
+    made.map_err(|source| OpenError::NotWritable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Takes the folder for this process; the lock goes with the file handle, also when the process is killed.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    folder(path)?;
     let not_writable = |source| OpenError::NotWritable {
-        path: folder.to_owned(),
+        path: path.to_owned(),
         source,
     };
     let mut file = fs::OpenOptions::new()
@@ -352,7 +375,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
         .write(true)
         .create(true)
         .truncate(false)
-        .open(folder.join("wattwarden.lock"))
+        .open(path.join("wattwarden.lock"))
         .map_err(not_writable)?;
     match file.try_lock() {
         Ok(()) => {}
@@ -362,7 +385,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
                 holder = "unknown".into();
             }
             return Err(OpenError::InUse {
-                path: folder.to_owned(),
+                path: path.to_owned(),
                 holder: holder.trim().to_owned(),
             });
         }

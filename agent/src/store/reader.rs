@@ -107,9 +107,7 @@ const FINDING: &str = "SELECT f.json, a.at_ms, a.who, a.comment FROM finding f
 impl Reader {
     /// Opens a connection, with or without a running [`super::Store`].
     pub fn open(config: &Config) -> Result<Self, OpenError> {
-        if !config.path.is_dir() {
-            return Err(OpenError::NoFolder(config.path.clone()));
-        }
+        super::folder(&config.path)?;
         let db = schema::open_for_reading(&config.file())?;
         let folder = config.path.clone();
         Ok(Self { db, folder })

@@ -53,8 +53,8 @@ impl Writer {
             committed,
             counts: Counts {
                 commits: health.counter("store_commits_total", &[]),
-                evicted: health.dropped("store", "oldest log rows, store over max_size"),
-                letters_evicted: health.dropped("store", "oldest dead letters, more than are kept"),
+                evicted: health.dropped("store", "oldest_log_row"),
+                letters_evicted: health.dropped("store", "oldest_dead_letter"),
                 size_bytes: health.gauge("store_size_bytes", &[]),
                 commit_seconds: health.gauge("store_commit_seconds", &[]),
             },

@@ -69,7 +69,7 @@ pub(crate) async fn stream(State(web): State<Web>) -> Result<Response, ApiError>
     let listeners = web.events.receiver_count();
     web.parts.health.gauge("web_listeners", &[]).set(listeners as f64 + 1.0);
     if listeners >= MAX_LISTENERS {
-        web.parts.health.dropped("web", "too many listeners").one();
+        web.parts.health.dropped("web", "too_many_listeners").one();
         return Err(ApiError::unavailable(format!(
             "{listeners} pages are watching, no more are served"
         )));
@@ -94,7 +94,7 @@ async fn next_event(events: &mut broadcast::Receiver<Event>, web: &Web) -> Optio
         event = events.recv() => match event {
             Ok(event) => Some(event.to_sse()),
             Err(RecvError::Lagged(missed)) => {
-                web.parts.health.dropped("web", "listener too slow").add(missed);
+                web.parts.health.dropped("web", "listener_too_slow").add(missed);
                 Some(Event::Reload.to_sse())
             }
             Err(RecvError::Closed) => None,

@@ -92,7 +92,7 @@ fn the_first_configuration_is_right_with_its_examples_taken_in() {
 
 #[test]
 fn the_steel_site_is_as_the_data_was_recorded() {
-    let Loaded { config, warnings } = load("examples/steel.toml");
+    let Loaded { config, warnings, .. } = load("examples/steel.toml");
     assert_eq!(all(&warnings), "");
     let site = config.site;
     let contract = &site.contracts[0];
@@ -131,7 +131,8 @@ fn the_steel_site_is_as_the_data_was_recorded() {
 #[test]
 fn the_steel_mapping_reads_the_recording() {
     let path = shipped("examples/steel.map.toml");
-    let mapping = mapping::load(&path).unwrap_or_else(|found| panic!("{}", all(&found)));
+    let mapping = mapping::load(&path, &load("examples/steel.toml").config.site)
+        .unwrap_or_else(|found| panic!("{}", all(&found)));
     assert_eq!(mapping.time.marks, Marks::IntervalEnd);
     assert_eq!(mapping.time.end_of_day, EndOfDay::SameLabel);
     let usage = mapping

@@ -716,7 +716,7 @@ export interface components {
             };
             /** @description Tonnes of oil equivalent: electricity on the statutory consumption basis, fuels by gross heat. */
             toe: number | null;
-            /** @description Whether the data reach from the first instant of the month to its last. */
+            /** @description Whether the data reach from the first instant of the month to its last; of the total, in every month. */
             complete: boolean;
             /** @description What each contractual instrument covered; absent without instruments. */
             instruments?: {
@@ -901,6 +901,41 @@ export interface components {
                 }[];
             };
             energy_cost: components["schemas"]["Money"] | null;
+            /** @description By what money was counted; empty without a contract. */
+            tariffs: {
+                /**
+                 * Format: date
+                 * @description First day.
+                 */
+                from: string;
+                /**
+                 * Format: date
+                 * @description The day after the last.
+                 */
+                to: string;
+                /** @description Name of the tariff's file. */
+                tariff: string;
+                title: components["schemas"]["Title"];
+                /**
+                 * Format: date
+                 * @description First day of the contract.
+                 */
+                contract_from: string;
+                /** @description Contract demand. */
+                contract_kw: number;
+                /**
+                 * Format: date
+                 * @description The day to whose rules the contract is pinned; null = each day by its own.
+                 */
+                edition: string | null;
+                /**
+                 * Format: date
+                 * @description First day of the prices that held; null = none is known, and money neither.
+                 */
+                prices_from: string | null;
+                /** @description Who set the prices, and where they were found. */
+                source: string | null;
+            }[];
             /** @description Factors that emissions and toe were made with. */
             factors: {
                 /** @description Its id. */

@@ -1,5 +1,5 @@
 // Geometry of the charts. Pure: numbers in, numbers or path texts out; drawing is elsewhere.
-import type { Finding, Stretch } from "./api";
+import type { Finding, Intervals, Stretch } from "./api";
 
 /** A point of time (ms) and power (kW). */
 export type Point = readonly [number, number];
@@ -54,6 +54,27 @@ export function excess(line: [number[], (number | null)[]], reference: number, s
   }
   end();
   return areas;
+}
+
+/**
+ * For how long meters of energy were watched, and the share of it that was seen. Each meter counts from its first whole
+ * interval: before that the agent, or the meter, was not there. Meters without energy (air, temperature) have no say.
+ */
+export function watch(intervals: Intervals): { seconds: number; share: number } | null {
+  const step = intervals.interval_s * 1000;
+  const meters = intervals.meters.filter((columns) => columns.energy_import_kwh.some((value) => value !== null));
+  const starts = meters.map((columns) => columns.starts_ms.slice(1));
+  const begin = Math.min(...starts.map((meter) => meter[0] ?? Infinity));
+  const end = Math.max(...starts.map((meter) => meter[meter.length - 1] ?? -Infinity)) + step;
+  if (begin >= end) return null;
+  let [seen, wanted] = [0, 0];
+  meters.forEach((columns, index) => {
+    const first = starts[index]?.[0];
+    if (first === undefined) return;
+    wanted += (end - first) / step;
+    seen += columns.coverage.slice(1).reduce((sum, share) => sum + share, 0);
+  });
+  return { seconds: (end - begin) / 1000, share: seen / wanted };
 }
 
 function at(a: Point, b: Point, time: number): Point {

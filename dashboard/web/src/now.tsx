@@ -2,7 +2,7 @@
 // Needs no interaction to be read. Colour of a tile and content of the list come from the same findings.
 import { useSignal } from "@preact/signals";
 import type { Finding, Intervals, Machine, Now } from "./api";
-import { bullet, byWorth, sparkline, type Point } from "./chart";
+import { bullet, byWorth, sparkline, watch, type Point } from "./chart";
 import { carbon, duration, instant, kw, kwh, money, percent, short, UNKNOWN } from "./format";
 import { AckButton, Card, Failed, incidentWord, Link, Mark, sentenceOf, Waiting } from "./parts";
 import { findings, intervals, language, listError, now, site, t, zone } from "./state";
@@ -180,19 +180,14 @@ function Row({ finding }: { finding: Finding }) {
 function Nothing() {
   const known = site.value;
   if (!known || known.meters.length === 0) return <p class="empty">{t.value.none_meters}</p>;
-  const rows = intervals.value?.meters ?? [];
-  const start = Math.min(...rows.flatMap((columns) => columns.starts_ms));
-  const end = Math.max(...rows.flatMap((columns) => columns.starts_ms)) + (intervals.value?.interval_s ?? 0) * 1000;
-  const step = (intervals.value?.interval_s ?? 900) * 1000;
-  const seen = rows.reduce((sum, columns) => sum + columns.coverage.reduce((a, b) => a + b, 0), 0);
-  const share = seen / (known.meters.length * ((end - start) / step));
+  const watched = intervals.value && watch(intervals.value);
   return (
     <div class="empty">
       <p><b>{t.value.none_title}</b></p>
       <p class="quiet">
-        {rows.length === 0
-          ? t.value.none_learning
-          : t.value.none_proof(machines().length, duration((end - start) / 1000, language.value), percent(Math.min(1, share)))}
+        {watched
+          ? t.value.none_proof(machines().length, duration(watched.seconds, language.value), percent(watched.share))
+          : t.value.none_learning}
       </p>
     </div>
   );

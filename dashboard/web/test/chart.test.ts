@@ -1,8 +1,8 @@
 // Geometry of the charts: gaps stay gaps, excess is an area, the bullet graph tells above from below.
 import assert from "node:assert/strict";
 import test from "node:test";
-import type { Finding } from "../src/api";
-import { bullet, byWorth, excess, sparkline, steps, table, withGaps } from "../src/chart";
+import type { Finding, Intervals } from "../src/api";
+import { bullet, byWorth, excess, sparkline, steps, table, watch, withGaps } from "../src/chart";
 
 test("no line crosses a gap", () => {
   const [times, values] = withGaps([0, 1000, 9000, 10_000], [1, 2, 3, 4], [{ since_ms: 1000, until_ms: 9000 }]);
@@ -10,6 +10,18 @@ test("no line crosses a gap", () => {
   assert.deepEqual(values, [1, 2, null, 3, 4]);
   assert.deepEqual(withGaps([5000, 6000], [1, 2], [{ since_ms: 0, until_ms: 5000 }, { since_ms: 6000, until_ms: 9000 }]), [[2.5, 5, 6], [null, 1, 2]]);
   assert.deepEqual(withGaps([], [], []), [[], []]);
+});
+
+test("what is watched counts from each meter's first whole interval, and only where energy is measured", () => {
+  const meter = (starts: number[], coverage: number[], energy: number | null = 1) =>
+    ({ meter: "m", starts_ms: starts.map((n) => n * 900_000), coverage, energy_import_kwh: starts.map(() => energy), demand_kw: [], quality: [] });
+  const of = (...meters: object[]) => watch({ from: "", until: "", interval_s: 900, meters } as unknown as Intervals);
+  assert.equal(of(), null);
+  assert.equal(of(meter([0], [0.3])), null);
+  assert.deepEqual(of(meter([0, 1, 2], [0.3, 1, 1])), { seconds: 1800, share: 1 });
+  assert.deepEqual(of(meter([0, 1, 2], [0.3, 1, 1]), meter([0, 1, 2], [0, 0, 0], null)), { seconds: 1800, share: 1 });
+  assert.deepEqual(of(meter([0, 1, 2], [0.3, 1, 1]), meter([1, 2], [0.5, 1])), { seconds: 1800, share: 1 });
+  assert.deepEqual(of(meter([0, 1, 2, 4], [1, 1, 0.5, 0.5])), { seconds: 3600, share: 0.5 });
 });
 
 function areaOf(times: number[], values: (number | null)[], level: number, since = 0, until = Infinity) {

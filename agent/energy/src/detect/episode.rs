@@ -24,8 +24,11 @@ const CLEAR_MS: i64 = 60_000;
 const CLEAR_SHARE: f64 = 0.1;
 /// A gap longer than this ends the stay at the last thing seen: nothing is claimed across it.
 const GAP_MS: i64 = 3_600_000;
-/// While open, the finding is written anew this often, so that pages see it grow.
-const UPDATE_MS: i64 = 900_000;
+/// While open, the finding is written anew so often that what pages show is behind by no more than this share of its
+/// age: a night is some forty rows.
+const BEHIND_SHARE: f64 = 0.1;
+/// … within these bounds: ticks are no closer, and a page should see that it still grows.
+const UPDATE_MS: [i64; 2] = [60_000, 900_000];
 /// From this avoidable power on somebody should look this shift (p2), else this week (p3): at 5 kW a night of twelve
 /// hours costs about as much as the walk to the switch.
 const P2_FROM_KW: f64 = 5.0;
@@ -155,10 +158,7 @@ impl Episode {
             out.push(stay.finding(machine, account(&stay), Condition::Closed));
         }
         let Some(stay) = &mut self.stay else { return };
-        let is_due = tick.moment == Moment::Last
-            || stay
-                .written_ms
-                .is_none_or(|written_ms| tick.at_ms - written_ms >= UPDATE_MS);
+        let is_due = tick.moment == Moment::Last || stay.is_due(tick.at_ms);
         if stay.detected_ms.is_some() && is_due {
             stay.written_ms = Some(tick.at_ms);
             out.push(stay.finding(machine, account(stay), Condition::Open));
@@ -197,6 +197,14 @@ impl Stay {
         self.kwh_high += high_kw * hours;
         self.drawn_kwh += piece.kw * hours;
         self.lots.add(&piece.rate, kw * hours);
+    }
+
+    /// Whether its finding is to be written anew.
+    fn is_due(&self, at_ms: i64) -> bool {
+        let [least_ms, most_ms] = UPDATE_MS;
+        let behind_ms = ((at_ms - self.since_ms) as f64 * BEHIND_SHARE) as i64;
+        self.written_ms
+            .is_none_or(|written_ms| at_ms - written_ms >= behind_ms.clamp(least_ms, most_ms))
     }
 
     /// Counts a piece out of the condition; true when the stay is over.

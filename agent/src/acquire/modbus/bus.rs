@@ -40,8 +40,12 @@ const CONNECT_REST: Backoff = Backoff {
 /// costs nothing but its own poll.
 const SILENT_AFTER: u32 = 2;
 
-/// Data time after which registers that a meter refused are tried again: a meter may have been replaced or configured.
-const RETRY_REFUSED: Duration = Duration::from_hours(1);
+/// Data time after which registers that a meter refused are tried again: soon, for a gateway that was starting, then ever
+/// more seldom, for a meter that may be configured or replaced one day.
+const RETRY_REFUSED: Backoff = Backoff {
+    first: Duration::from_secs(10),
+    cap: Duration::from_hours(1),
+};
 
 /// The longest sleep at one go, in wall time: a clock set forward meanwhile is noticed this soon.
 const LONGEST_NAP: Duration = Duration::from_secs(10);
@@ -89,6 +93,8 @@ struct Meter {
     /// First registers of points that the meter refuses.
     refused: BTreeSet<(Table, u16)>,
     retry_refused_at: Option<Timestamp>,
+    /// Retries in a row after which something was refused still.
+    refused_retries: u32,
     /// Failures in a row.
     failures: u32,
     silent_since: Option<Timestamp>,
@@ -227,7 +233,7 @@ impl Bus {
         let rest = CONNECT_REST.after(self.failed_connects, &self.config.name);
         if self.failed_connects == 1 {
             let (bus, tried) = (&self.config.name, &self.config.transport);
-            warn!(bus, ?tried, got = %error, next_try = ?rest, "bus does not connect; check address, cable and whether another master holds it");
+            warn!(bus, %tried, got = %error, next_try = ?rest, "bus does not connect; check address, cable and whether another master holds it");
         }
         tokio::time::sleep(rest).await;
     }
@@ -295,6 +301,7 @@ impl Meter {
             rhythms,
             refused: BTreeSet::new(),
             retry_refused_at: None,
+            refused_retries: 0,
             failures: 0,
             silent_since: None,
             last_poll: 0,
@@ -311,6 +318,7 @@ impl Meter {
     /// Asks every block that is due at the sample's instant. A block with a refused address is asked for in parts.
     async fn read_due(&mut self, link: &mut Link, limit: Duration, sample: &mut Sample) -> Result<(), Fault> {
         if self.retry_refused_at.is_some_and(|at| at <= sample.at) {
+            self.refused_retries += 1;
             self.restore_planned_reads();
         }
         let mut outcome = Ok(());
@@ -321,10 +329,11 @@ impl Meter {
                 match link.read(read, limit).await {
                     Ok(words) => {
                         decode_block(read, &self.points, &words, &mut sample.readings);
+                        self.has_again(nth, block);
                         block += 1;
                     }
                     Err(fault) if fault.may_pass_in_parts() => {
-                        self.take_apart(nth, block, sample.at);
+                        self.take_apart(nth, block, sample.at, &fault);
                         outcome = Err(fault);
                     }
                     Err(fault @ Fault::Refused(_)) => {
@@ -339,18 +348,41 @@ impl Meter {
     }
 
     /// Replaces a refused block by its halves; one that holds a single value is left out and remembered.
-    fn take_apart(&mut self, nth: usize, block: usize, at: Timestamp) {
+    fn take_apart(&mut self, nth: usize, block: usize, at: Timestamp, fault: &Fault) {
         let reads = &mut self.rhythms[nth].reads;
         if let Some(halves) = reads[block].halves(&self.points) {
             reads.splice(block..=block, halves);
             return;
         }
         let read = reads.remove(block);
-        self.retry_refused_at = Some(later(at, RETRY_REFUSED));
+        let wait = RETRY_REFUSED.after(self.refused_retries + 1, &self.name);
+        self.retry_refused_at = Some(later(at, wait));
         if self.refused.insert((read.table, read.at)) {
             self.counts.refused.one();
             let quantity = self.points[read.points[0]].quantity.name();
-            warn!(meter = &*self.name, unit = self.unit, quantity, tried = %read, "the meter has no such register; its other values go on");
+            warn!(meter = &*self.name, unit = self.unit, quantity, tried = %read, got = %fault, next_try = ?wait, "the meter refuses this register; its other values go on");
+        }
+    }
+
+    /// Forgets that registers were refused which a block has just given.
+    fn has_again(&mut self, nth: usize, block: usize) {
+        if self.refused.is_empty() {
+            return;
+        }
+        let read = &self.rhythms[nth].reads[block];
+        for point in read.points.iter().map(|&point| &self.points[point]) {
+            if self.refused.remove(&(point.table, point.at)) {
+                let quantity = point.quantity.name();
+                info!(
+                    meter = &*self.name,
+                    unit = self.unit,
+                    quantity,
+                    "the meter gives this register again"
+                );
+            }
+        }
+        if self.refused.is_empty() {
+            self.refused_retries = 0;
         }
     }
 
@@ -374,7 +406,8 @@ impl Meter {
                 silent_s,
                 "meter answers again"
             );
-            self.restore_planned_reads(); // it may be another device now
+            self.refused_retries = 0; // it may be another device now
+            self.restore_planned_reads();
         }
     }
 
@@ -395,7 +428,12 @@ impl Meter {
             self.counts.answering.set(0.0);
             let tried = self.rhythms.iter().flat_map(|rhythm| &rhythm.reads).next();
             let tried = tried.map(ToString::to_string);
-            warn!(bus, meter = &*self.name, unit = self.unit, tried, got = %fault, next_try = ?rest, "meter is silent; it has no values until it answers");
+            let (meter, unit) = (&*self.name, self.unit);
+            if matches!(fault, Fault::TimedOut(_)) {
+                warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter is silent; it has no values until it answers");
+            } else {
+                warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter cannot be read; it has no values until it can");
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::{fmt, io, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
 use tokio_modbus::{
-    ExceptionCode, Slave,
+    ExceptionCode, ProtocolError, Slave,
     client::{Client, Context, Reader, tcp},
     prelude::SlaveContext,
 };
@@ -167,8 +167,22 @@ fn judge(answer: tokio_modbus::Result<Vec<u16>>, read: &Read) -> Result<Vec<u16>
             Err(Fault::Gateway(code))
         }
         Ok(Err(code)) => Err(Fault::Refused(code)),
-        Err(tokio_modbus::Error::Protocol(error)) => Err(Fault::Foreign(error.to_string())),
+        Err(tokio_modbus::Error::Protocol(error)) => Err(Fault::Foreign(foreign(&error))),
         Err(tokio_modbus::Error::Transport(error)) => Err(Fault::Lost(lost(&error))),
+    }
+}
+
+/// The library writes out its own types; a person needs what differs.
+fn foreign(error: &ProtocolError) -> String {
+    match error {
+        ProtocolError::HeaderMismatch { .. } => "another transaction or unit".to_owned(),
+        ProtocolError::FunctionCodeMismatch { request, result } => {
+            let answered = match result {
+                Ok(response) => response.function_code(),
+                Err(refusal) => refusal.function,
+            };
+            format!("function {} instead of {}", answered.value(), request.value())
+        }
     }
 }
 
@@ -179,5 +193,50 @@ fn lost(error: &io::Error) -> String {
             error.to_string()
         }
         _ => "the device closed it".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_modbus::{FunctionCode, Response};
+
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_is_written_for_people() {
+        let read = Read {
+            meter: 0,
+            unit: 1,
+            table: Table::Holding,
+            at: 0,
+            count: 2,
+            points: vec![],
+            every: None,
+        };
+        let mismatch = |result| ProtocolError::FunctionCodeMismatch {
+            request: FunctionCode::ReadHoldingRegisters,
+            result,
+        };
+        let header = ProtocolError::HeaderMismatch {
+            message: "Header { transaction_id: 1 }".into(),
+            result: Ok(Response::WriteSingleRegister(1, 2)),
+        };
+        for (answer, expected) in [
+            (
+                Err(mismatch(Ok(Response::WriteSingleRegister(1, 2))).into()),
+                "the answer belongs to another request: function 6 instead of 3",
+            ),
+            (
+                Err(header.into()),
+                "the answer belongs to another request: another transaction or unit",
+            ),
+            (Ok(Ok(vec![1])), "1 registers instead of 2"),
+            (
+                Ok(Err(ExceptionCode::IllegalDataAddress)),
+                "the meter refused: Illegal data address (0x02)",
+            ),
+        ] {
+            assert_eq!(judge(answer, &read).unwrap_err().to_string(), expected);
+        }
     }
 }

@@ -72,6 +72,25 @@ pub enum Transport {
     },
 }
 
+/// As in a configuration.
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bracketed = |host: &str| {
+            if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.to_owned()
+            }
+        };
+        match self {
+            Self::Tcp { host, port } => write!(f, "tcp://{}:{port}", bracketed(host)),
+            Self::RtuOverTcp { host, port } => write!(f, "rtu+tcp://{}:{port}", bracketed(host)),
+            Self::Rtu { path, baud } => write!(f, "rtu://{path}?baud={baud}"),
+            Self::Tls { host, port } => write!(f, "tls://{}:{port}", bracketed(host)),
+        }
+    }
+}
+
 /// The points of one meter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeterPoints {

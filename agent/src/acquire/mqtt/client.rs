@@ -156,7 +156,7 @@ impl Counts {
             failed: connects("failed"),
             subscribed: health.counter("mqtt_subscriptions_total", &[("broker", broker)]),
             sessions_lost: health.counter("mqtt_sessions_lost_total", &[("broker", broker)]),
-            too_large: health.dropped("mqtt", "too-large-session-given-up"),
+            too_large: health.dropped("mqtt", "too_large_session_given_up"),
         }
     }
 }

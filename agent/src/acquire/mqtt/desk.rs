@@ -5,7 +5,7 @@
 //! recorded twice; nothing is acknowledged on another connection than the one it came by.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -80,6 +80,31 @@ pub(super) struct Desk {
     waiting: VecDeque<Delivery>,
     /// Of the connection before, until the broker delivers them again.
     former: Vec<Delivery>,
+    told: Told,
+    /// The instant at which a meter's newest message without a time of its own came.
+    last_arrival: BTreeMap<Name, Timestamp>,
+}
+
+/// What has been said in the log about topics, so that a meter that sends nonsense each second does not fill it.
+#[derive(Debug, Default)]
+struct Told(BTreeMap<(String, &'static str), u64>);
+
+/// Of messages refused for one reason under one topic, the first is logged and then each of this many.
+const TOLD_EACH: u64 = 100;
+/// Topics and reasons that are kept apart; under a filter with `#` there may be any number.
+const TOLD_TOPICS: usize = 1_000;
+
+impl Told {
+    /// How many there were of this, when it is to be said.
+    fn again(&mut self, topic: &str, reason: &'static str) -> Option<u64> {
+        let key = (topic.to_owned(), reason);
+        if self.0.len() >= TOLD_TOPICS && !self.0.contains_key(&key) {
+            return None;
+        }
+        let n = self.0.entry(key).or_default();
+        *n += 1;
+        (*n % TOLD_EACH == 1).then_some(*n)
+    }
 }
 
 impl Desk {
@@ -95,6 +120,8 @@ impl Desk {
             connection: 0,
             waiting: VecDeque::new(),
             former: Vec::new(),
+            told: Told::default(),
+            last_arrival: BTreeMap::new(),
         }
     }
 
@@ -175,38 +202,39 @@ impl Desk {
 
     /// Hands on what a message says about each of its meters; gives back what must be stored before it is acknowledged.
     async fn record(
-        &self,
+        &mut self,
         publish: &Publish,
         at: Timestamp,
         is_acknowledged: bool,
     ) -> Result<Vec<oneshot::Receiver<()>>, RecorderGone> {
-        let topic = String::from_utf8_lossy(&publish.topic);
+        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         let mut unstored = Vec::new();
-        if publish.payload.len() > MAX_MESSAGE_BYTES {
-            let reason = format!("{} bytes; at most {MAX_MESSAGE_BYTES} are read", publish.payload.len());
-            self.refuse(publish, at, ("too-large", reason)).await;
-            return Ok(unstored);
+        let meters = self.meters.iter().filter(|meter| matches(&meter.topic, &topic));
+        let is_too_large = publish.payload.len() > MAX_MESSAGE_BYTES;
+        let read = meters.map(|meter| {
+            let content = if is_too_large {
+                Err(("too_large", too_large(publish.payload.len())))
+            } else {
+                payload::read(&publish.payload, meter).map_err(|error| (error.reason(), error.to_string()))
+            };
+            let has_time = content.as_ref().is_ok_and(|content| content.at.is_some());
+            (
+                Name::clone(&meter.name),
+                has_time,
+                content.map(|content| stamped(meter, content, at, publish.retain)),
+            )
+        });
+        let read: Vec<_> = read.collect();
+        if read.is_empty() {
+            self.nobodys(&topic); // a subscription of an earlier configuration
         }
-        let meters: Vec<_> = self
-            .meters
-            .iter()
-            .filter(|meter| matches(&meter.topic, &topic))
-            .collect();
-        if meters.is_empty() {
-            self.health.dropped("mqtt", "no-meter").one(); // a subscription of an earlier configuration
-        }
-        for meter in meters {
-            match payload::read(&publish.payload, meter) {
-                Err(error) => {
-                    self.refuse(
-                        publish,
-                        at,
-                        (error.reason(), format!("meter {:?}: {error}", meter.name)),
-                    )
-                    .await;
-                }
-                Ok(content) => {
-                    let sample = stamped(meter, content, at, publish.retain);
+        for (meter, has_time, content) in read {
+            match content {
+                Err((label, reason)) => self.refuse(publish, at, &meter, (label, reason)).await,
+                Ok(sample) => {
+                    if !has_time {
+                        self.note_arrival(&topic, &meter, at);
+                    }
                     let (stored, until_stored) = oneshot::channel();
                     let stored = is_acknowledged.then(|| {
                         unstored.push(until_stored);
@@ -222,11 +250,57 @@ impl Desk {
         Ok(unstored)
     }
 
-    /// Counts a message that cannot be read and keeps it for people.
-    async fn refuse(&self, publish: &Publish, at: Timestamp, (label, reason): (&'static str, String)) {
+    fn nobodys(&mut self, topic: &str) {
+        self.health.dropped("mqtt", "no_meter").one();
+        if let Some(n) = self.told.again(topic, "no_meter") {
+            warn!(
+                broker = self.broker,
+                topic, n, "no meter of the configuration has this topic: message passed over"
+            );
+        }
+    }
+
+    /// Says where messages cannot be told apart in time: what a broker kept while we were away comes at once.
+    fn note_arrival(&mut self, topic: &str, meter: &Name, at: Timestamp) {
+        if self.last_arrival.insert(Name::clone(meter), at) != Some(at) {
+            return;
+        }
+        let labels = [("broker", self.broker.as_str()), ("meter", meter)];
+        self.health.counter("mqtt_same_arrival_total", &labels).one();
+        if let Some(n) = self.told.again(topic, "same_arrival") {
+            warn!(
+                broker = self.broker,
+                topic,
+                meter = &**meter,
+                n,
+                "messages came within one instant and say no time of their own: when each was measured is not known, and \
+                 of two values the first counts; name the payload's time with `time` if it has one"
+            );
+        }
+    }
+
+    /// Counts a message that cannot be read, tells of it and keeps it for people.
+    async fn refuse(
+        &mut self,
+        publish: &Publish,
+        at: Timestamp,
+        meter: &Name,
+        (label, reason): (&'static str, String),
+    ) {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         self.health.dropped("mqtt", label).one();
-        debug!(broker = self.broker, topic, reason, "message passed over");
+        let labels = [("broker", self.broker.as_str()), ("meter", meter), ("reason", label)];
+        self.health.counter("mqtt_refused_total", &labels).one();
+        if let Some(n) = self.told.again(&topic, label) {
+            warn!(
+                broker = self.broker,
+                topic = &*topic,
+                meter = &**meter,
+                n,
+                reason,
+                "message passed over"
+            );
+        }
         let Some(dead_letters) = &self.dead_letters else { return };
         let keep = match publish.payload.len() {
             all if all <= MAX_MESSAGE_BYTES => all,
@@ -236,11 +310,11 @@ impl Desk {
             source: self.broker.clone(),
             topic,
             payload: publish.payload[..keep].to_vec(),
-            reason,
+            reason: format!("meter {meter:?}: {reason}"),
             at,
         };
         if dead_letters.send(letter).await.is_err() {
-            self.health.dropped("mqtt", "dead-letter-unkept").one();
+            self.health.dropped("mqtt", "dead_letter_unkept").one();
         }
     }
 
@@ -252,7 +326,7 @@ impl Desk {
         let is_connected = self.line.ended.load(Ordering::Acquire) + 1 == self.connection;
         if let Err(NotStored) = stored {
             if is_connected {
-                self.health.dropped("mqtt", "not-stored-yet").one();
+                self.health.dropped("mqtt", "not_stored_yet").one();
                 warn!(
                     broker = self.broker,
                     "a sample was not stored; the broker is asked to deliver its message again"
@@ -273,6 +347,10 @@ impl Desk {
 
 struct RecorderGone;
 struct NotStored;
+
+fn too_large(bytes: usize) -> String {
+    format!("{bytes} bytes; at most {MAX_MESSAGE_BYTES} are read")
+}
 
 /// Waits until everything made of the oldest message is durable. May be dropped and called again.
 async fn front_stored(waiting: &mut VecDeque<Delivery>) -> Result<(), NotStored> {
@@ -310,6 +388,18 @@ mod tests {
     use energy::{Quantity, Reading};
 
     use super::*;
+
+    #[test]
+    fn the_first_of_each_topic_and_reason_is_told_and_then_few() {
+        let mut told = Told::default();
+        let said: Vec<u64> = (0..250).filter_map(|_| told.again("plant/dryer", "not_json")).collect();
+        assert_eq!(said, [1, 101, 201]);
+        assert_eq!(told.again("plant/dryer", "wrong_type"), Some(1));
+        let n_told = (0..2 * TOLD_TOPICS)
+            .filter(|n| told.again(&format!("t/{n}"), "not_json").is_some())
+            .count();
+        assert_eq!(n_told, TOLD_TOPICS - 2, "topics without end are not kept");
+    }
 
     #[test]
     fn a_sample_never_passes_off_an_old_value_as_new() {

@@ -46,9 +46,9 @@ impl PayloadError {
     /// The label `reason` of the counter `dropped_total`.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::NotJson(_) => "not-json",
-            Self::Missing(_) => "missing-pointer",
-            Self::NotANumber { .. } => "wrong-type",
+            Self::NotJson(_) => "not_json",
+            Self::Missing(_) => "missing_pointer",
+            Self::NotANumber { .. } => "wrong_type",
         }
     }
 }
@@ -185,19 +185,19 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused_with_its_reason() {
-        check("", &[""], Err("not-json"));
-        check("ON", &[""], Err("not-json"));
-        check("NaN", &[""], Err("not-json"));
-        check(r#"{"p": 2"#, &["/p"], Err("not-json"));
-        check(r#"{"q": 2}"#, &["/p"], Err("missing-pointer"));
-        check(r#"{"p": null}"#, &["/p"], Err("missing-pointer"));
-        check("12", &["/p"], Err("missing-pointer"));
-        check("[]", &["/0"], Err("missing-pointer"));
-        check(r#"{"p": true}"#, &["/p"], Err("wrong-type"));
-        check(r#"{"p": "off"}"#, &["/p"], Err("wrong-type"));
-        check(r#"{"p": "inf"}"#, &["/p"], Err("wrong-type"));
-        check(r#"{"p": {"value": 2}}"#, &["/p"], Err("wrong-type"));
-        check(r#"{"p": 2, "e": []}"#, &["/p", "/e"], Err("wrong-type"));
+        check("", &[""], Err("not_json"));
+        check("ON", &[""], Err("not_json"));
+        check("NaN", &[""], Err("not_json"));
+        check(r#"{"p": 2"#, &["/p"], Err("not_json"));
+        check(r#"{"q": 2}"#, &["/p"], Err("missing_pointer"));
+        check(r#"{"p": null}"#, &["/p"], Err("missing_pointer"));
+        check("12", &["/p"], Err("missing_pointer"));
+        check("[]", &["/0"], Err("missing_pointer"));
+        check(r#"{"p": true}"#, &["/p"], Err("wrong_type"));
+        check(r#"{"p": "off"}"#, &["/p"], Err("wrong_type"));
+        check(r#"{"p": "inf"}"#, &["/p"], Err("wrong_type"));
+        check(r#"{"p": {"value": 2}}"#, &["/p"], Err("wrong_type"));
+        check(r#"{"p": 2, "e": []}"#, &["/p", "/e"], Err("wrong_type"));
     }
 
     #[test]

@@ -197,11 +197,11 @@ impl Counts {
             sent: health.counter("influx_lines_sent_total", &labels),
             backlog: health.gauge("influx_backlog_rows", &labels),
             holding: health.gauge("influx_holding", &labels),
-            not_finite: health.dropped("influx", "number not finite"),
-            bad: health.dropped("influx", "reading bad"),
-            timeless: health.dropped("influx", "health without an instant"),
-            unreadable: health.dropped("influx", "log row damaged"),
-            evicted: health.dropped("influx", "log row gone before it was sent, store over max_size"),
+            not_finite: health.dropped("influx", "not_finite"),
+            bad: health.dropped("influx", "reading_bad"),
+            timeless: health.dropped("influx", "health_without_time"),
+            unreadable: health.dropped("influx", "log_row_damaged"),
+            evicted: health.dropped("influx", "log_row_gone"),
         }
     }
 }

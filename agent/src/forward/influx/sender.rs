@@ -14,7 +14,7 @@ use reqwest::{
 use super::{
     Config, Version,
     line::Line,
-    verdict::{Reply, UNCLEAR, Verdict, class, judge},
+    verdict::{Reply, UNCLEAR, Verdict, class, excerpt, judge},
 };
 use crate::{health::Health, outbound};
 
@@ -261,7 +261,7 @@ pub async fn create_database(config: &Config) -> Result<(), AskError> {
     .await?;
     let body = outbound::body_start(response).await.unwrap_or_default();
     if body.contains("\"error\"") {
-        return Err(ask_error(&config.url, "/query", body));
+        return Err(ask_error(&config.url, "/query", excerpt(&body)));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use influxdb2::{
     models::{PostBucketRequest, Query, health::Status},
 };
 
-use super::{Config, Version};
+use super::{Config, Version, verdict::excerpt};
 
 /// Why a server could not be set up, by what the operator does next.
 #[derive(Debug, thiserror::Error)]
@@ -17,13 +17,13 @@ pub enum SetupError {
     #[error("setting up a bucket needs version = 2 and an http:// address, {0} has another")]
     NotHere(String),
     /// The server says it is ill.
-    #[error("the server is not well: {0}")]
+    #[error("the server is not well: {}", excerpt(.0))]
     Ill(String),
     /// The organisation is not there.
     #[error("the server knows no organisation {0:?}: create it, or check the token's rights")]
     NoOrganisation(String),
     /// The server refused or did not answer.
-    #[error("the server did not do it: {0}")]
+    #[error("the server did not do it: {}", excerpt(&.0.to_string()))]
     Refused(#[from] RequestError),
 }
 

@@ -96,13 +96,13 @@ pub fn class(why: &str) -> &'static str {
     let why = why.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
     if says(&["type conflict", "already exists as type", "schema"]) {
-        "type conflict"
+        "type_conflict"
     } else if says(&["retention", "outside"]) {
-        "outside retention"
+        "outside_retention"
     } else if says(&["unable to parse", "parse", "invalid field", "line protocol"]) {
         "unreadable"
     } else if why.starts_with("413") || says(&["too large"]) {
-        "too large"
+        "too_large"
     } else {
         UNCLEAR
     }
@@ -161,8 +161,8 @@ fn named_lines(message: &str, body: &str, lines: &[&Line]) -> Vec<usize> {
     named.map(|(index, _)| index).collect()
 }
 
-/// The start of a text on one line.
-fn excerpt(text: &str) -> String {
+/// The start of a server's text on one line, without bytes that a terminal would obey.
+pub(super) fn excerpt(text: &str) -> String {
     /// Characters of an answer that a log line or a dead letter needs.
     const LIMIT: usize = 500;
     text.chars()
@@ -285,13 +285,13 @@ mod tests {
     #[test]
     fn reasons_have_a_short_word() {
         for (why, expected) in [
-            ("partial write: field type conflict: input field", "type conflict"),
+            ("partial write: field type conflict: input field", "type_conflict"),
             ("unable to parse 'x': bad timestamp", "unreadable"),
             (
                 "partial write: points beyond retention policy dropped=3",
-                "outside retention",
+                "outside_retention",
             ),
-            ("413: ", "too large"),
+            ("413: ", "too_large"),
             ("org must not be empty", UNCLEAR),
         ] {
             assert_eq!(class(why), expected, "{why}");

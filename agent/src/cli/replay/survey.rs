@@ -1,0 +1,159 @@
+//! The first reading of recordings: can every row be read, is its meter known, how often was each meter read.
+//!
+//! It writes nothing. Invariant: when it is content, the second reading meets no error.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use energy::{Name, Site};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    acquire::csv::{Mapping, Order, Row},
+    config::suggest,
+};
+
+/// Rows listed when they cannot be read, and meters when they are unknown; the number of the others is said.
+const LISTED: usize = 200;
+
+/// The usual step between the rows of each meter, or why nothing can be replayed. Rows that cannot be read, and meters
+/// that the site does not have, are named on standard error.
+pub(super) fn steps(
+    paths: &[PathBuf],
+    mapping: Option<&Mapping>,
+    site: &Site,
+) -> Result<BTreeMap<Name, SignedDuration>, String> {
+    let mut errors = Vec::new();
+    let mut steps = Steps::default();
+    let mut unknown = Unknown::of(site);
+    let mut n_rows = 0;
+    for path in paths {
+        let rows = match super::open(path, mapping) {
+            Ok(rows) => rows,
+            Err(found) => {
+                errors.extend(found);
+                continue;
+            }
+        };
+        for row in rows {
+            n_rows += 1;
+            match row {
+                Ok(row) => {
+                    unknown.note(&row.sample.meter);
+                    steps.note(&row);
+                }
+                Err(found) => errors.extend(found.iter().map(|error| format!("{}: {error}", path.display()))),
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(listed(&errors));
+    }
+    if n_rows == 0 {
+        return Err("the recordings have headings and no rows; nothing was written".into());
+    }
+    unknown.tell();
+    if unknown.n_rows() == n_rows {
+        return Err("no row is of a meter of the configuration; nothing was written".into());
+    }
+    Ok(steps.usual())
+}
+
+/// Lists the errors; the sentence that sums them up.
+fn listed(errors: &[String]) -> String {
+    for error in errors.iter().take(LISTED) {
+        eprintln!("error: {error}");
+    }
+    let what = match errors.len() {
+        1 => "1 cell or row cannot be read".to_owned(),
+        n => format!("{n} cells or rows cannot be read"),
+    };
+    let more = match errors.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        n => format!(" ({n} more are not listed)"),
+    };
+    format!("{what}{more}; nothing was written")
+}
+
+/// Rows of meters that the site does not have.
+struct Unknown<'a> {
+    site: &'a Site,
+    rows: BTreeMap<Name, u64>,
+}
+
+impl<'a> Unknown<'a> {
+    fn of(site: &'a Site) -> Self {
+        Self {
+            site,
+            rows: BTreeMap::new(),
+        }
+    }
+
+    fn note(&mut self, meter: &Name) {
+        if !self.site.meters.iter().any(|known| known.name == *meter) {
+            *self.rows.entry(meter.clone()).or_default() += 1;
+        }
+    }
+
+    fn n_rows(&self) -> u64 {
+        self.rows.values().sum()
+    }
+
+    fn tell(&self) {
+        for (meter, n) in self.rows.iter().take(LISTED) {
+            let rows = if *n == 1 {
+                "1 row".to_owned()
+            } else {
+                format!("{n} rows")
+            };
+            let known = self.site.meters.iter().map(|known| &*known.name);
+            let help = suggest::help(meter, known).map_or(String::new(), |help| format!("; {help}"));
+            eprintln!("warning: {rows} of {meter:?} left out: the configuration has no such meter{help}");
+        }
+        let n_more = self.rows.len().saturating_sub(LISTED);
+        if n_more > 0 {
+            eprintln!("warning: {n_more} more meters are unknown");
+        }
+    }
+}
+
+/// Counts the steps between a meter's rows, to learn how often it was read. An export of our own log is left as it is:
+/// it replays to what was lived with the configuration it was lived with.
+#[derive(Default)]
+struct Steps {
+    last: BTreeMap<Name, Timestamp>,
+    counts: BTreeMap<Name, BTreeMap<i64, u64>>,
+}
+
+/// Different steps that are counted for a meter: a clean recording has one or two, and a bound is a bound.
+const MOST_STEPS: usize = 10_000;
+
+impl Steps {
+    fn note(&mut self, row: &Row) {
+        let at = row.sample.at;
+        if row.order != Order::ByTime {
+            return;
+        }
+        let Some(last) = self.last.insert(row.sample.meter.clone(), at) else {
+            return;
+        };
+        let step_ms = at.as_millisecond() - last.as_millisecond();
+        let counts = self.counts.entry(row.sample.meter.clone()).or_default();
+        if step_ms > 0 && (counts.len() < MOST_STEPS || counts.contains_key(&step_ms)) {
+            *counts.entry(step_ms).or_default() += 1;
+        }
+    }
+
+    /// The median step of each meter.
+    fn usual(self) -> BTreeMap<Name, SignedDuration> {
+        let median = |counts: BTreeMap<i64, u64>| {
+            let half = counts.values().sum::<u64>().div_ceil(2);
+            let mut seen = 0;
+            counts.into_iter().find(|(_, count)| {
+                seen += count;
+                seen >= half
+            })
+        };
+        let usual = |(meter, counts)| Some((meter, SignedDuration::from_millis(median(counts)?.0)));
+        self.counts.into_iter().filter_map(usual).collect()
+    }
+}

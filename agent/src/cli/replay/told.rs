@@ -1,0 +1,147 @@
+//! What a person sees when a replay is done: months, bills, findings, rows.
+//!
+//! It computes nothing but how a number is written; the figures are those of `summary.json`.
+
+use std::path::Path;
+
+use energy::finding::Money;
+use rust_decimal::Decimal;
+
+use crate::{
+    cli::table::table,
+    language::Language,
+    replay::Tally,
+    report::{
+        MonthFigures, Summary,
+        html::grouped,
+        words::{kind_name, money},
+    },
+};
+
+/// What came out.
+pub(super) struct Told<'a> {
+    /// The figures.
+    pub summary: &'a Summary,
+    /// What became of the rows.
+    pub tally: Tally,
+    /// ISO 4217 code of the costs of findings.
+    pub currency: Option<&'a str>,
+    /// Where it was written.
+    pub out: &'a Path,
+}
+
+impl Told<'_> {
+    /// All of it as text.
+    pub(super) fn text(&self, language: Language) -> String {
+        let blocks = [self.months(language), self.findings(language), self.rows(language)];
+        let blocks: Vec<String> = blocks.into_iter().filter(|block| !block.is_empty()).collect();
+        blocks.join("\n")
+    }
+
+    fn months(&self, language: Language) -> String {
+        let (head, total) = match language {
+            Language::Ko => (
+                ["월", "사용량 kWh", "최대수요 kW", "확보율", "tCO2e", "전기요금"],
+                "합계",
+            ),
+            Language::En => (["month", "energy kWh", "peak kW", "coverage", "tCO2e", "bill"], "total"),
+        };
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        for figures in &self.summary.months {
+            rows.push(month(figures.month.as_deref().unwrap_or_default(), figures, language));
+        }
+        rows.push(month(total, &self.summary.total, language));
+        table(&rows, &[false, true, true, true, true, true])
+    }
+
+    fn findings(&self, language: Language) -> String {
+        if self.summary.findings.is_empty() {
+            return String::new();
+        }
+        let (head, total) = match language {
+            Language::Ko => (["낭비", "건수", "kWh", "금액", "kgCO2e"], "합계"),
+            Language::En => (["waste", "count", "kWh", "cost", "kgCO2e"], "total"),
+        };
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        let mut row = |name: &str, count: usize, kwh: Option<f64>, cost: Option<Decimal>, kgco2e: Option<f64>| {
+            let cost = cost.zip(self.currency).map(|(amount, currency)| Money {
+                amount,
+                currency: currency.to_owned(),
+            });
+            rows.push(vec![
+                name.to_owned(),
+                count.to_string(),
+                number(kwh, 1),
+                or_dash(cost.map(|cost| money(&cost, language))),
+                number(kgco2e, 1),
+            ]);
+        };
+        for kind in &self.summary.findings {
+            let name = kind_name(kind.kind, language);
+            row(name, kind.count, kind.energy_kwh, kind.cost, kind.kgco2e);
+        }
+        let all = &self.summary.findings;
+        row(
+            total,
+            all.iter().map(|kind| kind.count).sum(),
+            all.iter()
+                .filter_map(|kind| kind.energy_kwh)
+                .reduce(|sum, kwh| sum + kwh),
+            all.iter().filter_map(|kind| kind.cost).reduce(|sum, cost| sum + cost),
+            all.iter().filter_map(|kind| kind.kgco2e).reduce(|sum, kg| sum + kg),
+        );
+        table(&rows, &[false, true, true, true, true])
+    }
+
+    fn rows(&self, language: Language) -> String {
+        let Tally {
+            rows,
+            late,
+            duplicate,
+            unknown_meter,
+            bad,
+            ..
+        } = self.tally;
+        let refused = self.tally.conflict + self.tally.too_old;
+        let out = self.out.display();
+        match language {
+            Language::Ko => format!(
+                "행 {rows}개 → {out}\n  지연 {late}, 중복 {duplicate}, 거부 {refused}, 불량 {bad}, 미등록 계측기 {unknown_meter}\n"
+            ),
+            Language::En => {
+                let plural = if rows == 1 { "" } else { "s" };
+                format!(
+                    "{rows} row{plural} → {out}\n  {late} late, {duplicate} repeated, {refused} refused, {bad} bad, {unknown_meter} of unknown meters\n"
+                )
+            }
+        }
+    }
+}
+
+fn month(name: &str, figures: &MonthFigures, language: Language) -> Vec<String> {
+    let bill = figures.bill.as_ref().map(|bill| {
+        money(
+            &Money {
+                amount: bill.total,
+                currency: bill.currency.clone(),
+            },
+            language,
+        )
+    });
+    vec![
+        name.to_owned(),
+        number(figures.energy_import_kwh, 1),
+        number(figures.peak_demand_kw, 1),
+        format!("{:.1} %", figures.coverage * 100.0),
+        number(figures.kgco2e.location.map(|kg| kg / 1000.0), 3),
+        or_dash(bill),
+    ]
+}
+
+fn number(value: Option<f64>, decimals: usize) -> String {
+    or_dash(value.map(|value| grouped(&format!("{value:.decimals$}"))))
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".to_owned())
+}
