@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, io, path::Path};
 use energy::{
     Interval, Name, Quantity, Site,
     interval::{Repair, RepairKind},
+    site::Swap,
 };
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -99,11 +100,12 @@ pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) ->
         "since",
     ])?;
     for ((until, meter, quantity, kind, since), (repair, amount)) in events {
-        let why: Vec<String> = repair
+        let mut why: Vec<String> = repair
             .why
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
+        why.extend(entered_reason(site, meter, kind, (since, until)));
         csv.write_record([
             local(until, &site.zone),
             meter.to_string(),
@@ -117,4 +119,16 @@ pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) ->
         ])?;
     }
     csv.flush()
+}
+
+/// What somebody wrote of a change of the meter.
+fn entered_reason(
+    site: &Site,
+    meter: &Name,
+    kind: RepairKind,
+    (since, until): (Timestamp, Timestamp),
+) -> Option<String> {
+    let meter = site.meters.iter().find(|known| known.name == *meter)?;
+    let of_repair = |swap: &&Swap| kind == RepairKind::Swap && swap.at > since && swap.at <= until;
+    meter.swaps.iter().rfind(of_repair)?.reason.clone()
 }
