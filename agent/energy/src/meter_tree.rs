@@ -98,6 +98,8 @@ mod tests {
             main_meter: Some("main".into()),
             contracts: vec![],
             carbon: None,
+            fuel_meters: vec![],
+            instruments: vec![],
         }
     }
 
