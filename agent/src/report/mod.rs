@@ -8,6 +8,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 pub mod carbon;
 pub mod figures;
 pub mod html;
+mod html_words;
 pub mod json;
 pub mod words;
 

@@ -4,6 +4,7 @@
 //! minute does not matter, and a replay gives what living through it gave, byte for byte. It opens no file and asks
 //! no clock. Invariants: ticks are whole minutes and go forward; nothing moves but at a tick, except [`Engine::now`].
 
+mod basis;
 mod billing;
 mod context;
 mod moment;
@@ -13,17 +14,14 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
+use basis::{basis, lengths, max_kw};
 pub(crate) use billing::Billing;
 use context::Context;
 
 use crate::{
     detect::{AnyDetector, Moment, Piece, Tick, meter_silent::MeterSilent},
     finding::{Finding, Kind},
-    interval::{
-        Basis, Interval, Lengths, MeterIntervals, Refused,
-        grid::floor,
-        meter::{GAP_PERIODS, timestamp},
-    },
+    interval::{Interval, MeterIntervals, Refused, grid::floor, meter::timestamp},
     power::{Power, Stretch},
     quantity::Form,
     sample::{Name, Sample},
@@ -455,42 +453,6 @@ fn machines_of(machines: &[Machine], meter: &Name) -> Vec<usize> {
     (0..machines.len())
         .filter(|&index| machines[index].meter == *meter)
         .collect()
-}
-
-/// What is known of the meter at `index` beside its readings.
-fn basis(site: &Site, index: usize, max_kw: Option<f64>) -> Basis<'_> {
-    let meter = &site.meters[index];
-    Basis {
-        meter,
-        max_kw,
-        zone: &site.zone,
-        lengths: lengths(site, meter.every),
-    }
-}
-
-/// Highest power to expect of a meter, kW: the contract's of the main meter, else what all its machines are rated.
-fn max_kw(site: &Site, meter: &Name) -> Option<f64> {
-    if site.main_meter.as_ref() == Some(meter) {
-        return site
-            .contracts
-            .iter()
-            .map(|contract| contract.contract_kw)
-            .reduce(f64::max);
-    }
-    let mut rated = site
-        .machines
-        .iter()
-        .filter(|machine| machine.meter == *meter)
-        .map(|machine| machine.rated_kw);
-    let first_kw = rated.next()??;
-    rated.try_fold(first_kw, |sum_kw, rated_kw| Some(sum_kw + rated_kw?))
-}
-
-fn lengths(site: &Site, every: SignedDuration) -> Lengths {
-    Lengths {
-        interval_ms: site.demand_interval.as_millis() as i64,
-        gap_ms: (every * GAP_PERIODS).as_millis() as i64,
-    }
 }
 
 /// When a sample's evidence is complete, ms; an instant counts from just after itself.

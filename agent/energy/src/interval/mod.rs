@@ -4,6 +4,7 @@
 //! between two counter readings add up to their difference, less what a named repair took or gave), nothing is negative
 //! that was not exported, and what is not known is `None`.
 
+mod basis;
 mod counter;
 mod cut;
 pub(crate) mod grid;
@@ -16,7 +17,9 @@ pub(crate) mod series;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use meter::{Basis, Lengths, MeterIntervals, Refused};
+pub(crate) use basis::GAP_PERIODS;
+pub use basis::{Basis, Lengths};
+pub use meter::{MeterIntervals, Refused};
 pub use repair::{Repair, RepairKind};
 
 use crate::sample::{Name, Quality};

@@ -37,7 +37,7 @@ pub(super) fn explained(
     let mut text = format!("{meter} {month}: {} kWh\n\n", number(sums.energy_kwh));
     text += &of_intervals(intervals, &sums, ko);
     text += &of_registers(args, config, meter, intervals, ko)?;
-    text += &of_repairs(args, intervals, meter, month, config, ko)?;
+    text += &of_repairs(args, &config.site, (meter, month), intervals, ko)?;
     text += &of_source(config, meter, ko);
     if config.site.main_meter.as_deref() == Some(meter) {
         text += &of_money(args, config, month, language)?;
@@ -121,16 +121,15 @@ fn of_registers(
 
 fn of_repairs(
     args: &EnergyArgs,
+    site: &Site,
+    (meter, month): (&str, Month),
     intervals: &[&Interval],
-    meter: &str,
-    month: Month,
-    config: &Config,
     ko: bool,
 ) -> Result<String, ExitCode> {
     let head = if ko { "3. 복원" } else { "3. repairs" };
     let lines = match &args.past.from {
-        Some(folder) => past::repairs(folder, &config.site, meter, month).map_err(|why| fail(INPUT, why))?,
-        None => of_intervals_repairs(intervals, &config.site),
+        Some(folder) => past::repairs(folder, site, meter, month).map_err(|why| fail(INPUT, why))?,
+        None => of_intervals_repairs(intervals, site),
     };
     if lines.is_empty() {
         return Ok(format!("{head}: {}\n", if ko { "없음" } else { "none" }));

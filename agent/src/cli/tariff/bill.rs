@@ -124,48 +124,50 @@ fn chosen(bills: Vec<Bill>, month: Option<jiff::civil::Date>) -> Result<Bill, Ex
 }
 
 fn shown(bill: &Bill, explain: bool, differences: Option<&[Difference]>, language: Language) -> String {
-    let ko = language == Language::Ko;
-    let word = |korean: &'static str, english: &'static str| if ko { korean } else { english };
-    let last = bill.to.yesterday().unwrap_or(bill.to);
-    let mut text = format!(
-        "{} {} ({} – {last}, {})\n",
-        word("전기요금", "Bill"),
-        bill.month.strftime("%Y-%m"),
-        bill.from,
-        bill.currency
-    );
-    let demand = &bill.demand;
-    text += &format!(
-        "{} {} kW{} · {} {:.1} %\n\n",
-        word("요금적용전력", "billed demand"),
-        demand.billing_kw,
-        demand
-            .set_by
-            .as_ref()
-            .map_or(String::new(), |month| format!(" ({month})")),
-        word("자료 확보율", "coverage"),
-        bill.coverage * 100.0
-    );
     let mut rows = Vec::new();
     for item in &bill.items {
         rows.push(vec![item_name(&item.item, language).to_owned(), amount(item.amount)]);
         if explain {
-            rows.extend(
-                item.lines
-                    .iter()
-                    .map(|line| vec![format!("  {}", line_text(line)), amount(line.amount)]),
-            );
+            let lines = item.lines.iter();
+            rows.extend(lines.map(|line| vec![format!("  {}", line_text(line)), amount(line.amount)]));
         }
     }
     rows.push(vec![item_name("total", language).to_owned(), amount(bill.total)]);
-    text += &table(&rows, &[false, true]);
+    let mut lines = head(bill, language);
+    lines.push(table(&rows, &[false, true]).trim_end().to_owned());
     if explain {
-        text += &rules(bill);
+        lines.extend(rules(bill));
     }
-    for note in &bill.notes {
-        text += &format!("* {}\n", language.pick(&note.text));
-    }
-    text + &differences.map_or(String::new(), |differences| compared(differences, language))
+    lines.extend(bill.notes.iter().map(|note| format!("* {}", language.pick(&note.text))));
+    lines.extend(differences.map(|differences| compared(differences, language)));
+    lines.join("\n") + "\n"
+}
+
+fn head(bill: &Bill, language: Language) -> Vec<String> {
+    let ko = language == Language::Ko;
+    let word = |korean: &'static str, english: &'static str| if ko { korean } else { english };
+    let (month, last) = (bill.month.strftime("%Y-%m"), bill.to.yesterday().unwrap_or(bill.to));
+    let set_by = bill
+        .demand
+        .set_by
+        .as_ref()
+        .map_or(String::new(), |month| format!(" ({month})"));
+    vec![
+        format!(
+            "{} {month} ({} – {last}, {})",
+            word("전기요금", "Bill"),
+            bill.from,
+            bill.currency
+        ),
+        format!(
+            "{} {} kW{set_by} · {} {:.1} %",
+            word("요금적용전력", "billed demand"),
+            bill.demand.billing_kw,
+            word("자료 확보율", "coverage"),
+            bill.coverage * 100.0
+        ),
+        String::new(),
+    ]
 }
 
 /// `14,134.5 kWh × 133.4 × 50 %`, with the days it counts.
@@ -187,7 +189,7 @@ fn line_text(line: &Line) -> String {
 }
 
 /// Where the prices stand: each rule once.
-fn rules(bill: &Bill) -> String {
+fn rules(bill: &Bill) -> Vec<String> {
     let mut rules: Vec<&str> = bill
         .items
         .iter()
@@ -196,18 +198,18 @@ fn rules(bill: &Bill) -> String {
         .collect();
     rules.sort_unstable();
     rules.dedup();
-    rules.iter().map(|rule| format!("  {rule}\n")).collect()
+    rules.iter().map(|rule| format!("  {rule}")).collect()
 }
 
 fn compared(differences: &[Difference], language: Language) -> String {
     let ko = language == Language::Ko;
     if differences.is_empty() {
-        return if ko {
-            "\n입력한 청구서와 같습니다.\n"
+        let same = if ko {
+            "입력한 청구서와 같습니다."
         } else {
-            "\nThe entered bill is the same.\n"
-        }
-        .to_owned();
+            "The entered bill is the same."
+        };
+        return format!("\n{same}");
     }
     let or_none = |value: Option<Decimal>| value.map_or("–".to_owned(), amount);
     let head = if ko {
@@ -216,18 +218,14 @@ fn compared(differences: &[Difference], language: Language) -> String {
         ["item", "here", "entered", "difference"]
     };
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let mut reasons = String::new();
+    let mut reasons = Vec::new();
     for found in differences {
         let name = item_name(&found.item, language);
-        rows.push(vec![
-            name.to_owned(),
-            or_none(found.ours),
-            or_none(found.theirs),
-            amount(found.difference),
-        ]);
-        reasons += &format!("* {name}: {}\n", language.pick(&found.reason));
+        let amounts = [or_none(found.ours), or_none(found.theirs), amount(found.difference)];
+        rows.push([vec![name.to_owned()], amounts.to_vec()].concat());
+        reasons.push(format!("* {name}: {}", language.pick(&found.reason)));
     }
-    format!("\n{}{reasons}", table(&rows, &[false, true, true, true]))
+    format!("\n{}{}", table(&rows, &[false, true, true, true]), reasons.join("\n"))
 }
 
 /// An amount with at most two places: what is exact to the last digit is for programs.

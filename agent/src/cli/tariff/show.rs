@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io, path::PathBuf, process::ExitCode};
 
 use energy::tariff::{Band, Contract, Edition, HourSpan, Rules, Tariff};
 use jiff::civil::Date;
+use rust_decimal::Decimal;
 
 use crate::{
     cli::{INPUT, Lang, language, print, table::table},
@@ -101,31 +102,32 @@ fn shown(edition: &Edition<'_>, language: Language) -> String {
     for row in &edition.levies {
         rows.push(vec![
             item_name(&row.item, language).into(),
-            format!("{} %", (row.share * rust_decimal::Decimal::ONE_HUNDRED).normalize()),
+            format!("{} %", (row.share * Decimal::ONE_HUNDRED).normalize()),
         ]);
     }
     let mut text = table(&rows, &[false, true, true, true, true]) + "\n" + &hours(edition, language);
-    if let Some(demand) = &rules.demand {
-        let bands: Vec<&str> = demand.bands.iter().map(|band| band_name(*band, language)).collect();
-        let months: Vec<String> = demand.ratchet_months.iter().map(ToString::to_string).collect();
-        let (bands, months) = (bands.join(", "), months.join(", "));
-        let (minutes, floor) = (
-            demand.interval_min,
-            demand.floor_share * rust_decimal::Decimal::ONE_HUNDRED,
-        );
-        text += &if language == Language::Ko {
-            format!(
-                "최대수요 {minutes}분 · 대상 시간대 [{bands}] · 기억하는 달 [{months}] · 하한 계약전력의 {} %\n",
-                floor.normalize()
-            )
-        } else {
-            format!(
-                "demand of {minutes} min · bands that count [{bands}] · months remembered [{months}] · floor {} % of the contract\n",
-                floor.normalize()
-            )
-        };
-    }
+    text += &demand(rules, language);
     text + "\n" + &sources(edition)
+}
+
+/// How the billed demand is found, in a line.
+fn demand(rules: &Rules, language: Language) -> String {
+    let Some(rule) = &rules.demand else {
+        return String::new();
+    };
+    let bands: Vec<&str> = rule.bands.iter().map(|band| band_name(*band, language)).collect();
+    let months: Vec<String> = rule.ratchet_months.iter().map(ToString::to_string).collect();
+    let (bands, months, minutes) = (bands.join(", "), months.join(", "), rule.interval_min);
+    let floor = (rule.floor_share * Decimal::ONE_HUNDRED).normalize();
+    match language {
+        Language::Ko => format!(
+            "최대수요 {minutes}분 · 대상 시간대 [{bands}] · 기억하는 달 [{months}]\n하한 계약전력의 {floor} %\n"
+        ),
+        Language::En => format!(
+            "demand of {minutes} min · bands that count [{bands}] · months remembered [{months}]\n\
+             floor {floor} % of the contract\n"
+        ),
+    }
 }
 
 fn prices(edition: &Edition<'_>, language: Language) -> Vec<Vec<String>> {

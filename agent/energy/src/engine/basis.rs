@@ -1,0 +1,45 @@
+//! The site's knowledge of a meter, as its intervals need it. It looks up and decides nothing.
+
+use jiff::SignedDuration;
+
+use crate::{
+    interval::{Basis, GAP_PERIODS, Lengths},
+    sample::Name,
+    site::Site,
+};
+
+/// What is known of the meter at `index` beside its readings.
+pub(super) fn basis(site: &Site, index: usize, max_kw: Option<f64>) -> Basis<'_> {
+    let meter = &site.meters[index];
+    Basis {
+        meter,
+        max_kw,
+        zone: &site.zone,
+        lengths: lengths(site, meter.every),
+    }
+}
+
+/// Highest power to expect of a meter, kW: the contract's of the main meter, else what all its machines are rated.
+pub(super) fn max_kw(site: &Site, meter: &Name) -> Option<f64> {
+    if site.main_meter.as_ref() == Some(meter) {
+        return site
+            .contracts
+            .iter()
+            .map(|contract| contract.contract_kw)
+            .reduce(f64::max);
+    }
+    let mut rated = site
+        .machines
+        .iter()
+        .filter(|machine| machine.meter == *meter)
+        .map(|machine| machine.rated_kw);
+    let first_kw = rated.next()??;
+    rated.try_fold(first_kw, |sum_kw, rated_kw| Some(sum_kw + rated_kw?))
+}
+
+pub(super) fn lengths(site: &Site, every: SignedDuration) -> Lengths {
+    Lengths {
+        interval_ms: site.demand_interval.as_millis() as i64,
+        gap_ms: (every * GAP_PERIODS).as_millis() as i64,
+    }
+}

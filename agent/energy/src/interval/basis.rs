@@ -1,0 +1,70 @@
+//! What is known of a meter beside its readings: lengths, clock, rollover, swaps, the power to expect.
+//!
+//! It holds no readings. Invariant: a register that is read less often has longer gaps of its own.
+
+use jiff::tz::TimeZone;
+
+use super::{grid, known::Rules};
+use crate::{quantity::Quantity, site::Meter};
+
+/// Lengths that rule a meter's intervals, milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Lengths {
+    /// Demand interval.
+    pub interval_ms: i64,
+    /// Readings further apart than this are a gap: three times `every`.
+    pub gap_ms: i64,
+}
+
+/// Readings this many times `every` apart have a gap between them.
+pub(crate) const GAP_PERIODS: i32 = 3;
+
+/// What is known of a meter beside its readings.
+#[derive(Debug, Clone, Copy)]
+pub struct Basis<'a> {
+    /// The meter: its name, where its registers roll over, when it was changed.
+    pub meter: &'a Meter,
+    /// Highest power to expect of it, kW: its machines' rated power, or the contract of the main meter.
+    pub max_kw: Option<f64>,
+    /// Zone on whose clock intervals lie.
+    pub zone: &'a TimeZone,
+    /// Interval and gap.
+    pub lengths: Lengths,
+}
+
+impl<'a> Basis<'a> {
+    /// Start of the interval that holds `at_ms`.
+    pub(crate) fn start_of(&self, at_ms: i64) -> i64 {
+        grid::start_of(at_ms, self.lengths.interval_ms, self.zone)
+    }
+
+    /// End of the interval that begins at `start_ms`.
+    pub(crate) fn end_of(&self, start_ms: i64) -> i64 {
+        grid::end_of(start_ms, self.lengths.interval_ms, self.zone)
+    }
+
+    /// The first start of an interval at or after `at_ms`.
+    pub(crate) fn boundary(&self, at_ms: i64) -> i64 {
+        let start_ms = self.start_of(at_ms);
+        if start_ms == at_ms {
+            at_ms
+        } else {
+            self.end_of(start_ms)
+        }
+    }
+
+    /// How far apart readings of a quantity may be, ms: a register that is read less often has longer gaps.
+    pub(crate) fn gap_ms(&self, quantity: Quantity) -> i64 {
+        let slower = self.meter.slower.get(&quantity);
+        slower.map_or(self.lengths.gap_ms, |every| (*every * GAP_PERIODS).as_millis() as i64)
+    }
+
+    pub(crate) fn rules(&self, quantity: Quantity) -> Rules<'a> {
+        Rules {
+            quantity,
+            rollover: self.meter.rollover.get(&quantity).copied(),
+            max_kw: self.max_kw,
+            swaps: &self.meter.swaps,
+        }
+    }
+}
