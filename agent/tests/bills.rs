@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use energy::tariff::{
     Contract,
@@ -54,7 +54,8 @@ struct Override {
 
 #[derive(Deserialize)]
 struct Month {
-    month: String,
+    #[serde(rename = "month")]
+    name: String,
     billing_demand_kw: f64,
     counted_demand_kw: Option<f64>,
     power_factor_lag_pct: Option<f64>,
@@ -99,7 +100,7 @@ fn read(name: &str, contracts: &[Map<String, Value>]) -> Vec<Contract> {
                 }
                 value => value.to_string(),
             };
-            text += &format!("{key} = {value}\n");
+            writeln!(text, "{key} = {value}").unwrap();
         }
     }
     let loaded = config::parse(
@@ -252,9 +253,9 @@ fn every_item_is_the_workbooks_to_the_won() {
             .collect();
         assert_eq!(months, case.load.months, "{}", case.name);
         for expected in &case.months {
-            let bill = &bills[months.iter().position(|month| *month == expected.month).unwrap()];
-            assert!(bill.complete, "{} {}", case.name, expected.month);
-            let place = format!("{} {}", case.name, expected.month);
+            let bill = &bills[months.iter().position(|month| *month == expected.name).unwrap()];
+            assert!(bill.complete, "{} {}", case.name, expected.name);
+            let place = format!("{} {}", case.name, expected.name);
             let all = [differences(bill, expected), band_differences(bill, expected)].concat();
             found.extend(all.into_iter().map(|line| format!("{place}: {line}")));
             n_bills += 1;
