@@ -93,9 +93,9 @@ fn a_configuration_is_refused_with_every_place() {
 fn a_check_tells_of_a_store_that_cannot_be_used() {
     let folder = Folder::new("store");
     let config = folder.file("site.toml", &format!("{SITE}[store]\npath = \"absent\"\n"));
-    let warning = ["W2006", "site.toml:8:8", "mkdir -p", "0 errors, 1 warning"];
+    let warning = ["W2007", "site.toml:8:8", "mkdir -p", "0 errors, 1 warning"];
     check(&["check", "--config", &config], 0, &warning);
-    check(&["check", "--strict", "--config", &config], 4, &["W2006"]);
+    check(&["check", "--strict", "--config", &config], 4, &["W2007"]);
     folder.file("absent", "");
     check(
         &["check", "--config", &config],
