@@ -41,10 +41,10 @@ pub struct EnergyArgs {
     /// One line a month, a day or an interval.
     #[arg(long, value_enum, default_value_t = By::Month)]
     by: By,
-    /// Walk the month's figure (without --month, the newest month's) down to registers, repairs, prices and factors.
+    /// Walk the month's (or the newest month's) figure down to its registers.
     #[arg(long)]
     explain: bool,
-    /// Language.
+    /// Language; else the configuration's.
     #[arg(long, value_enum)]
     lang: Option<Lang>,
 }

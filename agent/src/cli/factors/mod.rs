@@ -36,7 +36,7 @@ enum FactorsCommand {
     Show(list::ShowArgs),
     /// What the use of a year or month makes, and by which factors.
     Use(reckon::UseArgs),
-    /// Reckon a past year again with other factors; both values are kept with the reason.
+    /// Reckon a past year with other factors; both values and the reason stay.
     Restate(restate::RestateArgs),
 }
 

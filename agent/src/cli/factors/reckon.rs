@@ -21,7 +21,7 @@ use crate::{
 /// Arguments of `factors use`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  wattwarden factors use --year 2026\n  \
-    wattwarden factors use -c steel.toml --from steel-2018 --month 2018-03 --explain\n  \
+    wattwarden factors use --from steel-2018 --month 2018-03 --explain\n  \
     wattwarden factors use --year 2026 --purpose reference")]
 #[command(group = clap::ArgGroup::new("period").required(true))]
 pub(super) struct UseArgs {

@@ -29,8 +29,8 @@ use crate::{
 /// Arguments of `factors restate`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    wattwarden factors restate --year 2024 --reason \"approval 2024 came out on 2025-03-31\"\n  \
-    wattwarden factors restate --year 2025 --factor kr-grid-2025-mean --reason \"the group reports with the mean\"\n\n\
+    wattwarden factors restate --year 2024 --reason \"approval of 2025-03-31\"\n  \
+    wattwarden factors restate --year 2025 --factor kr-grid-2025-mean \\\n      --reason \"the group reports with the mean\"\n\n\
     The old value is that of the last restatement of the year; without one, what was\n\
     known when the year ended, or on the day of --reported.")]
 pub(super) struct RestateArgs {
@@ -48,7 +48,7 @@ pub(super) struct RestateArgs {
     /// The new factor, by its id; without it, what is known today.
     #[arg(long, value_name = "ID")]
     factor: Option<String>,
-    /// Folder that the restatement is kept in; without it, the replay's or the store's.
+    /// Folder it is kept in; without it, the replay's or the store's.
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Language.

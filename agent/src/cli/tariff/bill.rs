@@ -31,7 +31,7 @@ pub(super) struct BillArgs {
     /// The month, as 2026-10; without it, the newest bill.
     #[arg(long)]
     month: Option<Month>,
-    /// Where the newest bill will end, if the rest of its days are as the last four weeks.
+    /// Where the newest bill will end, by the days of the last four weeks.
     #[arg(long, conflicts_with = "month")]
     project: bool,
     /// Quantity, price, share and rule of every line.
@@ -40,7 +40,7 @@ pub(super) struct BillArgs {
     /// A bill as the supplier sent it: what differs, and what can explain it.
     #[arg(long, value_name = "FILE", conflicts_with = "project")]
     entered: Option<PathBuf>,
-    /// Language.
+    /// Language; else the configuration's.
     #[arg(long, value_enum)]
     lang: Option<Lang>,
     /// Form.

@@ -21,7 +21,7 @@ pub struct TariffArgs {
 enum TariffCommand {
     /// List the tariffs, or print the rules of one as they stand on a day.
     Show(show::ShowArgs),
-    /// What one kWh, and one more kW, cost at an instant, and where the bill stands.
+    /// What one kWh and one more kW cost at an instant; where the bill stands.
     Price(price::PriceArgs),
     /// The bill of a month, item by item.
     Bill(bill::BillArgs),

@@ -26,14 +26,14 @@ use crate::{
 /// Arguments of `tariff price`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  wattwarden tariff price\n  \
-    wattwarden tariff price -c steel.toml --from steel-2018 --at 2018-07-03T14:00+09:00")]
+    wattwarden tariff price --from steel-2018 --at 2018-07-03T14:00+09:00")]
 pub(super) struct PriceArgs {
     #[command(flatten)]
     past: PastArgs,
     /// The instant, in RFC 3339 with its offset; without it, now.
     #[arg(long)]
     at: Option<Timestamp>,
-    /// Language.
+    /// Language; else the configuration's.
     #[arg(long, value_enum)]
     lang: Option<Lang>,
 }

@@ -34,7 +34,7 @@ pub(super) struct ShowArgs {
     /// Folder whose tariffs/ and calendars/ override the shipped ones.
     #[arg(long, value_name = "DIR", default_value = "/etc/wattwarden")]
     beside: PathBuf,
-    /// Language.
+    /// Language; else that of LANG.
     #[arg(long, value_enum)]
     lang: Option<Lang>,
 }
