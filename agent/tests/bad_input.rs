@@ -2,62 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
-use std::{
-    fs,
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Command, Output},
-    time::Duration,
-};
+mod program_support;
+
+use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
+
+use program_support::{Folder, check, wattwarden};
 
 const SITE: &str = "[site]\nname = \"x\"\nzone = \"Asia/Seoul\"\nmain_meter = \"main\"\n[[meter]]\nname = \"main\"\n";
-
-/// A folder of the test's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("wattwarden-bad-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        fs::write(self.0.join(name), text).unwrap();
-        self.path(name)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).ok();
-    }
-}
-
-fn wattwarden(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wattwarden"))
-        .args(args)
-        .env("NO_COLOR", "1")
-        .output()
-        .unwrap()
-}
-
-/// Runs the program and wants this exit status and all of these texts in what it printed.
-fn check(args: &[&str], status: i32, texts: &[&str]) {
-    let output = wattwarden(args);
-    let printed = [output.stdout, output.stderr]
-        .map(|text| String::from_utf8_lossy(&text).into_owned())
-        .concat();
-    assert_eq!(output.status.code(), Some(status), "{args:?}\n{printed}");
-    for text in texts {
-        assert!(printed.contains(text), "{args:?}: {text:?} is not in\n{printed}");
-    }
-    assert!(!printed.contains("panicked"), "{printed}");
-}
 
 #[test]
 fn a_configuration_is_refused_with_every_place() {

@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::PathBuf,
-    process::{Command, Output},
-};
+mod program_support;
 
+use std::{fmt::Write as _, fs};
+
+use program_support::{Folder, wattwarden};
 use serde_json::{Value, json};
 
 const SITE: &str = r#"
@@ -47,26 +45,6 @@ kgco2e_per_kwh = 0.02
 source = "PPA"
 "#;
 
-/// A folder of the test's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).ok();
-    }
-}
-
-fn wattwarden(args: &[&str]) -> Output {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_wattwarden"));
-    program.args(args).env("NO_COLOR", "1").output().unwrap()
-}
-
 /// What the program printed; it must have ended well.
 fn printed(args: &[&str]) -> String {
     let output = wattwarden(args);
@@ -77,8 +55,7 @@ fn printed(args: &[&str]) -> String {
 
 /// 25 kWh each quarter hour and 10 m³ of gas each hour, 1 to 3 January 2024, replayed.
 fn replayed(name: &str) -> Folder {
-    let folder = Folder(std::env::temp_dir().join(format!("wattwarden-factors-{name}-{}", std::process::id())));
-    fs::create_dir_all(&folder.0).unwrap();
+    let folder = Folder::new(&format!("factors-{name}"));
     let mut csv = "time,meter,interval_energy_kwh,gas_m3\n".to_owned();
     for quarter in 0..3 * 96 {
         let (day, hour, minute) = (1 + quarter / 96, quarter / 4 % 24, quarter % 4 * 15);
