@@ -132,7 +132,8 @@ fn reason(item: &str, difference: Decimal, theirs: Decimal, bill: &Bill) -> Titl
             "a notice month, or reactive energy is not known here".into(),
         );
     }
-    let line = bill.items.iter().find(|known| known.item == item).and_then(single_line);
+    let found = bill.items.iter().find(|known| known.item == item);
+    let line = found.and_then(|found| single_line(found, &bill.currency));
     if let Some((quantity, price)) = line {
         let fitting = (theirs / price).round_dp(1);
         return title(
@@ -146,10 +147,12 @@ fn reason(item: &str, difference: Decimal, theirs: Decimal, bill: &Bill) -> Titl
     )
 }
 
-/// Quantity and price of an item that was made of one whole line.
-fn single_line(item: &Item) -> Option<(Decimal, Decimal)> {
+/// Quantity and price of an item that was made of one whole line; a levy is a share of others and has none.
+fn single_line(item: &Item, currency: &str) -> Option<(Decimal, Decimal)> {
     match item.lines.as_slice() {
-        [line] if line.share == Decimal::ONE && !line.price.is_zero() => Some((line.quantity, line.price)),
+        [line] if line.share == Decimal::ONE && line.unit != currency && !line.price.is_zero() => {
+            Some((line.quantity, line.price))
+        }
         _ => None,
     }
 }

@@ -1,0 +1,244 @@
+//! What must hold of bills whatever the usage: nothing is lost between parts, more never costs less, the ratchet
+//! remembers as long as it says, and a bill beside an entered one names what differs.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod support;
+
+use energy::tariff::{
+    Contract,
+    bill::{Bill, EnteredBill, Usage, bills, demand_worth, reconcile},
+};
+use jiff::{SignedDuration, Timestamp, civil::Date};
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+use support::site;
+
+/// The test tariff from January 2026 on: mid 08-15, peak 15-22; 30 % floor; demand 8000, vat 10 %, nothing rounded.
+fn contract() -> Contract {
+    Contract {
+        from: "2025-01-01".parse().unwrap(),
+        contract_kw: 300.0,
+        ..site().contracts.remove(0)
+    }
+}
+
+fn quarter(index: i64, energy_kwh: Option<f64>) -> Usage {
+    let first: Timestamp = "2026-01-01T00:00:00+09:00".parse().unwrap();
+    Usage {
+        start: first + SignedDuration::from_mins(15 * index),
+        minutes: 15,
+        energy_kwh,
+        lag_kvarh: Some(0.0),
+        lead_kvarh: Some(0.0),
+        coverage: if energy_kwh.is_some() { 1.0 } else { 0.0 },
+    }
+}
+
+/// Days from 1 January 2026 on; `kwh` of day and quarter hour of the day.
+fn days(n_days: i64, kwh: impl Fn(i64, i64) -> f64) -> Vec<Usage> {
+    (0..n_days * 96)
+        .map(|index| quarter(index, Some(kwh(index / 96, index % 96))))
+        .collect()
+}
+
+fn item(bill: &Bill, name: &str) -> Decimal {
+    bill.items
+        .iter()
+        .find(|item| item.item == name)
+        .map_or(Decimal::ZERO, |item| item.amount)
+}
+
+fn dec(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+fn date(text: &str) -> Date {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_maximum_is_billed_as_long_as_its_month_is_remembered() {
+    // 100 kW, but for one quarter hour of 200 kW at ten in the morning of a day in `month`.
+    let check = |month: i8, expected: &[u32]| {
+        let day_of = |month: i8| {
+            i64::from(
+                date("2026-01-01")
+                    .until(date(&format!("2026-{month:02}-14")))
+                    .unwrap()
+                    .get_days(),
+            )
+        };
+        let (day, n_days) = (day_of(month), 365);
+        let usage = days(
+            n_days,
+            |on, quarter| if on == day && quarter == 40 { 50.0 } else { 25.0 },
+        );
+        let (made, _) = bills(&[contract()], &usage);
+        let billed: Vec<u32> = made
+            .iter()
+            .map(|bill| bill.demand.billing_kw.to_string().parse().unwrap())
+            .collect();
+        assert_eq!(billed, expected, "month {month}");
+    };
+    // July goes on until the end of the year, March is forgotten at once.
+    check(7, &[100, 100, 100, 100, 100, 100, 200, 200, 200, 200, 200, 200]);
+    check(3, &[100, 100, 200, 100, 100, 100, 100, 100, 100, 100, 100, 100]);
+}
+
+#[test]
+fn a_peak_at_night_or_on_sunday_moves_nothing_but_the_excess() {
+    let flat = bills(&[contract()], &days(31, |_, _| 25.0)).0.remove(0);
+    // 4 January 2026 is a Sunday; 23:00 of the 6th is light load.
+    for (day, quarter) in [(3, 40), (5, 92)] {
+        let peak = days(31, |on, at| if (on, at) == (day, quarter) { 60.0 } else { 25.0 });
+        let bill = bills(&[contract()], &peak).0.remove(0);
+        assert_eq!(
+            item(&bill, "demand_charge"),
+            item(&flat, "demand_charge"),
+            "{day} {quarter}"
+        );
+        assert_eq!(bill.demand.peak.unwrap().kw, dec("240"));
+    }
+}
+
+#[test]
+fn what_one_more_kilowatt_costs_follows_the_month_and_the_hour() {
+    let usage = days(40, |_, _| 25.0);
+    let (_, history) = bills(&[contract()], &usage);
+    let worth = |at: &str| demand_worth(&[contract()], &history, at.parse().unwrap()).unwrap();
+    let february = worth("2026-02-10T10:00:00+09:00");
+    assert_eq!((february.counts, february.n_bills), (true, 12));
+    assert_eq!(february.billed.billing_kw, dec("100"));
+    assert_eq!(
+        (february.net_per_kw, february.gross_per_kw),
+        (dec("8000"), dec("8800.0"))
+    );
+    assert!(!worth("2026-02-10T23:00:00+09:00").counts);
+    let april = worth("2026-04-10T10:00:00+09:00");
+    assert_eq!((april.n_bills, april.billed.billing_kw), (1, dec("100")));
+    // Fourteen months later January is forgotten: the floor is left.
+    assert_eq!(worth("2027-03-10T10:00:00+09:00").billed.billing_kw, dec("90.0"));
+}
+
+#[test]
+fn an_entered_bill_is_compared_item_by_item_with_what_can_explain_it() {
+    let mut usage = days(31, |_, _| 25.0);
+    for row in &mut usage[100..196] {
+        *row = Usage {
+            energy_kwh: None,
+            coverage: 0.0,
+            ..*row
+        };
+    }
+    let bill = bills(&[contract()], &usage).0.remove(0);
+    let check = |entered: &str, expected: &[(&str, &str)]| {
+        let entered: EnteredBill = toml::from_str(&format!("month = \"2026-01-01\"\n{entered}")).unwrap();
+        let found = reconcile(&bill, &entered);
+        let told: Vec<(&str, &str)> = found
+            .iter()
+            .map(|one| (one.item.as_str(), one.reason.en.as_str()))
+            .collect();
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        for ((item, reason), (wanted, text)) in told.iter().zip(expected) {
+            assert!(item == wanted && reason.contains(text), "{told:?}");
+        }
+        for one in &found {
+            assert_eq!(one.difference, one.theirs.unwrap() - one.ours.unwrap_or_default());
+        }
+    };
+    let total = bill.total;
+    check(&format!("total = {total}"), &[]);
+    check("total = 1", &[("total", "follows from other items")]);
+    check("total = 99999999", &[("total", "coverage is 96.8 %")]);
+    check(
+        &format!("total = {total}\nbilling_demand_kw = 150"),
+        &[("billing_demand_kw", "earlier_peaks")],
+    );
+    let climate = item(&bill, "climate");
+    check(
+        &format!("total = {total}\nitems = {{ climate = {} }}", climate + dec("0.4")),
+        &[
+            ("demand_charge", "earlier_peaks"),
+            ("energy_light", "their amount fits 0"),
+            ("energy_mid", "their amount fits 0"),
+            ("energy_peak", "their amount fits 0"),
+            ("climate", "rounded on the entered bill"),
+            ("vat", "follows from other items"),
+        ],
+    );
+}
+
+#[test]
+fn a_month_of_which_nothing_is_known_has_no_bill() {
+    let unknown: Vec<Usage> = (0..31 * 96).map(|index| quarter(index, None)).collect();
+    assert_eq!(bills(&[contract()], &unknown).0, []);
+    assert_eq!(bills(&[], &days(3, |_, _| 1.0)).0, []);
+    // A tariff that begins later: its first day is priced, the days before are in no bill.
+    let later = Contract {
+        from: date("2026-01-15"),
+        ..contract()
+    };
+    let bill = bills(&[later], &days(31, |_, _| 25.0)).0.remove(0);
+    assert_eq!(item(&bill, "climate"), dec("408000"), "17 days × 96 × 25 kWh × 10");
+    assert!(!bill.complete);
+}
+
+/// A month's quarter hours, kWh: as a plant's, with an unknown one here and there.
+fn month() -> impl Strategy<Value = Vec<Option<f64>>> {
+    prop::collection::vec(
+        prop::option::weighted(0.95, (0u32..4000).prop_map(|n| f64::from(n) / 8.0)),
+        31 * 96,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever was used: the energy items hold all of it, the net amount is the sum of the items without levies, the
+    /// total that of all, and each item the sum of its lines.
+    #[test]
+    fn nothing_is_lost_in_a_bill(kwh in month(), reading_day in 1i8..=28) {
+        let usage: Vec<Usage> = kwh.iter().zip(0..).map(|(kwh, index)| quarter(index, *kwh)).collect();
+        let contract = Contract { reading_day, ..contract() };
+        let (made, _) = bills(&[contract], &usage);
+        let billed: Decimal = made
+            .iter()
+            .flat_map(|bill| &bill.items)
+            .filter(|item| item.item.starts_with("energy_"))
+            .flat_map(|item| &item.lines)
+            .map(|line| line.quantity)
+            .sum();
+        let used: f64 = kwh.iter().flatten().sum();
+        prop_assert_eq!(billed, Decimal::try_from(used).unwrap().normalize());
+        for bill in &made {
+            let sum: Decimal = bill.items.iter().map(|item| item.amount).sum();
+            prop_assert_eq!(sum, bill.total);
+            prop_assert_eq!(bill.net, sum - item(bill, "vat"));
+        }
+    }
+
+    /// A contract that is written anew in mid-month with the same terms changes nothing, as nothing is rounded here.
+    #[test]
+    fn the_same_terms_written_twice_give_the_same_bill(kwh in month(), day in 2i8..=31) {
+        let usage: Vec<Usage> = kwh.iter().zip(0..).map(|(kwh, index)| quarter(index, *kwh)).collect();
+        let second = Contract { from: date("2026-01-01").with().day(day).build().unwrap(), ..contract() };
+        let (once, twice) = (bills(&[contract()], &usage).0, bills(&[contract(), second], &usage).0);
+        prop_assert_eq!(once.len(), twice.len());
+        for (one, other) in once.iter().zip(&twice) {
+            let sums = |bill: &Bill| bill.items.iter().map(|item| (item.item.clone(), item.amount.round_dp(12))).collect::<Vec<_>>();
+            prop_assert_eq!(sums(one), sums(other));
+            prop_assert_eq!(one.total, other.total);
+        }
+    }
+
+    /// Another kWh never makes a bill cheaper.
+    #[test]
+    fn more_never_costs_less(kwh in month(), place in 0usize..31 * 96, more in 1u32..800) {
+        let usage = |kwh: &[Option<f64>]| kwh.iter().zip(0..).map(|(kwh, index)| quarter(index, *kwh)).collect::<Vec<_>>();
+        let mut higher = kwh.clone();
+        higher[place] = Some(higher[place].unwrap_or(0.0) + f64::from(more) / 8.0);
+        let (low, high) = (bills(&[contract()], &usage(&kwh)).0.remove(0), bills(&[contract()], &usage(&higher)).0.remove(0));
+        prop_assert!(high.total > low.total, "{} {}", low.total, high.total);
+    }
+}
