@@ -2,6 +2,8 @@
 //!
 //! Codes are for programs and do not change; the sentences are for people.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -72,14 +74,7 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
                 format!("Priced by the tables and rules of {day}."),
             ));
         }
-        if contract.deferred
-            && edition
-                .contract
-                .rules
-                .deferral
-                .as_ref()
-                .is_some_and(|d| (d.reform..=d.to).contains(&tally.part.from))
-        {
+        if contract.deferral_on(tally.part.from).is_some() {
             notes.push(note(
                 "deferred",
                 "개편 유예: 개편 전 요금표를 적용했습니다.",
@@ -111,7 +106,9 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
         }
     }
     notes.extend(deemed(tally));
-    notes.dedup();
+    // Two parts of a period often say the same.
+    let mut said = BTreeSet::new();
+    notes.retain(|note| said.insert(note.text.en.clone()));
     notes
 }
 
