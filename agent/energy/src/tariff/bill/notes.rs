@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BilledDemand, tally::Tally};
+use super::{BilledDemand, period::Period, tally::Tally};
 use crate::finding::Title;
 
 /// One remark.
@@ -42,8 +42,14 @@ pub(super) fn coverage(tally: &Tally<'_>) -> f64 {
     crate::detect::rounded((tally.seen_min / minutes).clamp(0.0, 1.0), 6)
 }
 
+/// First instant and end of what the bill is for: a contract that begins inside a period is billed from its first day.
 fn bounds(tally: &Tally<'_>) -> (Timestamp, Timestamp) {
-    tally.period.bounds(&tally.parts[0].part.edition.contract.rules.zone)
+    let first = &tally.parts[0].part;
+    let billed = Period {
+        from: first.from,
+        ..tally.period
+    };
+    billed.bounds(&first.edition.contract.rules.zone)
 }
 
 /// Remarks on the rules that the bill was made by and on the data it was made from.
