@@ -284,6 +284,25 @@ fn the_lines_explain_the_items() {
     }
 }
 
+/// A contract that begins inside a month bears the demand charge of its own days, and nothing is missing before it.
+#[test]
+fn a_contract_begun_in_a_month_is_billed_by_its_days() {
+    let case = cases()
+        .into_iter()
+        .find(|case| case.name == "after-the-ratchet")
+        .unwrap();
+    let mut contracts = contracts(&case);
+    contracts[0].from = "2025-03-10".parse().unwrap();
+    let bill = &bill::bills(&contracts, &case.load.expanded()).0[0];
+    let said: Vec<&str> = bill.notes.iter().map(|note| note.code.as_str()).collect();
+    assert_eq!((bill.complete, bill.coverage, said), (true, 1.0, Vec::new()));
+    let whole = Decimal::from(769 * 8320);
+    assert_eq!(
+        bill.items[0].amount.round_dp(6),
+        (whole * Decimal::from(22) / Decimal::from(31)).round_dp(6)
+    );
+}
+
 /// A tariff from elsewhere, as data: a year's bills under NREL's default commercial rate, against those that its own model
 /// reckons (`tests/us_example`).
 #[test]

@@ -264,16 +264,18 @@ case(
     [{"from": "2025-01-01", "tariff": "kepco-industrial-b-high-a-3", "contract_kw": 1000, "earlier_peaks": {"2025-02": 700.5, "2025-05": 900.0}}],
     load(["2025-11"], {name: profile(h(0), h(0)) for name in ("work", "saturday", "rest")}))
 
+PINNED = {
+    "work": profile(h(14.375, (7, 8, 30.125), (8, 12, 110.5), (12, 13, 60.625), (13, 18, 118.875), (18, 22, 40.25)),
+                    h(4, (7, 8, 10), (8, 12, 42.5), (12, 13, 25), (13, 18, 44.75), (18, 22, 16))),
+    "saturday": profile(h(14.375, (8, 18, 51.125)), h(4, (8, 18, 19.5))),
+    "rest": profile(h(12.875), h(4.25))}
+
 case(
     "pinned-edition", "May 2018 priced by the rules of 2025-02-01; the calendar stays that of 2018: Children's Day on a Saturday, its "
     "substitute, Labour Day a working day",
     [{"from": "2018-01-01", "tariff": "kepco-industrial-b-high-a-2", "contract_kw": 900, "edition": "2025-02-01"}],
-    load(["2018-05"], {
-        "work": profile(h(14.375, (7, 8, 30.125), (8, 12, 110.5), (12, 13, 60.625), (13, 18, 118.875), (18, 22, 40.25)),
-                        h(4, (7, 8, 10), (8, 12, 42.5), (12, 13, 25), (13, 18, 44.75), (18, 22, 16))),
-        "saturday": profile(h(14.375, (8, 18, 51.125)), h(4, (8, 18, 19.5))),
-        "rest": profile(h(12.875), h(4.25))},
-        [("2018-05-01 14:15", 127.625, 47, 0), ("2018-05-05 13:30", 140.0, 52, 0), ("2018-05-16 22:15", 14.5, 4, 0)],
+    load(["2018-05"], PINNED,
+         [("2018-05-01 14:15", 127.625, 47, 0), ("2018-05-05 13:30", 140.0, 52, 0), ("2018-05-16 22:15", 14.5, 4, 0)],
         rest=["2018-05-07", "2018-05-22"]))
 
 case(
@@ -295,3 +297,18 @@ case(
         "saturday": {"kwh": h(5.125, (8, 16, 20.875))},
         "rest": {"kwh": h(4.875)}},
         [("2025-06-03 14:45", 44.625), ("2025-06-25 06:00", 5.25)], rest=["2025-06-06"]))
+
+case(
+    "pinned-and-deferred", "May 2018 priced by the rules of 2026-05-20 for a customer who deferred the reform: on that day the old prices and "
+    "bands hold, without the weekend discount; climate, fuel, fund and power-factor rule are those of the day",
+    [{"from": "2018-01-01", "tariff": "kepco-industrial-b-high-a-2", "contract_kw": 900, "edition": "2026-05-20", "deferred": True}],
+    load(["2018-05"], PINNED, [("2018-05-16 19:15", 90.125, 30, 0)], rest=["2018-05-07", "2018-05-22"]))
+
+case(
+    "jeju-flat", "(갑)Ⅰ on Jeju: one price has no bands, so the area changes nothing",
+    [{"from": "2025-01-01", "tariff": "kepco-industrial-a1-high-b-2", "contract_kw": 180, "area": "jeju", "earlier_peaks": {"2025-02": 90.5}}],
+    load(["2025-05"], {
+        "work": profile(h(4.125, (8, 18, 20.375)), h(1.5, (8, 18, 7.25))),
+        "saturday": profile(h(4.125, (8, 13, 11.5)), h(1.5, (8, 13, 4))),
+        "rest": profile(h(3.875), h(1.25))},
+        [("2025-05-14 23:30", 24.625, 8, 0)], rest=["2025-05-05", "2025-05-06"]))

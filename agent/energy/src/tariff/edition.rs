@@ -9,7 +9,8 @@ use jiff::{ToSpan, civil::Date};
 use rust_decimal::Decimal;
 
 use super::{
-    Band, BandTable, Contract, DayKind, Discount, HourSpan, Levy, PerKwh, PowerFactorRule, PriceTable, Rules, Tariff,
+    Band, BandTable, Contract, DayKind, Deferral, Discount, HourSpan, Levy, PerKwh, PowerFactorRule, PriceTable, Rules,
+    Tariff,
 };
 
 /// The rows that hold on a day.
@@ -95,13 +96,17 @@ impl Contract {
     /// The day whose prices, bands and discounts hold on `day`: another one where the contract is pinned or the reform
     /// deferred.
     fn reform_day(&self, day: Date) -> Date {
-        match (&self.edition, &self.rules.deferral) {
-            (Some(edition), _) => *edition,
-            (None, Some(deferral)) if self.deferred && (deferral.reform..=deferral.to).contains(&day) => {
-                deferral.reform.saturating_sub(1.day())
-            }
-            _ => day,
+        match self.deferral_on(day) {
+            Some(deferral) => deferral.reform.saturating_sub(1.day()),
+            None => self.edition.unwrap_or(day),
         }
+    }
+
+    /// The deferral that holds back the reform on `day`, or on the day that the contract is pinned to.
+    pub(super) fn deferral_on(&self, day: Date) -> Option<&Deferral> {
+        let day = self.edition.unwrap_or(day);
+        let holds = |deferral: &&Deferral| self.deferred && (deferral.reform..=deferral.to).contains(&day);
+        self.rules.deferral.as_ref().filter(holds)
     }
 
     fn band_table(&self, day: Date) -> Option<&BandTable> {

@@ -260,6 +260,20 @@ source = "test"
         };
         check(&deferred, "2026-09-30T10:00", (Band::Peak, "200", "225.4"));
         check(&deferred, "2026-10-01T10:00", (Band::Mid, "150", "169.05"));
+        let pinned_to = |day: &str| Contract {
+            edition: Some(day.parse().expect("valid")),
+            ..deferred.clone()
+        };
+        check(
+            &pinned_to("2026-09-30"),
+            "2022-05-04T10:00",
+            (Band::Peak, "200", "225.4"),
+        );
+        check(
+            &pinned_to("2026-10-01"),
+            "2022-05-04T10:00",
+            (Band::Mid, "150", "169.05"),
+        );
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! Codes are for programs and do not change; the sentences are for people.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BilledDemand, tally::Tally};
+use super::{BilledDemand, period::Period, tally::Tally};
 use crate::finding::Title;
 
 /// One remark.
@@ -40,8 +42,14 @@ pub(super) fn coverage(tally: &Tally<'_>) -> f64 {
     crate::detect::rounded((tally.seen_min / minutes).clamp(0.0, 1.0), 6)
 }
 
+/// First instant and end of what the bill is for: a contract that begins inside a period is billed from its first day.
 fn bounds(tally: &Tally<'_>) -> (Timestamp, Timestamp) {
-    tally.period.bounds(&tally.parts[0].part.edition.contract.rules.zone)
+    let first = &tally.parts[0].part;
+    let billed = Period {
+        from: first.from,
+        ..tally.period
+    };
+    billed.bounds(&first.edition.contract.rules.zone)
 }
 
 /// Remarks on the rules that the bill was made by and on the data it was made from.
@@ -72,14 +80,7 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
                 format!("Priced by the tables and rules of {day}."),
             ));
         }
-        if contract.deferred
-            && edition
-                .contract
-                .rules
-                .deferral
-                .as_ref()
-                .is_some_and(|d| (d.reform..=d.to).contains(&tally.part.from))
-        {
+        if contract.deferral_on(tally.part.from).is_some() {
             notes.push(note(
                 "deferred",
                 "개편 유예: 개편 전 요금표를 적용했습니다.",
@@ -111,7 +112,9 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
         }
     }
     notes.extend(deemed(tally));
-    notes.dedup();
+    // Two parts of a period often say the same.
+    let mut said = BTreeSet::new();
+    notes.retain(|note| said.insert(note.text.en.clone()));
     notes
 }
 
