@@ -182,6 +182,7 @@ struct Counters {
     duplicate: Counter,
     conflict: Counter,
     too_old: Counter,
+    off_grid: Counter,
     commit_s: Gauge,
     clock_ahead_s: Gauge,
     steps_back: Counter,
@@ -202,6 +203,7 @@ impl Counters {
             duplicate: health.dropped("engine", "duplicate"),
             conflict: health.dropped("engine", "conflict"),
             too_old: health.dropped("engine", "too_old"),
+            off_grid: health.dropped("engine", "off_grid"),
             commit_s: health.gauge("commit_duration_s", &[]),
             clock_ahead_s: health.gauge("clock_ahead_s", &[]),
             steps_back: health.counter("clock_steps_total", &[("direction", "back")]),
@@ -314,6 +316,7 @@ impl Recorder {
         self.counters.duplicate.add(step.counts.refused.duplicate);
         self.counters.conflict.add(step.counts.refused.conflict);
         self.counters.too_old.add(step.counts.refused.too_old);
+        self.counters.off_grid.add(step.counts.refused.off_grid);
         self.gathered.tick = Some(tick);
         self.gathered.intervals = step.intervals;
         self.gathered.findings = step.findings;

@@ -44,6 +44,8 @@ pub struct Tally {
     pub conflict: u64,
     /// Readings older than what could still be put in its place.
     pub too_old: u64,
+    /// Energies of intervals that do not begin where a demand interval of the site does.
+    pub off_grid: u64,
     /// Rows of a meter that the configuration does not have.
     pub unknown_meter: u64,
     /// Readings that cannot be true, or were marked so: kept as bad, and nothing is made of them.
@@ -143,6 +145,7 @@ impl Replay {
         self.tally.duplicate += step.counts.refused.duplicate;
         self.tally.conflict += step.counts.refused.conflict;
         self.tally.too_old += step.counts.refused.too_old;
+        self.tally.off_grid += step.counts.refused.off_grid;
         self.tally.unknown_meter += step.counts.unknown_meter;
         self.intervals.extend(
             step.intervals

@@ -351,3 +351,23 @@ fn help_fits_a_terminal() {
         }
     }
 }
+
+/// Quarter hours of a site that measures demand by the half hour: they would be counted nowhere, so nothing is written.
+#[test]
+fn energy_of_intervals_that_are_not_the_sites_is_refused() {
+    let folder = Folder::new("off-grid");
+    let site = SITE.replace("main_meter", "demand_interval = \"30m\"\nmain_meter");
+    let site = folder.file("site.toml", &site);
+    let csv = "time,meter,interval_energy_kwh\n2026-01-01T00:00:00+09:00,main,5\n2026-01-01T00:15:00+09:00,main,5\n";
+    let csv = folder.file("data.csv", csv);
+    let out = folder.path("out");
+    check(
+        &["replay", "--config", &site, "--csv", &csv, "--out", &out],
+        2,
+        &[
+            "interval_energy_kwh of main at 2026-01-01T00:15:00+09:00: no demand interval of 30 min begins there",
+            "nothing was written",
+        ],
+    );
+    assert!(!Path::new(&out).exists());
+}

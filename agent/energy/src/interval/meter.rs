@@ -98,6 +98,8 @@ pub struct Refused {
     pub conflict: u64,
     /// Older than what can still be put in its place.
     pub too_old: u64,
+    /// Energy of an interval that does not begin where a demand interval of the site does.
+    pub off_grid: u64,
 }
 
 impl MeterIntervals {
@@ -123,6 +125,10 @@ impl MeterIntervals {
                 self.witness(at_ms, reading.value);
             }
             if !self.admits(source) {
+                continue;
+            }
+            if source == Source::IntervalEnergy && basis.start_of(at_ms) != at_ms {
+                refused.off_grid += 1;
                 continue;
             }
             let until_ms = match source {

@@ -22,7 +22,16 @@ pub use basis::{Basis, Lengths};
 pub use meter::{MeterIntervals, Refused};
 pub use repair::{Repair, RepairKind};
 
-use crate::sample::{Name, Quality};
+use crate::{
+    sample::{Name, Quality},
+    site::Site,
+};
+
+/// Whether a demand interval of the site begins at `at`: only there can the energy of an interval be labelled.
+pub fn begins_at(site: &Site, at: Timestamp) -> bool {
+    let at_ms = at.as_millisecond();
+    grid::start_of(at_ms, site.demand_interval.as_millis() as i64, &site.zone) == at_ms
+}
 
 /// What a meter's registers say of a stretch of time by themselves, before any repair: the plain difference of their
 /// readings. `None` = no reading on one side.

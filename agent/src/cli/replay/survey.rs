@@ -4,11 +4,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use energy::{Name, Site};
+use energy::{Name, Reading, Site, interval::begins_at, quantity::Form};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     acquire::csv::{Mapping, Order, Row},
+    cli::replay_intervals::local,
     config::suggest,
 };
 
@@ -38,6 +39,7 @@ pub(super) fn steps(
             n_rows += 1;
             match row {
                 Ok(row) => {
+                    errors.extend(off_grid(site, &row).map(|why| format!("{}: {why}", path.display())));
                     unknown.note(&row.sample.meter);
                     steps.note(&row);
                 }
@@ -56,6 +58,23 @@ pub(super) fn steps(
         return Err("no row is of a meter of the configuration; nothing was written".into());
     }
     Ok(steps.usual())
+}
+
+/// Energy of an interval that begins where no demand interval of the site does: it could be counted nowhere.
+fn off_grid(site: &Site, row: &Row) -> Option<String> {
+    let is_delta = |reading: &Reading| reading.quantity.row().form == Form::Delta;
+    let reading = row.sample.readings.iter().find(|reading| is_delta(reading))?;
+    let is_known = site.meters.iter().any(|meter| meter.name == row.sample.meter);
+    (is_known && !begins_at(site, row.sample.at)).then(|| {
+        format!(
+            "{} of {} at {}: no demand interval of {} min begins there; see demand_interval of [site], or time.marks of \
+             the mapping",
+            reading.quantity,
+            row.sample.meter,
+            local(row.sample.at, &site.zone),
+            site.demand_interval.as_mins()
+        )
+    })
 }
 
 /// Lists the errors; the sentence that sums them up.

@@ -102,7 +102,7 @@ impl Told<'_> {
             bad,
             ..
         } = self.tally;
-        let refused = self.tally.conflict + self.tally.too_old;
+        let refused = self.tally.conflict + self.tally.too_old + self.tally.off_grid;
         let out = self.out.display();
         match language {
             Language::Ko => format!(
