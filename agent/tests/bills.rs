@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use energy::tariff::{
     Contract,
@@ -53,6 +53,7 @@ struct Override {
 }
 
 #[derive(Deserialize)]
+#[allow(clippy::struct_field_names, reason = "the file's own word")]
 struct Month {
     month: String,
     billing_demand_kw: f64,
@@ -99,7 +100,7 @@ fn read(name: &str, contracts: &[Map<String, Value>]) -> Vec<Contract> {
                 }
                 value => value.to_string(),
             };
-            text += &format!("{key} = {value}\n");
+            writeln!(text, "{key} = {value}").unwrap();
         }
     }
     let loaded = config::parse(

@@ -127,7 +127,7 @@ fn the_tree_shows_shares_the_rest_and_who_agrees() {
 
 #[test]
 fn what_is_left_over_is_told_only_where_all_are_known() {
-    let swinging = |quarter: usize| if quarter % 2 == 0 { 5.0 } else { 70.0 };
+    let swinging = |quarter: usize| if quarter.is_multiple_of(2) { 5.0 } else { 70.0 };
     let half = replayed("energy-tree-half", &recording(swinging, 96));
     let text = check(
         &["energy", "tree", "-c", &half.1, "--from", &half.2],
