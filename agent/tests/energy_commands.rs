@@ -194,3 +194,38 @@ fn the_register_names_each_meter_and_what_is_overdue() {
     assert!(rows[3].contains("2201-07-01,false,hall,"), "{csv}");
     check(&["energy", "meters", "--month", "2026-03"], 2, &["--month"]);
 }
+
+/// Eight hours of a register read each minute, which begins anew after two.
+fn reset_recording() -> String {
+    let mut csv = String::from("time,meter,energy_import_kwh\n");
+    for minute in 0..8 * 60 {
+        let kwh = if minute < 120 { 5000 + minute } else { minute - 120 };
+        writeln!(
+            csv,
+            "2025-03-03T{:02}:{:02}:00+09:00,press,{kwh}",
+            minute / 60,
+            minute % 60
+        )
+        .unwrap();
+    }
+    csv
+}
+
+#[test]
+fn a_reset_register_is_a_finding_unless_it_is_switched_off() {
+    let folder = Folder::new("energy-reset");
+    let csv = folder.file("data.csv", &reset_recording());
+    for (settings, n_expected) in [("", 1), ("detect.meter_reset = false\n", 0)] {
+        let site = folder.file("site.toml", &format!("{SITE}{settings}"));
+        let out = folder.path("out");
+        check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+        let found = std::fs::read_to_string(folder.0.join("out/findings.jsonl")).unwrap();
+        let resets = found.lines().filter(|line| line.contains("\"kind\":\"meter_reset\""));
+        let resets: Vec<&str> = resets.collect();
+        assert_eq!(resets.len(), n_expected, "{settings:?}: {found}");
+        for reset in resets {
+            assert!(reset.contains("\"before_kwh\":5119.0"), "{reset}");
+            assert!(reset.contains("\"until\":\"2025-03-02T17:00:00Z\""), "{reset}");
+        }
+    }
+}
