@@ -53,6 +53,7 @@ struct Override {
 }
 
 #[derive(Deserialize)]
+#[allow(clippy::struct_field_names, reason = "the file's own word")]
 struct Month {
     #[serde(rename = "month")]
     name: String,

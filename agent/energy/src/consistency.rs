@@ -6,7 +6,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::{detect::rounded, meter_tree::Family};
+use crate::{detect::rounded, finding::Title, meter_tree::Family};
 
 /// Limits of all editions, one file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -76,6 +76,13 @@ pub enum Method {
     Capacity,
 }
 
+impl Method {
+    /// Its number in the guideline, 1 to 8.
+    pub fn number(self) -> usize {
+        self as usize + 1
+    }
+}
+
 /// The order in which the guideline runs them, as far as there is data.
 pub const ORDER: [Method; 8] = [
     Method::Sum,
@@ -112,7 +119,7 @@ pub struct Check {
     /// The answer.
     pub verdict: Verdict,
     /// Why, in words.
-    pub reason: String,
+    pub reason: Title,
 }
 
 /// What is known of a meter beside its family; `None` = not known.
@@ -182,6 +189,7 @@ fn utilisation(evidence: &Evidence<'_>, limits: &Limits) -> Check {
         return cannot(
             Method::Utilisation,
             limits.utilisation_error,
+            "가동률과 정격을 알 수 없음",
             "utilisation and rated power are not known",
         );
     };
@@ -198,6 +206,7 @@ fn production(evidence: &Evidence<'_>, limits: &Limits) -> Check {
         return cannot(
             Method::Production,
             limits.production_error,
+            "환산계수를 알 수 없음",
             "no conversion factor is known",
         );
     };
@@ -208,7 +217,12 @@ fn production(evidence: &Evidence<'_>, limits: &Limits) -> Check {
 /// (8) The rated energy of all intervals against what was measured.
 fn capacity(evidence: &Evidence<'_>, limits: &Limits) -> Check {
     let Some(rated_kwh) = evidence.rated_kwh else {
-        return cannot(Method::Capacity, limits.capacity_error, "no rated power is known");
+        return cannot(
+            Method::Capacity,
+            limits.capacity_error,
+            "정격을 알 수 없음",
+            "no rated power is known",
+        );
     };
     let known = measured(evidence).map(|kwh| (kwh, rated_kwh));
     errors(Method::Capacity, known, limits.capacity_error, limits)
@@ -216,8 +230,16 @@ fn capacity(evidence: &Evidence<'_>, limits: &Limits) -> Check {
 
 /// (2) How much of the use a straight line over the driver explains.
 fn regression(evidence: &Evidence<'_>, limits: &Limits) -> Check {
-    let points: Vec<(f64, f64)> = driven(evidence).collect();
     let method = Method::Regression;
+    if evidence.driver.is_none() {
+        return cannot(
+            method,
+            limits.least_r2,
+            "생산량 등 설명변수를 알 수 없음",
+            "no driver is known",
+        );
+    }
+    let points: Vec<(f64, f64)> = driven(evidence).collect();
     if let Some(few) = too_few(method, points.len(), limits.least_r2, limits) {
         return few;
     }
@@ -230,7 +252,12 @@ fn regression(evidence: &Evidence<'_>, limits: &Limits) -> Check {
     };
     let (xx, yy, xy) = (moment(&|x, _| x * x), moment(&|_, y| y * y), moment(&|x, y| x * y));
     if xx <= 0.0 || yy <= 0.0 {
-        return cannot(method, limits.least_r2, "the driver or the use does not change");
+        return cannot(
+            method,
+            limits.least_r2,
+            "설명변수나 사용량이 변하지 않음",
+            "the driver or the use does not change",
+        );
     }
     let r2 = xy * xy / (xx * yy);
     Check {
@@ -242,7 +269,10 @@ fn regression(evidence: &Evidence<'_>, limits: &Limits) -> Check {
         } else {
             Verdict::Inconsistent
         },
-        reason: format!("R² of {} values over the driver; it must rise with it", points.len()),
+        reason: Title {
+            ko: format!("설명변수에 대한 값 {}개의 R²; 함께 증가해야 함", points.len()),
+            en: format!("R² of {} values over the driver; it must rise with it", points.len()),
+        },
     }
 }
 
@@ -255,10 +285,13 @@ fn errors(method: Method, known: impl Iterator<Item = (f64, f64)>, limit: f64, l
         return few;
     }
     if measured <= 0.0 {
-        return cannot(method, limit, "nothing was used");
+        return cannot(method, limit, "사용량이 없음", "nothing was used");
     }
     let error = (measured - expected).abs() / measured;
-    let reason = format!("{measured:.1} kWh measured against {expected:.1} kWh, over {n} intervals");
+    let reason = Title {
+        ko: format!("계측 {measured:.1} kWh, 비교 {expected:.1} kWh, {n}개 구간"),
+        en: format!("{measured:.1} kWh measured against {expected:.1} kWh, over {n} intervals"),
+    };
     within(method, error, limit, reason)
 }
 
@@ -271,18 +304,19 @@ fn spread(method: Method, values: &[f64], limits: &Limits) -> Check {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     if mean.abs() < f64::EPSILON {
-        return cannot(method, limit, "the mean is 0");
+        return cannot(method, limit, "평균이 0", "the mean is 0");
     }
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
     let deviation = variance.sqrt() / mean.abs();
-    let reason = format!(
-        "relative standard deviation of {} values around {mean:.4}",
-        values.len()
-    );
+    let n = values.len();
+    let reason = Title {
+        ko: format!("평균 {mean:.4} 주위 값 {n}개의 상대표준편차"),
+        en: format!("relative standard deviation of {n} values around {mean:.4}"),
+    };
     within(method, deviation, limit, reason)
 }
 
-fn within(method: Method, statistic: f64, limit: f64, reason: String) -> Check {
+fn within(method: Method, statistic: f64, limit: f64, reason: Title) -> Check {
     Check {
         method,
         statistic: Some(rounded(statistic, 6)),
@@ -298,16 +332,22 @@ fn within(method: Method, statistic: f64, limit: f64, reason: String) -> Check {
 
 fn too_few(method: Method, n: usize, limit: f64, limits: &Limits) -> Option<Check> {
     let least = limits.least_values.max(1);
-    (n < least).then(|| cannot(method, limit, &format!("{n} values are known, {least} are needed")))
+    (n < least).then(|| {
+        let ko = format!("알려진 값 {n}개, 최소 {least}개 필요");
+        cannot(method, limit, &ko, &format!("{n} values are known, {least} are needed"))
+    })
 }
 
-fn cannot(method: Method, limit: f64, why: &str) -> Check {
+fn cannot(method: Method, limit: f64, ko: &str, en: &str) -> Check {
     Check {
         method,
         statistic: None,
         limit,
         verdict: Verdict::CannotTell,
-        reason: why.to_owned(),
+        reason: Title {
+            ko: ko.to_owned(),
+            en: en.to_owned(),
+        },
     }
 }
 
@@ -486,6 +526,9 @@ mod tests {
         assert_eq!(methods(&run(&[50.0, 100.0, 65.0, 105.0])), ORDER[..2]);
         let all = run(&[50.0, 20.0, 90.0, 10.0]);
         assert_eq!(methods(&all), ORDER);
+        assert_eq!(ORDER.map(Method::number), [1, 6, 7, 5, 2, 3, 4, 8]);
+        let worded = |check: &Check| !check.reason.ko.is_empty() && !check.reason.en.is_empty();
+        assert!(all.iter().all(worded), "each says why in both languages: {all:?}");
         assert_eq!(verdict(&all), Verdict::Inconsistent);
         assert_eq!(verdict(&checks(&Evidence::default(), &limits())), Verdict::CannotTell);
     }

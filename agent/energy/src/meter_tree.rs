@@ -45,6 +45,43 @@ impl Family {
     }
 }
 
+/// A part of a parent's energy, over the intervals in which both are known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    /// The part, kWh.
+    pub kwh: f64,
+    /// What the parent measured in the same intervals, kWh.
+    pub parent_kwh: f64,
+    /// How many intervals those are.
+    pub n_intervals: usize,
+}
+
+impl Share {
+    /// Sums `part` over the families; `None` where no interval knows both.
+    pub fn of(families: &[Family], part: impl Fn(&Family) -> Option<f64>) -> Option<Self> {
+        let known = families
+            .iter()
+            .filter_map(|family| Some((part(family)?, family.parent_kwh?)));
+        known.fold(None, |sum, (kwh, parent_kwh)| {
+            let sum = sum.unwrap_or(Self {
+                kwh: 0.0,
+                parent_kwh: 0.0,
+                n_intervals: 0,
+            });
+            Some(Self {
+                kwh: sum.kwh + kwh,
+                parent_kwh: sum.parent_kwh + parent_kwh,
+                n_intervals: sum.n_intervals + 1,
+            })
+        })
+    }
+
+    /// The part of the parent, 0..1; `None` where the parent measured nothing.
+    pub fn of_parent(&self) -> Option<f64> {
+        (self.parent_kwh > 0.0).then(|| self.kwh / self.parent_kwh)
+    }
+}
+
 /// Parent and children interval by interval, by start. Of intervals that come twice the last counts.
 pub fn families(site: &Site, parent: &str, intervals: &[Interval]) -> Vec<Family> {
     let children = children(site, parent);
@@ -145,5 +182,30 @@ mod tests {
             None,
             "without children nothing is left over"
         );
+    }
+
+    #[test]
+    fn a_share_is_of_the_intervals_in_which_both_are_known() {
+        let check = |families: &[(Option<f64>, Option<f64>)], expected: Option<(f64, Option<f64>, usize)>| {
+            let families: Vec<Family> = families
+                .iter()
+                .map(|(parent_kwh, child)| Family {
+                    start: Timestamp::UNIX_EPOCH,
+                    parent_kwh: *parent_kwh,
+                    children_kwh: vec![*child],
+                })
+                .collect();
+            let share = Share::of(&families, Family::remainder_kwh);
+            let found = share.map(|share| (share.kwh, share.of_parent(), share.n_intervals));
+            assert_eq!(found, expected);
+        };
+        let (whole, unknown) = ((Some(100.0), Some(75.0)), (Some(100.0), None));
+        check(
+            &[whole, unknown, whole, (None, Some(75.0))],
+            Some((50.0, Some(0.25), 2)),
+        );
+        check(&[(Some(0.0), Some(0.0))], Some((0.0, None, 1)));
+        check(&[unknown], None);
+        check(&[], None);
     }
 }

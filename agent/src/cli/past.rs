@@ -69,16 +69,27 @@ fn registers_of_replay(path: &Path) -> Result<BTreeMap<Name, Register>, String> 
 
 /// All intervals of a meter, or of all meters, ascending by start.
 pub(super) fn intervals(args: &PastArgs, config: &Config, meter: Option<&str>) -> Result<Vec<Interval>, ExitCode> {
-    match &args.from {
-        Some(folder) => of_replay(folder, &config.site, meter).map_err(|why| fail(INPUT, why)),
-        None => of_store(config, meter).map_err(|why| fail(INPUT, format!("reading the store: {why}"))),
-    }
+    intervals_within(args, config, meter, (Timestamp::UNIX_EPOCH, Timestamp::MAX))
 }
 
-fn of_store(config: &Config, meter: Option<&str>) -> Result<Vec<Interval>, String> {
-    let reader = Reader::open(&config.store).map_err(|error| error.to_string())?;
-    let all = reader.intervals(meter, Timestamp::UNIX_EPOCH, Timestamp::MAX);
-    all.map_err(|error| error.to_string())
+/// As [`intervals`], of those that begin within `bounds`: a site's whole past is more than a gateway holds in memory.
+pub(super) fn intervals_within(
+    args: &PastArgs,
+    config: &Config,
+    meter: Option<&str>,
+    (from, until): (Timestamp, Timestamp),
+) -> Result<Vec<Interval>, ExitCode> {
+    if let Some(folder) = &args.from {
+        let mut all = of_replay(folder, &config.site, meter).map_err(|why| fail(INPUT, why))?;
+        all.retain(|interval| from <= interval.start && interval.start < until);
+        return Ok(all);
+    }
+    let reader = Reader::open(&config.store).map_err(|error| error.to_string());
+    let found = reader.and_then(|reader| {
+        let found = reader.intervals(meter, from, until);
+        found.map_err(|error| error.to_string())
+    });
+    found.map_err(|why| fail(INPUT, format!("reading the store: {why}")))
 }
 
 fn of_replay(folder: &Path, site: &Site, meter: Option<&str>) -> Result<Vec<Interval>, String> {

@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Setting, after, default, in_words};
+use super::{Setting, after, in_words, meter_after_ms, meter_finding, meter_machine};
 use crate::{
-    finding::{Condition, Finding, Kind, Severity, Title},
-    interval::meter::timestamp,
+    finding::{Finding, Kind, Title},
     sample::Name,
     site::{Meter, Site},
 };
@@ -123,29 +122,21 @@ impl MeterSilent {
 
 /// How long a meter may be silent, ms; `None` where its machine has switched this kind off.
 fn after_ms(meter: &Meter, site: &Site) -> Option<i64> {
-    let machine = site.machines.iter().find(|machine| machine.meter == meter.name);
-    let after_s = match machine.map(|machine| machine.detect.get(&Kind::MeterSilent)) {
-        Some(None) => return None,
-        Some(Some(settings)) => settings.get("after").copied(),
-        None => None,
-    };
-    let after_ms = after_s.or_else(|| default(Kind::MeterSilent, "after")).unwrap_or(0.0) * 1000.0;
-    Some((after_ms as i64).max(PERIODS * meter.every.as_millis() as i64))
+    let after_ms = meter_after_ms(Kind::MeterSilent, meter, site)?;
+    Some(after_ms.max(PERIODS * meter.every.as_millis() as i64))
 }
 
 fn finding(name: &Name, silence: &Silence, until_ms: Option<i64>, site: &Site) -> Finding {
-    let since = timestamp(silence.since_ms);
     let is_site = &**name == ALL;
     let (ko, en) = in_words(until_ms.unwrap_or(silence.detected_ms) - silence.since_ms);
     let main = site
         .main_meter
-        .clone()
-        .or_else(|| site.meters.first().map(|meter| meter.name.clone()));
-    let machine = site.machines.iter().find(|machine| machine.meter == *name);
-    let (machine, meter) = match machine {
-        _ if is_site => (site.name.clone(), main.unwrap_or_else(|| site.name.clone())),
-        Some(machine) => (machine.name.clone(), name.clone()),
-        None => (name.clone(), name.clone()),
+        .as_ref()
+        .or_else(|| site.meters.first().map(|meter| &meter.name));
+    let (machine, meter) = if is_site {
+        (&site.name, main.unwrap_or(&site.name))
+    } else {
+        (meter_machine(name, site), name)
     };
     let title = if is_site {
         Title {
@@ -158,32 +149,9 @@ fn finding(name: &Name, silence: &Silence, until_ms: Option<i64>, site: &Site) -
             en: format!("meter {name}: not heard of for {en}"),
         }
     };
-    Finding {
-        id: Finding::id(Kind::MeterSilent, if is_site { &site.name } else { name }, since),
-        kind: Kind::MeterSilent,
-        machine,
-        meter,
-        since,
-        detected_at: timestamp(silence.detected_ms),
-        until: until_ms.map(timestamp),
-        state: if until_ms.is_some() {
-            Condition::Closed
-        } else {
-            Condition::Open
-        },
-        severity: Severity::P2,
-        energy_kwh: None,
-        energy_kwh_low: None,
-        energy_kwh_high: None,
-        cost: None,
-        cost_net: None,
-        kgco2e: None,
-        confidence: 1.0,
-        why: [(
-            "silent_s".to_owned(),
-            (until_ms.unwrap_or(silence.detected_ms) - silence.since_ms) as f64 / 1000.0,
-        )]
-        .into(),
-        title,
-    }
+    let named = if is_site { &site.name } else { name };
+    let silent_s = (until_ms.unwrap_or(silence.detected_ms) - silence.since_ms) as f64 / 1000.0;
+    let times_ms = (silence.since_ms, silence.detected_ms, until_ms);
+    let why = [("silent_s".to_owned(), silent_s)].into();
+    meter_finding(Kind::MeterSilent, times_ms, (named, machine, meter), title, why)
 }

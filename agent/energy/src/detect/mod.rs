@@ -3,14 +3,17 @@
 //! They judge stretches of power and demand intervals that the engine hands them, and ask no clock. Invariants: the
 //! same input gives the same findings; a gap is neither waste nor proof of its end; a finding's `since` never moves.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::Billing,
-    finding::{Finding, Kind},
-    interval::Interval,
+    finding::{Condition, Finding, Kind, Severity, Title},
+    interval::{Interval, meter::timestamp},
     now::{DemandNow, MachineState},
-    site::{Machine, Site},
+    sample::Name,
+    site::{Machine, Meter, Site},
 };
 
 mod baseload_drift;
@@ -18,6 +21,7 @@ pub(crate) mod demand_peak;
 mod episode;
 mod idle_running;
 mod low_power_factor;
+pub(crate) mod meter_fault;
 pub(crate) mod meter_silent;
 mod off_hours_load;
 
@@ -57,6 +61,8 @@ pub const CATALOGUE: &[(Kind, &[Setting])] = &[
     (Kind::LowPowerFactor, low_power_factor::SETTINGS),
     (Kind::DemandPeak, demand_peak::SETTINGS),
     (Kind::MeterSilent, meter_silent::SETTINGS),
+    (Kind::MeterStuck, meter_fault::STUCK),
+    (Kind::MeterReset, meter_fault::RESET),
 ];
 
 /// How long a condition must last before a finding opens.
@@ -176,6 +182,59 @@ fn setting(machine: &Machine, kind: Kind, name: &str) -> Option<f64> {
 /// A setting that has a default, in milliseconds.
 fn setting_ms(machine: &Machine, kind: Kind, name: &str) -> i64 {
     (setting(machine, kind, name).unwrap_or(0.0) * 1000.0) as i64
+}
+
+/// How long a meter's fault must last, ms; `None` where the meter's machine has switched this kind off.
+fn meter_after_ms(kind: Kind, meter: &Meter, site: &Site) -> Option<i64> {
+    let machine = site.machines.iter().find(|machine| machine.meter == meter.name);
+    let after_s = match machine.map(|machine| machine.detect.get(&kind)) {
+        Some(None) => return None,
+        Some(Some(settings)) => settings.get("after").copied(),
+        None => None,
+    };
+    Some((after_s.or_else(|| default(kind, "after")).unwrap_or(0.0) * 1000.0) as i64)
+}
+
+/// The machine that a meter measures; the meter itself where none is declared.
+fn meter_machine<'a>(meter: &'a Name, site: &'a Site) -> &'a Name {
+    let machine = site.machines.iter().find(|machine| machine.meter == *meter);
+    machine.map_or(meter, |machine| &machine.name)
+}
+
+/// A meter's fault: since when, detected when, until when, ms; by what name it goes, at which machine and meter. The
+/// harm is data that is missing, not kWh.
+fn meter_finding(
+    kind: Kind,
+    (since_ms, detected_ms, until_ms): (i64, i64, Option<i64>),
+    (named, machine, meter): (&Name, &Name, &Name),
+    title: Title,
+    why: BTreeMap<String, f64>,
+) -> Finding {
+    let since = timestamp(since_ms);
+    Finding {
+        id: Finding::id(kind, named, since),
+        kind,
+        machine: machine.clone(),
+        meter: meter.clone(),
+        since,
+        detected_at: timestamp(detected_ms),
+        until: until_ms.map(timestamp),
+        state: if until_ms.is_some() {
+            Condition::Closed
+        } else {
+            Condition::Open
+        },
+        severity: Severity::P2,
+        energy_kwh: None,
+        energy_kwh_low: None,
+        energy_kwh_high: None,
+        cost: None,
+        cost_net: None,
+        kgco2e: None,
+        confidence: 1.0,
+        why,
+        title,
+    }
 }
 
 fn default(kind: Kind, name: &str) -> Option<f64> {

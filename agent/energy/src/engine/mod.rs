@@ -19,7 +19,7 @@ pub(crate) use billing::Billing;
 use context::Context;
 
 use crate::{
-    detect::{AnyDetector, Moment, Piece, Tick, meter_silent::MeterSilent},
+    detect::{AnyDetector, Moment, Piece, Tick, meter_fault::MeterFaults, meter_silent::MeterSilent},
     finding::{Finding, Kind},
     interval::{Interval, MeterIntervals, Refused, grid::floor, meter::timestamp},
     power::{Power, Stretch},
@@ -89,6 +89,7 @@ pub struct EngineState {
     meters: BTreeMap<Name, MeterState>,
     machines: BTreeMap<Name, MachineStateful>,
     silent: MeterSilent,
+    faults: MeterFaults,
     billing: Billing,
     today: Today,
 }
@@ -422,6 +423,10 @@ impl Engine {
                 detector.as_mut().tick(&tick, machine, out);
             }
         }
+        let meters = &self.state.meters;
+        let settled_ms = |meter: &Name| meters.get(meter).map_or(i64::MAX, |meter| meter.intervals.settled_ms());
+        let faults = &mut self.state.faults;
+        faults.tick(&tick, intervals, settled_ms, out);
         for interval in &main {
             self.state.billing.note(&self.site, interval);
         }

@@ -194,6 +194,11 @@ impl Series {
         unsettled.from_ms = unsettled.from_ms.max(oldest_ms);
     }
 
+    /// From when on later readings may explain what a counter did, ms.
+    pub(crate) fn unsettled_ms(&self) -> Option<i64> {
+        self.unsettled.map(|unsettled| unsettled.from_ms)
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -1,11 +1,11 @@
 //! `wattwarden energy`: a meter's kWh by month, day or interval, how much of it was seen, and the way back from one
-//! figure to its registers, repairs, prices and factors.
+//! figure to its registers, repairs, prices and factors. Beneath it the meters' tree and their register.
 //!
 //! It reckons nothing but sums; the intervals are the engine's.
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use clap::ValueEnum;
+use clap::{Subcommand, ValueEnum};
 use energy::{Interval, Quality, Site, interval::Repair};
 use jiff::{Timestamp, civil::Date};
 
@@ -22,14 +22,19 @@ use crate::{
 };
 
 mod explain;
+mod meters;
+mod tree;
 
 /// Arguments of `energy`.
 #[derive(Debug, clap::Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  wattwarden energy --by day --month 2026-10\n  wattwarden energy --meter press-2 --explain\n  \
     wattwarden energy -c steel.toml --from steel-2018 --month 2018-03 --explain"
 )]
 pub struct EnergyArgs {
+    #[command(subcommand)]
+    command: Option<EnergyCommand>,
     #[command(flatten)]
     past: PastArgs,
     /// The meter; without it, the main meter.
@@ -49,6 +54,14 @@ pub struct EnergyArgs {
     lang: Option<Lang>,
 }
 
+#[derive(Debug, Subcommand)]
+enum EnergyCommand {
+    /// The meters as a tree: what each measured, what nobody below a meter measures, and whether they agree.
+    Tree(tree::TreeArgs),
+    /// The meter register: where each one hangs, how exact it is, when it must be calibrated.
+    Meters(meters::MetersArgs),
+}
+
 /// What one line of the table is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum By {
@@ -57,9 +70,14 @@ enum By {
     Interval,
 }
 
-/// Prints a meter's energy.
+/// Prints a meter's energy, or what the subcommand asks for.
 pub fn run(args: &EnergyArgs) -> ExitCode {
-    match made(args) {
+    let text = match &args.command {
+        None => made(args),
+        Some(EnergyCommand::Tree(args)) => tree::made(args),
+        Some(EnergyCommand::Meters(args)) => meters::made(args),
+    };
+    match text {
         Ok(text) => {
             print(&text);
             ExitCode::SUCCESS

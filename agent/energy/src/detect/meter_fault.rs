@@ -1,0 +1,266 @@
+//! `meter_reset`: a register was set back or leapt, and nobody has entered a change of the meter. `meter_stuck`: a
+//! register stood still for longer than `after` while energy was used.
+//!
+//! Both are told by the repairs of a meter's intervals; what those mean is decided in `interval/counter.rs`. Invariants:
+//! a fault is told once no reading to come can explain it otherwise; consecutive standstills are one finding. The harm
+//! is energy that is not known, so no kWh are claimed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Moment, Setting, Tick, after, in_words, meter_after_ms, meter_finding, meter_machine};
+use crate::{
+    finding::{Condition, Finding, Kind, Title},
+    interval::{Interval, Repair, RepairKind},
+    quantity::Quantity,
+    sample::Name,
+    site::{Meter, Site},
+};
+
+pub(super) const STUCK: &[Setting] = &[after(600.0)];
+pub(super) const RESET: &[Setting] = &[];
+
+/// Faults of all meters that are not told yet.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct MeterFaults(BTreeMap<Name, Faults>);
+
+/// Faults of one meter.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Faults {
+    /// Start of the interval, ms → what was repaired in it.
+    waiting: BTreeMap<i64, Vec<Fault>>,
+    /// The standstill that lasts, as far as it is known.
+    stuck: Option<Stuck>,
+    /// End of the newest reset told, and of the newest standstill that is over, ms.
+    reset_told_ms: Option<i64>,
+    stuck_told_ms: Option<i64>,
+}
+
+/// A repair that is a meter's fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Fault {
+    kind: Kind,
+    quantity: Quantity,
+    since_ms: i64,
+    until_ms: i64,
+    before: f64,
+    after: f64,
+    /// What the register rose by at a standstill's end, where it has ended.
+    jump: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Stuck {
+    since_ms: i64,
+    until_ms: i64,
+    detected_ms: Option<i64>,
+    quantity: Quantity,
+    before: f64,
+    jump: Option<f64>,
+}
+
+/// Where and when faults are told.
+struct Place<'a> {
+    meter: &'a Meter,
+    site: &'a Site,
+    at_ms: i64,
+}
+
+impl MeterFaults {
+    /// Takes the intervals that closed or changed at a tick, and tells what is final. `settled_ms` says up to when
+    /// nothing that is known of a meter will change by its next readings.
+    pub(crate) fn tick(
+        &mut self,
+        tick: &Tick<'_>,
+        intervals: &[Interval],
+        settled_ms: impl Fn(&Name) -> i64,
+        out: &mut Vec<Finding>,
+    ) {
+        for interval in intervals {
+            self.note(interval);
+        }
+        let (site, at_ms) = (tick.site, tick.at_ms);
+        for meter in &site.meters {
+            let Some(faults) = self.0.get_mut(&meter.name) else {
+                continue;
+            };
+            let place = Place { meter, site, at_ms };
+            match tick.moment {
+                Moment::Running => {
+                    if intervals.iter().any(|interval| interval.meter == meter.name) {
+                        faults.tell(&place, settled_ms(&meter.name), out);
+                    }
+                }
+                // Nothing comes any more that could explain it; but should time go on, it is told in its turn.
+                Moment::Last => faults.clone().tell(&place, i64::MAX, out),
+            }
+        }
+    }
+
+    fn note(&mut self, interval: &Interval) {
+        let found: Vec<Fault> = interval.repairs.iter().filter_map(Fault::of).collect();
+        let start_ms = interval.start.as_millisecond();
+        if !found.is_empty() {
+            let faults = self.0.entry(interval.meter.clone()).or_default();
+            faults.waiting.insert(start_ms, found);
+        } else if let Some(faults) = self.0.get_mut(&interval.meter) {
+            faults.waiting.remove(&start_ms);
+        }
+    }
+}
+
+impl Fault {
+    fn of(repair: &Repair) -> Option<Self> {
+        let kind = match repair.kind {
+            RepairKind::Reset | RepairKind::Jump => Kind::MeterReset,
+            RepairKind::Frozen => Kind::MeterStuck,
+            _ => return None,
+        };
+        Some(Self {
+            kind,
+            quantity: repair.quantity,
+            since_ms: repair.since.as_millisecond(),
+            until_ms: repair.until.as_millisecond(),
+            before: repair.before,
+            after: repair.after,
+            jump: repair.why.get("jump").copied(),
+        })
+    }
+}
+
+impl Faults {
+    /// Tells the faults that ended by `settled_ms`.
+    fn tell(&mut self, place: &Place<'_>, settled_ms: i64, out: &mut Vec<Finding>) {
+        let mut settled = Vec::new();
+        for faults in self.waiting.values_mut() {
+            settled.extend(faults.extract_if(.., |fault| fault.until_ms <= settled_ms));
+        }
+        self.waiting.retain(|_, faults| !faults.is_empty());
+        // Import stands first: it is the register that a bill is made from.
+        settled.sort_by_key(|fault| (fault.since_ms, fault.quantity, fault.until_ms));
+        let (resets, standstills): (Vec<Fault>, Vec<Fault>) =
+            settled.into_iter().partition(|fault| fault.kind == Kind::MeterReset);
+        for reset in resets {
+            // A step over an interval's end is a repair of both, and all registers of a meter are reset at once.
+            if self.reset_told_ms.is_none_or(|told_ms| reset.since_ms >= told_ms) {
+                self.reset_told_ms = Some(reset.until_ms);
+                out.extend(place.after_ms(Kind::MeterReset).map(|_| reset.finding(place)));
+            }
+        }
+        let after_ms = place.after_ms(Kind::MeterStuck);
+        for standstill in standstills {
+            if self
+                .stuck
+                .as_ref()
+                .is_some_and(|stuck| stuck.until_ms < standstill.since_ms)
+            {
+                self.end(after_ms, place, out);
+            }
+            self.stand(&standstill);
+        }
+        if self
+            .stuck
+            .as_ref()
+            .is_some_and(|stuck| stuck.until_ms < settled_ms && settled_ms < i64::MAX)
+        {
+            self.end(after_ms, place, out);
+        }
+        let Some(stuck) = self.stuck.as_mut().filter(|stuck| stuck.detected_ms.is_none()) else {
+            return;
+        };
+        if after_ms.is_some_and(|after_ms| stuck.until_ms - stuck.since_ms >= after_ms) {
+            stuck.detected_ms = Some(place.at_ms);
+            out.push(stuck.finding(Condition::Open, place));
+        }
+    }
+
+    /// Begins a standstill, or lets it go on.
+    fn stand(&mut self, standstill: &Fault) {
+        let since_ms = standstill.since_ms.max(self.stuck_told_ms.unwrap_or(i64::MIN));
+        if standstill.until_ms <= since_ms {
+            return;
+        }
+        let stuck = self.stuck.get_or_insert(Stuck {
+            since_ms,
+            until_ms: standstill.until_ms,
+            detected_ms: None,
+            quantity: standstill.quantity,
+            before: standstill.before,
+            jump: None,
+        });
+        stuck.until_ms = stuck.until_ms.max(standstill.until_ms);
+        if stuck.quantity == standstill.quantity {
+            stuck.jump = standstill.jump.or(stuck.jump);
+        }
+    }
+
+    fn end(&mut self, after_ms: Option<i64>, place: &Place<'_>, out: &mut Vec<Finding>) {
+        let Some(mut stuck) = self.stuck.take() else { return };
+        self.stuck_told_ms = Some(stuck.until_ms);
+        let is_long = after_ms.is_some_and(|after_ms| stuck.until_ms - stuck.since_ms >= after_ms);
+        if stuck.detected_ms.is_some() || is_long {
+            stuck.detected_ms.get_or_insert(place.at_ms);
+            out.push(stuck.finding(Condition::Closed, place));
+        }
+    }
+}
+
+impl Place<'_> {
+    fn after_ms(&self, kind: Kind) -> Option<i64> {
+        meter_after_ms(kind, self.meter, self.site)
+    }
+
+    fn finding(
+        &self,
+        kind: Kind,
+        times_ms: (i64, i64, Option<i64>),
+        title: Title,
+        why: BTreeMap<String, f64>,
+    ) -> Finding {
+        let name = &self.meter.name;
+        meter_finding(kind, times_ms, (name, meter_machine(name, self.site), name), title, why)
+    }
+}
+
+/// The unit that a register counts in: the last word of its quantity's name.
+fn unit(quantity: Quantity) -> &'static str {
+    quantity.name().rsplit('_').next().unwrap_or("")
+}
+
+impl Fault {
+    /// A reset is over as soon as it is known.
+    fn finding(&self, place: &Place<'_>) -> Finding {
+        let (name, quantity, unit) = (&place.meter.name, self.quantity, unit(self.quantity));
+        let (before, after) = (self.before, self.after);
+        let title = Title {
+            ko: format!("계측기 {name}: {quantity} {before} → {after}: 초기화 또는 등록되지 않은 교체(swaps)"),
+            en: format!(
+                "meter {name}: {quantity} went from {before} to {after}: reset, or a change not entered in swaps"
+            ),
+        };
+        let why = [(format!("before_{unit}"), before), (format!("after_{unit}"), after)];
+        let times_ms = (self.since_ms, place.at_ms, Some(self.until_ms));
+        place.finding(self.kind, times_ms, title, why.into())
+    }
+}
+
+impl Stuck {
+    fn finding(&self, state: Condition, place: &Place<'_>) -> Finding {
+        let (name, quantity) = (&place.meter.name, self.quantity);
+        let stood_ms = self.until_ms - self.since_ms;
+        let (ko, en) = in_words(stood_ms);
+        let title = Title {
+            ko: format!("계측기 {name}: 사용 중인데 {quantity} 지시값이 {ko} 동안 변하지 않음"),
+            en: format!("meter {name}: {quantity} has stood still for {en} while energy was used"),
+        };
+        let mut why = BTreeMap::from([
+            ("stood_s".to_owned(), stood_ms as f64 / 1000.0),
+            (format!("register_{}", unit(quantity)), self.before),
+        ]);
+        why.extend(self.jump.map(|jump| (format!("spread_{}", unit(quantity)), jump)));
+        let until_ms = (state == Condition::Closed).then_some(self.until_ms);
+        let times_ms = (self.since_ms, self.detected_ms.unwrap_or(self.until_ms), until_ms);
+        place.finding(Kind::MeterStuck, times_ms, title, why)
+    }
+}
