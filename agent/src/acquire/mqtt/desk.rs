@@ -21,7 +21,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES, TopicMeter, matches, payload};
 use crate::{
@@ -268,7 +268,8 @@ impl Desk {
         let labels = [("broker", self.broker.as_str()), ("meter", meter)];
         self.health.counter("mqtt_same_arrival_total", &labels).one();
         if let Some(n) = self.told.again(topic, "same_arrival") {
-            warn!(
+            // Two messages of a busy moment are no fault; a broker's backlog is worth knowing.
+            info!(
                 broker = self.broker,
                 topic,
                 meter = &**meter,
