@@ -17,7 +17,7 @@ use super::{
     Language,
     html_words::{EN, KO, Words},
     json::{Figure, Report, UsedFactor, UsedTariff},
-    words::{item_name, kind_name, money},
+    words::{grouped, item_name, kind_name, money},
 };
 
 /// The page could not be written.
@@ -356,37 +356,10 @@ fn readable(instant: &str) -> String {
     instant.replacen('T', " ", 1).chars().take(16).collect()
 }
 
-/// A number's whole part in groups of three.
-pub fn grouped(number: &str) -> String {
-    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
-    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
-    let mut out = String::from(sign);
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::{MonthFigures, Summary, figures::FigureCoverage};
-
-    #[test]
-    fn numbers_are_grouped_in_threes() {
-        for (number, expected) in [
-            ("0", "0"),
-            ("999", "999"),
-            ("1000", "1,000"),
-            ("-1234567.89", "-1,234,567.89"),
-            ("123456", "123,456"),
-        ] {
-            assert_eq!(grouped(number), expected);
-        }
-    }
 
     fn report(total: MonthFigures) -> Report {
         Report {

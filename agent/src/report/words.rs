@@ -5,7 +5,7 @@ use energy::{
     tariff::Band,
 };
 
-use super::{Language, html::grouped};
+use super::Language;
 
 /// Money as people write it, with all its places: `1,234,567원` in Korean, `1,234,567 KRW` in English.
 pub fn money(money: &Money, language: Language) -> String {
@@ -23,6 +23,20 @@ pub fn kind_name(kind: Kind, language: Language) -> &'static str {
         Language::Ko => ko,
         Language::En => en,
     }
+}
+
+/// A number's whole part in groups of three.
+pub fn grouped(number: &str) -> String {
+    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
+    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    let mut out = String::from(sign);
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out + rest
 }
 
 /// What people call a band.
@@ -108,6 +122,19 @@ fn both(kind: Kind) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_grouped_in_threes() {
+        for (number, expected) in [
+            ("0", "0"),
+            ("999", "999"),
+            ("1000", "1,000"),
+            ("-1234567.89", "-1,234,567.89"),
+            ("123456", "123,456"),
+        ] {
+            assert_eq!(grouped(number), expected);
+        }
+    }
 
     #[test]
     fn money_keeps_its_places_and_is_written_as_each_language_does() {

@@ -395,9 +395,10 @@ status = "verified"
     }
 
     proptest! {
-        /// The days of a stretch add up to the register's rise, in whatever order the readings came.
+        /// The days of a stretch add up to the register's rise, in whatever order the readings came. Minutes apart: what
+        /// rises by fifty cubic metres in a second is no gas meter, and is told to be none.
         #[test]
-        fn no_gas_is_lost(steps in prop::collection::vec((1i64..7_200, 0.0..50.0_f64), 1..60), seed in any::<u64>()) {
+        fn no_gas_is_lost(steps in prop::collection::vec((60i64..7_200, 0.0..50.0_f64), 1..60), seed in any::<u64>()) {
             let from = instant("2024-02-10T00:00:00+09:00");
             let (mut at, mut value) = (from, 1_000.0);
             let mut register = vec![(at, value)];

@@ -119,7 +119,7 @@ impl DemandPeak {
 
 impl Peak {
     fn new(tick: &Tick<'_>, since_ms: i64, forecast_kw: Option<f64>) -> Self {
-        let worth = tick.billing.worth(tick.site, timestamp(since_ms));
+        let worth = tick.billing.worth(&tick.site.contracts, timestamp(since_ms));
         Self {
             since_ms,
             detected_ms: tick.at_ms,

@@ -239,7 +239,7 @@ struct Charge {
 
 fn charge(tick: &Tick<'_>, at: Timestamp, missing: Decimal) -> Option<Charge> {
     let (contract, rule) = rule_at(tick.site, at)?;
-    let worth = tick.billing.worth(tick.site, at)?;
+    let worth = tick.billing.worth(&tick.site.contracts, at)?;
     let share = rule.share_per_pct * missing;
     Some(Charge {
         billed_kw: worth.billed.billing_kw,

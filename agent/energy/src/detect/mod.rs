@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::Billing,
     finding::{Condition, Finding, Kind, Severity, Title},
     interval::{Interval, meter::timestamp},
     now::{DemandNow, MachineState},
     sample::Name,
     site::{Machine, Meter, Site},
+    tariff::bill::Billing,
 };
 
 mod baseload_drift;

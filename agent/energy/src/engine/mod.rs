@@ -5,7 +5,6 @@
 //! no clock. Invariants: ticks are whole minutes and go forward; nothing moves but at a tick, except [`Engine::now`].
 
 mod basis;
-mod billing;
 mod context;
 mod moment;
 
@@ -15,7 +14,6 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use basis::{basis, lengths, max_kw};
-pub(crate) use billing::Billing;
 use context::Context;
 
 use crate::{
@@ -27,6 +25,7 @@ use crate::{
     sample::{Name, Sample},
     site::{Machine, MachineKind, Site},
     state::State,
+    tariff::bill::Billing,
 };
 
 /// Ticks are whole minutes.
@@ -428,7 +427,7 @@ impl Engine {
         let faults = &mut self.state.faults;
         faults.tick(&tick, intervals, settled_ms, out);
         for interval in &main {
-            self.state.billing.note(&self.site, interval);
+            self.state.billing.note(&self.site.contracts, interval);
         }
         self.state.silent.tick(tick_ms, &self.site, out);
     }

@@ -156,10 +156,7 @@ impl<'a> Walk<'a> {
         let (from_ms, elapsed_ms) = (self.points[self.at].0, to.0 - self.points[self.at].0);
         let before = self.reference;
         if rise > 0.0 {
-            if rise * MS_PER_HOUR > self.memory.peak_kw * elapsed_ms as f64 {
-                self.memory.peak_kw = rise / hours(elapsed_ms);
-                self.limit_kw = limit_kw(self.memory.peak_kw, self.rules.max_kw);
-            }
+            self.learn_peak(rise, elapsed_ms);
             if rise < self.memory.least || self.memory.least == 0.0 {
                 self.memory.least = rise;
             }
@@ -175,6 +172,14 @@ impl<'a> Walk<'a> {
             after: to.1,
             rise: Some(rise),
             repaired: None,
+        }
+    }
+
+    /// A believed rise tells what power there can be.
+    fn learn_peak(&mut self, rise: f64, elapsed_ms: i64) {
+        if rise * MS_PER_HOUR > self.memory.peak_kw * elapsed_ms as f64 {
+            self.memory.peak_kw = rise / hours(elapsed_ms);
+            self.limit_kw = limit_kw(self.memory.peak_kw, self.rules.max_kw);
         }
     }
 
@@ -357,6 +362,7 @@ impl<'a> Walk<'a> {
             let is_over_top =
                 self.rules.max_kw.is_none() && wrapped <= IMPOSSIBLE * plausible && wrapped <= NEAR_TOP_SHARE * top;
             if is_over_top || self.is_plausible(wrapped, elapsed_ms) {
+                self.learn_peak(wrapped, elapsed_ms);
                 return self.repaired(self.at + 1, RepairKind::Rollover, Some(wrapped), why);
             }
         }

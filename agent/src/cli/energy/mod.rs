@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::Config,
     language::Language,
-    report::{Month, html::grouped},
+    report::{Month, words::grouped},
 };
 
 mod explain;

@@ -15,7 +15,7 @@ use crate::{
     },
     config::Config,
     language::Language,
-    report::{Figures, Month, MonthFigures, carbon::books, html::grouped},
+    report::{Figures, Month, MonthFigures, carbon::books, words::grouped},
 };
 
 /// Arguments of `factors use`.

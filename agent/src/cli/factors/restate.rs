@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     config::Config,
     language::Language,
-    report::html::grouped,
+    report::words::grouped,
     store::{keep_restatement, restatements},
 };
 

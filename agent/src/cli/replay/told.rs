@@ -13,8 +13,7 @@ use crate::{
     replay::Tally,
     report::{
         MonthFigures, Summary,
-        html::grouped,
-        words::{kind_name, money},
+        words::{grouped, kind_name, money},
     },
 };
 

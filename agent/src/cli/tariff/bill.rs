@@ -15,7 +15,10 @@ use crate::{
         table::table,
     },
     language::Language,
-    report::{Month, figures, html::grouped, words::item_name},
+    report::{
+        Month, figures,
+        words::{grouped, item_name},
+    },
 };
 
 /// Arguments of `tariff bill`.

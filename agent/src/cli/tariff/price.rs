@@ -20,7 +20,10 @@ use crate::{
     },
     clock::Clock,
     language::Language,
-    report::{figures, html::grouped, words::band_name},
+    report::{
+        figures,
+        words::{band_name, grouped},
+    },
 };
 
 /// Arguments of `tariff price`.

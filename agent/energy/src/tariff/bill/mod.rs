@@ -19,6 +19,7 @@ mod notes;
 mod period;
 mod ratchet;
 mod reconcile;
+mod running;
 mod tally;
 mod worth;
 
@@ -28,6 +29,7 @@ pub use reconcile::{Difference, EnteredBill, reconcile};
 pub use worth::{DemandWorth, demand_worth};
 
 pub(crate) use items::billed_pct;
+pub(crate) use running::Billing;
 
 use period::Period;
 use tally::Tally;

@@ -8,13 +8,10 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
+use super::{DemandWorth, History, demand_worth, month_of};
 use crate::{
     interval::Interval,
-    site::Site,
-    tariff::{
-        bill::{DemandWorth, History, demand_worth, month_of},
-        contract_at,
-    },
+    tariff::{Contract, contract_at},
 };
 
 /// Months remembered: the longest ratchet looks back over twelve.
@@ -26,10 +23,10 @@ pub(crate) struct Billing(BTreeMap<Date, f64>);
 
 impl Billing {
     /// Notes an interval of the main meter.
-    pub(super) fn note(&mut self, site: &Site, interval: &Interval) {
-        let contract = contract_at(&site.contracts, interval.start);
+    pub(crate) fn note(&mut self, contracts: &[Contract], interval: &Interval) {
+        let contract = contract_at(contracts, interval.start);
         let counts = contract.is_some_and(|contract| contract.demand_counts_at(interval.start));
-        let month = month_of(&site.contracts, interval.start);
+        let month = month_of(contracts, interval.start);
         if let (Some(kw), Some(month), true) = (interval.demand_kw(), month, counts) {
             let highest = self.0.entry(month).or_insert(0.0);
             *highest = kw.max(*highest);
@@ -40,7 +37,7 @@ impl Billing {
     }
 
     /// What one more kW costs at `at`; `None` without a price or a demand meter.
-    pub(crate) fn worth(&self, site: &Site, at: Timestamp) -> Option<DemandWorth> {
-        demand_worth(&site.contracts, &History::known(&site.contracts, &self.0), at)
+    pub(crate) fn worth(&self, contracts: &[Contract], at: Timestamp) -> Option<DemandWorth> {
+        demand_worth(contracts, &History::known(contracts, &self.0), at)
     }
 }
