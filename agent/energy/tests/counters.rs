@@ -452,7 +452,12 @@ fn lived(events: &[Event]) -> (Vec<Sample>, f64, f64) {
     for event in events {
         let (minutes, kwh, step) = match *event {
             Event::Runs(minutes, kwh) => (minutes, kwh, 1),
-            Event::Silence(minutes) => (minutes, rate, minutes),
+            // A reset in a silence: what the register would have counted over its top may have been used in that time, so
+            // nobody can tell the two apart.
+            Event::Silence(minutes) => {
+                is_reset = false;
+                (minutes, rate, minutes)
+            }
             Event::Stands(minutes) => (minutes, 0.0, 1),
             Event::Reset => {
                 // Near the top nobody can tell it from a rollover, near zero from nothing.
