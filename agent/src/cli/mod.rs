@@ -169,6 +169,17 @@ pub fn print(text: &str) {
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
+/// Prints what a command made, or gives the status that it failed with.
+fn finish(made: Result<String, ExitCode>) -> ExitCode {
+    match made {
+        Ok(text) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Err(status) => status,
+    }
+}
+
 /// Loads a configuration, or prints all that is wrong with it. A command that sends nothing leaves the secrets out.
 fn load(path: &std::path::Path, secrets: Secrets) -> Result<Config, ExitCode> {
     let paint = Paint::of(&io::stderr());

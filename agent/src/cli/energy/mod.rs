@@ -10,9 +10,8 @@ use energy::{Interval, Quality, Site, interval::Repair};
 use jiff::{Timestamp, civil::Date};
 
 use super::{
-    INPUT, Lang, Secrets, fail, load,
+    INPUT, Lang, Secrets, fail, finish, load,
     past::{self, PastArgs},
-    print,
     table::table,
 };
 use crate::{
@@ -77,13 +76,7 @@ pub fn run(args: &EnergyArgs) -> ExitCode {
         Some(EnergyCommand::Tree(args)) => tree::made(args),
         Some(EnergyCommand::Meters(args)) => meters::made(args),
     };
-    match text {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(status) => status,
-    }
+    finish(text)
 }
 
 fn made(args: &EnergyArgs) -> Result<String, ExitCode> {

@@ -8,9 +8,8 @@ use jiff::Timestamp;
 use super::{AskedPurpose, Stretch, year_bounds};
 use crate::{
     cli::{
-        INPUT, Lang, Secrets, fail, load,
+        INPUT, Lang, Secrets, fail, finish, load,
         past::{self, PastArgs},
-        print,
         table::table,
     },
     config::Config,
@@ -46,13 +45,7 @@ pub(super) struct UseArgs {
 
 /// Prints what a period makes.
 pub(super) fn run(args: &UseArgs) -> ExitCode {
-    match made(args) {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(status) => status,
-    }
+    finish(made(args))
 }
 
 fn made(args: &UseArgs) -> Result<String, ExitCode> {

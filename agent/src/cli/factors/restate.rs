@@ -14,9 +14,8 @@ use jiff::civil::Date;
 use super::{Stretch, year_bounds};
 use crate::{
     cli::{
-        INPUT, Lang, Secrets, fail, load,
+        INPUT, Lang, Secrets, fail, finish, load,
         past::{self, PastArgs},
-        print,
         table::table,
     },
     clock::Clock,
@@ -58,13 +57,7 @@ pub(super) struct RestateArgs {
 
 /// Restates a year.
 pub(super) fn run(args: &RestateArgs) -> ExitCode {
-    match made(args) {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(status) => status,
-    }
+    finish(made(args))
 }
 
 fn made(args: &RestateArgs) -> Result<String, ExitCode> {

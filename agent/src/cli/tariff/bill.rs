@@ -9,9 +9,8 @@ use rust_decimal::Decimal;
 
 use crate::{
     cli::{
-        INPUT, INTERNAL, Lang, Secrets, fail, load,
+        INPUT, INTERNAL, Lang, Secrets, fail, finish, load,
         past::{self, PastArgs},
-        print,
         table::table,
     },
     language::Language,
@@ -61,13 +60,7 @@ enum Form {
 
 /// Prints a bill.
 pub(super) fn run(args: &BillArgs) -> ExitCode {
-    match made(args) {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(status) => status,
-    }
+    finish(made(args))
 }
 
 fn made(args: &BillArgs) -> Result<String, ExitCode> {

@@ -12,9 +12,8 @@ use rust_decimal::Decimal;
 
 use crate::{
     cli::{
-        INPUT, Lang, Secrets, fail, load,
+        INPUT, Lang, Secrets, fail, finish, load,
         past::{self, PastArgs},
-        print,
         replay_intervals::local,
         table::table,
     },
@@ -43,13 +42,7 @@ pub(super) struct PriceArgs {
 
 /// Answers the three questions.
 pub(super) fn run(args: &PriceArgs) -> ExitCode {
-    match made(args) {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(status) => status,
-    }
+    finish(made(args))
 }
 
 fn made(args: &PriceArgs) -> Result<String, ExitCode> {
