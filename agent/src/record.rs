@@ -148,6 +148,12 @@ fn lateness(config: &Config) -> SignedDuration {
     SignedDuration::try_from(config.lateness).unwrap_or(SignedDuration::MAX)
 }
 
+/// The whole minute at or before `at`.
+fn last_minute(at: Timestamp) -> Timestamp {
+    let ms = at.as_millisecond().div_euclid(TICK_MS) * TICK_MS;
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MIN)
+}
+
 /// The next instant of the commit rhythm that lies ahead.
 fn next_commit(last: Instant, every: Duration) -> Instant {
     (last + every).max(clock::monotonic())
@@ -168,6 +174,9 @@ pub struct Recorder {
     trust: Trust,
     /// By meter, the last leap of data time behind which a sample has been doubted.
     doubted: HashMap<Name, Timestamp>,
+    /// The last tick, or the minute before the first one: were that always the minute to come, a channel that is never
+    /// empty would put it off for ever.
+    ticked: Timestamp,
 }
 
 #[derive(Debug)]
@@ -217,7 +226,9 @@ impl Recorder {
     /// A recorder around an engine that [`restore`] has brought up to the store's last row.
     pub fn new(engine: Engine, store: Store, clock: Clock, config: Config, health: Health) -> Self {
         let counters = Counters::new(&health);
-        if let Some(tick) = engine.last_tick().filter(|tick| clock.now() < *tick) {
+        let last_tick = engine.last_tick();
+        let ticked = last_tick.unwrap_or_else(|| last_minute(clock.now() - lateness(&config)));
+        if let Some(tick) = last_tick.filter(|tick| clock.now() < *tick) {
             // Set back while no agent ran: what was stamped before its end lies at most a minute behind its last tick.
             clock.not_before(tick + SignedDuration::from_millis(TICK_MS) + lateness(&config));
         }
@@ -232,6 +243,7 @@ impl Recorder {
             waiting: Vec::new(),
             trust: Trust::default(),
             doubted: HashMap::new(),
+            ticked,
         }
     }
 
@@ -280,15 +292,8 @@ impl Recorder {
 
     /// The next whole minute to tick: after the last one, and not before the running minute began.
     fn next_tick(&self) -> Timestamp {
-        let running_ms = (self.clock.now() - lateness(&self.config))
-            .as_millisecond()
-            .div_euclid(TICK_MS)
-            * TICK_MS;
-        let next_ms = match self.engine.last_tick() {
-            Some(tick) => running_ms.max(tick.as_millisecond() + TICK_MS),
-            None => running_ms + TICK_MS,
-        };
-        Timestamp::from_millisecond(next_ms).unwrap_or(Timestamp::MAX)
+        let running = last_minute(self.clock.now() - lateness(&self.config));
+        running.max(self.ticked + SignedDuration::from_millis(TICK_MS))
     }
 
     fn take(&mut self, mut incoming: Incoming) {
@@ -311,6 +316,7 @@ impl Recorder {
     /// Lets data time reach `tick` and commits what that brings: the tick ends the row.
     async fn tick(&mut self, tick: Timestamp) {
         let step = self.engine.tick(tick);
+        self.ticked = tick;
         self.counters.late.add(step.counts.late);
         self.counters.unknown_meter.add(step.counts.unknown_meter);
         self.counters.duplicate.add(step.counts.refused.duplicate);

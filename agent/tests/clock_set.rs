@@ -21,6 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use life_support::{Life, settings, site, start};
 use store_support::Folder;
 use wattwarden::{
+    acquire::Incoming,
     clock::{self, Clock},
     health::Health,
     store::Reader,
@@ -181,4 +182,24 @@ async fn a_computer_that_begins_in_1970_tells_nothing_until_its_clock_is_set() {
     let (suspect, unknown_h) = check((-start().as_second(), 0), 3, false, "forward").await;
     assert_eq!(suspect, 391, "all before, and the first behind the leap");
     assert!(unknown_h < 0.5, "{unknown_h} h: 1970 has no intervals");
+}
+
+/// Data time goes on while the recorder has no moment to wait for its tick: the channel is never empty.
+#[tokio::test]
+async fn the_first_tick_comes_however_full_the_channel_is() {
+    let (folder, health) = (Folder::new(), Health::default());
+    let asked_s = AtomicI64::new(0);
+    let clock = Clock::following(move || start() + SignedDuration::from_secs(asked_s.fetch_add(1, Ordering::Relaxed)));
+    let life = begin(&folder, &clock, &health);
+    for second in 0..5000 {
+        let sample = Sample {
+            meter: "main".into(),
+            at: start() + SignedDuration::from_secs(second),
+            readings: vec![Reading::new(Quantity::ActivePower, LOAD_KW)],
+        };
+        life.intake.send(Incoming { sample, stored: None }).await.unwrap();
+    }
+    life.end().await;
+    let entries = Reader::open(&folder.store()).unwrap().entries(1, 10_000).unwrap();
+    assert!(entries.iter().filter(|entry| entry.tick.is_some()).count() > 1);
 }
