@@ -7,7 +7,7 @@ mod program_support;
 
 use std::{fmt::Write as _, fs};
 
-use program_support::{Folder, wattwarden};
+use program_support::{Folder, check, wattwarden};
 use serde_json::{Value, json};
 
 const SITE: &str = r#"
@@ -122,6 +122,18 @@ fn a_month_has_market_based_emissions_scope_1_and_toe() {
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
+    // Nothing known is not nothing used.
+    let ask = ["factors", "use", "-c", &config, "--from", &out, "--year"];
+    check(
+        &[&ask[..], &["2030"]].concat(),
+        2,
+        &["from 2030-01-01 to 2030-12-31: there is use from 2024-01-01 to 2024-01-03"],
+    );
+    check(
+        &[&ask[..], &["2024", "--purpose", "supplier"]].concat(),
+        0,
+        &["no factor: 288 intervals, 7,200.0 kWh"],
+    );
 }
 
 #[test]

@@ -89,12 +89,12 @@ fn a_bill_is_printed_explained_and_compared() {
     check(
         &[&bill[..], &["--entered", &same]].concat(),
         0,
-        &["The entered bill is the same."],
+        &["Everything that was entered is the same."],
     );
     let other = folder.file(
         "other.toml",
         "month = \"2025-03-01\"\ntotal = 60000000\nbilling_demand_kw = 800\nenergy_import_kwh = 297600\n\
-         items = { demand_charge = 6656000, climate = 2678400, television = 2500 }\n",
+         items = { demand_charge = 6656000, climate = 2678400, other = 2500 }\n",
     );
     check(
         &[&bill[..], &["--entered", &other]].concat(),
@@ -102,9 +102,9 @@ fn a_bill_is_printed_explained_and_compared() {
         &[
             "Billed demand, kW",
             "earlier_peaks",
-            "television",
+            "Other charges",
             "2,500",
-            "follows from other items",
+            "follows from the items above",
         ],
     );
 }
@@ -133,6 +133,15 @@ fn the_three_questions_are_answered_at_an_instant() {
         "2025-04-15T23:00+09:00",
         &["141.39 KRW (light)", "demand of this band does not count"],
     );
+    // Long after the data, the answer says what it does not know.
+    let later = ask(
+        "2025-09-15T14:00+09:00",
+        &[
+            "Maxima of months from 2025-07 to 2025-08 are not known",
+            "Nothing is known of the use since 2025-04-16T00:00:00+09:00",
+        ],
+    );
+    assert!(!later.contains("bill so far"), "{later}");
     check(
         &[
             "tariff",
@@ -171,14 +180,32 @@ fn tariffs_are_listed_and_shown_with_their_sources() {
             "산업용(을) 고압A 선택Ⅱ",
             "150.9",
             "15-21",
-            "하한 계약전력의 30 %",
-            "(assumed)",
+            "하한: 계약전력의 30 %",
+            "(이어 쓴 값)",
+            "토요일, 일요일, 공휴일 11-14시",
+            "2026-09-30까지 적용받지 않음",
+            "진상 22-08시: 기준 95 %",
+            "60 % 이상 넘으면 단가의 4배",
+            "청구금액 10: 절사",
+        ],
+    );
+    check(
+        &["tariff", "show", "us-commercial-tou", "--lang", "en"],
+        0,
+        &[
+            "summer, peak: 20 USD/kW above 0 kW, 15 USD/kW above 100 kW",
+            "30 USD each month",
         ],
     );
     check(
         &["tariff", "show", "kepco-industrial-b-high-a-2", "--day", "2020-01-01"],
-        0,
-        &["No price table holds"],
+        2,
+        &["holds on 2020-01-01: the first one begins on 2024-10-24"],
+    );
+    check(
+        &["tariff", "show", "kepco-industrial-b-high-a-2", "--area", "mars"],
+        2,
+        &["areas of its own: jeju"],
     );
     check(
         &["tariff", "show", "kepco-industrial-b-high-a-22"],
@@ -244,6 +271,23 @@ fn what_cannot_be_billed_is_said() {
         &["tariff", "bill", "-c", &site, "--from", &out, "--entered", &wrong],
         2,
         &["totall"],
+    );
+    let april = folder.file("april.toml", "month = \"2025-04-01\"\ntotal = 5\n");
+    check(
+        &[
+            "tariff",
+            "bill",
+            "-c",
+            &site,
+            "--from",
+            &out,
+            "--month",
+            "2025-03",
+            "--entered",
+            &april,
+        ],
+        2,
+        &["april.toml", "is that of 2025-04, and 2025-03 was reckoned"],
     );
     let without = folder.file(
         "without.toml",

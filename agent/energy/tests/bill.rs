@@ -134,7 +134,7 @@ fn an_entered_bill_is_compared_item_by_item_with_what_can_explain_it() {
     let bill = bills(&[contract()], &usage).0.remove(0);
     let check = |entered: &str, expected: &[(&str, &str)]| {
         let entered: EnteredBill = toml::from_str(&format!("month = \"2026-01-01\"\n{entered}")).unwrap();
-        let found = reconcile(&bill, &entered);
+        let found = reconcile(&[contract()], &bill, &entered).unwrap();
         let told: Vec<(&str, &str)> = found
             .iter()
             .map(|one| (one.item.as_str(), one.reason.en.as_str()))
@@ -144,29 +144,71 @@ fn an_entered_bill_is_compared_item_by_item_with_what_can_explain_it() {
             assert!(item == wanted && reason.contains(text), "{told:?}");
         }
         for one in &found {
-            assert_eq!(one.difference, one.theirs.unwrap() - one.ours.unwrap_or_default());
+            assert_eq!(one.difference, one.theirs - one.ours);
         }
     };
     let total = bill.total;
     check(&format!("total = {total}"), &[]);
-    check("total = 1", &[("total", "follows from other items")]);
-    check("total = 99999999", &[("total", "coverage is 96.8 %")]);
     check(
-        &format!("total = {total}\nbilling_demand_kw = 150"),
-        &[("billing_demand_kw", "earlier_peaks")],
+        "total = 1",
+        &[("total", "items that were not entered: demand_charge, energy_light")],
     );
+    check("total = 99999999", &[("total", "coverage is 96.8 %")]);
+    for (demand_kw, reason) in [("150", "earlier_peaks"), ("90", "fits the floor"), ("100", "")] {
+        let reasons: &[(&str, &str)] = &[("billing_demand_kw", reason)];
+        check(
+            &format!("total = {total}\nbilling_demand_kw = {demand_kw}"),
+            if reason.is_empty() { &[] } else { reasons },
+        );
+    }
+    // 2,880 of 2,976 quarter hours were seen.
+    for (energy_kwh, reason) in [
+        ("74400", "about 2400 kWh were not seen"),
+        ("36000", "0.5 times what the main meter counted"),
+        ("72000.3", "rounded to whole kWh"),
+    ] {
+        check(
+            &format!("total = {total}\nenergy_import_kwh = {energy_kwh}"),
+            &[("energy_import_kwh", reason)],
+        );
+    }
     let climate = item(&bill, "climate");
     check(
         &format!("total = {total}\nitems = {{ climate = {} }}", climate + dec("0.4")),
+        &[("climate", "rounded on the entered bill")],
+    );
+    check(
+        &format!(
+            "total = {}\nitems = {{ climate = {}, excess_demand = 5, other = 2500 }}",
+            total + dec("2505"),
+            climate + dec("1000")
+        ),
         &[
-            ("demand_charge", "earlier_peaks"),
-            ("energy_light", "their amount fits 0"),
-            ("energy_mid", "their amount fits 0"),
-            ("energy_peak", "their amount fits 0"),
-            ("climate", "rounded on the entered bill"),
-            ("vat", "follows from other items"),
+            ("climate", "their amount is 72100 kWh, ours 72000 kWh"),
+            ("excess_demand", "not charged here"),
+            ("other", "not charged here"),
+            ("total", "follows from the items above"),
         ],
     );
+}
+
+#[test]
+fn an_entered_bill_of_another_month_or_with_unknown_items_is_refused() {
+    let bill = bills(&[contract()], &days(31, |_, _| 25.0)).0.remove(0);
+    for (entered, error) in [
+        (
+            "month = \"2026-02-01\"\ntotal = 1",
+            "is that of 2026-02, and 2026-01 was reckoned",
+        ),
+        (
+            "month = \"2026-01-01\"\ntotal = 1\nitems = { climat = 5 }",
+            "`climat` is no item of this tariff; there are climate, demand_charge",
+        ),
+    ] {
+        let entered: EnteredBill = toml::from_str(entered).unwrap();
+        let found = reconcile(&[contract()], &bill, &entered).unwrap_err().to_string();
+        assert!(found.contains(error), "{found}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use energy::{
     finding::{Kind, Money},
-    tariff::Band,
+    tariff::{Band, bill},
 };
 
 use super::Language;
@@ -53,37 +53,26 @@ pub fn band_name(band: Band, language: Language) -> &'static str {
     }
 }
 
-/// Items of bills, and what is compared beside them: name in files, Korean, English.
-const ITEMS: &[(&str, &str, &str)] = &[
-    ("demand_charge", "기본요금", "Demand charge"),
-    ("demand_light", "경부하 최대수요 요금", "Demand, light load"),
-    ("demand_mid", "중간부하 최대수요 요금", "Demand, mid load"),
-    ("demand_peak", "최대부하 최대수요 요금", "Demand, peak load"),
-    ("energy_light", "전력량요금 경부하", "Energy, light load"),
-    ("energy_mid", "전력량요금 중간부하", "Energy, mid load"),
-    ("energy_peak", "전력량요금 최대부하", "Energy, peak load"),
-    ("energy_flat", "전력량요금", "Energy"),
-    ("weekend_discount", "주말·공휴일 할인", "Weekend discount"),
-    ("power_factor_lag", "역률요금(지상)", "Power factor, lagging"),
-    ("power_factor_lead", "역률요금(진상)", "Power factor, leading"),
-    ("climate", "기후환경요금", "Climate charge"),
-    ("fuel", "연료비조정요금", "Fuel adjustment"),
-    ("excess_demand", "초과사용부가금", "Demand above the contract"),
-    ("fixed", "고정요금", "Fixed charge"),
-    ("vat", "부가가치세", "VAT"),
-    ("fund", "전력산업기반기금", "Power industry fund"),
-    ("total", "청구금액", "Total"),
-    ("energy_import_kwh", "사용전력량 kWh", "Energy, kWh"),
-    ("billing_demand_kw", "요금적용전력 kW", "Billed demand, kW"),
-];
-
 /// What people call an item of a bill; an item of a tariff of the site's own keeps its name.
 pub fn item_name(item: &str, language: Language) -> &str {
-    let known = ITEMS.iter().find(|(name, ..)| *name == item);
-    known.map_or(item, |(_, ko, en)| match language {
+    bill::item_name(item).map_or(item, |(ko, en)| match language {
         Language::Ko => ko,
         Language::En => en,
     })
+}
+
+/// What people call a season of the tariffs; one of a tariff of the site's own keeps its name.
+pub fn season_name(season: &str, language: Language) -> &str {
+    let (ko, en) = match season {
+        "summer" => ("여름철", "summer"),
+        "spring_autumn" => ("봄·가을철", "spring, autumn"),
+        "winter" => ("겨울철", "winter"),
+        _ => (season, season),
+    };
+    match language {
+        Language::Ko => ko,
+        Language::En => en,
+    }
 }
 
 fn both(kind: Kind) -> (&'static str, &'static str) {

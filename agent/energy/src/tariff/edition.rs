@@ -30,7 +30,8 @@ pub struct Edition<'a> {
     pub levies: Vec<&'a Levy>,
     /// The power-factor rule, where there is one.
     pub power_factor: Option<&'a PowerFactorRule>,
-    discounts: Vec<&'a Discount>,
+    /// Discounts on the energy price that run.
+    pub discounts: Vec<&'a Discount>,
 }
 
 /// What an hour of a day is to the tariff.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use energy::carbon::{self, Account, FactorSeries, Purpose, ToeBasis, Used};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{AskedPurpose, Stretch, year_bounds};
 use crate::{
@@ -61,7 +61,17 @@ fn made(args: &UseArgs) -> Result<String, ExitCode> {
     };
     let all = past::intervals(&args.past, &config, config.site.main_meter.as_deref())?;
     let stretch = Stretch::of(&config, &all, bounds);
+    if stretch.used.is_empty() {
+        return Err(fail(INPUT, nothing_known(&config, &all, bounds)));
+    }
     let mut accounts = accounts(series, &stretch.used, args.purpose.map(|asked| asked.0));
+    if let (true, Some(asked)) = (accounts.is_empty(), args.purpose) {
+        let help = "`wattwarden factors list` says which there are, and from when to when";
+        return Err(fail(
+            INPUT,
+            format!("no factor for {} holds in this period; {help}", asked.0.name()),
+        ));
+    }
     if args.purpose.is_none() {
         accounts.push(toe(series, &stretch.used));
     }
@@ -75,6 +85,23 @@ fn made(args: &UseArgs) -> Result<String, ExitCode> {
         rows.extend(fuels(&figures, language));
     }
     Ok(head(&stretch, language) + &table(&rows, &[false, true, false]))
+}
+
+/// Why there is nothing to reckon, and what there would be.
+fn nothing_known(config: &Config, all: &[energy::Interval], (from, until): (Timestamp, Timestamp)) -> String {
+    let day = |at: Timestamp| config.site.zone.to_datetime(at).date();
+    let last = day(until - SignedDuration::from_secs(1));
+    let asked = format!("nothing is known of the main meter's use from {} to {last}", day(from));
+    match (all.first(), all.last()) {
+        (Some(first), Some(newest)) => {
+            format!(
+                "{asked}: there is use from {} to {}",
+                day(first.start),
+                day(newest.start)
+            )
+        }
+        _ => asked,
+    }
 }
 
 type Named = (String, &'static str, Account);

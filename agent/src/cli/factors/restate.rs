@@ -110,7 +110,12 @@ fn reckoned(
         used: &stretch.used,
         coverage: stretch.coverage,
     };
-    let restated = restate(series, year, (&old, &new), now, args.reason.trim()).map_err(|error| fail(INPUT, error))?;
+    let restated = restate(series, year, (&old, &new), now, args.reason.trim()).map_err(|error| {
+        fail(
+            INPUT,
+            format!("{error}; --reported DAY takes what was known on another day"),
+        )
+    })?;
     if restated.explained_by.iter().all(|moved| moved.from == moved.to) {
         let help = "--reported names the day of the old report, --factor another factor";
         let why = format!(

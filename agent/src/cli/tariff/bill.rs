@@ -11,7 +11,7 @@ use crate::{
     cli::{
         INPUT, INTERNAL, Lang, Secrets, fail, finish, load,
         past::{self, PastArgs},
-        table::table,
+        table::{table, wrapped},
     },
     language::Language,
     report::{
@@ -26,7 +26,8 @@ use crate::{
     wattwarden tariff bill -c steel.toml --from steel-2018 --month 2018-03\n  \
     wattwarden tariff bill --month 2026-10 --entered kepco-2026-10.toml\n\n\
     An entered bill is a file such as:\n  month = \"2026-10-01\"\n  total = 45_350_120\n  energy_import_kwh = 212_400\n  \
-    items = { demand_charge = 6_331_520, climate = 1_911_600 }")]
+    items = { demand_charge = 6_331_520, climate = 1_911_600 }\n\
+    Only what it holds is compared; `other` takes what the supplier charges beside the tariff.")]
 pub(super) struct BillArgs {
     #[command(flatten)]
     past: PastArgs,
@@ -67,7 +68,11 @@ fn made(args: &BillArgs) -> Result<String, ExitCode> {
     let config = load(&args.past.config, Secrets::LeaveOut)?;
     let language = args.lang.map_or(config.language, Language::from);
     let intervals = past::intervals(&args.past, &config, config.site.main_meter.as_deref())?;
-    let entered = args.entered.as_ref().map(entered).transpose()?;
+    let entered = args
+        .entered
+        .as_ref()
+        .map(|path| entered(path).map(|entered| (path, entered)))
+        .transpose()?;
     let bill = if args.project {
         let usage = figures::usage(&config.site, &intervals);
         bill::project(&config.site.contracts, &usage).ok_or_else(|| {
@@ -80,10 +85,14 @@ fn made(args: &BillArgs) -> Result<String, ExitCode> {
         let month = args
             .month
             .map(|month| month.first)
-            .or(entered.as_ref().map(|entered| entered.month));
+            .or(entered.as_ref().map(|(_, entered)| entered.month));
         chosen(figures::bills(&config.site, &intervals), month)?
     };
-    let differences = entered.map(|entered| bill::reconcile(&bill, &entered));
+    let compared = entered.map(|(path, entered)| {
+        let differences = bill::reconcile(&config.site.contracts, &bill, &entered);
+        differences.map_err(|error| fail(INPUT, format!("{}: {error}", path.display())))
+    });
+    let differences = compared.transpose()?;
     match args.format {
         Form::Text => Ok(shown(&bill, args.explain, differences.as_deref(), language)),
         Form::Json => {
@@ -121,49 +130,63 @@ fn chosen(bills: Vec<Bill>, month: Option<jiff::civil::Date>) -> Result<Bill, Ex
 
 fn shown(bill: &Bill, explain: bool, differences: Option<&[Difference]>, language: Language) -> String {
     let mut rows = Vec::new();
+    // What stands under each row.
+    let mut under = Vec::new();
     for item in &bill.items {
         rows.push(vec![item_name(&item.item, language).to_owned(), amount(item.amount)]);
-        if explain {
-            let lines = item.lines.iter();
-            rows.extend(lines.map(|line| vec![format!("  {}", line_text(line)), amount(line.amount)]));
+        under.push(String::new());
+        for line in item.lines.iter().filter(|_| explain) {
+            rows.push(vec![format!("  {}", line_text(line)), amount(line.amount)]);
+            let how = line.how.as_ref().map(|how| wrapped(language.pick(how), 6));
+            under.push(how.unwrap_or_default() + &wrapped(&line.rule, 6));
         }
     }
     rows.push(vec![item_name("total", language).to_owned(), amount(bill.total)]);
-    let mut lines = head(bill, language);
-    lines.push(table(&rows, &[false, true]).trim_end().to_owned());
-    if explain {
-        lines.extend(rules(bill));
+    under.push(rounding(bill, language).filter(|_| explain).unwrap_or_default());
+    let items = table(&rows, &[false, true]);
+    let items: Vec<String> = items
+        .lines()
+        .zip(&under)
+        .map(|(row, under)| format!("{row}\n{under}"))
+        .collect();
+    let mut text = head(bill, language) + &items.concat();
+    for note in &bill.notes {
+        text += &listed(language.pick(&note.text));
     }
-    lines.extend(bill.notes.iter().map(|note| format!("* {}", language.pick(&note.text))));
-    lines.extend(differences.map(|differences| compared(differences, language)));
-    lines.join("\n") + "\n"
+    text + &differences.map_or(String::new(), |differences| compared(differences, language))
 }
 
-fn head(bill: &Bill, language: Language) -> Vec<String> {
-    let ko = language == Language::Ko;
-    let word = |korean: &'static str, english: &'static str| if ko { korean } else { english };
+/// A remark, its lines behind a star.
+fn listed(remark: &str) -> String {
+    let lines = wrapped(remark, 2);
+    format!("*{}", lines.strip_prefix(' ').unwrap_or(&lines))
+}
+
+/// What the items add up to, where the total was rounded.
+fn rounding(bill: &Bill, language: Language) -> Option<String> {
+    let sum: Decimal = bill.items.iter().map(|item| item.amount).sum();
+    let (exact, currency) = (amount(sum), &bill.currency);
+    let how = match language {
+        Language::Ko => format!("{exact} {currency}의 끝수 처리"),
+        Language::En => format!("rounded from {exact} {currency}"),
+    };
+    (sum != bill.total).then(|| wrapped(&how, 6))
+}
+
+fn head(bill: &Bill, language: Language) -> String {
     let (month, last) = (bill.month.strftime("%Y-%m"), bill.to.yesterday().unwrap_or(bill.to));
-    let set_by = bill
-        .demand
-        .set_by
-        .as_ref()
-        .map_or(String::new(), |month| format!(" ({month})"));
-    vec![
-        format!(
-            "{} {month} ({} – {last}, {})",
-            word("전기요금", "Bill"),
-            bill.from,
-            bill.currency
+    let (from, currency, coverage) = (bill.from, &bill.currency, bill.coverage * 100.0);
+    let kw = bill.demand.billing_kw.round_dp(3).normalize();
+    let set_by = bill.demand.set_by.as_ref();
+    let set_by = set_by.map_or(String::new(), |month| format!(" ({month})"));
+    match language {
+        Language::Ko => format!(
+            "전기요금 {month} ({from} – {last}, {currency})\n요금적용전력 {kw} kW{set_by} · 자료 확보율 {coverage:.1} %\n\n"
         ),
-        format!(
-            "{} {} kW{set_by} · {} {:.1} %",
-            word("요금적용전력", "billed demand"),
-            bill.demand.billing_kw,
-            word("자료 확보율", "coverage"),
-            bill.coverage * 100.0
+        Language::En => format!(
+            "Bill {month} ({from} – {last}, {currency})\nbilled demand {kw} kW{set_by} · coverage {coverage:.1} %\n\n"
         ),
-        String::new(),
-    ]
+    }
 }
 
 /// `14,134.5 kWh × 133.4 × 50 %`, with the days it counts.
@@ -184,30 +207,16 @@ fn line_text(line: &Line) -> String {
     )
 }
 
-/// Where the prices stand: each rule once.
-fn rules(bill: &Bill) -> Vec<String> {
-    let mut rules: Vec<&str> = bill
-        .items
-        .iter()
-        .flat_map(|item| &item.lines)
-        .map(|line| line.rule.as_str())
-        .collect();
-    rules.sort_unstable();
-    rules.dedup();
-    rules.iter().map(|rule| format!("  {rule}")).collect()
-}
-
 fn compared(differences: &[Difference], language: Language) -> String {
     let ko = language == Language::Ko;
     if differences.is_empty() {
         let same = if ko {
-            "입력한 청구서와 같습니다."
+            "입력한 값은 모두 같습니다."
         } else {
-            "The entered bill is the same."
+            "Everything that was entered is the same."
         };
-        return format!("\n{same}");
+        return format!("\n{same}\n");
     }
-    let or_none = |value: Option<Decimal>| value.map_or("–".to_owned(), amount);
     let head = if ko {
         ["항목", "여기", "청구서", "차이"]
     } else {
@@ -217,11 +226,11 @@ fn compared(differences: &[Difference], language: Language) -> String {
     let mut reasons = Vec::new();
     for found in differences {
         let name = item_name(&found.item, language);
-        let amounts = [or_none(found.ours), or_none(found.theirs), amount(found.difference)];
+        let amounts = [found.ours, found.theirs, found.difference].map(amount);
         rows.push([vec![name.to_owned()], amounts.to_vec()].concat());
-        reasons.push(format!("* {name}: {}", language.pick(&found.reason)));
+        reasons.push(listed(&format!("{name}: {}", language.pick(&found.reason))));
     }
-    format!("\n{}{}", table(&rows, &[false, true, true, true]), reasons.join("\n"))
+    format!("\n{}{}", table(&rows, &[false, true, true, true]), reasons.concat())
 }
 
 /// An amount with at most two places: what is exact to the last digit is for programs.

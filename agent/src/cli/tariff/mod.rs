@@ -8,6 +8,7 @@ use clap::Subcommand;
 
 mod bill;
 mod price;
+mod rules;
 mod show;
 
 /// Arguments of `tariff`.

@@ -7,7 +7,7 @@ use energy::tariff::{
     bill::{self, Bill, DemandWorth},
     contract_at,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
         INPUT, Lang, Secrets, fail, finish, load,
         past::{self, PastArgs},
         replay_intervals::local,
-        table::table,
+        table::{table, wrapped},
     },
     clock::Clock,
     language::Language,
@@ -24,6 +24,9 @@ use crate::{
         words::{band_name, grouped},
     },
 };
+
+/// Data that end no longer than this before the instant are of it.
+const RECENT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Arguments of `tariff price`.
 #[derive(Debug, clap::Args)]
@@ -61,13 +64,18 @@ fn made(args: &PriceArgs) -> Result<String, ExitCode> {
     let usage = figures::usage(&config.site, &intervals);
     let (bills, history) = bill::bills(contracts, &usage);
     let worth = bill::demand_worth(contracts, &history, at);
-    let stands = bills.last().filter(|bill| !bill.complete);
+    let today = contract.rules.zone.to_datetime(at).date();
+    let runs = |bill: &&Bill| !bill.complete && (bill.from..bill.to).contains(&today);
+    let stands = bills.last().filter(runs);
     let ends = stands.and_then(|_| bill::project(contracts, &usage));
     let mut rows = vec![vec![contract.tariff_name.clone(), local(at, &config.site.zone)]];
     rows.extend(kwh(contract, &contract.price_at(at), language));
     rows.extend(worth.iter().flat_map(|worth| kw(contract, worth, language)));
     rows.extend(bill_rows(stands, ends.as_ref(), language));
-    Ok(table(&rows, &[false, false]))
+    let unknown = worth.map_or(vec![], |worth| worth.billed.unknown);
+    let newest = intervals.last().map(|interval| interval.end);
+    let notes = notes(contract, &unknown, newest.filter(|end| *end + RECENT < at), language);
+    Ok(table(&rows, &[false, false]) + "\n" + &notes)
 }
 
 fn kwh(contract: &Contract, price: &PriceUntil, language: Language) -> Vec<Vec<String>> {
@@ -133,6 +141,35 @@ fn kw(contract: &Contract, worth: &DemandWorth, language: Language) -> Vec<Vec<S
         (false, _) => format!("{one_bill} on up to {bills} bills, above {kw} kW"),
     };
     vec![vec![name.into(), cost]]
+}
+
+/// What the answers rest on, a line each: which edition, and what is not known.
+fn notes(contract: &Contract, unknown: &[String], newest: Option<Timestamp>, language: Language) -> String {
+    let ko = language == Language::Ko;
+    let mut notes = Vec::new();
+    if let Some(day) = contract.edition {
+        notes.push(if ko {
+            format!("{day}의 요금표와 규정으로 계산했습니다.")
+        } else {
+            format!("Priced by the tables and rules of {day}.")
+        });
+    }
+    if let (Some(first), Some(last)) = (unknown.first(), unknown.last()) {
+        notes.push(if ko {
+            format!("최대수요를 모르는 달이 있어({first} – {last}) 요금적용전력이 더 클 수 있습니다.")
+        } else {
+            format!("Maxima of months from {first} to {last} are not known: the billed demand may be higher.")
+        });
+    }
+    if let Some(end) = newest {
+        let end = local(end, &contract.rules.zone);
+        notes.push(if ko {
+            format!("{end} 이후의 자료가 없습니다.")
+        } else {
+            format!("Nothing is known of the use since {end}.")
+        });
+    }
+    notes.into_iter().map(|note| wrapped(&note, 0)).collect()
 }
 
 fn bill_rows(stands: Option<&Bill>, ends: Option<&Bill>, language: Language) -> Vec<Vec<String>> {

@@ -1,21 +1,31 @@
 //! `wattwarden tariff show`: the tariffs there are, and one of them as it stands on a day, with its sources.
 
-use std::{collections::BTreeMap, io, path::PathBuf, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use energy::tariff::{Band, Contract, Edition, HourSpan, Rules, Tariff};
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use crate::{
-    cli::{INPUT, Lang, language, print, table::table},
+    cli::{
+        INPUT, Lang, fail, language, print,
+        table::{table, wrapped},
+    },
     clock::Clock,
     config::{
         data::{DataFiles, Folder, load_alone},
         diagnostic::{Diagnostic, Paint},
     },
     language::Language,
-    report::words::{band_name, item_name},
+    report::words::{band_name, item_name, season_name},
 };
+
+use super::rules;
 
 /// Arguments of `tariff show`.
 #[derive(Debug, clap::Args)]
@@ -44,11 +54,12 @@ pub(super) fn run(args: &ShowArgs) -> ExitCode {
     let language = language(args.lang);
     let data = DataFiles::beside(&args.beside);
     let made = match &args.name {
-        None => list(&data, language),
+        None => list(&data, language).map(Ok),
         Some(name) => one(args, &data, name, language),
     };
     match made {
-        Ok(text) => {
+        Ok(Err(why)) => fail(INPUT, why),
+        Ok(Ok(text)) => {
             print(&text);
             ExitCode::SUCCESS
         }
@@ -71,7 +82,13 @@ fn list(data: &DataFiles, language: Language) -> Result<String, Vec<Diagnostic>>
     Ok(table(&rows, &[false, false]))
 }
 
-fn one(args: &ShowArgs, data: &DataFiles, name: &str, language: Language) -> Result<String, Vec<Diagnostic>> {
+/// The text of one tariff; inside, why a question that has no answer has none.
+fn one(
+    args: &ShowArgs,
+    data: &DataFiles,
+    name: &str,
+    language: Language,
+) -> Result<Result<String, String>, Vec<Diagnostic>> {
     let tariff: Tariff = load_alone(data, Folder::Tariffs, name)?;
     let rules: Rules = load_alone(data, Folder::TariffRules, &tariff.rules)?;
     let day = args
@@ -80,20 +97,49 @@ fn one(args: &ShowArgs, data: &DataFiles, name: &str, language: Language) -> Res
     let contract = Contract::alone(name, tariff, rules, args.area.clone());
     let title = language.pick(&contract.tariff.title);
     let head = format!("{title}\n{name} · {day} · {}\n\n", contract.rules.currency);
-    let none = if language == Language::Ko {
-        "이 날의 요금표가 없습니다.\n"
+    let edition = known_area(&contract).and_then(|()| edition_of(&contract, day));
+    Ok(edition.map(|edition| head + &shown(&edition, language)))
+}
+
+/// Whether the area that was asked for has band tables of its own.
+fn known_area(contract: &Contract) -> Result<(), String> {
+    let Some(asked) = &contract.area else { return Ok(()) };
+    let areas: BTreeSet<&str> = contract
+        .rules
+        .bands
+        .iter()
+        .filter_map(|table| table.area.as_deref())
+        .collect();
+    if areas.contains(asked.as_str()) {
+        return Ok(());
+    }
+    let known: Vec<&str> = areas.into_iter().collect();
+    let known = if known.is_empty() {
+        "none".to_owned()
     } else {
-        "No price table holds on this day.\n"
+        known.join(", ")
     };
-    let body = contract.edition_of(day).map(|edition| shown(&edition, language));
-    Ok(head + &body.unwrap_or_else(|| none.to_owned()))
+    Err(format!(
+        "--area {asked}: this tariff has no band table of that area; areas of its own: {known}"
+    ))
+}
+
+fn edition_of(contract: &Contract, day: Date) -> Result<Edition<'_>, String> {
+    let first = contract.tariff.price.first().map_or(Date::MAX, |row| row.from);
+    contract.edition_of(day).ok_or_else(|| {
+        let name = &contract.tariff_name;
+        format!("no price table of {name} holds on {day}: the first one begins on {first}")
+    })
 }
 
 fn shown(edition: &Edition<'_>, language: Language) -> String {
-    let rules = &edition.contract.rules;
     let mut rows = prices(edition, language);
+    let assumed = match language {
+        Language::Ko => " (이어 쓴 값)",
+        Language::En => " (carried on)",
+    };
     for row in &edition.charges {
-        let assumed = if row.assumed { " (assumed)" } else { "" };
+        let assumed = if row.assumed { assumed } else { "" };
         rows.push(vec![
             item_name(&row.item, language).into(),
             format!("{} /kWh{assumed}", row.price),
@@ -105,29 +151,9 @@ fn shown(edition: &Edition<'_>, language: Language) -> String {
             format!("{} %", (row.share * Decimal::ONE_HUNDRED).normalize()),
         ]);
     }
-    let mut text = table(&rows, &[false, true, true, true, true]) + "\n" + &hours(edition, language);
-    text += &demand(rules, language);
-    text + "\n" + &sources(edition)
-}
-
-/// How the billed demand is found, in a line.
-fn demand(rules: &Rules, language: Language) -> String {
-    let Some(rule) = &rules.demand else {
-        return String::new();
-    };
-    let bands: Vec<&str> = rule.bands.iter().map(|band| band_name(*band, language)).collect();
-    let months: Vec<String> = rule.ratchet_months.iter().map(ToString::to_string).collect();
-    let (bands, months, minutes) = (bands.join(", "), months.join(", "), rule.interval_min);
-    let floor = (rule.floor_share * Decimal::ONE_HUNDRED).normalize();
-    match language {
-        Language::Ko => format!(
-            "최대수요 {minutes}분 · 대상 시간대 [{bands}] · 기억하는 달 [{months}]\n하한 계약전력의 {floor} %\n"
-        ),
-        Language::En => format!(
-            "demand of {minutes} min · bands that count [{bands}] · months remembered [{months}]\n\
-             floor {floor} % of the contract\n"
-        ),
-    }
+    let prices = table(&rows, &[false, true, true, true, true]);
+    let (hours, rules) = (hours(edition, language), rules::shown(edition, language));
+    format!("{prices}\n{hours}\n{rules}\n{}", sources(edition, language))
 }
 
 fn prices(edition: &Edition<'_>, language: Language) -> Vec<Vec<String>> {
@@ -157,7 +183,7 @@ fn prices(edition: &Edition<'_>, language: Language) -> Vec<Vec<String>> {
             .map_or(String::new(), |months| {
                 months.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
             });
-        let mut row = vec![format!("{season} ({months})")];
+        let mut row = vec![format!("{} ({months})", season_name(season, language))];
         row.extend(
             bands
                 .iter()
@@ -174,34 +200,22 @@ fn hours(edition: &Edition<'_>, language: Language) -> String {
         let bands = hours
             .iter()
             .map(|(band, hours)| format!("{} {}", band_name(*band, language), spans(hours)));
-        vec![season.clone(), bands.collect::<Vec<_>>().join(" · ")]
+        vec![
+            season_name(season, language).to_owned(),
+            bands.collect::<Vec<_>>().join(" · "),
+        ]
     };
     let rows: Vec<Vec<String>> = edition.bands.hours.iter().map(row).collect();
     table(&rows, &[false, false])
 }
 
-fn sources(edition: &Edition<'_>) -> String {
-    let (prices, bands) = (edition.prices, edition.bands);
-    let mut sources = vec![
-        format!("{}: {}, {}", prices.from, prices.authority, prices.source),
-        format!("{}: {}, {}", bands.from, bands.authority, bands.source),
-    ];
-    sources.extend(
-        edition
-            .charges
-            .iter()
-            .map(|row| format!("{}: {}, {}", row.from, row.item, row.source)),
-    );
-    sources.extend(
-        edition
-            .levies
-            .iter()
-            .map(|row| format!("{}: {}, {}", row.from, row.item, row.source)),
-    );
-    sources.extend(
-        edition
-            .power_factor
-            .map(|rule| format!("{}: power factor, {} ({})", rule.from, rule.source, rule.status)),
-    );
-    sources.into_iter().map(|line| line + "\n").collect()
+/// Where the prices, charges and levies were found; the rules say it each for itself.
+fn sources(edition: &Edition<'_>, language: Language) -> String {
+    let prices = edition.prices;
+    let charges = edition.charges.iter().map(|row| (row.from, &row.item, &row.source));
+    let levies = edition.levies.iter().map(|row| (row.from, &row.item, &row.source));
+    let of_items = charges.chain(levies);
+    let mut sources = vec![format!("{}: {}, {}", prices.from, prices.authority, prices.source)];
+    sources.extend(of_items.map(|(from, item, source)| format!("{from}: {}, {source}", item_name(item, language))));
+    sources.iter().map(|line| wrapped(line, 0)).collect()
 }

@@ -13,7 +13,7 @@ use crate::tariff::{Contract, DayKind, contract_at};
 /// How far back days are looked at: four of each weekday.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(28 * 24);
 
-/// The bill of the period that holds the last usage, as it will stand at its end; `None` without a price, or where a
+/// The bill of the period that holds the last usage, as it will stand at its end, or stands if that is over; `None` without a price, or where a
 /// time of day still to come was never seen.
 pub fn project(contracts: &[Contract], usage: &[Usage]) -> Option<Bill> {
     let last = usage.last()?;
@@ -28,8 +28,10 @@ pub fn project(contracts: &[Contract], usage: &[Usage]) -> Option<Bill> {
         whole.push(seen.like(contract, start, last.minutes)?);
     }
     let mut bill = bills(contracts, &whole).0.pop()?;
-    bill.complete = false;
-    bill.notes.push(notes::projected());
+    if whole.len() > usage.len() {
+        bill.complete = false;
+        bill.notes.push(notes::projected());
+    }
     Some(bill)
 }
 

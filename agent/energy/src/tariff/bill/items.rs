@@ -8,9 +8,12 @@ use rust_decimal::{Decimal, prelude::FromPrimitive};
 
 use super::{
     Bill, BilledDemand, History, Item, Line, Note, notes, ratchet,
-    tally::{PartTally, Tally},
+    tally::{PartTally, Quantity, Tally},
 };
-use crate::tariff::{Band, BillRounding, Contract, Levy, PowerFactorRule, Rounding};
+use crate::{
+    finding::Title,
+    tariff::{Band, BillRounding, Contract, Levy, PowerFactorRule, Rounding},
+};
 
 /// A line, the item it belongs to, and the part it came from.
 struct Charge {
@@ -93,7 +96,9 @@ fn demand_charges(tally: &Tally<'_>, demands: &[BilledDemand]) -> Vec<Charge> {
         let rules = &part.part.edition.contract.rules;
         let unused = rules.unused_share.filter(|_| is_unused && rules.demand.is_none());
         let (demand_kw, share) = (rounded_demand(part, demand), unused.unwrap_or(Decimal::ONE));
-        by_days(tally, part, "demand_charge", demand_kw, prices.demand_per_kw).shared(share)
+        let mut charge = by_days(tally, part, "demand_charge", demand_kw, prices.demand_per_kw).shared(share);
+        charge.line.how = rounded_from(demand.billing_kw.max(demand.floor_kw), demand_kw, "kW");
+        charge
     };
     let has_price = |(part, _): &(&PartTally<'_>, _)| !part.part.edition.prices.demand_per_kw.is_zero();
     tally.parts.iter().zip(demands).filter(has_price).map(charge).collect()
@@ -119,8 +124,18 @@ fn line(tally: &PartTally<'_>, item: &str, quantity: (Decimal, &str), price: Dec
             share,
             amount: quantity.0 * price * share,
             rule: format!("{}: {}", prices.from, prices.source),
+            how: None,
         },
     }
+}
+
+/// What a number was before it became `value`; nothing where it stayed as it was.
+fn rounded_from(exact: Decimal, value: Decimal, unit: &str) -> Option<Title> {
+    let exact = exact.round_dp(6).normalize();
+    (exact != value).then(|| Title {
+        ko: format!("{exact} {unit}의 끝수 처리"),
+        en: format!("rounded from {exact} {unit}"),
+    })
 }
 
 /// Each priced amount of energy, rounded by itself, at its full price; a band that was not used stands with 0.
@@ -134,9 +149,12 @@ fn energy_charges(tally: &Tally<'_>) -> Vec<Charge> {
                 continue;
             };
             let of_band = part.energy.iter().filter(|quantity| quantity.band == band);
-            let energy_kwh: Decimal = of_band.map(|quantity| priced_kwh(part, quantity.energy_kwh())).sum();
+            let exact: Vec<Decimal> = of_band.map(Quantity::energy_kwh).collect();
+            let energy_kwh: Decimal = exact.iter().map(|exact| priced_kwh(part, *exact)).sum();
             let item = format!("energy_{}", band.name());
-            charges.push(line(part, &item, (energy_kwh, "kWh"), *price, Decimal::ONE));
+            let mut charge = line(part, &item, (energy_kwh, "kWh"), *price, Decimal::ONE);
+            charge.line.how = rounded_from(exact.into_iter().sum(), energy_kwh, "kWh");
+            charges.push(charge);
         }
     }
     charges
@@ -199,21 +217,15 @@ fn power_factor_charges(
         };
         let contract = part.part.edition.contract;
         let factors = tally.power_factors[part.group];
-        let step = contract.rules.rounding.power_factor_pct;
-        let lag_pct = factors
-            .lag_pct
-            .map_or(Decimal::ZERO, |pct| rule.lag_reference_pct - billed_pct(pct, step));
-        charges.extend(percents(part, demand, rule, ("power_factor_lag", lag_pct)));
+        let lag = (factors.lag_pct, rule.lag_reference_pct);
+        charges.extend(percents(part, demand, rule, ("power_factor_lag", lag, Decimal::MIN)));
         if let (false, Some(reference), Some(_)) = (
             contract.tariff.low_voltage || !contract.reactive_meter,
             rule.lead_reference_pct,
             rule.lead_hours,
         ) {
-            let lead_pct = factors
-                .lead_pct
-                .map_or(Decimal::ZERO, |pct| reference - billed_pct(pct, step));
-            let lead_pct = lead_pct.max(Decimal::ZERO);
-            charges.extend(percents(part, demand, rule, ("power_factor_lead", lead_pct)));
+            let lead = (factors.lead_pct, reference);
+            charges.extend(percents(part, demand, rule, ("power_factor_lead", lead, Decimal::ZERO)));
         }
     }
     charges.sort_by(|one, other| one.item.cmp(&other.item));
@@ -227,17 +239,31 @@ fn power_factor_charges(
     charges
 }
 
-/// A part's charge for `pct` percent of power factor below the reference (above: negative).
+/// A part's charge for each percent of power factor below the reference; above it, a reduction, down to `least_pct`.
 fn percents(
     part: &PartTally<'_>,
     demand: &[Charge],
     rule: &PowerFactorRule,
-    (item, pct): (&str, Decimal),
+    (item, (measured_pct, reference_pct), least_pct): (&str, (Option<f64>, Decimal), Decimal),
 ) -> Option<Charge> {
     let of_part = &demand.iter().find(|charge| charge.part == part.index)?.line;
-    let share = of_part.share * rule.share_per_pct * pct;
+    let step = part.part.edition.contract.rules.rounding.power_factor_pct;
+    let below_pct = measured_pct.map_or(Decimal::ZERO, |pct| {
+        (reference_pct - billed_pct(pct, step)).max(least_pct)
+    });
+    let share = of_part.share * rule.share_per_pct * below_pct;
     let mut charge = line(part, item, (of_part.quantity, "kW"), of_part.price, share);
     charge.line.rule = format!("{}: {}", rule.from, rule.source);
+    charge.line.how = measured_pct.map(|pct| {
+        let (exact, billed) = (billed_pct(pct, None).round_dp(3), billed_pct(pct, step));
+        let per_pct = (rule.share_per_pct * Decimal::ONE_HUNDRED).normalize();
+        Title {
+            ko: format!("역률 {exact} % → {billed} %, 기준 {reference_pct} %: 1 %마다 {per_pct} %"),
+            en: format!(
+                "power factor {exact} % → {billed} %, reference {reference_pct} %: {per_pct} % for each percent"
+            ),
+        }
+    });
     Some(charge)
 }
 
@@ -281,6 +307,11 @@ fn excess_charges(
         let price = part.part.edition.prices.demand_per_kw;
         let mut charge = by_days(tally, part, "excess_demand", excess_kw, price).shared(rate);
         charge.line.rule.clone_from(&rule.source);
+        let (pct, rate) = ((ratio * Decimal::ONE_HUNDRED).round_dp(2).normalize(), rate.normalize());
+        charge.line.how = Some(Title {
+            ko: format!("최대수요 {peak_kw} kW − 계약전력 {contract_kw} kW = {pct} % 초과, 배율 {rate}"),
+            en: format!("{peak_kw} kW − contract of {contract_kw} kW = {pct} % above it, at {rate} times the price"),
+        });
         charges.push(charge);
     }
     if charges.is_empty() {
@@ -382,15 +413,18 @@ fn levies(tally: &Tally<'_>, charges: &[Charge], net: Decimal) -> Vec<Item> {
             let of_part = charges.iter().filter(|charge| holds(&tally.parts[charge.part]));
             exact_sum(of_part.map(|charge| &charge.line), tally)
         };
+        let (exact, currency) = (base * row.share, &tally.parts[0].part.edition.contract.rules.currency);
+        let amount = row.rounding.to_step(exact, row.step);
         let line = Line {
             from: tally.period.from,
             to: tally.period.to,
             quantity: base,
-            unit: tally.parts[0].part.edition.contract.rules.currency.clone(),
+            unit: currency.clone(),
             price: row.share,
             share: Decimal::ONE,
-            amount: row.rounding.to_step(base * row.share, row.step),
+            amount,
             rule: format!("{}: {}", row.from, row.source),
+            how: rounded_from(exact, amount, currency),
         };
         match items.iter_mut().find(|item| item.item == row.item) {
             Some(item) => {

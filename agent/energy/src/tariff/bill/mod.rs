@@ -11,10 +11,11 @@ use rust_decimal::{Decimal, prelude::FromPrimitive};
 use serde::{Deserialize, Serialize};
 
 use super::Contract;
-use crate::interval::Interval;
+use crate::{finding::Title, interval::Interval};
 
 mod forecast;
 mod items;
+mod names;
 mod notes;
 mod period;
 mod ratchet;
@@ -24,8 +25,9 @@ mod tally;
 mod worth;
 
 pub use forecast::project;
+pub use names::item_name;
 pub use notes::Note;
-pub use reconcile::{Difference, EnteredBill, reconcile};
+pub use reconcile::{Difference, EnteredBill, EnteredError, reconcile};
 pub use worth::{DemandWorth, demand_worth};
 
 pub(crate) use items::billed_pct;
@@ -131,6 +133,8 @@ pub struct Line {
     pub amount: Decimal,
     /// First day and source of the row that the price stands in.
     pub rule: String,
+    /// How the quantity, the share or the amount came about, where it is not plain: what it was before rounding.
+    pub how: Option<Title>,
 }
 
 /// An instant's demand.

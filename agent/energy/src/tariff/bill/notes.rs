@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BilledDemand, period::Period, tally::Tally};
+use super::{BilledDemand, names, period::Period, tally::Tally};
 use crate::finding::Title;
 
 /// One remark.
@@ -88,16 +88,12 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
             ));
         }
         for row in edition.charges.iter().filter(|row| row.assumed) {
+            let (ko, en) = names::item_name(&row.item).unwrap_or((&row.item, &row.item));
+            let price = row.price;
             notes.push(note(
                 "assumed",
-                format!(
-                    "{} 단가 {}은(는) 공표된 값이 아니라 이어 쓴 값입니다.",
-                    row.item, row.price
-                ),
-                format!(
-                    "The price of {} ({}) is not published: it was carried on.",
-                    row.item, row.price
-                ),
+                format!("{ko}: 단가 {price}은(는) 공표된 값이 아니라 이어 쓴 값입니다."),
+                format!("{en}: the price {price} is not published: it was carried on."),
             ));
         }
         if let Some(rule) = edition.power_factor.filter(|rule| rule.status != "verified") {

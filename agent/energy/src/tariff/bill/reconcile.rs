@@ -1,16 +1,18 @@
 //! A bill beside the one that the supplier sent: what differs, and what can explain it.
 //!
-//! It decides nothing about who is right. Invariant: the differences of the items add up to that of the net amount, as
-//! far as both bills have them.
+//! It decides nothing about who is right. Invariant: only bills of one month are compared, and only what was entered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, prelude::FromPrimitive};
 use serde::{Deserialize, Serialize};
 
-use super::{Bill, Item};
-use crate::finding::Title;
+use super::{Bill, Item, month_name};
+use crate::{
+    finding::Title,
+    tariff::{Contract, contract_at},
+};
 
 /// A bill as somebody typed it in.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -34,54 +36,113 @@ pub struct EnteredBill {
 pub struct Difference {
     /// The item, or `total`, `energy_import_kwh`, `billing_demand_kw`.
     pub item: String,
-    /// As reckoned here.
-    pub ours: Option<Decimal>,
+    /// As reckoned here; 0 where it is not charged.
+    pub ours: Decimal,
     /// As on the entered bill.
-    pub theirs: Option<Decimal>,
+    pub theirs: Decimal,
     /// Theirs less ours.
     pub difference: Decimal,
     /// What can explain it.
     pub reason: Title,
 }
 
-/// What differs between a bill and the entered one, in the bill's order; empty = nothing.
-pub fn reconcile(bill: &Bill, entered: &EnteredBill) -> Vec<Difference> {
-    let energy_kwh = energy_kwh(bill);
-    let demand_kw = bill
+/// Why an entered bill cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnteredError {
+    /// It is the bill of another month.
+    #[error(
+        "the entered bill is that of {entered}, and {reckoned} was reckoned: ask for --month {entered}, or mend `month`"
+    )]
+    Month {
+        /// Its month, `2026-10`.
+        entered: String,
+        /// The month of the reckoned bill.
+        reckoned: String,
+    },
+    /// No bill by these rules has such an item.
+    #[error(
+        "`{item}` is no item of this tariff; there are {known}, and `other` for what the supplier charges beside them"
+    )]
+    UnknownItem {
+        /// The name.
+        item: String,
+        /// All names, for people.
+        known: String,
+    },
+}
+
+/// Entered under this name: what a supplier charges that the tariff does not know (a late fee, a licence).
+const OTHER: &str = "other";
+/// Quantities this close are the same one, rounded: kWh and kW.
+const ROUNDED: Decimal = Decimal::ONE;
+
+/// What differs between a bill and the entered one, in the bill's order; empty = nothing. Only what was entered is
+/// compared.
+pub fn reconcile(contracts: &[Contract], bill: &Bill, entered: &EnteredBill) -> Result<Vec<Difference>, EnteredError> {
+    let month = entered.month.first_of_month();
+    if month != bill.month {
+        let [entered, reckoned] = [month, bill.month].map(month_name);
+        return Err(EnteredError::Month { entered, reckoned });
+    }
+    let known = known_items(contracts, bill);
+    if let Some(item) = entered.items.keys().find(|item| !known.contains(item.as_str())) {
+        let known: Vec<&str> = known.into_iter().filter(|name| *name != OTHER).collect();
+        return Err(EnteredError::UnknownItem {
+            item: item.clone(),
+            known: known.join(", "),
+        });
+    }
+    let ours: BTreeMap<&str, Decimal> = bill
         .items
         .iter()
-        .find(|item| item.item == "demand_charge")
-        .and_then(|item| item.lines.first());
+        .map(|item| (item.item.as_str(), item.amount))
+        .collect();
     let mut differences = Vec::new();
+    let energy_kwh = energy_kwh(bill);
     differences.extend(difference(
         "energy_import_kwh",
-        Some(energy_kwh),
+        energy_kwh,
         entered.energy_import_kwh,
-        bill,
+        |theirs| energy_reason(energy_kwh, theirs, bill),
     ));
-    let demand_kw = demand_kw.map(|line| line.quantity);
+    let demand_kw = billed_kw(bill);
     differences.extend(difference(
         "billing_demand_kw",
         demand_kw,
         entered.billing_demand_kw,
-        bill,
+        |theirs| demand_reason(demand_kw, theirs, bill, contracts),
     ));
-    if !entered.items.is_empty() {
-        let ours = bill.items.iter().map(|item| (item.item.as_str(), item.amount));
-        let ours: BTreeMap<&str, Decimal> = ours.collect();
-        let theirs_only = entered.items.keys().filter(|item| !ours.contains_key(item.as_str()));
-        for item in bill.items.iter().map(|item| &item.item).chain(theirs_only) {
-            let theirs = entered.items.get(item).copied();
-            differences.extend(difference(
-                item,
-                ours.get(item.as_str()).copied(),
-                theirs.or(Some(Decimal::ZERO)),
-                bill,
-            ));
-        }
+    let theirs_only = entered.items.keys().filter(|item| !ours.contains_key(item.as_str()));
+    for item in bill.items.iter().map(|item| &item.item).chain(theirs_only) {
+        let ours = ours.get(item.as_str()).copied().unwrap_or_default();
+        let theirs = entered.items.get(item).copied();
+        differences.extend(difference(item, ours, theirs, |theirs| {
+            item_reason(item, ours, theirs, bill)
+        }));
     }
-    differences.extend(difference("total", Some(bill.total), Some(entered.total), bill));
-    differences
+    differences.extend(difference("total", bill.total, Some(entered.total), |theirs| {
+        total_reason(theirs, bill, entered)
+    }));
+    Ok(differences)
+}
+
+/// Every item that a bill by these rules can have.
+fn known_items<'a>(contracts: &'a [Contract], bill: &'a Bill) -> BTreeSet<&'a str> {
+    const ALWAYS: [&str; 6] = [
+        "demand_charge",
+        "excess_demand",
+        "fixed",
+        "power_factor_lag",
+        "power_factor_lead",
+        OTHER,
+    ];
+    let rules = || contracts.iter().map(|contract| &contract.rules);
+    let discounts = rules().flat_map(|rules| &rules.discount).map(|row| row.item.as_str());
+    let charges = rules().flat_map(|rules| &rules.per_kwh).map(|row| row.item.as_str());
+    let levies = rules().flat_map(|rules| &rules.levy).map(|row| row.item.as_str());
+    let named = bill.items.iter().map(|item| item.item.as_str());
+    let all = named.chain(discounts).chain(charges).chain(levies);
+    all.chain(ALWAYS).collect()
 }
 
 fn energy_kwh(bill: &Bill) -> Decimal {
@@ -89,42 +150,120 @@ fn energy_kwh(bill: &Bill) -> Decimal {
     energy.flat_map(|item| &item.lines).map(|line| line.quantity).sum()
 }
 
-fn difference(item: &str, ours: Option<Decimal>, theirs: Option<Decimal>, bill: &Bill) -> Option<Difference> {
-    let theirs = theirs?;
-    let difference = theirs - ours.unwrap_or_default();
-    (!difference.is_zero()).then(|| Difference {
+/// Demand as billed at the end of the period.
+fn billed_kw(bill: &Bill) -> Decimal {
+    let charge = bill.items.iter().find(|item| item.item == "demand_charge");
+    let line = charge.and_then(|item| item.lines.last());
+    line.map_or(bill.demand.billing_kw, |line| line.quantity)
+}
+
+fn difference(
+    item: &str,
+    ours: Decimal,
+    theirs: Option<Decimal>,
+    reason: impl FnOnce(Decimal) -> Title,
+) -> Option<Difference> {
+    let theirs = theirs.filter(|theirs| *theirs != ours)?;
+    Some(Difference {
         item: item.to_owned(),
         ours,
-        theirs: Some(theirs),
-        difference: difference.normalize(),
-        reason: reason(item, difference, theirs, bill),
+        theirs,
+        difference: (theirs - ours).normalize(),
+        reason: reason(theirs),
     })
 }
 
-/// What can explain a difference; the first that fits.
-fn reason(item: &str, difference: Decimal, theirs: Decimal, bill: &Bill) -> Title {
-    let title = |ko: String, en: String| Title { ko, en };
+fn title(ko: String, en: String) -> Title {
+    Title { ko, en }
+}
+
+/// Why the supplier counted another energy.
+fn energy_reason(ours: Decimal, theirs: Decimal, bill: &Bill) -> Title {
+    let difference = theirs - ours;
+    let (from, last) = (bill.from, bill.to.yesterday().unwrap_or(bill.to));
+    if difference.abs() < ROUNDED {
+        return title("kWh 반올림 차이".into(), "rounded to whole kWh".into());
+    }
+    if difference > Decimal::ZERO && bill.coverage < 1.0 {
+        let pct = bill.coverage * 100.0;
+        let unseen = Decimal::from_f64(1.0 / bill.coverage - 1.0).unwrap_or_default() * ours;
+        let unseen = unseen.round_dp(0).normalize();
+        return title(
+            format!("자료 확보율 {pct:.1} %: 평균으로 보면 약 {unseen} kWh를 보지 못함"),
+            format!("coverage is {pct:.1} %: at the mean about {unseen} kWh were not seen"),
+        );
+    }
+    let ratio = if ours.is_zero() {
+        Decimal::ZERO
+    } else {
+        (theirs / ours).round_dp(4).normalize()
+    };
+    title(
+        format!(
+            "주계량기 값의 {ratio}배: {from} – {last}이 같은 검침 기간인지(reading_day), CT비와 배율이 맞는지 확인"
+        ),
+        format!(
+            "{ratio} times what the main meter counted: compare the period ({from} to {last}, reading_day), the meter's \
+             CT ratio and its multiplier"
+        ),
+    )
+}
+
+/// Why the supplier bills another demand: the first that fits.
+fn demand_reason(ours: Decimal, theirs: Decimal, bill: &Bill, contracts: &[Contract]) -> Title {
+    let demand = &bill.demand;
+    let is_theirs = |kw: Decimal| (kw - theirs).abs() <= ROUNDED;
+    if let Some((month, kw)) = demand.known_kw.iter().find(|(_, kw)| is_theirs(**kw)) {
+        return title(
+            format!("청구서는 {month}의 최대수요 {kw} kW와 같음"),
+            format!("theirs fits the maximum of {month}, {kw} kW"),
+        );
+    }
+    if is_theirs(demand.floor_kw) {
+        return title(
+            "청구서는 계약전력 하한과 같음".into(),
+            "theirs fits the floor of the contract".into(),
+        );
+    }
+    if let Some(peak) = demand.peak.filter(|peak| is_theirs(peak.kw)) {
+        let contract = contract_at(contracts, peak.start);
+        let at = contract.map_or(String::new(), |contract| {
+            contract.local(peak.start).strftime("%m-%d %H:%M").to_string()
+        });
+        return title(
+            format!("청구서는 모든 시간대의 최대수요({at})와 같음: 대상 시간대 확인"),
+            format!("theirs fits the highest demand in any band, at {at}: compare which bands count"),
+        );
+    }
+    if !demand.unknown.is_empty() {
+        let months = demand.unknown.join(", ");
+        return title(
+            format!("최대수요를 모르는 달이 있음: {months}. earlier_peaks에 입력"),
+            format!("the maxima of {months} are not known here: enter them as earlier_peaks"),
+        );
+    }
+    let ratio = if ours.is_zero() {
+        Decimal::ZERO
+    } else {
+        (theirs / ours).round_dp(4).normalize()
+    };
+    title(
+        format!("여기 값의 {ratio}배: CT비, 배율, 계약전력 확인"),
+        format!("{ratio} times ours: compare the CT ratio, the multiplier and the contract demand"),
+    )
+}
+
+/// Why an item has another amount; the first that fits.
+fn item_reason(item: &str, ours: Decimal, theirs: Decimal, bill: &Bill) -> Title {
     let has = |code: &str| bill.notes.iter().any(|note| note.code == code);
-    let is_energy = item.starts_with("energy_");
-    if difference.abs() < Decimal::ONE {
+    if (theirs - ours).abs() < Decimal::ONE {
         return title(
             "항목별 반올림 차이".into(),
             "items are rounded on the entered bill".into(),
         );
     }
-    if (is_energy || item == "total") && bill.coverage < 1.0 && difference > Decimal::ZERO {
-        let pct = bill.coverage * 100.0;
-        return title(
-            format!("자료 확보율 {pct:.1} %: 보지 못한 사용량"),
-            format!("coverage is {pct:.1} %: energy that was not seen"),
-        );
-    }
-    if matches!(item, "demand_charge" | "billing_demand_kw") && has("ratchet_unknown") {
-        let months = bill.demand.unknown.join(", ");
-        return title(
-            format!("최대수요를 모르는 달이 있음: {months}"),
-            format!("the maxima of {months} are not known here: enter them as earlier_peaks"),
-        );
+    if item == OTHER || !bill.items.iter().any(|known| known.item == item) {
+        return title("여기서는 청구하지 않는 항목".into(), "is not charged here".into());
     }
     if item.starts_with("power_factor") && (has("power_factor_notice") || has("power_factor_deemed")) {
         return title(
@@ -134,24 +273,58 @@ fn reason(item: &str, difference: Decimal, theirs: Decimal, bill: &Bill) -> Titl
     }
     let found = bill.items.iter().find(|known| known.item == item);
     let line = found.and_then(|found| single_line(found, &bill.currency));
-    if let Some((quantity, price)) = line {
-        let fitting = (theirs / price).round_dp(1);
+    if let Some((quantity, unit, price)) = line {
+        let fitting = (theirs / price).round_dp(1).normalize();
+        let quantity = quantity.normalize();
         return title(
-            format!("청구액은 단가 {price}에서 {fitting}에 해당, 여기서는 {quantity}"),
-            format!("at {price} their amount fits {fitting}, ours is {quantity}"),
+            format!("단가 {price}이면 청구액은 {fitting} {unit}, 여기서는 {quantity} {unit}"),
+            format!("at {price} their amount is {fitting} {unit}, ours {quantity} {unit}"),
+        );
+    }
+    title("다른 항목의 차이에서 따라옴".into(), "follows from other items".into())
+}
+
+/// What of the total's difference the entered items leave open.
+fn total_reason(theirs: Decimal, bill: &Bill, entered: &EnteredBill) -> Title {
+    let missing = || {
+        let items = bill.items.iter().filter(|item| !entered.items.contains_key(&item.item));
+        items.map(|item| item.item.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let is_explained = entered.items.iter().any(|(item, amount)| {
+        let ours = bill.items.iter().find(|known| known.item == *item);
+        ours.map_or(Decimal::ZERO, |ours| ours.amount) != *amount
+    });
+    if is_explained {
+        return title(
+            "위 항목들의 차이에서 따라옴".into(),
+            "follows from the items above".into(),
+        );
+    }
+    if theirs > bill.total && bill.coverage < 1.0 {
+        let pct = bill.coverage * 100.0;
+        return title(
+            format!("자료 확보율 {pct:.1} %: 보지 못한 사용량"),
+            format!("coverage is {pct:.1} %: energy that was not seen"),
+        );
+    }
+    let missing = missing();
+    if missing.is_empty() {
+        return title(
+            "입력한 항목은 모두 같음: 합계의 절사 확인".into(),
+            "all entered items are the same: compare how the total is rounded".into(),
         );
     }
     title(
-        "다른 항목의 차이에서 따라옴, 또는 여기에 없는 항목".into(),
-        "follows from other items, or is not charged here".into(),
+        format!("입력하지 않은 항목에 있음: {missing}"),
+        format!("lies in items that were not entered: {missing}"),
     )
 }
 
-/// Quantity and price of an item that was made of one whole line; a levy is a share of others and has none.
-fn single_line(item: &Item, currency: &str) -> Option<(Decimal, Decimal)> {
+/// Quantity, unit and price of an item that was made of one whole line; a levy is a share of others and has none.
+fn single_line<'a>(item: &'a Item, currency: &str) -> Option<(Decimal, &'a str, Decimal)> {
     match item.lines.as_slice() {
         [line] if line.share == Decimal::ONE && line.unit != currency && !line.price.is_zero() => {
-            Some((line.quantity, line.price))
+            Some((line.quantity, &line.unit, line.price))
         }
         _ => None,
     }
