@@ -54,6 +54,24 @@ fn replayed(name: &str) -> (Folder, String, String) {
     (folder, site, out)
 }
 
+/// Read on the 15th: the bill that began in mid-April is May's, which has not begun.
+#[test]
+fn the_running_bill_is_told_though_its_month_has_not_begun() {
+    let folder = Folder::new("money-reading-day");
+    let site = SITE.replace("contract_kw = 900", "contract_kw = 900\nreading_day = 15");
+    let (site, csv) = (folder.file("site.toml", &site), folder.file("data.csv", &recording()));
+    let out = folder.path("out");
+    check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+    let summary = std::fs::read_to_string(folder.path("out/summary.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    let bill = &summary["running_bill"];
+    assert_eq!(
+        (&bill["month"], &bill["from"], &bill["complete"]),
+        (&"2025-05-01".into(), &"2025-04-15".into(), &false.into())
+    );
+    assert_eq!(summary["months"][1]["bill"]["from"], "2025-03-15");
+}
+
 #[test]
 fn a_bill_is_printed_explained_and_compared() {
     let (folder, site, out) = replayed("money-bill");

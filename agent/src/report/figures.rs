@@ -40,6 +40,9 @@ pub struct Summary {
     pub total: MonthFigures,
     /// Each calendar month of the period, in the site's zone.
     pub months: Vec<MonthFigures>,
+    /// The running bill, where it is named after a month that has not begun: bills read in mid-month are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_bill: Option<Bill>,
     /// Findings by kind, in the catalogue's order.
     pub findings: Vec<KindFigures>,
 }
@@ -195,6 +198,7 @@ impl Figures {
                 ..stretch(site, &rows, bounds, price)
             }),
             months,
+            running_bill: None,
             findings: by_kind(findings, site),
         }
     }
@@ -230,6 +234,12 @@ fn add_bills(summary: &mut Summary, bills: &[Bill]) {
         figures.bill = Some(bill.clone());
         of_period.push(bill);
     }
+    let last = summary.months.last().and_then(|month| month.month.clone());
+    let is_later = |bill: &&Bill| {
+        last.as_ref()
+            .is_some_and(|last| *last < bill.month.strftime("%Y-%m").to_string())
+    };
+    summary.running_bill = bills.last().filter(is_later).cloned();
     let total = &mut summary.total;
     if let ([bill], [_]) = (of_period.as_slice(), summary.months.as_slice()) {
         total.power_factor_lag_pct = bill.power_factor_lag_pct.map(rounded);

@@ -372,6 +372,7 @@ mod tests {
                 period: None,
                 total,
                 months: Vec::new(),
+                running_bill: None,
                 findings: Vec::new(),
             },
             energy_cost: None,
