@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use basis::{basis, lengths, max_kw};
+use basis::{Expected, basis, lengths};
 use context::Context;
 
 use crate::{
@@ -71,8 +71,8 @@ pub struct Engine {
     meter_index: HashMap<Name, usize>,
     /// Machines of each meter, by place.
     machines_of: Vec<Vec<usize>>,
-    /// Highest power to expect of each meter, by place, kW.
-    max_kw: Vec<Option<f64>>,
+    /// What to expect of each meter, by place.
+    expected: Vec<Expected>,
     contexts: Vec<Context>,
 }
 
@@ -150,14 +150,18 @@ impl Engine {
                 }
             }
         }
-        let max_kw = site.meters.iter().map(|meter| max_kw(&site, &meter.name)).collect();
+        let expected = site
+            .meters
+            .iter()
+            .map(|meter| Expected::of(&site, &meter.name))
+            .collect();
         let contexts = vec![Context::default(); site.machines.len()];
         Self {
             site,
             state,
             meter_index,
             machines_of,
-            max_kw,
+            expected,
             contexts,
         }
     }
@@ -254,7 +258,7 @@ impl Engine {
     pub fn finish(&mut self) -> Step {
         let mut step = Step::default();
         for (index, meter) in self.site.meters.iter().enumerate() {
-            let basis = basis(&self.site, index, self.max_kw[index]);
+            let basis = basis(&self.site, index, self.expected[index]);
             if let Some(state) = self.state.meters.get_mut(&meter.name) {
                 state.intervals.finish(&basis, &mut step.intervals);
             }
@@ -297,7 +301,7 @@ impl Engine {
         }
         let mut closed = Vec::new();
         for (index, meter) in self.site.meters.iter().enumerate() {
-            let basis = basis(&self.site, index, self.max_kw[index]);
+            let basis = basis(&self.site, index, self.expected[index]);
             if let Some(state) = self.state.meters.get_mut(&meter.name) {
                 state.intervals.tick(tick_ms, &basis, &mut closed);
             }
@@ -312,7 +316,7 @@ impl Engine {
         let Some(&index) = self.meter_index.get(&sample.meter) else {
             return;
         };
-        let basis = basis(&self.site, index, self.max_kw[index]);
+        let basis = basis(&self.site, index, self.expected[index]);
         let due_ms = due_ms(sample, self.site.demand_interval);
         let Some(meter) = self.state.meters.get_mut(&sample.meter) else {
             return;

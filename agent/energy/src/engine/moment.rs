@@ -48,7 +48,7 @@ impl Engine {
         let name = self.site.main_meter.as_ref()?;
         let meter = self.state.meters.get(name)?;
         let index = *self.meter_index.get(name)?;
-        let basis = basis(&self.site, index, self.max_kw[index]);
+        let basis = basis(&self.site, index, self.expected[index]);
         let day = self.site.zone.to_datetime(timestamp(at_ms)).date();
         let midnight = self
             .site
@@ -118,7 +118,7 @@ impl Engine {
             return None;
         }
         let index = *self.meter_index.get(name)?;
-        let basis = basis(&self.site, index, self.max_kw[index]);
+        let basis = basis(&self.site, index, self.expected[index]);
         let start_ms = basis.start_of(at_ms);
         let end_ms = basis.end_of(start_ms);
         let recent_kw = meter.recent_kw(at_ms);

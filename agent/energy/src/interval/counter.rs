@@ -38,6 +38,8 @@ pub(crate) struct Step {
     pub(crate) after: f64,
     /// What was used; `None` = unknown.
     pub(crate) rise: Option<f64>,
+    /// Since when the register has stood still, where that is too long to be believed.
+    pub(crate) doubted_since_ms: Option<i64>,
     /// What was done, if anything; boxed, because it hardly ever is.
     pub(crate) repaired: Option<Box<Repaired>>,
 }
@@ -61,6 +63,8 @@ pub(crate) struct Walk<'a> {
     since_ms: i64,
     /// Equal readings up to this index have been seen to end in no jump.
     looked_at: usize,
+    /// They have been seen to last for longer than is believed.
+    is_doubted: bool,
     /// The next change of the meter; `i64::MAX` when there is none.
     swap_ms: i64,
     limit_kw: f64,
@@ -78,6 +82,7 @@ impl<'a> Walk<'a> {
             reference: memory.reference.unwrap_or(first),
             since_ms: memory.since_ms.unwrap_or(at_ms),
             looked_at: 0,
+            is_doubted: false,
             swap_ms: next_swap_ms(rules.swaps, at_ms),
             limit_kw: limit_kw(memory.peak_kw, rules.max_kw),
             memory,
@@ -162,6 +167,8 @@ impl<'a> Walk<'a> {
             }
             self.memory.rise = rise;
             self.memory.rise_ms = to.0 - self.since_ms;
+            self.memory
+                .learn_standstill(from_ms - self.since_ms, elapsed_ms, self.rules.patience);
             self.stands(to);
         }
         self.at += 1;
@@ -171,6 +178,7 @@ impl<'a> Walk<'a> {
             before,
             after: to.1,
             rise: Some(rise),
+            doubted_since_ms: None,
             repaired: None,
         }
     }
@@ -200,6 +208,7 @@ impl<'a> Walk<'a> {
             before,
             after: to.1,
             rise,
+            doubted_since_ms: None,
             repaired: Some(Box::new(Repaired { kind, why })),
         }
     }
@@ -214,8 +223,20 @@ impl<'a> Walk<'a> {
             if self.is_frozen(jump, n_equal) {
                 return self.frozen(jump, n_equal);
             }
+            self.is_doubted = self.stands_too_long(jump - 1);
         }
-        self.rises(to, 0.0)
+        Step {
+            doubted_since_ms: self.is_doubted.then_some(self.since_ms),
+            ..self.rises(to, 0.0)
+        }
+    }
+
+    /// Whether a standstill up to the reading at `last` is longer than is believed. Only import is used all the time:
+    /// export and reactive energy rest for seasons.
+    fn stands_too_long(&self, last: usize) -> bool {
+        let stood_ms = self.points[last].0 - self.since_ms;
+        let believed_ms = self.memory.believed_ms(self.rules.patience);
+        self.rules.quantity == Quantity::EnergyImport && believed_ms.is_some_and(|believed_ms| stood_ms > believed_ms)
     }
 
     /// Whether a standstill that ends at `jump` was none: the jump is what was not counted in its time. A register of

@@ -30,6 +30,8 @@ pub(crate) struct Part {
     pub(crate) quality: Quality,
     /// What was repaired.
     pub(crate) repairs: Vec<Repair>,
+    /// Since when the register has stood still, where that is not believed, ms.
+    pub(crate) doubted_ms: Option<i64>,
     /// Where a walk for what comes after it can begin.
     pub(crate) mark: Option<Mark>,
 }
@@ -43,6 +45,7 @@ impl Part {
             covered_ms: 0,
             quality: Quality::Ok,
             repairs: vec![],
+            doubted_ms: None,
             mark: None,
         }
     }
@@ -72,6 +75,9 @@ struct Stood {
     quality: Quality,
     /// The register's value.
     value: f64,
+    /// Since when it has stood there, where that is too long to be believed, and its longest standstill before, ms.
+    doubted_since_ms: Option<i64>,
+    longest_ms: i64,
 }
 
 impl Cut {
@@ -100,6 +106,8 @@ impl Cut {
                 covered_ms: 0,
                 quality: Quality::Ok,
                 value: step.after,
+                doubted_since_ms: step.doubted_since_ms,
+                longest_ms: memory.longest_ms(),
             });
             stood.to_ms = to_ms;
             stood.covered_ms += covered_ms;
@@ -156,7 +164,8 @@ impl Cut {
         }
     }
 
-    /// Adds what stood still: nothing was used, or nothing is known when the power says otherwise.
+    /// Adds what stood still: nothing was used, or nothing is known when the power says otherwise. Where no power is
+    /// said and it stood too long, nothing was used as far as the register can tell.
     fn stand(&mut self, memory: &Memory, load: &Load) {
         let Some(stood) = self.stood.take() else { return };
         let flow = match self.quantity {
@@ -165,6 +174,10 @@ impl Cut {
             _ => None,
         };
         let witnessed = flow.and_then(|flow| load.energy_kwh(stood.from_ms, stood.to_ms, flow));
+        if let (None, Some(since_ms)) = (witnessed, stood.doubted_since_ms) {
+            self.doubt(&stood, since_ms);
+            return;
+        }
         let power_kwh = witnessed.unwrap_or(0.0);
         let mean_kw = power_kwh / hours(stood.to_ms - stood.from_ms);
         if power_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.peak_kw() {
@@ -181,6 +194,25 @@ impl Cut {
             ],
         };
         self.name((stood.from_ms, stood.to_ms), (stood.value, stood.value), frozen, None);
+    }
+
+    /// It stood for longer than ever: a zero that nobody vouches for.
+    fn doubt(&mut self, stood: &Stood, since_ms: i64) {
+        self.part.add(0.0, 0, Quality::Estimated);
+        self.part.doubted_ms = Some(since_ms);
+        let frozen = Repaired {
+            kind: RepairKind::Frozen,
+            why: vec![
+                ("unchanged_s", (stood.to_ms - since_ms) as f64 / 1000.0),
+                ("longest_s", stood.longest_ms as f64 / 1000.0),
+            ],
+        };
+        self.name(
+            (stood.from_ms, stood.to_ms),
+            (stood.value, stood.value),
+            frozen,
+            Some(0.0),
+        );
     }
 
     /// What was gathered.

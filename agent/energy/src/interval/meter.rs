@@ -201,9 +201,7 @@ impl MeterIntervals {
 
     /// Closes what can be closed at `tick_ms` and opens again what late data changed.
     pub fn tick(&mut self, tick_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
-        if let Some(dirty_ms) = self.dirty_ms.take() {
-            self.reopen(basis.start_of(dirty_ms), basis, out);
-        }
+        self.reopen(basis, out);
         let mut has_closed = false;
         while let Some(start_ms) = self.open_ms {
             let end_ms = basis.end_of(start_ms);
@@ -214,6 +212,8 @@ impl MeterIntervals {
             self.close(start_ms, end_ms, basis, out);
             has_closed = true;
         }
+        // A standstill that is doubted now is doubted from its beginning on.
+        self.reopen(basis, out);
         if has_closed {
             self.prune(basis);
         }
@@ -221,23 +221,27 @@ impl MeterIntervals {
 
     /// Closes everything that has been heard of, at the end of a recording.
     pub fn finish(&mut self, basis: &Basis<'_>, out: &mut Vec<Interval>) {
-        if let Some(dirty_ms) = self.dirty_ms.take() {
-            self.reopen(basis.start_of(dirty_ms), basis, out);
-        }
+        self.reopen(basis, out);
         while let (Some(start_ms), Some(heard_ms)) = (self.open_ms, self.heard_ms) {
             if start_ms >= heard_ms {
                 break;
             }
             self.close(start_ms, basis.end_of(start_ms), basis, out);
         }
+        self.reopen(basis, out);
     }
 
     fn close(&mut self, start_ms: i64, end_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
         let parts = self.parts(start_ms, end_ms, basis);
+        let mut doubted_ms = None;
         for (series, part) in self.series.iter_mut().zip(&parts) {
             if let Some(mark) = part.mark {
                 series.keep_mark(mark);
             }
+            doubted_ms = doubted_ms.or(part.doubted_ms.filter(|since_ms| series.doubt(*since_ms)));
+        }
+        if let Some(since_ms) = doubted_ms {
+            self.soil(since_ms);
         }
         let interval = interval(start_ms, end_ms, basis, parts);
         out.push(interval.clone());
@@ -245,7 +249,11 @@ impl MeterIntervals {
         self.open_ms = Some(end_ms);
     }
 
-    fn reopen(&mut self, from_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
+    /// Tells anew what was touched.
+    fn reopen(&mut self, basis: &Basis<'_>, out: &mut Vec<Interval>) {
+        let Some(from_ms) = self.dirty_ms.take().map(|dirty_ms| basis.start_of(dirty_ms)) else {
+            return;
+        };
         // What stands before the first reading still held cannot be reckoned again.
         let told_from_ms = Register::ALL.map(|register| self.told_from_ms(register, basis));
         let mut start_ms = from_ms.max(told_from_ms[Register::Import as usize]);
@@ -273,7 +281,7 @@ impl MeterIntervals {
     /// The first start of an interval whose amount of `register` can be reckoned again.
     fn told_from_ms(&self, register: Register, basis: &Basis<'_>) -> i64 {
         let rules = (self.source == Source::Counter).then(|| basis.rules(register.counter()));
-        let told_from_ms = self.series[register as usize].told_from_ms(rules);
+        let told_from_ms = self.series[register as usize].told_from_ms(rules, &self.load);
         told_from_ms.map_or(i64::MIN, |ms| basis.boundary(ms))
     }
 
@@ -355,8 +363,7 @@ impl MeterIntervals {
             let needed_ms = open_ms.min(basis.start_of(last_ms)) - basis.lengths.interval_ms;
             if is_counter {
                 series.settle();
-                let boundary = |since_ms| basis.boundary(since_ms).max(oldest_ms);
-                series.prune_counter(needed_ms, KEEP_READINGS, boundary);
+                series.prune_counter(needed_ms, KEEP_READINGS, oldest_ms, |at_ms| basis.start_of(at_ms));
             } else {
                 series.prune(needed_ms, KEEP_READINGS);
             }

@@ -39,6 +39,8 @@ pub(crate) struct Series {
     /// Where walks over a counter's readings can begin that need not begin at the first: ascending, each before
     /// everything that is told anew.
     marks: Vec<Mark>,
+    /// Since when it has stood still, where that was doubted, ms.
+    doubted_ms: Option<i64>,
 }
 
 /// A counter did what later readings may explain.
@@ -233,8 +235,8 @@ impl Series {
     }
 
     /// As [`Series::prune`], of a counter: what the readings have taught stays, and so does the beginning of a
-    /// standstill that lasts, at the boundary of intervals that `boundary` gives for it.
-    pub(crate) fn prune_counter(&mut self, before_ms: i64, keep: usize, boundary: impl Fn(i64) -> i64) {
+    /// standstill that lasts, with the interval it lies in, or at the oldest start that can be opened again, `oldest_ms`.
+    pub(crate) fn prune_counter(&mut self, before_ms: i64, keep: usize, oldest_ms: i64, start_of: impl Fn(i64) -> i64) {
         let before_ms = self
             .unsettled
             .map_or(before_ms, |unsettled| before_ms.min(unsettled.from_ms));
@@ -245,22 +247,48 @@ impl Series {
         let Some(mark) = self.marks.iter().rfind(|mark| mark.at_ms <= cut_ms).copied() else {
             return;
         };
-        let first = self.points.partition_point(|point| point.0 < mark.at_ms);
+        let (first, first_ms) = (self.place(mark.at_ms), mark.at_ms);
         let Some(last_gone) = first.checked_sub(1) else { return };
-        let (first_ms, reference) = (mark.at_ms, mark.memory.reference_or(self.points[first].1));
-        let since_ms = mark.memory.since_ms.filter(|since_ms| *since_ms < first_ms);
-        let since_ms = since_ms.map_or(first_ms, boundary);
-        if since_ms < first_ms {
-            self.points[last_gone] = (since_ms, reference);
-            self.points.drain(..last_gone);
-        } else {
-            self.points.drain(..first);
+        match mark.memory.since_ms.filter(|since_ms| *since_ms < first_ms) {
+            Some(since_ms) if start_of(since_ms) >= oldest_ms => {
+                self.points.drain(self.place(since_ms + 1)..first);
+                self.marks
+                    .retain(|mark| mark.at_ms <= since_ms || mark.at_ms >= first_ms);
+                let start_ms = start_of(since_ms);
+                if let Some(head) = self.marks.iter().rfind(|mark| mark.at_ms <= start_ms).copied() {
+                    self.begin_at(head);
+                }
+            }
+            Some(_) if oldest_ms < first_ms => {
+                self.points[last_gone] = (oldest_ms, mark.memory.reference_or(self.points[first].1));
+                self.begin_at(Mark {
+                    at_ms: oldest_ms,
+                    ..mark
+                });
+                self.marks.retain(|mark| mark.at_ms >= first_ms);
+            }
+            _ => self.begin_at(mark),
         }
         self.bad.drain(..self.bad.partition_point(|point| point.0 < first_ms));
         self.torn_ms.retain(|torn_ms| *torn_ms >= first_ms);
-        self.marks.retain(|mark| mark.at_ms > first_ms);
-        self.memory = mark.memory;
         self.forgotten_ms = Some(first_ms);
+    }
+
+    /// Index of the first reading at or after an instant.
+    fn place(&self, at_ms: i64) -> usize {
+        self.points.partition_point(|point| point.0 < at_ms)
+    }
+
+    /// Forgets the readings before a mark.
+    fn begin_at(&mut self, mark: Mark) {
+        self.points.drain(..self.place(mark.at_ms));
+        self.marks.retain(|later| later.at_ms > mark.at_ms);
+        self.memory = mark.memory;
+    }
+
+    /// A standstill that began at `since_ms` is not believed; whether that is new.
+    pub(crate) fn doubt(&mut self, since_ms: i64) -> bool {
+        self.doubted_ms.replace(since_ms) != Some(since_ms)
     }
 
     /// Keeps the mark of a walk: what it has learnt, and where to go on if nothing before it can be told anew.
@@ -281,16 +309,16 @@ impl Series {
     }
 
     /// From when on energy can be told, ms: from the first reading not forgotten, or through the whole standstill
-    /// before it if that has turned out to be one of the register alone. `None` = all of it.
-    pub(crate) fn told_from_ms(&self, rules: Option<Rules<'_>>) -> Option<i64> {
+    /// before it if that has turned out to be one of the register alone, or is not believed. `None` = all of it.
+    pub(crate) fn told_from_ms(&self, rules: Option<Rules<'_>>, load: &Load) -> Option<i64> {
         let forgotten_ms = self.forgotten_ms?;
         let first_ms = self.points.first()?.0;
-        let is_frozen = rules.filter(|_| first_ms < forgotten_ms).is_some_and(|rules| {
-            let first = Walk::new(&self.points, self.memory, rules).next();
-            let repaired = first.and_then(|step| step.repaired);
-            repaired.is_some_and(|repaired| repaired.kind == RepairKind::Frozen)
+        let is_told = rules.filter(|_| first_ms < forgotten_ms).is_some_and(|rules| {
+            let across = Walk::new(&self.points, self.memory, rules).find(|step| step.to_ms >= forgotten_ms);
+            let is_doubted = |since_ms: i64| !load.is_heard(since_ms, forgotten_ms);
+            across.is_some_and(|step| step.repaired.is_some() || step.doubted_since_ms.is_some_and(is_doubted))
         });
-        Some(if is_frozen { first_ms } else { forgotten_ms })
+        Some(if is_told { first_ms } else { forgotten_ms })
     }
 
     /// Rise of a counter in `[from, to)`, each step in the share that lies in it.
@@ -378,12 +406,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::interval::Patience;
 
     const RULES: Rules<'_> = Rules {
         quantity: crate::Quantity::EnergyImport,
         rollover: None,
         max_kw: None,
         swaps: &[],
+        patience: Patience {
+            least_ms: 3_600_000,
+            times: 3.0,
+            known_ms: 7 * 24 * 3_600_000,
+        },
     };
 
     /// What a counter, read at these seconds, tells of a stretch of seconds; readings 30 s apart are close.
@@ -486,7 +520,7 @@ mod tests {
         let mark = series.counter((0, 490_000), 30_000, RULES, &load).mark;
         series.keep_mark(mark.expect("a reading stands at the end"));
         let whole = series.counter((500_000, 900_000), 30_000, RULES, &load);
-        series.prune_counter(500_000, 4, |at_ms| at_ms);
+        series.prune_counter(500_000, 4, 0, |at_ms| at_ms);
         assert_eq!(series.counter((500_000, 900_000), 30_000, RULES, &load), whole);
         assert_eq!(series.put(5, 0.5), Put::TooOld, "older readings are gone");
         assert_eq!(
