@@ -4,6 +4,8 @@
 //! it, so the same readings give the same steps whatever the order they came in. It knows no intervals and no gaps.
 //! Invariants: steps adjoin, each from one believed reading to the next; a rise is never negative.
 
+mod away;
+
 use super::{
     known::{FLOAT_STEP, MARGIN, Mark, Memory, Rules, limit_kw, waver},
     repair::RepairKind,
@@ -11,17 +13,13 @@ use super::{
 };
 use crate::{quantity::Quantity, site::Swap};
 
+pub(crate) use away::{RETURN_MS, RETURN_READINGS, ZERO_MS};
+
 /// A rise is impossible beyond this times what is plausible by the power the site's file says: nameplates are wrong
 /// at times, but not so far.
 const IMPOSSIBLE: f64 = 10.0;
 /// Where no power is known, kW: no factory feeder carries more (see the table of quantities).
 const ANY_KW: f64 = 1e5;
-/// Readings that left the register's place come back within this time …
-pub(crate) const RETURN_MS: i64 = 3_600_000;
-/// … or within this number of readings, if they are further apart.
-pub(crate) const RETURN_READINGS: usize = 4;
-/// They are back when they stand no further from their place than this share of how far they had left.
-const RETURN_SHARE: f64 = 0.1;
 /// A register that falls from less than this share of its top below it has gone over it rather than been reset.
 const NEAR_TOP_SHARE: f64 = 0.1;
 /// A register is called frozen after so many equal readings at least.
@@ -223,6 +221,9 @@ impl<'a> Walk<'a> {
             if self.is_frozen(jump, n_equal) {
                 return self.frozen(jump, n_equal);
             }
+            if self.is_awake(jump) {
+                return self.awoken(jump);
+            }
             self.is_doubted = self.stands_too_long(jump - 1);
         }
         Step {
@@ -289,74 +290,15 @@ impl<'a> Walk<'a> {
         if rise < 0.0 {
             return self.fallen(to, elapsed_ms);
         }
+        if self.is_awake(self.at + 1) {
+            return self.awoken(self.at + 1);
+        }
         // A register of large steps rises by one of them in no time, after standing still for long.
         if self.is_impossible(rise, to.0 - self.since_ms) {
             let why = vec![("rise", rise), ("plausible", self.plausible(elapsed_ms))];
             return self.repaired(self.at + 1, RepairKind::Jump, None, why);
         }
         self.rises(to, rise)
-    }
-
-    /// Index of the reading at which the register is back where it stands at the reading `from`, if the one after that
-    /// only left it.
-    fn returned(&self, from: usize) -> Option<usize> {
-        let (base_ms, base) = (self.points[from].0, self.reference);
-        let first = from + 1;
-        let (left_ms, left) = *self.points.get(first)?;
-        let near = RETURN_SHARE * (left - base).abs();
-        for back in first + 1..self.points.len() {
-            let ((before_ms, before), (ms, value)) = (self.points[back - 1], self.points[back]);
-            if ms >= self.swap_ms || (ms - left_ms > RETURN_MS && back - first > RETURN_READINGS) {
-                return None;
-            }
-            let (leap, off) = (value - before, value - base);
-            let is_back = off >= -waver(base) && (off <= near || self.is_usual(off, ms - base_ms));
-            let is_leap = if leap < 0.0 {
-                left > base && -leap > waver(base)
-            } else if self.limit_kw > 0.0 {
-                left < base && !self.is_usual(leap, ms - before_ms)
-            } else {
-                left < base && leap > off.abs() / RETURN_SHARE
-            };
-            if is_back && is_leap {
-                return Some(back);
-            }
-        }
-        None
-    }
-
-    /// Steps over readings that left the register's place, to the one that is back.
-    fn discarded(&mut self, back: usize) -> Step {
-        let (from_ms, reference) = (self.points[self.at].0, self.reference);
-        let away = &self.points[self.at + 1..back];
-        let to = self.points[back];
-        let is_zero = away.iter().all(|point| point.1 == 0.0);
-        let furthest = away.iter().map(|point| point.1).fold(reference, |furthest, value| {
-            if (value - reference).abs() > (furthest - reference).abs() {
-                value
-            } else {
-                furthest
-            }
-        });
-        let why = vec![
-            ("n_readings", away.len() as f64),
-            ("furthest", furthest),
-            ("lasted_s", (to.0 - from_ms) as f64 / 1000.0),
-        ];
-        let kind = if is_zero && reference > 0.0 {
-            RepairKind::ZeroBurst
-        } else {
-            RepairKind::Spike
-        };
-        let rise = (to.1 - reference).max(0.0);
-        let since_ms = self.since_ms;
-        let step = self.repaired(back, kind, Some(rise), why);
-        if rise == 0.0 {
-            // Not a new value: the way back up from a waver is not counted, and a standstill goes on.
-            self.reference = reference;
-            self.since_ms = since_ms;
-        }
-        step
     }
 
     /// A fall within the register's noise. Named only where it falls, not while it stays there.

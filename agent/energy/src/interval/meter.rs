@@ -24,9 +24,9 @@ use crate::{
 /// Readings held beyond the running and the last interval: a day of quarter hours, so that a logger that delivers
 /// late can still be put in order.
 const KEEP_READINGS: usize = 96;
-/// Closed intervals remembered, to tell what late data changed and to count revisions: a day of quarter hours. A
-/// standstill is remembered for as long.
-const KEEP_INTERVALS: usize = 96;
+/// Closed intervals are remembered for so long, ms, to tell what late data changed and to count revisions: a day, as long
+/// as a reading may be late or zeros may last, and an hour. A standstill is remembered for as long.
+const KEEP_MS: i64 = 25 * 3_600_000;
 
 /// Impossible readings of a register remembered for being named: an hour of a reading each second.
 const KEEP_SPOILED: usize = 3600;
@@ -256,7 +256,10 @@ impl MeterIntervals {
         };
         // What stands before the first reading still held cannot be reckoned again.
         let told_from_ms = Register::ALL.map(|register| self.told_from_ms(register, basis));
-        let mut start_ms = from_ms.max(told_from_ms[Register::Import as usize]);
+        let oldest_ms = self
+            .open_ms
+            .map_or(i64::MIN, |open_ms| basis.boundary(open_ms - KEEP_MS));
+        let mut start_ms = from_ms.max(told_from_ms[Register::Import as usize]).max(oldest_ms);
         while self.open_ms.is_some_and(|open_ms| start_ms < open_ms) {
             let end_ms = basis.end_of(start_ms);
             let mut interval = interval(start_ms, end_ms, basis, self.parts(start_ms, end_ms, basis));
@@ -352,8 +355,10 @@ impl MeterIntervals {
     /// again, the energy since then is spread from there on.
     fn prune(&mut self, basis: &Basis<'_>) {
         let Some(open_ms) = self.open_ms else { return };
-        while self.closed.len() > KEEP_INTERVALS {
-            self.closed.pop_first();
+        while let Some(oldest) = self.closed.first_entry()
+            && *oldest.key() < open_ms - KEEP_MS
+        {
+            oldest.remove();
         }
         let oldest_ms = self.closed.first_key_value().map_or(open_ms, |(start_ms, _)| *start_ms);
         let is_counter = self.source == Source::Counter;

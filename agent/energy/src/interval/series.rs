@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    counter::{RETURN_MS, RETURN_READINGS, Walk},
+    counter::{RETURN_MS, RETURN_READINGS, Walk, ZERO_MS},
     cut::{Cut, Part},
     known::{Mark, Memory, Rules},
     load::Load,
@@ -144,16 +144,18 @@ impl Series {
     }
 
     /// From when on a counter's energy is known anew after the reading at `at_ms` was put in. The newest of a counter
-    /// that goes its usual way tells of the time since the one before; any other may tell what those before it were.
+    /// that goes its usual way tells of the time since the one before, and so does one that says the same again; any
+    /// other may tell what those before it were.
     #[inline]
     pub(crate) fn told_anew_ms(&mut self, at_ms: i64, rules: &Rules<'_>) -> i64 {
         if let [.., (before_ms, before), (last_ms, last)] = self.points[..]
             && last_ms == at_ms
             && rules.is_usual(before, last, at_ms - before_ms, self.peak_kw)
         {
-            return self
-                .unsettled
-                .map_or(before_ms, |unsettled| unsettled.from_ms.min(before_ms));
+            return match self.unsettled {
+                Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
+                _ => before_ms,
+            };
         }
         self.unsettle(at_ms)
     }
@@ -179,11 +181,20 @@ impl Series {
         from_ms
     }
 
-    /// Forgets that something was unusual once no later reading can explain it.
+    /// Forgets that something was unusual once no later reading can explain it: zeros, while they last, for a day.
     pub(crate) fn settle(&mut self) {
         let (Some(unsettled), Some(last_ms)) = (&mut self.unsettled, self.points.last().map(|last| last.0)) else {
             return;
         };
+        let is_zero = |point: &Point| point.1 == 0.0;
+        let n_zeros = self.points.iter().rev().take_while(|point| is_zero(point)).count();
+        let zeros = &self.points[self.points.len() - n_zeros..];
+        if n_zeros < self.points.len()
+            && let Some((since_ms, _)) = zeros.first()
+            && last_ms - since_ms <= ZERO_MS
+        {
+            return;
+        }
         let n_after = self.points.len() - self.points.partition_point(|point| point.0 <= unsettled.by_ms);
         if last_ms - unsettled.by_ms > RETURN_MS && n_after > RETURN_READINGS {
             self.unsettled = None;
