@@ -113,7 +113,7 @@ pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) ->
             kind.name().to_owned(),
             repair.before.to_string(),
             repair.after.to_string(),
-            cell(amount.map(|amount| (amount * 1e9).round() / 1e9)),
+            cell(amount.map(|amount| (amount * 1e6).round() / 1e6)),
             why.join(" "),
             local(since, &site.zone),
         ])?;

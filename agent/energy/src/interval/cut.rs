@@ -17,6 +17,9 @@ use crate::{detect::rounded, quantity::Quantity, sample::Quality};
 /// counts nothing.
 const STARTING_SHARE: f64 = 0.01;
 
+/// A repair's amounts and numbers are said to a thousandth of a watt-hour: what is finer is noise of sums.
+const DECIMALS: i32 = 6;
+
 /// Energy of a stretch of time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Part {
@@ -228,19 +231,28 @@ impl Cut {
         repaired: Repaired,
         amount: Option<f64>,
     ) {
-        self.part.repairs.push(Repair {
+        let mut repair = Repair {
             kind: repaired.kind,
             quantity: self.quantity,
             since: timestamp(since_ms),
             until: timestamp(until_ms),
-            before,
-            after,
-            amount: amount.map(|amount| rounded(amount, 9)),
+            before: rounded(before, DECIMALS),
+            after: rounded(after, DECIMALS),
+            amount: amount.map(|amount| rounded(amount, DECIMALS)),
             why: repaired
                 .why
                 .into_iter()
-                .map(|(name, value)| (name.to_owned(), rounded(value, 6)))
+                .map(|(name, value)| (name.to_owned(), rounded(value, DECIMALS)))
                 .collect(),
-        });
+        };
+        match self.part.repairs.last_mut() {
+            Some(last) if last.kind == RepairKind::Waver && repair.kind == RepairKind::Waver => last.join(repair),
+            _ => {
+                if repair.kind == RepairKind::Waver {
+                    repair.why.insert("n_readings".to_owned(), 1.0);
+                }
+                self.part.repairs.push(repair);
+            }
+        }
     }
 }
