@@ -252,3 +252,43 @@ fn energy_that_comes_later_is_spread_from_the_instant_it_stopped() {
         }
     }
 }
+
+/// A leap may be a spike, or what a frozen register owes: until that is known it is neither demand nor a peak.
+#[test]
+fn a_leap_is_no_demand_before_it_is_explained() {
+    let mut site = watched();
+    site.machines[0].detect = [(Kind::DemandPeak, [("target_kw".to_owned(), 100.0)].into())].into();
+    // 30 kW, a contract of 500 kW; at 09:20 the register leaps by 40 kWh in a minute, and back at 09:40, or never.
+    let lived = |back: i64, kwh: f64| {
+        let sample = |n: i64| Sample {
+            meter: "main".into(),
+            at: minute(n),
+            readings: vec![Reading::new(
+                Quantity::EnergyImport,
+                1000.0 + KWH * n as f64 + if (560..back).contains(&n) { kwh } else { 0.0 },
+            )],
+        };
+        live_on(&site, (0..DAY).map(sample).collect(), None)
+    };
+    for back in [562, 572, 580, 600] {
+        assert!(lived(back, 40.0).findings.is_empty(), "{back}");
+    }
+    let outcome = lived(DAY, 40.0);
+    let finding = only(&outcome);
+    assert_eq!((finding.since, finding.confidence), (minute(555), 1.0));
+    // A power that it has not drawn before goes on, and is told at once.
+    let sample = |n: i64| Sample {
+        meter: "main".into(),
+        at: minute(n),
+        readings: vec![Reading::new(
+            Quantity::EnergyImport,
+            1000.0 + KWH * n as f64 + 15.0 * (n - 560).max(0) as f64,
+        )],
+    };
+    let outcome = live_on(&site, (0..DAY).map(sample).collect(), None);
+    assert!(
+        only(&outcome).detected_at <= minute(564),
+        "{}",
+        only(&outcome).detected_at
+    );
+}

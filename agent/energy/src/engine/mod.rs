@@ -91,6 +91,8 @@ pub struct EngineState {
     faults: MeterFaults,
     billing: Billing,
     today: Today,
+    /// Closed intervals of the main meter that the detectors have not seen, because its register leapt in them.
+    unsure: BTreeMap<Timestamp, Interval>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -330,10 +332,9 @@ impl Engine {
             return;
         }
         meter.stepped_ms = Some(due_ms);
-        if let Some(stretch) = meter
-            .power
-            .take(sample, basis.lengths.interval_ms, |quantity| basis.gap_ms(quantity))
-        {
+        let has_leapt = meter.intervals.leapt_ms() == Some(at_ms);
+        let gap_ms = |quantity| basis.gap_ms(quantity);
+        if let Some(stretch) = meter.power.take(sample, basis.lengths.interval_ms, gap_ms, has_leapt) {
             meter.note(&stretch);
             for place in 0..self.machines_of[index].len() {
                 self.step_machine(self.machines_of[index][place], &stretch);
@@ -404,11 +405,7 @@ impl Engine {
 
     fn detect(&mut self, tick_ms: i64, intervals: &[Interval], moment: Moment, out: &mut Vec<Finding>) {
         self.note_today(tick_ms, intervals);
-        let main: Vec<Interval> = intervals
-            .iter()
-            .filter(|interval| Some(&interval.meter) == self.site.main_meter.as_ref() && interval.revision == 0)
-            .cloned()
-            .collect();
+        let main = self.sure(intervals, moment);
         let demand = self.demand(tick_ms);
         let tick = Tick {
             at_ms: tick_ms,
@@ -434,6 +431,23 @@ impl Engine {
             self.state.billing.note(&self.site.contracts, interval);
         }
         self.state.silent.tick(tick_ms, &self.site, out);
+    }
+
+    /// The main meter's intervals that closed and hold no leap of its register that may yet be taken back: those wait.
+    fn sure(&mut self, intervals: &[Interval], moment: Moment) -> Vec<Interval> {
+        let Some(main) = self.site.main_meter.as_ref() else {
+            return vec![];
+        };
+        let unsure = &mut self.state.unsure;
+        for interval in intervals.iter().filter(|interval| interval.meter == *main) {
+            if interval.revision == 0 || unsure.contains_key(&interval.start) {
+                unsure.insert(interval.start, interval.clone());
+            }
+        }
+        let leapt_ms = self.state.meters.get(main).and_then(|meter| meter.intervals.leapt_ms());
+        let leapt = leapt_ms.filter(|_| moment == Moment::Running).map(timestamp);
+        let is_sure = |_: &Timestamp, interval: &mut Interval| leapt.is_none_or(|leapt| interval.end < leapt);
+        unsure.extract_if(.., is_sure).map(|(_, interval)| interval).collect()
     }
 
     fn note_today(&mut self, tick_ms: i64, intervals: &[Interval]) {

@@ -329,6 +329,12 @@ impl<'a> Walk<'a> {
                 return self.repaired(self.at + 1, RepairKind::Rollover, Some(wrapped), why);
             }
         }
+        // A single first reading, and then a value that cannot have been counted since zero: it was never there.
+        let is_first = self.memory.rise == 0.0 && self.since_ms == self.points[self.at].0;
+        if is_first && to.1 > self.first_rise(elapsed_ms) {
+            let why = vec![("n_readings", 1.0), ("furthest", self.reference)];
+            return self.repaired(self.at + 1, RepairKind::Spike, None, why);
+        }
         // What it has counted since its new zero was used, if it can have been.
         let since_zero = Some(to.1).filter(|value| *value > 0.0 && self.is_usual(*value, elapsed_ms));
         let mut why = vec![("fall", self.reference - to.1), ("plausible", plausible)];

@@ -48,15 +48,6 @@ pub(crate) struct Rules<'a> {
     pub(crate) patience: Patience,
 }
 
-impl Rules<'_> {
-    /// Whether the way from one reading to the next needs no second look, by the highest power known before, kW.
-    pub(crate) fn is_usual(&self, before: f64, value: f64, elapsed_ms: i64, peak_kw: f64) -> bool {
-        let rise = value - before;
-        rise * MS_PER_HOUR <= limit_kw(peak_kw, self.max_kw) * elapsed_ms as f64
-            && (rise >= 0.0 || -rise <= waver(before))
-    }
-}
-
 /// What a walk has learnt of the readings before the first one held.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Memory {
@@ -110,6 +101,11 @@ impl Memory {
         self.longest_ms
     }
 
+    /// Smallest rise seen; 0 = none yet.
+    pub(super) fn least(&self) -> f64 {
+        self.least
+    }
+
     /// Highest mean power seen, kW.
     pub(crate) fn peak_kw(&self) -> f64 {
         self.peak_kw
@@ -119,6 +115,11 @@ impl Memory {
 /// What a rise is measured by, kW; 0 = no power is known.
 pub(super) fn limit_kw(peak_kw: f64, max_kw: Option<f64>) -> f64 {
     MARGIN * max_kw.map_or(peak_kw, |max_kw| max_kw.max(peak_kw))
+}
+
+/// Whether a rise, or a fall, from `before` needs no second look.
+pub(super) fn is_usual(rise: f64, before: f64, elapsed_ms: i64, limit_kw: f64) -> bool {
+    rise * MS_PER_HOUR <= limit_kw * elapsed_ms as f64 && (rise >= 0.0 || -rise <= waver(before))
 }
 
 /// How far a register may fall without having been reset.

@@ -116,7 +116,7 @@ impl MeterIntervals {
                 continue;
             };
             if !reading.quality.is_trusted() {
-                if reading.quality == Quality::Bad {
+                if reading.quality == Quality::Bad && source >= self.source {
                     self.spoil(at_ms, reading);
                 }
                 continue;
@@ -140,7 +140,7 @@ impl MeterIntervals {
             match series.put(at_ms, reading.value) {
                 Put::Newest | Put::Between => {
                     let from_ms = match source {
-                        Source::Counter => series.told_anew_ms(at_ms, &basis.rules(reading.quantity)),
+                        Source::Counter => series.told_anew_ms(at_ms, basis.max_kw),
                         Source::Power => series.before(at_ms),
                         Source::IntervalEnergy => at_ms,
                     };
@@ -186,7 +186,10 @@ impl MeterIntervals {
     /// Notes that energy between `from_ms` and `at_ms` is known anew.
     fn touch(&mut self, from_ms: i64, at_ms: i64, basis: &Basis<'_>) {
         match self.open_ms {
-            None => self.open_ms = Some(basis.start_of(at_ms)),
+            None => {
+                let first_bad_ms = self.series.iter().filter_map(|series| series.bad_ms()?.0.into()).min();
+                self.open_ms = Some(basis.start_of(first_bad_ms.map_or(at_ms, |bad_ms: i64| bad_ms.min(at_ms))));
+            }
             Some(open_ms) if from_ms < open_ms && self.closed.is_empty() => {
                 self.open_ms = Some(basis.start_of(from_ms));
             }
@@ -222,7 +225,14 @@ impl MeterIntervals {
     /// Closes everything that has been heard of, at the end of a recording.
     pub fn finish(&mut self, basis: &Basis<'_>, out: &mut Vec<Interval>) {
         self.reopen(basis, out);
-        while let (Some(start_ms), Some(heard_ms)) = (self.open_ms, self.heard_ms) {
+        // The last reading may be one that cannot be real, and has a name.
+        let last_bad_ms = self
+            .series
+            .iter()
+            .filter_map(|series| Some(series.bad_ms()?.1 + 1))
+            .max();
+        let heard_ms = self.heard_ms.max(last_bad_ms);
+        while let (Some(start_ms), Some(heard_ms)) = (self.open_ms, heard_ms) {
             if start_ms >= heard_ms {
                 break;
             }
@@ -344,6 +354,11 @@ impl MeterIntervals {
             source: self.source,
             ..Self::default()
         };
+    }
+
+    /// When the register last leapt, as long as later readings may take that back, ms.
+    pub(crate) fn leapt_ms(&self) -> Option<i64> {
+        self.series[Register::Import as usize].leapt_ms()
     }
 
     /// Whether the energy comes ready by interval: then nothing is known of a running one.

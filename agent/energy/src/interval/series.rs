@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     counter::{RETURN_MS, RETURN_READINGS, Walk, ZERO_MS},
     cut::{Cut, Part},
-    known::{Mark, Memory, Rules},
+    known::{Mark, Memory, Rules, is_usual, limit_kw},
     load::Load,
     meter::timestamp,
     repair::{Repair, RepairKind},
@@ -35,6 +35,8 @@ pub(crate) struct Series {
     memory: Memory,
     /// Highest mean power of the last walk, kW: what rises above it may be a spike, or end a standstill.
     peak_kw: f64,
+    /// Smallest rise of the last walk.
+    least: f64,
     unsettled: Option<Unsettled>,
     /// Where walks over a counter's readings can begin that need not begin at the first: ascending, each before
     /// everything that is told anew.
@@ -50,6 +52,8 @@ struct Unsettled {
     from_ms: i64,
     /// The newest reading that was unusual, ms.
     by_ms: i64,
+    /// The newest to which it leapt up, ms.
+    leapt_ms: Option<i64>,
 }
 
 /// What happened to a reading that was put in.
@@ -104,6 +108,11 @@ impl Series {
         }
     }
 
+    /// Instants of the first and the last of them.
+    pub(crate) fn bad_ms(&self) -> Option<(i64, i64)> {
+        Some((self.bad.first()?.0, self.bad.last()?.0))
+    }
+
     /// How many readings that cannot be real are noted.
     pub(crate) fn n_spoiled(&self) -> usize {
         self.bad.len()
@@ -147,10 +156,10 @@ impl Series {
     /// that goes its usual way tells of the time since the one before, and so does one that says the same again; any
     /// other may tell what those before it were.
     #[inline]
-    pub(crate) fn told_anew_ms(&mut self, at_ms: i64, rules: &Rules<'_>) -> i64 {
+    pub(crate) fn told_anew_ms(&mut self, at_ms: i64, max_kw: Option<f64>) -> i64 {
         if let [.., (before_ms, before), (last_ms, last)] = self.points[..]
             && last_ms == at_ms
-            && rules.is_usual(before, last, at_ms - before_ms, self.peak_kw)
+            && is_usual(last - before, before, at_ms - before_ms, limit_kw(self.peak_kw, max_kw))
         {
             return match self.unsettled {
                 Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
@@ -173,12 +182,38 @@ impl Series {
             first -= 1;
         }
         let from_ms = self.points.get(first).map_or(at_ms, |point| point.0);
-        let unsettled = self.unsettled.get_or_insert(Unsettled { from_ms, by_ms: at_ms });
+        let leapt_ms = self.has_leapt(index).then_some(at_ms);
+        let unsettled = self.unsettled.get_or_insert(Unsettled {
+            from_ms,
+            by_ms: at_ms,
+            leapt_ms: None,
+        });
+        if index + 1 == self.points.len() && self.points[index].1 > self.points[index.saturating_sub(1)].1 {
+            unsettled.leapt_ms = leapt_ms;
+        }
         unsettled.from_ms = unsettled.from_ms.min(from_ms);
         unsettled.by_ms = unsettled.by_ms.max(at_ms);
         let from_ms = unsettled.from_ms;
         self.marks.retain(|mark| mark.at_ms <= from_ms);
         from_ms
+    }
+
+    /// Whether the rise to the reading at `index`, which is more than usual, is a leap: neither one of a register's large
+    /// steps nor as high a power as just before, which is a power that the plant has not drawn before.
+    fn has_leapt(&self, index: usize) -> bool {
+        let step = |index: usize| {
+            let ((from_ms, before), (to_ms, after)) =
+                (*self.points.get(index.checked_sub(1)?)?, *self.points.get(index)?);
+            Some((after - before, (after - before) / hours(to_ms - from_ms)))
+        };
+        let Some((rise, kw)) = step(index) else { return false };
+        let before_kw = index.checked_sub(1).and_then(step).map_or(0.0, |(_, kw)| kw);
+        rise > 2.0 * self.least && kw > 2.0 * before_kw
+    }
+
+    /// When the register last leapt, as long as that may be told otherwise, ms.
+    pub(crate) fn leapt_ms(&self) -> Option<i64> {
+        self.unsettled?.leapt_ms
     }
 
     /// Forgets that something was unusual once no later reading can explain it: zeros, while they last, for a day.
@@ -212,8 +247,12 @@ impl Series {
         self.unsettled.map(|unsettled| unsettled.from_ms)
     }
 
+    /// Forgets everything but what could not be real.
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            bad: std::mem::take(&mut self.bad),
+            ..Self::default()
+        };
     }
 
     /// Instant of the newest reading.
@@ -305,6 +344,7 @@ impl Series {
     /// Keeps the mark of a walk: what it has learnt, and where to go on if nothing before it can be told anew.
     pub(crate) fn keep_mark(&mut self, mark: Mark) {
         self.peak_kw = mark.memory.peak_kw();
+        self.least = mark.memory.least();
         let is_settled = self.unsettled.is_none_or(|unsettled| mark.at_ms <= unsettled.from_ms);
         if is_settled && self.marks.last().is_none_or(|last| last.at_ms < mark.at_ms) {
             self.marks.push(mark);

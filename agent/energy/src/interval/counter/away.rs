@@ -105,7 +105,7 @@ impl Walk<'_> {
     }
 
     /// What a register that has never risen may count in a step.
-    fn first_rise(&self, elapsed_ms: i64) -> f64 {
+    pub(super) fn first_rise(&self, elapsed_ms: i64) -> f64 {
         let limit_kw = self.rules.max_kw.map_or(MARGIN * FIRST_KW, |_| self.limit_kw);
         FIRST_STEP + limit_kw * hours(elapsed_ms)
     }

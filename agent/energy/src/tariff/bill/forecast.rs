@@ -70,6 +70,7 @@ impl Seen {
             lag_kvarh: mean(sums.lag),
             lead_kvarh: mean(sums.lead),
             coverage: 0.0,
+            quality: crate::Quality::Ok,
         })
     }
 }
