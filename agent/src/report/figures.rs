@@ -665,6 +665,7 @@ mod tests {
             "load_factor",
             "month",
             "peak_demand_kw",
+            "peak_demand_quality",
             "peak_demand_start",
             "power_factor_lag_pct",
             "power_factor_lead_pct",

@@ -156,18 +156,9 @@ impl<'a> Walk<'a> {
 
     /// An ordinary rise to the next reading.
     fn rises(&mut self, to: Point, rise: f64) -> Step {
-        let (from_ms, elapsed_ms) = (self.points[self.at].0, to.0 - self.points[self.at].0);
-        let before = self.reference;
+        let (from_ms, before) = (self.points[self.at].0, self.reference);
         if rise > 0.0 {
-            self.learn_peak(rise, elapsed_ms);
-            if rise < self.memory.least || self.memory.least == 0.0 {
-                self.memory.least = rise;
-            }
-            self.memory.rise = rise;
-            self.memory.rise_ms = to.0 - self.since_ms;
-            self.memory
-                .learn_standstill(from_ms - self.since_ms, elapsed_ms, self.rules.patience);
-            self.stands(to);
+            self.learn(to, rise);
         }
         self.at += 1;
         Step {
@@ -179,6 +170,64 @@ impl<'a> Walk<'a> {
             doubted_since_ms: None,
             repaired: None,
         }
+    }
+
+    /// What an ordinary rise teaches; the register stands there now.
+    fn learn(&mut self, to: Point, rise: f64) {
+        let (from_ms, elapsed_ms) = (self.points[self.at].0, to.0 - self.points[self.at].0);
+        self.learn_peak(rise, elapsed_ms);
+        if rise < self.memory.least || self.memory.least == 0.0 {
+            self.memory.least = rise;
+        }
+        self.memory.rise = rise;
+        self.memory.rise_ms = to.0 - self.since_ms;
+        self.memory
+            .learn_standstill(from_ms - self.since_ms, elapsed_ms, self.rules.patience);
+        self.stands(to);
+    }
+
+    /// Steps over readings up to `to_ms` that ask for no second look: no further apart than `gap_ms`, they rise in the
+    /// usual way, or stand still and rise so afterwards. Says how far it came, and adds what they rose by to `sum`. It
+    /// gives what single steps give, in a fraction of the time.
+    pub(crate) fn stride(&mut self, to_ms: i64, gap_ms: i64, mut sum: f64) -> f64 {
+        while let Some(&to) = self.points.get(self.at + 1) {
+            let elapsed_ms = to.0 - self.points[self.at].0;
+            let rise = to.1 - self.reference;
+            if to.0 > to_ms || to.0 >= self.swap_ms || elapsed_ms > gap_ms {
+                break;
+            }
+            if rise > 0.0 && self.is_usual(rise, elapsed_ms) {
+                self.learn(to, rise);
+                sum += rise;
+            } else if rise != 0.0 || !self.rests() {
+                break;
+            }
+            self.at += 1;
+        }
+        sum
+    }
+
+    /// Whether the standstill that it is in is one of every day, which a usual rise ends.
+    fn rests(&mut self) -> bool {
+        if self.at < self.looked_at {
+            return !self.is_doubted;
+        }
+        let jump = self.jump();
+        let is_usual = |to: &Point| {
+            let rise = to.1 - self.reference;
+            rise > 0.0 && self.is_usual(rise, to.0 - self.points[jump - 1].0)
+        };
+        let rests = self.points.get(jump).is_none_or(is_usual) && !self.stands_too_long(jump - 1);
+        if rests {
+            (self.looked_at, self.is_doubted) = (jump - 1, false);
+        }
+        rests
+    }
+
+    /// Index of the first reading that does not say the same again.
+    fn jump(&self) -> usize {
+        let still = |point: &&Point| point.1 == self.reference && point.0 < self.swap_ms;
+        self.at + 1 + self.points[self.at + 1..].iter().take_while(still).count()
     }
 
     /// A believed rise tells what power there can be.
@@ -214,9 +263,8 @@ impl<'a> Walk<'a> {
     /// The register says the same again: it stands still, or is frozen and will jump.
     fn unchanged(&mut self, to: Point) -> Step {
         if self.at >= self.looked_at {
-            let still = |point: &&Point| point.1 == self.reference && point.0 < self.swap_ms;
-            let n_equal = 1 + self.points[self.at + 1..].iter().take_while(still).count();
-            let jump = self.at + n_equal;
+            let jump = self.jump();
+            let n_equal = jump - self.at;
             self.looked_at = jump - 1;
             if self.is_frozen(jump, n_equal) {
                 return self.frozen(jump, n_equal);

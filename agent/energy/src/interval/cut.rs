@@ -4,7 +4,7 @@
 //! its meter says power is no zero but unknown. It walks over no readings. Invariant: whatever is not plain has a name.
 
 use super::{
-    counter::{Repaired, Step},
+    counter::{Repaired, Step, Walk},
     known::{Mark, Memory},
     load::{Flow, Load},
     meter::timestamp,
@@ -93,6 +93,19 @@ impl Cut {
             part: Part::nothing(),
             stood: None,
         }
+    }
+
+    /// Adds what a walk that stands at `at_ms` can tell in one stride, to where it comes, ms.
+    pub(crate) fn stride(&mut self, walk: &mut Walk<'_>, at_ms: i64, load: &Load) -> i64 {
+        let before = self.part.amount.unwrap_or(0.0);
+        let amount = walk.stride(self.to_ms, self.gap_ms, before);
+        let until_ms = walk.at_ms().unwrap_or(at_ms);
+        if until_ms > at_ms {
+            self.stand(walk.learnt(), load);
+            self.part.amount = Some(amount);
+            self.part.covered_ms += until_ms - at_ms;
+        }
+        until_ms
     }
 
     /// Adds a step's share.

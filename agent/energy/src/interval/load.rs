@@ -64,6 +64,11 @@ impl Load {
         }
     }
 
+    /// Whether no power is remembered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.minutes.is_empty()
+    }
+
     /// Whether power was heard in `[from, to)`.
     pub(crate) fn is_heard(&self, from_ms: i64, to_ms: i64) -> bool {
         let first = self

@@ -69,15 +69,6 @@ enum Register {
 impl Register {
     const ALL: [Self; 4] = [Self::Import, Self::Export, Self::Lag, Self::Lead];
 
-    fn of(quantity: Quantity) -> Self {
-        match quantity {
-            Quantity::EnergyExport => Self::Export,
-            Quantity::ReactiveEnergyLag | Quantity::IntervalReactiveLag => Self::Lag,
-            Quantity::ReactiveEnergyLead | Quantity::IntervalReactiveLead => Self::Lead,
-            _ => Self::Import,
-        }
-    }
-
     /// Its counter.
     fn counter(self) -> Quantity {
         match self {
@@ -106,21 +97,14 @@ impl MeterIntervals {
     /// Takes the energy-bearing readings of a sample.
     pub fn take(&mut self, sample: &Sample, basis: &Basis<'_>, refused: &mut Refused) {
         let at_ms = sample.at.as_millisecond();
-        if sample.is_clock_suspect() {
-            for series in &mut self.series {
-                series.tear(at_ms);
-            }
-        }
         for reading in &sample.readings {
-            let Some(source) = source_of(reading.quantity) else {
+            if !reading.quality.is_trusted() {
+                self.distrust(at_ms, reading);
+                continue;
+            }
+            let Some((source, register)) = place_of(reading.quantity) else {
                 continue;
             };
-            if !reading.quality.is_trusted() {
-                if reading.quality == Quality::Bad && source >= self.source {
-                    self.spoil(at_ms, reading);
-                }
-                continue;
-            }
             if source == Source::Power {
                 self.witness(at_ms, reading.value);
             }
@@ -136,7 +120,7 @@ impl MeterIntervals {
                 Source::Counter | Source::Power => at_ms,
             };
             self.heard_ms = self.heard_ms.max(Some(until_ms));
-            let series = &mut self.series[Register::of(reading.quantity) as usize];
+            let series = &mut self.series[register as usize];
             match series.put(at_ms, reading.value) {
                 Put::Newest | Put::Between => {
                     let from_ms = match source {
@@ -153,15 +137,24 @@ impl MeterIntervals {
         }
     }
 
-    /// A reading that cannot be real is no energy; that it was there is said.
-    fn spoil(&mut self, at_ms: i64, reading: &Reading) {
-        let series = &mut self.series[Register::of(reading.quantity) as usize];
-        if !reading.value.is_finite() || series.n_spoiled() >= KEEP_SPOILED {
-            return;
+    /// A reading that cannot be real is no energy; that it was there is said. One whose time is in doubt says that time
+    /// was.
+    #[cold]
+    fn distrust(&mut self, at_ms: i64, reading: &Reading) {
+        if reading.quality == Quality::ClockSuspect {
+            for series in &mut self.series {
+                series.tear(at_ms);
+            }
         }
-        series.spoil(at_ms, reading.value);
-        if self.open_ms.is_some_and(|open_ms| at_ms < open_ms) {
-            self.soil(at_ms);
+        let Some((_, register)) = place_of(reading.quantity).filter(|(source, _)| *source >= self.source) else {
+            return;
+        };
+        let series = &mut self.series[register as usize];
+        if reading.quality == Quality::Bad && reading.value.is_finite() && series.n_spoiled() < KEEP_SPOILED {
+            series.spoil(at_ms, reading.value);
+            if self.open_ms.is_some_and(|open_ms| at_ms < open_ms) {
+                self.soil(at_ms);
+            }
         }
     }
 
@@ -458,18 +451,20 @@ fn interval(start_ms: i64, end_ms: i64, basis: &Basis<'_>, parts: [Part; 4]) -> 
     }
 }
 
-fn source_of(quantity: Quantity) -> Option<Source> {
-    match quantity {
-        Quantity::EnergyImport
-        | Quantity::EnergyExport
-        | Quantity::ReactiveEnergyLag
-        | Quantity::ReactiveEnergyLead => Some(Source::Counter),
-        Quantity::IntervalEnergy | Quantity::IntervalReactiveLag | Quantity::IntervalReactiveLead => {
-            Some(Source::IntervalEnergy)
-        }
-        Quantity::ActivePower => Some(Source::Power),
-        _ => None,
-    }
+/// What a quantity tells, and of which register; `None` where it is no energy.
+#[inline]
+fn place_of(quantity: Quantity) -> Option<(Source, Register)> {
+    Some(match quantity {
+        Quantity::EnergyImport => (Source::Counter, Register::Import),
+        Quantity::EnergyExport => (Source::Counter, Register::Export),
+        Quantity::ReactiveEnergyLag => (Source::Counter, Register::Lag),
+        Quantity::ReactiveEnergyLead => (Source::Counter, Register::Lead),
+        Quantity::IntervalEnergy => (Source::IntervalEnergy, Register::Import),
+        Quantity::IntervalReactiveLag => (Source::IntervalEnergy, Register::Lag),
+        Quantity::IntervalReactiveLead => (Source::IntervalEnergy, Register::Lead),
+        Quantity::ActivePower => (Source::Power, Register::Import),
+        _ => return None,
+    })
 }
 
 /// An amount without the noise of floating-point sums: a micro-watt-hour is far below any register.
