@@ -8,7 +8,7 @@
 mod support;
 
 use energy::{
-    Finding, Interval, Quality, Quantity, Reading, Sample, Site,
+    Engine, Finding, Interval, Quality, Quantity, Reading, Sample, Site,
     finding::{Condition, Kind},
     interval::RepairKind,
     site::Settings,
@@ -57,6 +57,11 @@ const CASE: Case = Case {
 
 /// What the register shows at a minute: it counts only what it is not frozen for, unless it catches up.
 fn lived(case: &Case) -> Outcome {
+    restarted(case, None)
+}
+
+/// Written down and taken up again after so many minutes.
+fn restarted(case: &Case, restart: Option<usize>) -> Outcome {
     let (from, until) = case.frozen;
     let (mut used, mut shown) = (1000.0, 1000.0);
     let samples = (0..case.minutes).map(|n| {
@@ -73,7 +78,7 @@ fn lived(case: &Case) -> Outcome {
             readings: power.into_iter().chain([register]).collect(),
         }
     });
-    live_on(&watched(), samples.collect(), None)
+    live_on(&watched(), samples.collect(), restart)
 }
 
 /// The intervals that lie in `[from, until)` or touch it, in minutes.
@@ -291,4 +296,56 @@ fn a_leap_is_no_demand_before_it_is_explained() {
         "{}",
         only(&outcome).detected_at
     );
+}
+
+#[test]
+fn a_restart_changes_nothing() {
+    for is_lost in [true, false] {
+        let case = Case { is_lost, ..CASE };
+        let whole = lived(&case);
+        for minutes in [-30, 5, 30, 58, 62, 75, 100, 178, 181, 200, 300] {
+            let restart = usize::try_from(case.frozen.0 + minutes).unwrap();
+            assert_eq!(restarted(&case, Some(restart)), whole, "{is_lost} {minutes}");
+        }
+    }
+}
+
+/// Readings that come late, in any order, tell the same in the end.
+#[test]
+fn late_readings_change_nothing() {
+    let (from, until) = CASE.frozen;
+    let register = |n: i64| 1000.0 + KWH * (n.min(from - 1) + (n - until + 1).max(0)) as f64;
+    let told = |late: fn(i64) -> i64| {
+        let mut arrivals: Vec<i64> = (0..CASE.minutes).collect();
+        arrivals.sort_by_key(|n| n + late(*n));
+        let mut engine = Engine::new(watched());
+        let mut outcome = Outcome::default();
+        for n in arrivals {
+            let arrived = n + late(n);
+            engine.take(Sample {
+                meter: "main".into(),
+                at: minute(n),
+                readings: vec![Reading::new(Quantity::EnergyImport, register(n))],
+            });
+            outcome.keep(engine.tick(minute(arrived + 1)));
+        }
+        outcome.keep(engine.finish());
+        let told = |interval: Interval| Interval {
+            revision: 0,
+            ..interval
+        };
+        outcome.intervals.into_values().map(told).collect::<Vec<_>>()
+    };
+    let punctual = told(|_| 0);
+    assert!(punctual.iter().filter(|interval| !interval.repairs.is_empty()).count() > 12);
+    let delays: [fn(i64) -> i64; 2] = [
+        |n| if n < 7 * DAY { 0 } else { n % 7 },
+        |n| if n % 3 == 0 && n > DAY { 20 } else { 0 },
+    ];
+    for late in delays {
+        let late = told(late);
+        // The last to come may be late beyond the last interval.
+        let differs = |(late, punctual): &(&Interval, &Interval)| late != punctual;
+        assert_eq!(late.iter().zip(&punctual).find(differs), None);
+    }
 }

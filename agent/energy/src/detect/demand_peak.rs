@@ -1,7 +1,8 @@
 //! `demand_peak`: the running demand interval is about to exceed the target, or has.
 //!
 //! The forecast is the energy since the interval's start plus the power of the last minute until its end; it is
-//! believed from `after` into the interval on. Only intervals in bands that count for the billing demand matter, or
+//! believed from `after` into the interval on, and not while the register has leapt by more than the plant can use: an
+//! interval with such a leap is judged once no reading can take it back. Only intervals in bands that count for the billing demand matter, or
 //! demand above the contract. Consecutive intervals above the target are one finding. The harm is kW, not kWh: the
 //! cost is what one bill bears of it, that is the kW above the target and above what was billed before, times the price
 //! of one kW. On how many more bills the ratchet may put it stands beside: what later months will draw is not known.

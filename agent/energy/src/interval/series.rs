@@ -47,6 +47,10 @@ pub(crate) struct Series {
 
 /// A counter did what later readings may explain.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "all are instants in milliseconds, and the unit stands last"
+)]
 struct Unsettled {
     /// Energy from here on may be told anew, ms.
     from_ms: i64,
