@@ -339,8 +339,8 @@ fn late_readings_change_nothing() {
     let punctual = told(|_| 0);
     assert!(punctual.iter().filter(|interval| !interval.repairs.is_empty()).count() > 12);
     let delays: [fn(i64) -> i64; 2] = [
-        |n| if n < 7 * DAY { 0 } else { n % 7 },
-        |n| if n % 3 == 0 && n > DAY { 20 } else { 0 },
+        |n| if n < 8 * DAY { 0 } else { n % 7 },
+        |n| if n % 3 == 0 && n > 8 * DAY { 20 } else { 0 },
     ];
     for late in delays {
         let late = told(late);
