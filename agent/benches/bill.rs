@@ -43,6 +43,7 @@ pub(super) fn measure() -> Vec<Number> {
         lag_kvarh: Some(12.5),
         lead_kvarh: Some(1.25),
         coverage: 1.0,
+        quality: energy::Quality::Ok,
     };
     let usage: Vec<Usage> = (0..365 * 96).map(quarter).collect();
     let run = |_| {

@@ -4,7 +4,7 @@
 
 use energy::{
     Quantity, Reading, Sample,
-    interval::{Basis, Lengths, MeterIntervals, Refused},
+    interval::{Basis, Lengths, MeterIntervals, Patience, Refused},
     site::Meter,
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -27,6 +27,7 @@ pub(crate) fn measure() -> Vec<Number> {
         max_kw: None,
         zone: &zone,
         lengths,
+        patience: Patience::default(),
     };
     let start: Timestamp = "2026-01-01T00:00:00+09:00".parse().unwrap();
     let mut sample = Sample {

@@ -154,6 +154,7 @@ impl Load {
             lag_kvarh,
             lead_kvarh,
             coverage: 1.0,
+            quality: energy::Quality::Ok,
         }
     }
 }
@@ -330,6 +331,7 @@ fn a_tariff_from_elsewhere_is_a_file() {
             lag_kvarh: None,
             lead_kvarh: None,
             coverage: 1.0,
+            quality: energy::Quality::Ok,
         }
     };
     let (bills, _) = bill::bills(&contracts, &(0..8760).map(hour).collect::<Vec<_>>());

@@ -39,12 +39,14 @@ pub(crate) struct Power {
 }
 
 impl Power {
-    /// The stretch that a sample completes, if it does; `gap_ms` says how far apart readings of a quantity may be.
+    /// The stretch that a sample completes, if it does; `gap_ms` says how far apart readings of a quantity may be,
+    /// `has_leapt` that its counter rose by more than the plant can have used: that is no power.
     pub(crate) fn take(
         &mut self,
         sample: &Sample,
         interval_ms: i64,
         gap_ms: impl Fn(Quantity) -> i64,
+        has_leapt: bool,
     ) -> Option<Stretch> {
         if sample.is_clock_suspect() {
             // How long it was between the readings on both sides is not known.
@@ -58,6 +60,10 @@ impl Power {
             };
         }
         let at_ms = sample.at.as_millisecond();
+        if has_leapt && source == Source::Counter {
+            self.last = Some((at_ms, value));
+            return None;
+        }
         let stretch = match source {
             Source::Register => self.between(at_ms, value, gap_ms(Quantity::ActivePower)),
             Source::IntervalEnergy => Some(Stretch {
@@ -150,6 +156,7 @@ mod tests {
                     },
                     900_000,
                     |_| 30_000,
+                    value > 1e6,
                 )
             })
             .map(|stretch| (stretch.from_ms / 1000, stretch.to_ms / 1000, stretch.kw))
@@ -179,6 +186,15 @@ mod tests {
         check(
             &[(0, counter, 100.0), (60, counter, 3.0), (120, counter, 3.5)],
             &[(60, 120, 30.0)],
+        );
+        check(
+            &[
+                (0, counter, 100.0),
+                (30, counter, 2e6),
+                (90, counter, 100.5),
+                (150, counter, 101.0),
+            ],
+            &[(90, 150, 30.0)],
         );
     }
 

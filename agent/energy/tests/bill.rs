@@ -32,6 +32,7 @@ fn quarter(index: i64, energy_kwh: Option<f64>) -> Usage {
         lag_kvarh: Some(0.0),
         lead_kvarh: Some(0.0),
         coverage: if energy_kwh.is_some() { 1.0 } else { 0.0 },
+        quality: energy::Quality::Ok,
     }
 }
 

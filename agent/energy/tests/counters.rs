@@ -217,6 +217,34 @@ const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
+        name: "1.8e21 as the first reading",
+        register: |s| Some(if s == 0 { 1.8e21 } else { 5000.0 + truth_kwh(s) }),
+        expected: &[RepairKind::OutOfRange],
+        unknown_kwh: 1.0,
+        ..PLAIN
+    },
+    Case {
+        name: "1.8e21 as the only readings of the first interval",
+        register: |s| Some(if s < hour(0.25) { 1.8e21 } else { 5000.0 + truth_kwh(s) }),
+        expected: &[RepairKind::OutOfRange],
+        unknown_kwh: 11.0,
+        ..PLAIN
+    },
+    Case {
+        name: "1.8e21 as the last readings, in two intervals",
+        register: |s| Some(if s >= DAY_S - 60 { 1.8e21 } else { 5000.0 + truth_kwh(s) }),
+        expected: &[RepairKind::OutOfRange],
+        unknown_kwh: 2.0,
+        ..PLAIN
+    },
+    Case {
+        name: "a spike that could be, as the first reading",
+        register: |s| Some(5000.0 + truth_kwh(s) + if s == 0 { 4000.0 } else { 0.0 }),
+        expected: &[RepairKind::Spike],
+        unknown_kwh: 1.0,
+        ..PLAIN
+    },
+    Case {
         name: "a spike that could be, at the end of an interval",
         register: |s| Some(5000.0 + truth_kwh(s) + if s == hour(11.25) - 60 { 4000.0 } else { 0.0 }),
         expected: &[RepairKind::Spike],
@@ -528,6 +556,24 @@ proptest! {
         prop_assert!(ordered.iter().all(|interval| interval.energy_import_kwh.is_none_or(|kwh| kwh >= 0.0)));
         prop_assert_eq!(without_revision(intervals(rolling_site(), &late)), without_revision(ordered));
     }
+}
+
+#[test]
+fn a_register_that_wavers_has_one_row_an_interval() {
+    let case = CASES.iter().find(|case| case.name == "noise of -0.007").unwrap();
+    let found = intervals(site_of(case), &punctual(samples(case)));
+    let mut most = 0.0_f64;
+    for interval in &found {
+        assert!(interval.repairs.len() <= 1, "{interval:?}");
+        for repair in &interval.repairs {
+            most = most.max(repair.why["n_readings"]);
+            assert_eq!((repair.why["fall"], repair.amount), (0.007, Some(0.0)), "{repair:?}");
+            for number in repair.why.values().chain([&repair.before, &repair.after]) {
+                assert_eq!(*number, (number * 1e6).round() / 1e6, "no noise of sums: {repair:?}");
+            }
+        }
+    }
+    assert!((2.0..=3.0).contains(&most), "{most}");
 }
 
 /// Power, import, export and lagging energy of a quarter hour's minutes, each register as given.

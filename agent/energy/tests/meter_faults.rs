@@ -177,3 +177,27 @@ proptest! {
         prop_assert_eq!(live_on(&site, day(KW, shown), Some(minute)), whole);
     }
 }
+
+/// Nothing is heard while a meter is changed: the change explains it, as long as it may take.
+#[test]
+fn an_entered_change_explains_the_silence_around_it() {
+    for (swap, until, n_silent) in [
+        ("10:00:00", "10:50:00", 0),
+        ("09:20:00", "09:50:00", 0),
+        ("10:00:00", "14:00:00", 1),
+        ("13:00:00", "13:10:00", 1),
+    ] {
+        let mut site = watched(&[Kind::MeterSilent]);
+        site.meters.remove(0);
+        site.meters[0].swaps.push(Swap {
+            at: at(swap),
+            last_kwh: 1072.0,
+            first_kwh: 1072.0,
+            reason: None,
+        });
+        let mut samples = day(KW, |_, kwh| kwh);
+        samples.retain(|sample| sample.at < at("09:30:00") || sample.at >= at(until));
+        let found = live_on(&site, samples, None).findings;
+        assert_eq!(found.len(), n_silent, "{swap}: {found:#?}");
+    }
+}

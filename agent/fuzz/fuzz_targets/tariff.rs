@@ -39,6 +39,7 @@ fuzz_target!(|text: &str| {
         lag_kvarh: Some((hour % 5) as f64),
         lead_kvarh: Some((hour % 3) as f64),
         coverage: 1.0,
+        quality: energy::Quality::Ok,
     };
     let usage: Vec<Usage> = (0..24 * 40).map(hour).collect();
     let (made, history) = bills(&contracts, &usage);

@@ -69,24 +69,34 @@ pub(super) fn write_intervals(path: &Path, site: &Site, intervals: &[Interval]) 
 /// What makes an event one: until, meter, register, kind, since.
 type Event<'a> = (Timestamp, &'a Name, Quantity, RepairKind, Timestamp);
 
-/// One row an event, by time: an event that several intervals share is one, with what it gave to all of them.
-pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<()> {
+/// By time, each event once: one that several intervals share with what it gave to all of them, and the parts of a
+/// standstill that is doubted as one.
+fn events(intervals: &[Interval]) -> BTreeMap<Event<'_>, (&Repair, Option<f64>)> {
     let mut events: BTreeMap<Event<'_>, (&Repair, Option<f64>)> = BTreeMap::new();
+    // Meter and register → the newest part of a doubted standstill.
+    let mut doubted: BTreeMap<(&Name, Quantity), Event<'_>> = BTreeMap::new();
     for interval in intervals {
         for repair in &interval.repairs {
-            let key = (
-                repair.until,
-                &interval.meter,
-                repair.quantity,
-                repair.kind,
-                repair.since,
-            );
+            let of = (&interval.meter, repair.quantity);
+            let mut key = (repair.until, of.0, of.1, repair.kind, repair.since);
+            if repair.why.contains_key("longest_s") {
+                if let Some(part) = doubted.get(&of).filter(|part| part.0 == repair.since) {
+                    events.remove(part);
+                    key.4 = part.4;
+                }
+                doubted.insert(of, key);
+            }
             let (_, amount) = events.entry(key).or_insert((repair, None));
             if let Some(more) = repair.amount {
                 *amount = Some(amount.unwrap_or(0.0) + more);
             }
         }
     }
+    events
+}
+
+/// One row an event.
+pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<()> {
     let mut csv = csv::Writer::from_path(path)?;
     csv.write_record([
         "time",
@@ -99,7 +109,7 @@ pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) ->
         "reason",
         "since",
     ])?;
-    for ((until, meter, quantity, kind, since), (repair, amount)) in events {
+    for ((until, meter, quantity, kind, since), (repair, amount)) in events(intervals) {
         let mut why: Vec<String> = repair
             .why
             .iter()
@@ -113,7 +123,7 @@ pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) ->
             kind.name().to_owned(),
             repair.before.to_string(),
             repair.after.to_string(),
-            cell(amount.map(|amount| (amount * 1e9).round() / 1e9)),
+            cell(amount.map(|amount| (amount * 1e6).round() / 1e6)),
             why.join(" "),
             local(since, &site.zone),
         ])?;

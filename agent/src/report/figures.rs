@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use energy::{
-    Finding, Interval, Site,
+    Finding, Interval, Quality, Site,
     carbon::{FuelUse, Used, market::Covered},
     finding::{Kind, Money},
     tariff::{
@@ -68,6 +68,9 @@ pub struct MonthFigures {
     pub peak_demand_kw: Option<f64>,
     /// Start of the interval with the highest demand, RFC 3339 with offset; the first of equals.
     pub peak_demand_start: Option<String>,
+    /// Quality of that interval's energy: other than ok, the meter itself did not say it.
+    #[serde(default)]
+    pub peak_demand_quality: Option<Quality>,
     /// Mean demand over peak demand.
     pub load_factor: Option<f64>,
     /// Share of the time seen with trusted readings, 0..1, intervals without a row counted as unseen; of a month from
@@ -161,6 +164,7 @@ struct Row {
     hours: f64,
     energy_kwh: Option<f64>,
     coverage: f64,
+    quality: Quality,
 }
 
 type Pricing<'a> = &'a dyn Fn(Timestamp) -> PriceUntil;
@@ -330,6 +334,7 @@ fn main_meter_rows(site: &Site, intervals: &[Interval]) -> Vec<Row> {
         hours: interval.end.duration_since(interval.start).as_secs_f64() / 3600.0,
         energy_kwh: interval.energy_import_kwh,
         coverage: interval.coverage,
+        quality: interval.quality,
     };
     let newest = newest_of_main_meter(site, intervals);
     newest.into_values().map(row).collect()
@@ -383,7 +388,8 @@ fn stretch(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pri
         month: None,
         energy_import_kwh: energy_kwh,
         peak_demand_kw: peak.map(|(_, kw)| rounded(kw)),
-        peak_demand_start: peak.map(|(at, _)| local(site, at)),
+        peak_demand_start: peak.map(|(row, _)| local(site, row.start)),
+        peak_demand_quality: peak.map(|(row, _)| row.quality),
         load_factor: energy_kwh
             .zip(peak)
             .filter(|(_, (_, peak))| *peak > 0.0)
@@ -405,9 +411,9 @@ fn stretch(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pri
     }
 }
 
-/// Highest demand and its start; the first of equals.
-fn peak(known: &[(&Row, f64)]) -> Option<(Timestamp, f64)> {
-    let demand = known.iter().map(|(row, kwh)| (row.start, kwh / row.hours));
+/// Highest demand and its interval; the first of equals.
+fn peak<'a>(known: &[(&'a Row, f64)]) -> Option<(&'a Row, f64)> {
+    let demand = known.iter().map(|(row, kwh)| (*row, kwh / row.hours));
     demand.reduce(|best, next| if next.1 > best.1 { next } else { best })
 }
 
@@ -622,6 +628,7 @@ mod tests {
         check(&rows, "/months/0/month", &json!("2018-01"));
         check(&rows, "/total/complete", &json!(false));
         check(&rows, "/months/0/energy_import_kwh", &json!(30.0));
+        check(&rows, "/months/0/peak_demand_quality", &json!("ok"));
         check(&rows, "/months/0/peak_demand_kw", &json!(80.0));
         check(&rows, "/months/0/load_factor", &json!(0.75));
         check(
@@ -668,6 +675,7 @@ mod tests {
             "load_factor",
             "month",
             "peak_demand_kw",
+            "peak_demand_quality",
             "peak_demand_start",
             "power_factor_lag_pct",
             "power_factor_lead_pct",

@@ -5,6 +5,7 @@
 
 use askama::Template;
 use energy::{
+    Quality,
     carbon::{FuelUse, market::Covered, restate::Restatement},
     finding::Money,
     tariff::bill::{Bill, Item},
@@ -14,7 +15,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::{
-    Language,
+    Language, MonthFigures,
     html_words::{EN, KO, Words},
     json::{Figure, Report, UsedFactor, UsedTariff},
     words::{grouped, item_name, kind_name, money},
@@ -116,6 +117,15 @@ struct TariffRow {
 
 const UNKNOWN: &str = "—";
 
+/// When the peak was, and whether the meter itself said it.
+fn peak_note(total: &MonthFigures, words: &Words) -> String {
+    let start = total.peak_demand_start.as_deref().map_or(String::new(), readable);
+    match total.peak_demand_quality {
+        None | Some(Quality::Ok) => start,
+        Some(_) => format!("{start} · {}", words.estimated),
+    }
+}
+
 fn rows(report: &Report, words: &Words, language: Language) -> Vec<Row> {
     let total = &report.summary.total;
     let seen = total.figure_coverage;
@@ -136,7 +146,7 @@ fn rows(report: &Report, words: &Words, language: Language) -> Vec<Row> {
             words.peak,
             total.peak_demand_kw.map(|v| unit(v, 1, "kW")),
             seen.peak_demand,
-            total.peak_demand_start.as_deref().map_or(String::new(), readable),
+            peak_note(total, words),
         ),
         row(
             words.load_factor,
@@ -427,6 +437,8 @@ mod tests {
         let report = report(MonthFigures {
             energy_import_kwh: Some(1000.0),
             peak_demand_kw: Some(80.0),
+            peak_demand_start: Some("2026-08-28T09:15:00+09:00".to_owned()),
+            peak_demand_quality: Some(Quality::Estimated),
             coverage: 0.9,
             figure_coverage: FigureCoverage {
                 energy: Some(0.5),
@@ -437,6 +449,7 @@ mod tests {
             ..MonthFigures::default()
         });
         let page = render(&report, Language::En).expect("it is written into memory");
+        assert!(page.contains("09:15 · estimated<"), "{page}");
         for (name, value, coverage) in [
             (EN.energy, "1,000.0 kWh", "50.0 %"),
             (EN.peak, "80.0 kW", "25.0 %"),

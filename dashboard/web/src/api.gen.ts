@@ -673,6 +673,8 @@ export interface components {
              * @description Start of the interval with the highest demand.
              */
             peak_demand_start: string | null;
+            /** @description Quality of that interval's energy: other than ok, the meter itself did not say it. */
+            peak_demand_quality: components["schemas"]["Quality"] | null;
             /** @description Mean demand over peak demand. */
             load_factor: number | null;
             /** @description Share of the time seen with trusted readings. */
@@ -820,6 +822,7 @@ export interface components {
                      * @description Start of the interval.
                      */
                     start: string;
+                    quality: components["schemas"]["Quality"];
                 } | null;
                 counted: {
                     /** @description Mean power of the interval, kW. */
@@ -829,6 +832,7 @@ export interface components {
                      * @description Start of the interval.
                      */
                     start: string;
+                    quality: components["schemas"]["Quality"];
                 } | null;
                 /** @description Month whose maximum is billed; null = the floor or the contract. */
                 set_by: string | null;

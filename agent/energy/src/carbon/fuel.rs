@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::holds;
 use crate::{
     finding::Title,
-    interval::{known::Rules, load::Load, series::Series},
+    interval::{Patience, known::Rules, load::Load, series::Series},
     quantity::Quantity,
     sample::Name,
     unit::Energy,
@@ -199,6 +199,7 @@ pub fn used(
             rollover: None,
             max_kw: None,
             swaps: &[],
+            patience: Patience::default(),
         },
         Load::default(),
     );

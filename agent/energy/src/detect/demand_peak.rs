@@ -1,7 +1,8 @@
 //! `demand_peak`: the running demand interval is about to exceed the target, or has.
 //!
 //! The forecast is the energy since the interval's start plus the power of the last minute until its end; it is
-//! believed from `after` into the interval on. Only intervals in bands that count for the billing demand matter, or
+//! believed from `after` into the interval on, and not while the register has leapt by more than the plant can use: an
+//! interval with such a leap is judged once no reading can take it back. Only intervals in bands that count for the billing demand matter, or
 //! demand above the contract. Consecutive intervals above the target are one finding. The harm is kW, not kWh: the
 //! cost is what one bill bears of it, that is the kW above the target and above what was billed before, times the price
 //! of one kW. On how many more bills the ratchet may put it stands beside: what later months will draw is not known.
@@ -14,6 +15,7 @@ use crate::{
     finding::{Condition, Finding, Kind, Money, Severity, Title},
     interval::{Interval, meter::timestamp},
     now::DemandNow,
+    sample::Quality,
     site::{Machine, Site},
     tariff::{Contract, contract_at},
 };
@@ -43,6 +45,8 @@ struct Peak {
     billed: Option<(f64, u8)>,
     /// Highest demand of an interval that has ended, kW.
     demand_kw: Option<f64>,
+    /// The meter itself did not say it: it was spread, or repaired.
+    is_estimated: bool,
     /// End of the newest interval that ended above the target, ms.
     exceeded_until_ms: Option<i64>,
     is_written: bool,
@@ -72,13 +76,13 @@ impl DemandPeak {
         }
         if demand_kw > target_kw && counts(tick.site, interval.start, demand_kw) {
             let peak = self.0.get_or_insert_with(|| Peak::new(tick, start_ms, None));
-            raise(&mut peak.demand_kw, demand_kw);
+            peak.reach(demand_kw, interval.quality);
             peak.exceeded_until_ms = Some(end_ms);
             self.write(tick, machine, Condition::Open, out);
         } else if let Some(peak) = self.0.as_mut().filter(|peak| peak.since_ms <= start_ms) {
             if peak.exceeded_until_ms.is_none() {
                 // The forecast did not come true.
-                peak.demand_kw = Some(demand_kw);
+                peak.reach(demand_kw, interval.quality);
                 peak.exceeded_until_ms = Some(end_ms);
             }
             self.write(tick, machine, Condition::Closed, out);
@@ -126,8 +130,17 @@ impl Peak {
             forecast_kw,
             billed: worth.and_then(|worth| Some((worth.billed.billing_kw.to_f64()?, worth.n_bills))),
             demand_kw: None,
+            is_estimated: false,
             exceeded_until_ms: None,
             is_written: false,
+        }
+    }
+
+    /// An interval has ended.
+    fn reach(&mut self, demand_kw: f64, quality: Quality) {
+        if self.demand_kw.is_none_or(|highest_kw| demand_kw > highest_kw) {
+            self.demand_kw = Some(demand_kw);
+            self.is_estimated = quality != Quality::Ok;
         }
     }
 
@@ -170,7 +183,11 @@ impl Peak {
             cost: money(|(_, gross)| gross),
             cost_net: money(|(net, _)| net),
             kgco2e: None,
-            confidence: if self.demand_kw.is_some() { 1.0 } else { 0.7 },
+            confidence: if self.demand_kw.is_some() && !self.is_estimated {
+                1.0
+            } else {
+                0.7
+            },
             why: why
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), rounded(value, 3)))
@@ -182,15 +199,22 @@ impl Peak {
     fn title(&self, machine: &Machine, target_kw: f64) -> Title {
         let name = &machine.name;
         let forecast_kw = self.forecast_kw.unwrap_or(0.0);
+        let (ko, en) = if self.is_estimated {
+            (" (추정)", " (estimated)")
+        } else {
+            ("", "")
+        };
         match self.demand_kw {
             Some(kw) if kw > target_kw => Title {
-                ko: format!("{name}: 최대수요 {kw:.0} kW, 목표 {target_kw:.0} kW 초과"),
-                en: format!("{name}: demand reached {kw:.0} kW, above the target of {target_kw:.0} kW"),
+                ko: format!("{name}: 최대수요 {kw:.0} kW{ko}, 목표 {target_kw:.0} kW 초과"),
+                en: format!("{name}: demand reached {kw:.0} kW{en}, above the target of {target_kw:.0} kW"),
             },
             Some(kw) => Title {
-                ko: format!("{name}: 최대수요 {forecast_kw:.0} kW 예상에서 {kw:.0} kW로 그침 (목표 {target_kw:.0} kW)"),
+                ko: format!(
+                    "{name}: 최대수요 {forecast_kw:.0} kW 예상에서 {kw:.0} kW{ko}로 그침 (목표 {target_kw:.0} kW)"
+                ),
                 en: format!(
-                    "{name}: demand forecast at {forecast_kw:.0} kW ended at {kw:.0} kW (target {target_kw:.0} kW)"
+                    "{name}: demand forecast at {forecast_kw:.0} kW ended at {kw:.0} kW{en} (target {target_kw:.0} kW)"
                 ),
             },
             None => Title {

@@ -9,17 +9,53 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Moment, Setting, Tick, after, in_words, meter_after_ms, meter_finding, meter_machine};
+use super::{
+    Moment, Setting, SettingForm, Tick, after, default, in_words, meter_after_ms, meter_finding, meter_machine, setting,
+};
 use crate::{
     finding::{Condition, Finding, Kind, Title},
-    interval::{Interval, Repair, RepairKind},
+    interval::{Interval, Patience, Repair, RepairKind},
     quantity::Quantity,
     sample::Name,
-    site::{Meter, Site},
+    site::{Machine, Meter, Site},
 };
 
-pub(super) const STUCK: &[Setting] = &[after(600.0)];
+pub(super) const STUCK: &[Setting] = &[
+    after(600.0),
+    Setting {
+        name: "doubt_after",
+        form: SettingForm::Duration,
+        default: Some(3600.0),
+        doc: "a register beside which no power is read may stand still for so long at least",
+    },
+    Setting {
+        name: "doubt_times",
+        form: SettingForm::Number,
+        default: Some(3.0),
+        doc: "… and for so many times the longest that it has stood still before",
+    },
+    Setting {
+        name: "doubt_known",
+        form: SettingForm::Duration,
+        default: Some(7.0 * 86_400.0),
+        doc: "… and is not doubted before it has been followed for so long: a week has all the hours of a plant",
+    },
+];
 pub(super) const RESET: &[Setting] = &[];
+
+/// How long a register of a meter at `machine` may stand still before it is doubted.
+pub(crate) fn patience(machine: Option<&Machine>) -> Patience {
+    let value = |name| match machine {
+        Some(machine) => setting(machine, Kind::MeterStuck, name),
+        None => default(Kind::MeterStuck, name),
+    };
+    let ms = |name| (value(name).unwrap_or(0.0) * 1000.0) as i64;
+    Patience {
+        least_ms: ms("doubt_after"),
+        times: value("doubt_times").unwrap_or(1.0),
+        known_ms: ms("doubt_known"),
+    }
+}
 
 /// Faults of all meters that are not told yet.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -48,6 +84,8 @@ struct Fault {
     after: f64,
     /// What the register rose by at a standstill's end, where it has ended.
     jump: Option<f64>,
+    /// The longest standstill before, s, where this one is only doubted.
+    longest_s: Option<f64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,6 +96,7 @@ struct Stuck {
     quantity: Quantity,
     before: f64,
     jump: Option<f64>,
+    longest_s: Option<f64>,
 }
 
 /// Where and when faults are told.
@@ -125,6 +164,7 @@ impl Fault {
             before: repair.before,
             after: repair.after,
             jump: repair.why.get("jump").copied(),
+            longest_s: repair.why.get("longest_s").copied(),
         })
     }
 }
@@ -188,10 +228,12 @@ impl Faults {
             quantity: standstill.quantity,
             before: standstill.before,
             jump: None,
+            longest_s: standstill.longest_s,
         });
         stuck.until_ms = stuck.until_ms.max(standstill.until_ms);
         if stuck.quantity == standstill.quantity {
             stuck.jump = standstill.jump.or(stuck.jump);
+            stuck.longest_s = standstill.longest_s;
         }
     }
 
@@ -250,14 +292,27 @@ impl Stuck {
         let (name, quantity) = (&place.meter.name, self.quantity);
         let stood_ms = self.until_ms - self.since_ms;
         let (ko, en) = in_words(stood_ms);
-        let title = Title {
-            ko: format!("계측기 {name}: 사용 중인데 {quantity} 지시값이 {ko} 동안 변하지 않음"),
-            en: format!("meter {name}: {quantity} has stood still for {en} while energy was used"),
+        let title = match self.longest_s {
+            None => Title {
+                ko: format!("계측기 {name}: 사용 중인데 {quantity} 지시값이 {ko} 동안 변하지 않음"),
+                en: format!("meter {name}: {quantity} has stood still for {en} while energy was used"),
+            },
+            Some(_) => Title {
+                ko: format!(
+                    "계측기 {name}: {quantity} 지시값이 {ko} 동안, 지금까지보다 훨씬 오래 변하지 않음: 계측기나 \
+                     게이트웨이가 멈췄거나, 설비가 그만큼 오래 꺼져 있었음(이 경우 조치 불필요)"
+                ),
+                en: format!(
+                    "meter {name}: {quantity} has stood still for {en}, far longer than ever before: either the meter or \
+                     its gateway is stuck, or the machine was off for so long and nothing needs to be done"
+                ),
+            },
         };
         let mut why = BTreeMap::from([
             ("stood_s".to_owned(), stood_ms as f64 / 1000.0),
             (format!("register_{}", unit(quantity)), self.before),
         ]);
+        why.extend(self.longest_s.map(|longest_s| ("longest_s".to_owned(), longest_s)));
         why.extend(self.jump.map(|jump| (format!("spread_{}", unit(quantity)), jump)));
         let until_ms = (state == Condition::Closed).then_some(self.until_ms);
         let times_ms = (self.since_ms, self.detected_ms.unwrap_or(self.until_ms), until_ms);

@@ -20,6 +20,8 @@ pub(super) const SETTINGS: &[Setting] = &[after(600.0)];
 /// While others are still heard this much later than a meter, that meter alone is silent: they do not all fall silent
 /// at the same second, and a tick may come between.
 const TOGETHER_MS: i64 = 60_000;
+/// Changing a meter may take so long on either side of the instant that was entered for it.
+const CHANGE_MS: i64 = 2 * 3_600_000;
 /// A meter is never called silent before this many of its own periods have passed.
 const PERIODS: i64 = 3;
 
@@ -81,6 +83,7 @@ impl MeterSilent {
             .iter()
             .filter(|meter| after_ms(meter, site).is_some())
             .filter_map(|meter| Some((meter, self.heard_ms.get(&meter.name).copied().or(waited_ms)?)))
+            .filter(|(meter, heard_ms)| !is_changed(meter, *heard_ms, at_ms))
             .collect();
         let Some(newest_ms) = watched.iter().map(|(_, heard_ms)| *heard_ms).max() else {
             return;
@@ -118,6 +121,14 @@ impl MeterSilent {
             self.open.insert(ALL.into(), silence);
         }
     }
+}
+
+/// Whether the meter was changed while, or about when, nothing was heard of it.
+fn is_changed(meter: &Meter, heard_ms: i64, at_ms: i64) -> bool {
+    let mut swaps = meter.swaps.iter().map(|swap| swap.at.as_millisecond());
+    swaps.any(|swap_ms| {
+        heard_ms - CHANGE_MS <= swap_ms && swap_ms - heard_ms <= CHANGE_MS && at_ms - swap_ms <= CHANGE_MS
+    })
 }
 
 /// How long a meter may be silent, ms; `None` where its machine has switched this kind off.

@@ -3,24 +3,43 @@
 use jiff::SignedDuration;
 
 use crate::{
-    interval::{Basis, GAP_PERIODS, Lengths},
+    detect::meter_fault,
+    interval::{Basis, GAP_PERIODS, Lengths, Patience},
     sample::Name,
     site::Site,
 };
 
+/// What the site's file lets expect of a meter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    max_kw: Option<f64>,
+    patience: Patience,
+}
+
+impl Expected {
+    pub(super) fn of(site: &Site, meter: &Name) -> Self {
+        let machine = site.machines.iter().find(|machine| machine.meter == *meter);
+        Self {
+            max_kw: max_kw(site, meter),
+            patience: meter_fault::patience(machine),
+        }
+    }
+}
+
 /// What is known of the meter at `index` beside its readings.
-pub(super) fn basis(site: &Site, index: usize, max_kw: Option<f64>) -> Basis<'_> {
+pub(super) fn basis(site: &Site, index: usize, expected: Expected) -> Basis<'_> {
     let meter = &site.meters[index];
     Basis {
         meter,
-        max_kw,
+        max_kw: expected.max_kw,
         zone: &site.zone,
         lengths: lengths(site, meter.every),
+        patience: expected.patience,
     }
 }
 
 /// Highest power to expect of a meter, kW: the contract's of the main meter, else what all its machines are rated.
-pub(super) fn max_kw(site: &Site, meter: &Name) -> Option<f64> {
+fn max_kw(site: &Site, meter: &Name) -> Option<f64> {
     if site.main_meter.as_ref() == Some(meter) {
         return site
             .contracts

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use basis::{basis, lengths, max_kw};
+use basis::{Expected, basis, lengths};
 use context::Context;
 
 use crate::{
@@ -71,8 +71,8 @@ pub struct Engine {
     meter_index: HashMap<Name, usize>,
     /// Machines of each meter, by place.
     machines_of: Vec<Vec<usize>>,
-    /// Highest power to expect of each meter, by place, kW.
-    max_kw: Vec<Option<f64>>,
+    /// What to expect of each meter, by place.
+    expected: Vec<Expected>,
     contexts: Vec<Context>,
 }
 
@@ -91,6 +91,8 @@ pub struct EngineState {
     faults: MeterFaults,
     billing: Billing,
     today: Today,
+    /// Closed intervals of the main meter that the detectors have not seen, because its register leapt in them.
+    unsure: BTreeMap<Timestamp, Interval>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -150,14 +152,18 @@ impl Engine {
                 }
             }
         }
-        let max_kw = site.meters.iter().map(|meter| max_kw(&site, &meter.name)).collect();
+        let expected = site
+            .meters
+            .iter()
+            .map(|meter| Expected::of(&site, &meter.name))
+            .collect();
         let contexts = vec![Context::default(); site.machines.len()];
         Self {
             site,
             state,
             meter_index,
             machines_of,
-            max_kw,
+            expected,
             contexts,
         }
     }
@@ -254,7 +260,7 @@ impl Engine {
     pub fn finish(&mut self) -> Step {
         let mut step = Step::default();
         for (index, meter) in self.site.meters.iter().enumerate() {
-            let basis = basis(&self.site, index, self.max_kw[index]);
+            let basis = basis(&self.site, index, self.expected[index]);
             if let Some(state) = self.state.meters.get_mut(&meter.name) {
                 state.intervals.finish(&basis, &mut step.intervals);
             }
@@ -297,7 +303,7 @@ impl Engine {
         }
         let mut closed = Vec::new();
         for (index, meter) in self.site.meters.iter().enumerate() {
-            let basis = basis(&self.site, index, self.max_kw[index]);
+            let basis = basis(&self.site, index, self.expected[index]);
             if let Some(state) = self.state.meters.get_mut(&meter.name) {
                 state.intervals.tick(tick_ms, &basis, &mut closed);
             }
@@ -312,7 +318,7 @@ impl Engine {
         let Some(&index) = self.meter_index.get(&sample.meter) else {
             return;
         };
-        let basis = basis(&self.site, index, self.max_kw[index]);
+        let basis = basis(&self.site, index, self.expected[index]);
         let due_ms = due_ms(sample, self.site.demand_interval);
         let Some(meter) = self.state.meters.get_mut(&sample.meter) else {
             return;
@@ -326,10 +332,9 @@ impl Engine {
             return;
         }
         meter.stepped_ms = Some(due_ms);
-        if let Some(stretch) = meter
-            .power
-            .take(sample, basis.lengths.interval_ms, |quantity| basis.gap_ms(quantity))
-        {
+        let has_leapt = meter.intervals.leapt_ms() == Some(at_ms);
+        let gap_ms = |quantity| basis.gap_ms(quantity);
+        if let Some(stretch) = meter.power.take(sample, basis.lengths.interval_ms, gap_ms, has_leapt) {
             meter.note(&stretch);
             for place in 0..self.machines_of[index].len() {
                 self.step_machine(self.machines_of[index][place], &stretch);
@@ -400,11 +405,7 @@ impl Engine {
 
     fn detect(&mut self, tick_ms: i64, intervals: &[Interval], moment: Moment, out: &mut Vec<Finding>) {
         self.note_today(tick_ms, intervals);
-        let main: Vec<Interval> = intervals
-            .iter()
-            .filter(|interval| Some(&interval.meter) == self.site.main_meter.as_ref() && interval.revision == 0)
-            .cloned()
-            .collect();
+        let main = self.sure(intervals, moment);
         let demand = self.demand(tick_ms);
         let tick = Tick {
             at_ms: tick_ms,
@@ -430,6 +431,23 @@ impl Engine {
             self.state.billing.note(&self.site.contracts, interval);
         }
         self.state.silent.tick(tick_ms, &self.site, out);
+    }
+
+    /// The main meter's intervals that closed and hold no leap of its register that may yet be taken back: those wait.
+    fn sure(&mut self, intervals: &[Interval], moment: Moment) -> Vec<Interval> {
+        let Some(main) = self.site.main_meter.as_ref() else {
+            return vec![];
+        };
+        let unsure = &mut self.state.unsure;
+        for interval in intervals.iter().filter(|interval| interval.meter == *main) {
+            if interval.revision == 0 || unsure.contains_key(&interval.start) {
+                unsure.insert(interval.start, interval.clone());
+            }
+        }
+        let leapt_ms = self.state.meters.get(main).and_then(|meter| meter.intervals.leapt_ms());
+        let leapt = leapt_ms.filter(|_| moment == Moment::Running).map(timestamp);
+        let is_sure = |_: &Timestamp, interval: &mut Interval| leapt.is_none_or(|leapt| interval.end < leapt);
+        unsure.extract_if(.., is_sure).map(|(_, interval)| interval).collect()
     }
 
     fn note_today(&mut self, tick_ms: i64, intervals: &[Interval]) {

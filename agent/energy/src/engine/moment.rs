@@ -48,7 +48,7 @@ impl Engine {
         let name = self.site.main_meter.as_ref()?;
         let meter = self.state.meters.get(name)?;
         let index = *self.meter_index.get(name)?;
-        let basis = basis(&self.site, index, self.max_kw[index]);
+        let basis = basis(&self.site, index, self.expected[index]);
         let day = self.site.zone.to_datetime(timestamp(at_ms)).date();
         let midnight = self
             .site
@@ -118,9 +118,11 @@ impl Engine {
             return None;
         }
         let index = *self.meter_index.get(name)?;
-        let basis = basis(&self.site, index, self.max_kw[index]);
+        let basis = basis(&self.site, index, self.expected[index]);
         let start_ms = basis.start_of(at_ms);
         let end_ms = basis.end_of(start_ms);
+        // What has been used so far is not sure while a leap of the register may be taken back.
+        let has_leapt = meter.intervals.leapt_ms().is_some_and(|leapt_ms| leapt_ms >= start_ms);
         let recent_kw = meter.recent_kw(at_ms);
         let energy_kwh = meter
             .intervals
@@ -128,8 +130,9 @@ impl Engine {
             .amount
             .or(recent_kw.map(|_| 0.0))?;
         let seen_ms = meter.power.until_ms()?.clamp(start_ms, at_ms);
-        let forecast_kw =
-            recent_kw.map(|kw| (energy_kwh + kw.max(0.0) * hours(end_ms - seen_ms)) / hours(end_ms - start_ms));
+        let forecast_kw = recent_kw
+            .filter(|_| !has_leapt)
+            .map(|kw| (energy_kwh + kw.max(0.0) * hours(end_ms - seen_ms)) / hours(end_ms - start_ms));
         let start = timestamp(start_ms);
         let site_machine = self
             .site

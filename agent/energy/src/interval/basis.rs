@@ -5,7 +5,7 @@
 use jiff::tz::TimeZone;
 
 use super::{grid, known::Rules};
-use crate::{quantity::Quantity, site::Meter};
+use crate::{detect::meter_fault, quantity::Quantity, site::Meter};
 
 /// Lengths that rule a meter's intervals, milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,23 @@ pub struct Lengths {
     pub interval_ms: i64,
     /// Readings further apart than this are a gap: three times `every`.
     pub gap_ms: i64,
+}
+
+/// How long a register may stand still with no power beside it before it is doubted: the settings of `meter_stuck`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Patience {
+    /// Never before so long, milliseconds.
+    pub least_ms: i64,
+    /// Never before this many times its longest standstill.
+    pub times: f64,
+    /// Never before it has been followed for so long, milliseconds.
+    pub known_ms: i64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        meter_fault::patience(None)
+    }
 }
 
 /// Readings this many times `every` apart have a gap between them.
@@ -30,6 +47,8 @@ pub struct Basis<'a> {
     pub zone: &'a TimeZone,
     /// Interval and gap.
     pub lengths: Lengths,
+    /// How long its registers may stand still.
+    pub patience: Patience,
 }
 
 impl<'a> Basis<'a> {
@@ -65,6 +84,7 @@ impl<'a> Basis<'a> {
             rollover: self.meter.rollover.get(&quantity).copied(),
             max_kw: self.max_kw,
             swaps: &self.meter.swaps,
+            patience: self.patience,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! it, so the same readings give the same steps whatever the order they came in. It knows no intervals and no gaps.
 //! Invariants: steps adjoin, each from one believed reading to the next; a rise is never negative.
 
+mod away;
+
 use super::{
     known::{FLOAT_STEP, MARGIN, Mark, Memory, Rules, limit_kw, waver},
     repair::RepairKind,
@@ -11,17 +13,13 @@ use super::{
 };
 use crate::{quantity::Quantity, site::Swap};
 
+pub(crate) use away::{RETURN_MS, RETURN_READINGS, ZERO_MS};
+
 /// A rise is impossible beyond this times what is plausible by the power the site's file says: nameplates are wrong
 /// at times, but not so far.
 const IMPOSSIBLE: f64 = 10.0;
 /// Where no power is known, kW: no factory feeder carries more (see the table of quantities).
 const ANY_KW: f64 = 1e5;
-/// Readings that left the register's place come back within this time …
-pub(crate) const RETURN_MS: i64 = 3_600_000;
-/// … or within this number of readings, if they are further apart.
-pub(crate) const RETURN_READINGS: usize = 4;
-/// They are back when they stand no further from their place than this share of how far they had left.
-const RETURN_SHARE: f64 = 0.1;
 /// A register that falls from less than this share of its top below it has gone over it rather than been reset.
 const NEAR_TOP_SHARE: f64 = 0.1;
 /// A register is called frozen after so many equal readings at least.
@@ -38,6 +36,8 @@ pub(crate) struct Step {
     pub(crate) after: f64,
     /// What was used; `None` = unknown.
     pub(crate) rise: Option<f64>,
+    /// Since when the register has stood still, where that is too long to be believed.
+    pub(crate) doubted_since_ms: Option<i64>,
     /// What was done, if anything; boxed, because it hardly ever is.
     pub(crate) repaired: Option<Box<Repaired>>,
 }
@@ -61,6 +61,8 @@ pub(crate) struct Walk<'a> {
     since_ms: i64,
     /// Equal readings up to this index have been seen to end in no jump.
     looked_at: usize,
+    /// They have been seen to last for longer than is believed.
+    is_doubted: bool,
     /// The next change of the meter; `i64::MAX` when there is none.
     swap_ms: i64,
     limit_kw: f64,
@@ -78,6 +80,7 @@ impl<'a> Walk<'a> {
             reference: memory.reference.unwrap_or(first),
             since_ms: memory.since_ms.unwrap_or(at_ms),
             looked_at: 0,
+            is_doubted: false,
             swap_ms: next_swap_ms(rules.swaps, at_ms),
             limit_kw: limit_kw(memory.peak_kw, rules.max_kw),
             memory,
@@ -153,16 +156,9 @@ impl<'a> Walk<'a> {
 
     /// An ordinary rise to the next reading.
     fn rises(&mut self, to: Point, rise: f64) -> Step {
-        let (from_ms, elapsed_ms) = (self.points[self.at].0, to.0 - self.points[self.at].0);
-        let before = self.reference;
+        let (from_ms, before) = (self.points[self.at].0, self.reference);
         if rise > 0.0 {
-            self.learn_peak(rise, elapsed_ms);
-            if rise < self.memory.least || self.memory.least == 0.0 {
-                self.memory.least = rise;
-            }
-            self.memory.rise = rise;
-            self.memory.rise_ms = to.0 - self.since_ms;
-            self.stands(to);
+            self.learn(to, rise);
         }
         self.at += 1;
         Step {
@@ -171,8 +167,67 @@ impl<'a> Walk<'a> {
             before,
             after: to.1,
             rise: Some(rise),
+            doubted_since_ms: None,
             repaired: None,
         }
+    }
+
+    /// What an ordinary rise teaches; the register stands there now.
+    fn learn(&mut self, to: Point, rise: f64) {
+        let (from_ms, elapsed_ms) = (self.points[self.at].0, to.0 - self.points[self.at].0);
+        self.learn_peak(rise, elapsed_ms);
+        if rise < self.memory.least || self.memory.least == 0.0 {
+            self.memory.least = rise;
+        }
+        self.memory.rise = rise;
+        self.memory.rise_ms = to.0 - self.since_ms;
+        self.memory
+            .learn_standstill(from_ms - self.since_ms, elapsed_ms, self.rules.patience);
+        self.stands(to);
+    }
+
+    /// Steps over readings up to `to_ms` that ask for no second look: no further apart than `gap_ms`, they rise in the
+    /// usual way, or stand still and rise so afterwards. Says how far it came, and adds what they rose by to `sum`. It
+    /// gives what single steps give, in a fraction of the time.
+    pub(crate) fn stride(&mut self, to_ms: i64, gap_ms: i64, mut sum: f64) -> f64 {
+        while let Some(&to) = self.points.get(self.at + 1) {
+            let elapsed_ms = to.0 - self.points[self.at].0;
+            let rise = to.1 - self.reference;
+            if to.0 > to_ms || to.0 >= self.swap_ms || elapsed_ms > gap_ms {
+                break;
+            }
+            if rise > 0.0 && self.is_usual(rise, elapsed_ms) {
+                self.learn(to, rise);
+                sum += rise;
+            } else if rise != 0.0 || !self.rests() {
+                break;
+            }
+            self.at += 1;
+        }
+        sum
+    }
+
+    /// Whether the standstill that it is in is one of every day, which a usual rise ends.
+    fn rests(&mut self) -> bool {
+        if self.at < self.looked_at {
+            return !self.is_doubted;
+        }
+        let jump = self.jump();
+        let is_usual = |to: &Point| {
+            let rise = to.1 - self.reference;
+            rise > 0.0 && self.is_usual(rise, to.0 - self.points[jump - 1].0)
+        };
+        let rests = self.points.get(jump).is_none_or(is_usual) && !self.stands_too_long(jump - 1);
+        if rests {
+            (self.looked_at, self.is_doubted) = (jump - 1, false);
+        }
+        rests
+    }
+
+    /// Index of the first reading that does not say the same again.
+    fn jump(&self) -> usize {
+        let still = |point: &&Point| point.1 == self.reference && point.0 < self.swap_ms;
+        self.at + 1 + self.points[self.at + 1..].iter().take_while(still).count()
     }
 
     /// A believed rise tells what power there can be.
@@ -200,6 +255,7 @@ impl<'a> Walk<'a> {
             before,
             after: to.1,
             rise,
+            doubted_since_ms: None,
             repaired: Some(Box::new(Repaired { kind, why })),
         }
     }
@@ -207,15 +263,29 @@ impl<'a> Walk<'a> {
     /// The register says the same again: it stands still, or is frozen and will jump.
     fn unchanged(&mut self, to: Point) -> Step {
         if self.at >= self.looked_at {
-            let still = |point: &&Point| point.1 == self.reference && point.0 < self.swap_ms;
-            let n_equal = 1 + self.points[self.at + 1..].iter().take_while(still).count();
-            let jump = self.at + n_equal;
+            let jump = self.jump();
+            let n_equal = jump - self.at;
             self.looked_at = jump - 1;
             if self.is_frozen(jump, n_equal) {
                 return self.frozen(jump, n_equal);
             }
+            if self.is_awake(jump) {
+                return self.awoken(jump);
+            }
+            self.is_doubted = self.stands_too_long(jump - 1);
         }
-        self.rises(to, 0.0)
+        Step {
+            doubted_since_ms: self.is_doubted.then_some(self.since_ms),
+            ..self.rises(to, 0.0)
+        }
+    }
+
+    /// Whether a standstill up to the reading at `last` is longer than is believed. Only import is used all the time:
+    /// export and reactive energy rest for seasons.
+    fn stands_too_long(&self, last: usize) -> bool {
+        let stood_ms = self.points[last].0 - self.since_ms;
+        let believed_ms = self.memory.believed_ms(self.rules.patience);
+        self.rules.quantity == Quantity::EnergyImport && believed_ms.is_some_and(|believed_ms| stood_ms > believed_ms)
     }
 
     /// Whether a standstill that ends at `jump` was none: the jump is what was not counted in its time. A register of
@@ -268,74 +338,15 @@ impl<'a> Walk<'a> {
         if rise < 0.0 {
             return self.fallen(to, elapsed_ms);
         }
+        if self.is_awake(self.at + 1) {
+            return self.awoken(self.at + 1);
+        }
         // A register of large steps rises by one of them in no time, after standing still for long.
         if self.is_impossible(rise, to.0 - self.since_ms) {
             let why = vec![("rise", rise), ("plausible", self.plausible(elapsed_ms))];
             return self.repaired(self.at + 1, RepairKind::Jump, None, why);
         }
         self.rises(to, rise)
-    }
-
-    /// Index of the reading at which the register is back where it stands at the reading `from`, if the one after that
-    /// only left it.
-    fn returned(&self, from: usize) -> Option<usize> {
-        let (base_ms, base) = (self.points[from].0, self.reference);
-        let first = from + 1;
-        let (left_ms, left) = *self.points.get(first)?;
-        let near = RETURN_SHARE * (left - base).abs();
-        for back in first + 1..self.points.len() {
-            let ((before_ms, before), (ms, value)) = (self.points[back - 1], self.points[back]);
-            if ms >= self.swap_ms || (ms - left_ms > RETURN_MS && back - first > RETURN_READINGS) {
-                return None;
-            }
-            let (leap, off) = (value - before, value - base);
-            let is_back = off >= -waver(base) && (off <= near || self.is_usual(off, ms - base_ms));
-            let is_leap = if leap < 0.0 {
-                left > base && -leap > waver(base)
-            } else if self.limit_kw > 0.0 {
-                left < base && !self.is_usual(leap, ms - before_ms)
-            } else {
-                left < base && leap > off.abs() / RETURN_SHARE
-            };
-            if is_back && is_leap {
-                return Some(back);
-            }
-        }
-        None
-    }
-
-    /// Steps over readings that left the register's place, to the one that is back.
-    fn discarded(&mut self, back: usize) -> Step {
-        let (from_ms, reference) = (self.points[self.at].0, self.reference);
-        let away = &self.points[self.at + 1..back];
-        let to = self.points[back];
-        let is_zero = away.iter().all(|point| point.1 == 0.0);
-        let furthest = away.iter().map(|point| point.1).fold(reference, |furthest, value| {
-            if (value - reference).abs() > (furthest - reference).abs() {
-                value
-            } else {
-                furthest
-            }
-        });
-        let why = vec![
-            ("n_readings", away.len() as f64),
-            ("furthest", furthest),
-            ("lasted_s", (to.0 - from_ms) as f64 / 1000.0),
-        ];
-        let kind = if is_zero && reference > 0.0 {
-            RepairKind::ZeroBurst
-        } else {
-            RepairKind::Spike
-        };
-        let rise = (to.1 - reference).max(0.0);
-        let since_ms = self.since_ms;
-        let step = self.repaired(back, kind, Some(rise), why);
-        if rise == 0.0 {
-            // Not a new value: the way back up from a waver is not counted, and a standstill goes on.
-            self.reference = reference;
-            self.since_ms = since_ms;
-        }
-        step
     }
 
     /// A fall within the register's noise. Named only where it falls, not while it stays there.
@@ -365,6 +376,12 @@ impl<'a> Walk<'a> {
                 self.learn_peak(wrapped, elapsed_ms);
                 return self.repaired(self.at + 1, RepairKind::Rollover, Some(wrapped), why);
             }
+        }
+        // A single first reading, and then a value that cannot have been counted since zero: it was never there.
+        let is_first = self.memory.rise == 0.0 && self.since_ms == self.points[self.at].0;
+        if is_first && to.1 > self.first_rise(elapsed_ms) {
+            let why = vec![("n_readings", 1.0), ("furthest", self.reference)];
+            return self.repaired(self.at + 1, RepairKind::Spike, None, why);
         }
         // What it has counted since its new zero was used, if it can have been.
         let since_zero = Some(to.1).filter(|value| *value > 0.0 && self.is_usual(*value, elapsed_ms));

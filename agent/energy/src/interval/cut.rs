@@ -4,7 +4,7 @@
 //! its meter says power is no zero but unknown. It walks over no readings. Invariant: whatever is not plain has a name.
 
 use super::{
-    counter::{Repaired, Step},
+    counter::{Repaired, Step, Walk},
     known::{Mark, Memory},
     load::{Flow, Load},
     meter::timestamp,
@@ -16,6 +16,9 @@ use crate::{detect::rounded, quantity::Quantity, sample::Quality};
 /// Power below this share of the highest is no witness against a standing counter: below its starting current a meter
 /// counts nothing.
 const STARTING_SHARE: f64 = 0.01;
+
+/// A repair's amounts and numbers are said to a thousandth of a watt-hour: what is finer is noise of sums.
+const DECIMALS: i32 = 6;
 
 /// Energy of a stretch of time.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +33,8 @@ pub(crate) struct Part {
     pub(crate) quality: Quality,
     /// What was repaired.
     pub(crate) repairs: Vec<Repair>,
+    /// Since when the register has stood still, where that is not believed, ms.
+    pub(crate) doubted_ms: Option<i64>,
     /// Where a walk for what comes after it can begin.
     pub(crate) mark: Option<Mark>,
 }
@@ -43,6 +48,7 @@ impl Part {
             covered_ms: 0,
             quality: Quality::Ok,
             repairs: vec![],
+            doubted_ms: None,
             mark: None,
         }
     }
@@ -72,6 +78,9 @@ struct Stood {
     quality: Quality,
     /// The register's value.
     value: f64,
+    /// Since when it has stood there, where that is too long to be believed, and its longest standstill before, ms.
+    doubted_since_ms: Option<i64>,
+    longest_ms: i64,
 }
 
 impl Cut {
@@ -84,6 +93,19 @@ impl Cut {
             part: Part::nothing(),
             stood: None,
         }
+    }
+
+    /// Adds what a walk that stands at `at_ms` can tell in one stride, to where it comes, ms.
+    pub(crate) fn stride(&mut self, walk: &mut Walk<'_>, at_ms: i64, load: &Load) -> i64 {
+        let before = self.part.amount.unwrap_or(0.0);
+        let amount = walk.stride(self.to_ms, self.gap_ms, before);
+        let until_ms = walk.at_ms().unwrap_or(at_ms);
+        if until_ms > at_ms {
+            self.stand(walk.learnt(), load);
+            self.part.amount = Some(amount);
+            self.part.covered_ms += until_ms - at_ms;
+        }
+        until_ms
     }
 
     /// Adds a step's share.
@@ -100,6 +122,8 @@ impl Cut {
                 covered_ms: 0,
                 quality: Quality::Ok,
                 value: step.after,
+                doubted_since_ms: step.doubted_since_ms,
+                longest_ms: memory.longest_ms(),
             });
             stood.to_ms = to_ms;
             stood.covered_ms += covered_ms;
@@ -156,7 +180,8 @@ impl Cut {
         }
     }
 
-    /// Adds what stood still: nothing was used, or nothing is known when the power says otherwise.
+    /// Adds what stood still: nothing was used, or nothing is known when the power says otherwise. Where no power is
+    /// said and it stood too long, nothing was used as far as the register can tell.
     fn stand(&mut self, memory: &Memory, load: &Load) {
         let Some(stood) = self.stood.take() else { return };
         let flow = match self.quantity {
@@ -165,6 +190,10 @@ impl Cut {
             _ => None,
         };
         let witnessed = flow.and_then(|flow| load.energy_kwh(stood.from_ms, stood.to_ms, flow));
+        if let (None, Some(since_ms)) = (witnessed, stood.doubted_since_ms) {
+            self.doubt(&stood, since_ms);
+            return;
+        }
         let power_kwh = witnessed.unwrap_or(0.0);
         let mean_kw = power_kwh / hours(stood.to_ms - stood.from_ms);
         if power_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.peak_kw() {
@@ -183,6 +212,25 @@ impl Cut {
         self.name((stood.from_ms, stood.to_ms), (stood.value, stood.value), frozen, None);
     }
 
+    /// It stood for longer than ever: a zero that nobody vouches for.
+    fn doubt(&mut self, stood: &Stood, since_ms: i64) {
+        self.part.add(0.0, 0, Quality::Estimated);
+        self.part.doubted_ms = Some(since_ms);
+        let frozen = Repaired {
+            kind: RepairKind::Frozen,
+            why: vec![
+                ("unchanged_s", (stood.to_ms - since_ms) as f64 / 1000.0),
+                ("longest_s", stood.longest_ms as f64 / 1000.0),
+            ],
+        };
+        self.name(
+            (stood.from_ms, stood.to_ms),
+            (stood.value, stood.value),
+            frozen,
+            Some(0.0),
+        );
+    }
+
     /// What was gathered.
     pub(crate) fn finish(mut self, memory: &Memory, load: &Load) -> Part {
         self.stand(memory, load);
@@ -196,19 +244,28 @@ impl Cut {
         repaired: Repaired,
         amount: Option<f64>,
     ) {
-        self.part.repairs.push(Repair {
+        let mut repair = Repair {
             kind: repaired.kind,
             quantity: self.quantity,
             since: timestamp(since_ms),
             until: timestamp(until_ms),
-            before,
-            after,
-            amount: amount.map(|amount| rounded(amount, 9)),
+            before: rounded(before, DECIMALS),
+            after: rounded(after, DECIMALS),
+            amount: amount.map(|amount| rounded(amount, DECIMALS)),
             why: repaired
                 .why
                 .into_iter()
-                .map(|(name, value)| (name.to_owned(), rounded(value, 6)))
+                .map(|(name, value)| (name.to_owned(), rounded(value, DECIMALS)))
                 .collect(),
-        });
+        };
+        match self.part.repairs.last_mut() {
+            Some(last) if last.kind == RepairKind::Waver && repair.kind == RepairKind::Waver => last.join(repair),
+            _ => {
+                if repair.kind == RepairKind::Waver {
+                    repair.why.insert("n_readings".to_owned(), 1.0);
+                }
+                self.part.repairs.push(repair);
+            }
+        }
     }
 }

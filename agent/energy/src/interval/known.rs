@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::series::MS_PER_HOUR;
+use super::{Patience, series::MS_PER_HOUR};
 use crate::{quantity::Quantity, site::Swap};
 
 /// A fall by less than this share of the register is noise; it was not reset. Seen on real meters: −0.007 kWh. A float
@@ -22,6 +22,9 @@ pub(super) const FLOAT_STEP: f64 = 2.4e-7;
 const HIDDEN_STEPS: f64 = 3.0;
 /// … which are taken for this where it has never risen.
 const UNKNOWN_STEP: f64 = 1.0;
+
+/// A register is followed over steps as long as this; over longer ones it may have stood still unseen.
+const FOLLOWED_MS: i64 = 3_600_000;
 
 /// A place in a walk from which it can go on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -41,15 +44,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) max_kw: Option<f64>,
     /// Changes of the meter, in order of time.
     pub(crate) swaps: &'a [Swap],
-}
-
-impl Rules<'_> {
-    /// Whether the way from one reading to the next needs no second look, by the highest power known before, kW.
-    pub(crate) fn is_usual(&self, before: f64, value: f64, elapsed_ms: i64, peak_kw: f64) -> bool {
-        let rise = value - before;
-        rise * MS_PER_HOUR <= limit_kw(peak_kw, self.max_kw) * elapsed_ms as f64
-            && (rise >= 0.0 || -rise <= waver(before))
-    }
+    /// When a standstill is doubted.
+    pub(crate) patience: Patience,
 }
 
 /// What a walk has learnt of the readings before the first one held.
@@ -66,6 +62,10 @@ pub(crate) struct Memory {
     /// The last rise, and the time since the one before it.
     pub(super) rise: f64,
     pub(super) rise_ms: i64,
+    /// Longest standstill that was believed, between two rises, ms.
+    pub(super) longest_ms: i64,
+    /// How long it has been followed until its last rise, ms; silences do not count.
+    pub(super) known_ms: i64,
 }
 
 impl Memory {
@@ -80,6 +80,32 @@ impl Memory {
         HIDDEN_STEPS * step.max(value * FLOAT_STEP)
     }
 
+    /// How long the register may stand still and be believed, ms; `None` while too little is known of it.
+    pub(super) fn believed_ms(&self, patience: Patience) -> Option<i64> {
+        let longest_ms = (self.longest_ms as f64 * patience.times) as i64;
+        (self.known_ms >= patience.known_ms).then(|| longest_ms.max(patience.least_ms))
+    }
+
+    /// A rise ends a standstill. One that was doubted is believed only as far as it was not: so a register that froze
+    /// once is doubted when it freezes again, and a machine that has new hours is not doubted for long.
+    pub(super) fn learn_standstill(&mut self, stood_ms: i64, step_ms: i64, patience: Patience) {
+        if stood_ms > self.longest_ms {
+            let believed_ms = self.believed_ms(patience).unwrap_or(stood_ms);
+            self.longest_ms = stood_ms.min(believed_ms);
+        }
+        self.known_ms += stood_ms + if step_ms <= FOLLOWED_MS { step_ms } else { 0 };
+    }
+
+    /// Longest standstill that was believed, ms.
+    pub(crate) fn longest_ms(&self) -> i64 {
+        self.longest_ms
+    }
+
+    /// Smallest rise seen; 0 = none yet.
+    pub(super) fn least(&self) -> f64 {
+        self.least
+    }
+
     /// Highest mean power seen, kW.
     pub(crate) fn peak_kw(&self) -> f64 {
         self.peak_kw
@@ -89,6 +115,11 @@ impl Memory {
 /// What a rise is measured by, kW; 0 = no power is known.
 pub(super) fn limit_kw(peak_kw: f64, max_kw: Option<f64>) -> f64 {
     MARGIN * max_kw.map_or(peak_kw, |max_kw| max_kw.max(peak_kw))
+}
+
+/// Whether a rise, or a fall, from `before` needs no second look.
+pub(super) fn is_usual(rise: f64, before: f64, elapsed_ms: i64, limit_kw: f64) -> bool {
+    rise * MS_PER_HOUR <= limit_kw * elapsed_ms as f64 && (rise >= 0.0 || -rise <= waver(before))
 }
 
 /// How far a register may fall without having been reset.

@@ -64,6 +64,19 @@ impl Load {
         }
     }
 
+    /// Whether no power is remembered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.minutes.is_empty()
+    }
+
+    /// Whether power was heard in `[from, to)`.
+    pub(crate) fn is_heard(&self, from_ms: i64, to_ms: i64) -> bool {
+        let first = self
+            .minutes
+            .partition_point(|minute| minute.at_ms + MINUTE_MS <= from_ms);
+        self.minutes.get(first).is_some_and(|minute| minute.at_ms < to_ms)
+    }
+
     /// Energy that the power says flowed in `[from, to)`, kWh: its mean over the minutes heard, for the whole time.
     /// `None` when no minute of it was heard.
     pub(crate) fn energy_kwh(&self, from_ms: i64, to_ms: i64, flow: Flow) -> Option<f64> {

@@ -24,9 +24,9 @@ use crate::{
 /// Readings held beyond the running and the last interval: a day of quarter hours, so that a logger that delivers
 /// late can still be put in order.
 const KEEP_READINGS: usize = 96;
-/// Closed intervals remembered, to tell what late data changed and to count revisions: a day of quarter hours. A
-/// standstill is remembered for as long.
-const KEEP_INTERVALS: usize = 96;
+/// Closed intervals are remembered for so long, ms, to tell what late data changed and to count revisions: a day, as long
+/// as a reading may be late or zeros may last, and an hour. A standstill is remembered for as long.
+const KEEP_MS: i64 = 25 * 3_600_000;
 
 /// Impossible readings of a register remembered for being named: an hour of a reading each second.
 const KEEP_SPOILED: usize = 3600;
@@ -69,15 +69,6 @@ enum Register {
 impl Register {
     const ALL: [Self; 4] = [Self::Import, Self::Export, Self::Lag, Self::Lead];
 
-    fn of(quantity: Quantity) -> Self {
-        match quantity {
-            Quantity::EnergyExport => Self::Export,
-            Quantity::ReactiveEnergyLag | Quantity::IntervalReactiveLag => Self::Lag,
-            Quantity::ReactiveEnergyLead | Quantity::IntervalReactiveLead => Self::Lead,
-            _ => Self::Import,
-        }
-    }
-
     /// Its counter.
     fn counter(self) -> Quantity {
         match self {
@@ -106,21 +97,14 @@ impl MeterIntervals {
     /// Takes the energy-bearing readings of a sample.
     pub fn take(&mut self, sample: &Sample, basis: &Basis<'_>, refused: &mut Refused) {
         let at_ms = sample.at.as_millisecond();
-        if sample.is_clock_suspect() {
-            for series in &mut self.series {
-                series.tear(at_ms);
-            }
-        }
         for reading in &sample.readings {
-            let Some(source) = source_of(reading.quantity) else {
+            if !reading.quality.is_trusted() {
+                self.distrust(at_ms, reading);
+                continue;
+            }
+            let Some((source, register)) = place_of(reading.quantity) else {
                 continue;
             };
-            if !reading.quality.is_trusted() {
-                if reading.quality == Quality::Bad {
-                    self.spoil(at_ms, reading);
-                }
-                continue;
-            }
             if source == Source::Power {
                 self.witness(at_ms, reading.value);
             }
@@ -136,11 +120,11 @@ impl MeterIntervals {
                 Source::Counter | Source::Power => at_ms,
             };
             self.heard_ms = self.heard_ms.max(Some(until_ms));
-            let series = &mut self.series[Register::of(reading.quantity) as usize];
+            let series = &mut self.series[register as usize];
             match series.put(at_ms, reading.value) {
                 Put::Newest | Put::Between => {
                     let from_ms = match source {
-                        Source::Counter => series.told_anew_ms(at_ms, &basis.rules(reading.quantity)),
+                        Source::Counter => series.told_anew_ms(at_ms, basis.max_kw),
                         Source::Power => series.before(at_ms),
                         Source::IntervalEnergy => at_ms,
                     };
@@ -153,15 +137,24 @@ impl MeterIntervals {
         }
     }
 
-    /// A reading that cannot be real is no energy; that it was there is said.
-    fn spoil(&mut self, at_ms: i64, reading: &Reading) {
-        let series = &mut self.series[Register::of(reading.quantity) as usize];
-        if !reading.value.is_finite() || series.n_spoiled() >= KEEP_SPOILED {
-            return;
+    /// A reading that cannot be real is no energy; that it was there is said. One whose time is in doubt says that time
+    /// was.
+    #[cold]
+    fn distrust(&mut self, at_ms: i64, reading: &Reading) {
+        if reading.quality == Quality::ClockSuspect {
+            for series in &mut self.series {
+                series.tear(at_ms);
+            }
         }
-        series.spoil(at_ms, reading.value);
-        if self.open_ms.is_some_and(|open_ms| at_ms < open_ms) {
-            self.soil(at_ms);
+        let Some((_, register)) = place_of(reading.quantity).filter(|(source, _)| *source >= self.source) else {
+            return;
+        };
+        let series = &mut self.series[register as usize];
+        if reading.quality == Quality::Bad && reading.value.is_finite() && series.n_spoiled() < KEEP_SPOILED {
+            series.spoil(at_ms, reading.value);
+            if self.open_ms.is_some_and(|open_ms| at_ms < open_ms) {
+                self.soil(at_ms);
+            }
         }
     }
 
@@ -186,7 +179,10 @@ impl MeterIntervals {
     /// Notes that energy between `from_ms` and `at_ms` is known anew.
     fn touch(&mut self, from_ms: i64, at_ms: i64, basis: &Basis<'_>) {
         match self.open_ms {
-            None => self.open_ms = Some(basis.start_of(at_ms)),
+            None => {
+                let first_bad_ms = self.series.iter().filter_map(|series| series.bad_ms()?.0.into()).min();
+                self.open_ms = Some(basis.start_of(first_bad_ms.map_or(at_ms, |bad_ms: i64| bad_ms.min(at_ms))));
+            }
             Some(open_ms) if from_ms < open_ms && self.closed.is_empty() => {
                 self.open_ms = Some(basis.start_of(from_ms));
             }
@@ -201,9 +197,7 @@ impl MeterIntervals {
 
     /// Closes what can be closed at `tick_ms` and opens again what late data changed.
     pub fn tick(&mut self, tick_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
-        if let Some(dirty_ms) = self.dirty_ms.take() {
-            self.reopen(basis.start_of(dirty_ms), basis, out);
-        }
+        self.reopen(basis, out);
         let mut has_closed = false;
         while let Some(start_ms) = self.open_ms {
             let end_ms = basis.end_of(start_ms);
@@ -214,6 +208,8 @@ impl MeterIntervals {
             self.close(start_ms, end_ms, basis, out);
             has_closed = true;
         }
+        // A standstill that is doubted now is doubted from its beginning on.
+        self.reopen(basis, out);
         if has_closed {
             self.prune(basis);
         }
@@ -221,23 +217,34 @@ impl MeterIntervals {
 
     /// Closes everything that has been heard of, at the end of a recording.
     pub fn finish(&mut self, basis: &Basis<'_>, out: &mut Vec<Interval>) {
-        if let Some(dirty_ms) = self.dirty_ms.take() {
-            self.reopen(basis.start_of(dirty_ms), basis, out);
-        }
-        while let (Some(start_ms), Some(heard_ms)) = (self.open_ms, self.heard_ms) {
+        self.reopen(basis, out);
+        // The last reading may be one that cannot be real, and has a name.
+        let last_bad_ms = self
+            .series
+            .iter()
+            .filter_map(|series| Some(series.bad_ms()?.1 + 1))
+            .max();
+        let heard_ms = self.heard_ms.max(last_bad_ms);
+        while let (Some(start_ms), Some(heard_ms)) = (self.open_ms, heard_ms) {
             if start_ms >= heard_ms {
                 break;
             }
             self.close(start_ms, basis.end_of(start_ms), basis, out);
         }
+        self.reopen(basis, out);
     }
 
     fn close(&mut self, start_ms: i64, end_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
         let parts = self.parts(start_ms, end_ms, basis);
+        let mut doubted_ms = None;
         for (series, part) in self.series.iter_mut().zip(&parts) {
             if let Some(mark) = part.mark {
                 series.keep_mark(mark);
             }
+            doubted_ms = doubted_ms.or(part.doubted_ms.filter(|since_ms| series.doubt(*since_ms)));
+        }
+        if let Some(since_ms) = doubted_ms {
+            self.soil(since_ms);
         }
         let interval = interval(start_ms, end_ms, basis, parts);
         out.push(interval.clone());
@@ -245,10 +252,17 @@ impl MeterIntervals {
         self.open_ms = Some(end_ms);
     }
 
-    fn reopen(&mut self, from_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
+    /// Tells anew what was touched.
+    fn reopen(&mut self, basis: &Basis<'_>, out: &mut Vec<Interval>) {
+        let Some(from_ms) = self.dirty_ms.take().map(|dirty_ms| basis.start_of(dirty_ms)) else {
+            return;
+        };
         // What stands before the first reading still held cannot be reckoned again.
         let told_from_ms = Register::ALL.map(|register| self.told_from_ms(register, basis));
-        let mut start_ms = from_ms.max(told_from_ms[Register::Import as usize]);
+        let oldest_ms = self
+            .open_ms
+            .map_or(i64::MIN, |open_ms| basis.boundary(open_ms - KEEP_MS));
+        let mut start_ms = from_ms.max(told_from_ms[Register::Import as usize]).max(oldest_ms);
         while self.open_ms.is_some_and(|open_ms| start_ms < open_ms) {
             let end_ms = basis.end_of(start_ms);
             let mut interval = interval(start_ms, end_ms, basis, self.parts(start_ms, end_ms, basis));
@@ -273,7 +287,7 @@ impl MeterIntervals {
     /// The first start of an interval whose amount of `register` can be reckoned again.
     fn told_from_ms(&self, register: Register, basis: &Basis<'_>) -> i64 {
         let rules = (self.source == Source::Counter).then(|| basis.rules(register.counter()));
-        let told_from_ms = self.series[register as usize].told_from_ms(rules);
+        let told_from_ms = self.series[register as usize].told_from_ms(rules, &self.load);
         told_from_ms.map_or(i64::MIN, |ms| basis.boundary(ms))
     }
 
@@ -335,6 +349,11 @@ impl MeterIntervals {
         };
     }
 
+    /// When the register last leapt, as long as later readings may take that back, ms.
+    pub(crate) fn leapt_ms(&self) -> Option<i64> {
+        self.series[Register::Import as usize].leapt_ms()
+    }
+
     /// Whether the energy comes ready by interval: then nothing is known of a running one.
     pub(crate) fn is_by_interval(&self) -> bool {
         self.source == Source::IntervalEnergy
@@ -344,8 +363,10 @@ impl MeterIntervals {
     /// again, the energy since then is spread from there on.
     fn prune(&mut self, basis: &Basis<'_>) {
         let Some(open_ms) = self.open_ms else { return };
-        while self.closed.len() > KEEP_INTERVALS {
-            self.closed.pop_first();
+        while let Some(oldest) = self.closed.first_entry()
+            && *oldest.key() < open_ms - KEEP_MS
+        {
+            oldest.remove();
         }
         let oldest_ms = self.closed.first_key_value().map_or(open_ms, |(start_ms, _)| *start_ms);
         let is_counter = self.source == Source::Counter;
@@ -355,8 +376,7 @@ impl MeterIntervals {
             let needed_ms = open_ms.min(basis.start_of(last_ms)) - basis.lengths.interval_ms;
             if is_counter {
                 series.settle();
-                let boundary = |since_ms| basis.boundary(since_ms).max(oldest_ms);
-                series.prune_counter(needed_ms, KEEP_READINGS, boundary);
+                series.prune_counter(needed_ms, KEEP_READINGS, oldest_ms, |at_ms| basis.start_of(at_ms));
             } else {
                 series.prune(needed_ms, KEEP_READINGS);
             }
@@ -431,18 +451,20 @@ fn interval(start_ms: i64, end_ms: i64, basis: &Basis<'_>, parts: [Part; 4]) -> 
     }
 }
 
-fn source_of(quantity: Quantity) -> Option<Source> {
-    match quantity {
-        Quantity::EnergyImport
-        | Quantity::EnergyExport
-        | Quantity::ReactiveEnergyLag
-        | Quantity::ReactiveEnergyLead => Some(Source::Counter),
-        Quantity::IntervalEnergy | Quantity::IntervalReactiveLag | Quantity::IntervalReactiveLead => {
-            Some(Source::IntervalEnergy)
-        }
-        Quantity::ActivePower => Some(Source::Power),
-        _ => None,
-    }
+/// What a quantity tells, and of which register; `None` where it is no energy.
+#[inline]
+fn place_of(quantity: Quantity) -> Option<(Source, Register)> {
+    Some(match quantity {
+        Quantity::EnergyImport => (Source::Counter, Register::Import),
+        Quantity::EnergyExport => (Source::Counter, Register::Export),
+        Quantity::ReactiveEnergyLag => (Source::Counter, Register::Lag),
+        Quantity::ReactiveEnergyLead => (Source::Counter, Register::Lead),
+        Quantity::IntervalEnergy => (Source::IntervalEnergy, Register::Import),
+        Quantity::IntervalReactiveLag => (Source::IntervalEnergy, Register::Lag),
+        Quantity::IntervalReactiveLead => (Source::IntervalEnergy, Register::Lead),
+        Quantity::ActivePower => (Source::Power, Register::Import),
+        _ => return None,
+    })
 }
 
 /// An amount without the noise of floating-point sums: a micro-watt-hour is far below any register.

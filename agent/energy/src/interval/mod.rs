@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use basis::GAP_PERIODS;
-pub use basis::{Basis, Lengths};
+pub use basis::{Basis, Lengths, Patience};
 pub use meter::{MeterIntervals, Refused};
 pub use repair::{Repair, RepairKind};
 

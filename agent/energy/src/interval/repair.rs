@@ -79,3 +79,16 @@ pub struct Repair {
     /// The numbers it was decided by, unit last in each name.
     pub why: BTreeMap<String, f64>,
 }
+
+impl Repair {
+    /// One more of the same kind, just after it: how many there were, and the largest of their other numbers.
+    pub(super) fn join(&mut self, next: Self) {
+        (self.until, self.after) = (next.until, next.after);
+        self.amount = self.amount.zip(next.amount).map(|(amount, more)| amount + more);
+        for (name, value) in next.why {
+            let largest = self.why.entry(name).or_insert(value);
+            *largest = largest.max(value);
+        }
+        *self.why.entry("n_readings".to_owned()).or_insert(0.0) += 1.0;
+    }
+}

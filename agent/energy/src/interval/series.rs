@@ -6,9 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    counter::{RETURN_MS, RETURN_READINGS, Walk},
+    counter::{RETURN_MS, RETURN_READINGS, Walk, ZERO_MS},
     cut::{Cut, Part},
-    known::{Mark, Memory, Rules},
+    known::{Mark, Memory, Rules, is_usual, limit_kw},
     load::Load,
     meter::timestamp,
     repair::{Repair, RepairKind},
@@ -35,19 +35,29 @@ pub(crate) struct Series {
     memory: Memory,
     /// Highest mean power of the last walk, kW: what rises above it may be a spike, or end a standstill.
     peak_kw: f64,
+    /// Smallest rise of the last walk.
+    least: f64,
     unsettled: Option<Unsettled>,
     /// Where walks over a counter's readings can begin that need not begin at the first: ascending, each before
     /// everything that is told anew.
     marks: Vec<Mark>,
+    /// Since when it has stood still, where that was doubted, ms.
+    doubted_ms: Option<i64>,
 }
 
 /// A counter did what later readings may explain.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "all are instants in milliseconds, and the unit stands last"
+)]
 struct Unsettled {
     /// Energy from here on may be told anew, ms.
     from_ms: i64,
     /// The newest reading that was unusual, ms.
     by_ms: i64,
+    /// The newest to which it leapt up, ms.
+    leapt_ms: Option<i64>,
 }
 
 /// What happened to a reading that was put in.
@@ -102,6 +112,11 @@ impl Series {
         }
     }
 
+    /// Instants of the first and the last of them.
+    pub(crate) fn bad_ms(&self) -> Option<(i64, i64)> {
+        Some((self.bad.first()?.0, self.bad.last()?.0))
+    }
+
     /// How many readings that cannot be real are noted.
     pub(crate) fn n_spoiled(&self) -> usize {
         self.bad.len()
@@ -142,16 +157,18 @@ impl Series {
     }
 
     /// From when on a counter's energy is known anew after the reading at `at_ms` was put in. The newest of a counter
-    /// that goes its usual way tells of the time since the one before; any other may tell what those before it were.
+    /// that goes its usual way tells of the time since the one before, and so does one that says the same again; any
+    /// other may tell what those before it were.
     #[inline]
-    pub(crate) fn told_anew_ms(&mut self, at_ms: i64, rules: &Rules<'_>) -> i64 {
+    pub(crate) fn told_anew_ms(&mut self, at_ms: i64, max_kw: Option<f64>) -> i64 {
         if let [.., (before_ms, before), (last_ms, last)] = self.points[..]
             && last_ms == at_ms
-            && rules.is_usual(before, last, at_ms - before_ms, self.peak_kw)
+            && is_usual(last - before, before, at_ms - before_ms, limit_kw(self.peak_kw, max_kw))
         {
-            return self
-                .unsettled
-                .map_or(before_ms, |unsettled| unsettled.from_ms.min(before_ms));
+            return match self.unsettled {
+                Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
+                _ => before_ms,
+            };
         }
         self.unsettle(at_ms)
     }
@@ -169,7 +186,15 @@ impl Series {
             first -= 1;
         }
         let from_ms = self.points.get(first).map_or(at_ms, |point| point.0);
-        let unsettled = self.unsettled.get_or_insert(Unsettled { from_ms, by_ms: at_ms });
+        let leapt_ms = self.has_leapt(index).then_some(at_ms);
+        let unsettled = self.unsettled.get_or_insert(Unsettled {
+            from_ms,
+            by_ms: at_ms,
+            leapt_ms: None,
+        });
+        if index + 1 == self.points.len() && self.points[index].1 > self.points[index.saturating_sub(1)].1 {
+            unsettled.leapt_ms = leapt_ms;
+        }
         unsettled.from_ms = unsettled.from_ms.min(from_ms);
         unsettled.by_ms = unsettled.by_ms.max(at_ms);
         let from_ms = unsettled.from_ms;
@@ -177,11 +202,38 @@ impl Series {
         from_ms
     }
 
-    /// Forgets that something was unusual once no later reading can explain it.
+    /// Whether the rise to the reading at `index`, which is more than usual, is a leap: neither one of a register's large
+    /// steps nor as high a power as just before, which is a power that the plant has not drawn before.
+    fn has_leapt(&self, index: usize) -> bool {
+        let step = |index: usize| {
+            let ((from_ms, before), (to_ms, after)) =
+                (*self.points.get(index.checked_sub(1)?)?, *self.points.get(index)?);
+            Some((after - before, (after - before) / hours(to_ms - from_ms)))
+        };
+        let Some((rise, kw)) = step(index) else { return false };
+        let before_kw = index.checked_sub(1).and_then(step).map_or(0.0, |(_, kw)| kw);
+        rise > 2.0 * self.least && kw > 2.0 * before_kw
+    }
+
+    /// When the register last leapt, as long as that may be told otherwise, ms.
+    pub(crate) fn leapt_ms(&self) -> Option<i64> {
+        self.unsettled?.leapt_ms
+    }
+
+    /// Forgets that something was unusual once no later reading can explain it: zeros, while they last, for a day.
     pub(crate) fn settle(&mut self) {
         let (Some(unsettled), Some(last_ms)) = (&mut self.unsettled, self.points.last().map(|last| last.0)) else {
             return;
         };
+        let is_zero = |point: &Point| point.1 == 0.0;
+        let n_zeros = self.points.iter().rev().take_while(|point| is_zero(point)).count();
+        let zeros = &self.points[self.points.len() - n_zeros..];
+        if n_zeros < self.points.len()
+            && let Some((since_ms, _)) = zeros.first()
+            && last_ms - since_ms <= ZERO_MS
+        {
+            return;
+        }
         let n_after = self.points.len() - self.points.partition_point(|point| point.0 <= unsettled.by_ms);
         if last_ms - unsettled.by_ms > RETURN_MS && n_after > RETURN_READINGS {
             self.unsettled = None;
@@ -199,8 +251,12 @@ impl Series {
         self.unsettled.map(|unsettled| unsettled.from_ms)
     }
 
+    /// Forgets everything but what could not be real.
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            bad: std::mem::take(&mut self.bad),
+            ..Self::default()
+        };
     }
 
     /// Instant of the newest reading.
@@ -233,8 +289,8 @@ impl Series {
     }
 
     /// As [`Series::prune`], of a counter: what the readings have taught stays, and so does the beginning of a
-    /// standstill that lasts, at the boundary of intervals that `boundary` gives for it.
-    pub(crate) fn prune_counter(&mut self, before_ms: i64, keep: usize, boundary: impl Fn(i64) -> i64) {
+    /// standstill that lasts, with the interval it lies in, or at the oldest start that can be opened again, `oldest_ms`.
+    pub(crate) fn prune_counter(&mut self, before_ms: i64, keep: usize, oldest_ms: i64, start_of: impl Fn(i64) -> i64) {
         let before_ms = self
             .unsettled
             .map_or(before_ms, |unsettled| before_ms.min(unsettled.from_ms));
@@ -245,27 +301,54 @@ impl Series {
         let Some(mark) = self.marks.iter().rfind(|mark| mark.at_ms <= cut_ms).copied() else {
             return;
         };
-        let first = self.points.partition_point(|point| point.0 < mark.at_ms);
+        let (first, first_ms) = (self.place(mark.at_ms), mark.at_ms);
         let Some(last_gone) = first.checked_sub(1) else { return };
-        let (first_ms, reference) = (mark.at_ms, mark.memory.reference_or(self.points[first].1));
-        let since_ms = mark.memory.since_ms.filter(|since_ms| *since_ms < first_ms);
-        let since_ms = since_ms.map_or(first_ms, boundary);
-        if since_ms < first_ms {
-            self.points[last_gone] = (since_ms, reference);
-            self.points.drain(..last_gone);
-        } else {
-            self.points.drain(..first);
+        match mark.memory.since_ms.filter(|since_ms| *since_ms < first_ms) {
+            Some(since_ms) if start_of(since_ms) >= oldest_ms => {
+                self.points.drain(self.place(since_ms + 1)..first);
+                self.marks
+                    .retain(|mark| mark.at_ms <= since_ms || mark.at_ms >= first_ms);
+                let start_ms = start_of(since_ms);
+                if let Some(head) = self.marks.iter().rfind(|mark| mark.at_ms <= start_ms).copied() {
+                    self.begin_at(head);
+                }
+            }
+            Some(_) if oldest_ms < first_ms => {
+                self.points[last_gone] = (oldest_ms, mark.memory.reference_or(self.points[first].1));
+                self.begin_at(Mark {
+                    at_ms: oldest_ms,
+                    ..mark
+                });
+                self.marks.retain(|mark| mark.at_ms >= first_ms);
+            }
+            _ => self.begin_at(mark),
         }
         self.bad.drain(..self.bad.partition_point(|point| point.0 < first_ms));
         self.torn_ms.retain(|torn_ms| *torn_ms >= first_ms);
-        self.marks.retain(|mark| mark.at_ms > first_ms);
-        self.memory = mark.memory;
         self.forgotten_ms = Some(first_ms);
+    }
+
+    /// Index of the first reading at or after an instant.
+    fn place(&self, at_ms: i64) -> usize {
+        self.points.partition_point(|point| point.0 < at_ms)
+    }
+
+    /// Forgets the readings before a mark.
+    fn begin_at(&mut self, mark: Mark) {
+        self.points.drain(..self.place(mark.at_ms));
+        self.marks.retain(|later| later.at_ms > mark.at_ms);
+        self.memory = mark.memory;
+    }
+
+    /// A standstill that began at `since_ms` is not believed; whether that is new.
+    pub(crate) fn doubt(&mut self, since_ms: i64) -> bool {
+        self.doubted_ms.replace(since_ms) != Some(since_ms)
     }
 
     /// Keeps the mark of a walk: what it has learnt, and where to go on if nothing before it can be told anew.
     pub(crate) fn keep_mark(&mut self, mark: Mark) {
         self.peak_kw = mark.memory.peak_kw();
+        self.least = mark.memory.least();
         let is_settled = self.unsettled.is_none_or(|unsettled| mark.at_ms <= unsettled.from_ms);
         if is_settled && self.marks.last().is_none_or(|last| last.at_ms < mark.at_ms) {
             self.marks.push(mark);
@@ -281,16 +364,16 @@ impl Series {
     }
 
     /// From when on energy can be told, ms: from the first reading not forgotten, or through the whole standstill
-    /// before it if that has turned out to be one of the register alone. `None` = all of it.
-    pub(crate) fn told_from_ms(&self, rules: Option<Rules<'_>>) -> Option<i64> {
+    /// before it if that has turned out to be one of the register alone, or is not believed. `None` = all of it.
+    pub(crate) fn told_from_ms(&self, rules: Option<Rules<'_>>, load: &Load) -> Option<i64> {
         let forgotten_ms = self.forgotten_ms?;
         let first_ms = self.points.first()?.0;
-        let is_frozen = rules.filter(|_| first_ms < forgotten_ms).is_some_and(|rules| {
-            let first = Walk::new(&self.points, self.memory, rules).next();
-            let repaired = first.and_then(|step| step.repaired);
-            repaired.is_some_and(|repaired| repaired.kind == RepairKind::Frozen)
+        let is_told = rules.filter(|_| first_ms < forgotten_ms).is_some_and(|rules| {
+            let across = Walk::new(&self.points, self.memory, rules).find(|step| step.to_ms >= forgotten_ms);
+            let is_doubted = |since_ms: i64| !load.is_heard(since_ms, forgotten_ms);
+            across.is_some_and(|step| step.repaired.is_some() || step.doubted_since_ms.is_some_and(is_doubted))
         });
-        Some(if is_frozen { first_ms } else { forgotten_ms })
+        Some(if is_told { first_ms } else { forgotten_ms })
     }
 
     /// Rise of a counter in `[from, to)`, each step in the share that lies in it.
@@ -298,7 +381,12 @@ impl Series {
         let mut cut = Cut::new(from, to, gap_ms, rules.quantity);
         let mut walk = self.walk(from, rules);
         let mut mark = None;
-        while let Some(at_ms) = walk.at_ms().filter(|at_ms| *at_ms <= to) {
+        // Time in doubt and power beside the register ask for a look at each step.
+        let is_calm = self.torn_ms.is_empty() && load.is_empty();
+        while let Some(mut at_ms) = walk.at_ms().filter(|at_ms| *at_ms <= to) {
+            if is_calm && at_ms >= from {
+                at_ms = cut.stride(&mut walk, at_ms, load);
+            }
             if walk.next_ms().is_none_or(|next_ms| next_ms > to) {
                 mark = Some(walk.mark());
             }
@@ -378,12 +466,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::interval::Patience;
 
     const RULES: Rules<'_> = Rules {
         quantity: crate::Quantity::EnergyImport,
         rollover: None,
         max_kw: None,
         swaps: &[],
+        patience: Patience {
+            least_ms: 3_600_000,
+            times: 3.0,
+            known_ms: 7 * 24 * 3_600_000,
+        },
     };
 
     /// What a counter, read at these seconds, tells of a stretch of seconds; readings 30 s apart are close.
@@ -486,7 +580,7 @@ mod tests {
         let mark = series.counter((0, 490_000), 30_000, RULES, &load).mark;
         series.keep_mark(mark.expect("a reading stands at the end"));
         let whole = series.counter((500_000, 900_000), 30_000, RULES, &load);
-        series.prune_counter(500_000, 4, |at_ms| at_ms);
+        series.prune_counter(500_000, 4, 0, |at_ms| at_ms);
         assert_eq!(series.counter((500_000, 900_000), 30_000, RULES, &load), whole);
         assert_eq!(series.put(5, 0.5), Put::TooOld, "older readings are gone");
         assert_eq!(
@@ -509,6 +603,23 @@ mod tests {
             let whole = value - points[0].1;
             prop_assert!((amount(from, middle) + amount(middle, to) - whole).abs() < 1e-6);
             prop_assert!((amount(from - 1000, to + 1000) - whole).abs() < 1e-6);
+        }
+
+        /// A stride gives what single steps give, to the last bit. Power heard at another time forbids strides.
+        #[test]
+        fn strides_change_nothing(
+            steps in prop::collection::vec((1i64..40, prop::sample::select(vec![0.0, 0.0, 0.1, 0.3, 5.0, -0.005, -50.0])), 2..80),
+            cut in 0i64..1000,
+        ) {
+            let (mut at, mut value) = (0, 100.0);
+            let points: Vec<Point> = steps.iter().map(|(dt, dv)| { at += dt * 1000; value += dv; (at, value) }).collect();
+            let series = series(&points);
+            let mut stepwise = Load::default();
+            stepwise.note(-86_400_000, 1.0);
+            for (from, to) in [(0, cut * 1000), (cut * 1000, at + 1)] {
+                let part = |load: &Load| series.counter((from, to), 30_000, RULES, load);
+                prop_assert_eq!(part(&Load::default()), part(&stepwise));
+            }
         }
 
         /// The order of arrival does not matter, and nothing is ever negative.

@@ -196,6 +196,7 @@ source = "test"
                 lag_kvarh: known(lag),
                 lead_kvarh: known(lead),
                 coverage: 1.0,
+                quality: crate::Quality::Ok,
             };
             factors.take(judge, &usage, hour + (minutes / 60) as i8, minutes % 60);
         }

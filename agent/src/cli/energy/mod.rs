@@ -139,6 +139,8 @@ fn newest(all: &[Interval]) -> Vec<&Interval> {
 struct Sums {
     energy_kwh: Option<f64>,
     peak_kw: Option<f64>,
+    /// The meter itself did not say the peak.
+    is_peak_estimated: bool,
     seen_min: f64,
     all_min: f64,
     /// Energy of intervals that are not as the registers said it, kWh.
@@ -160,7 +162,13 @@ impl Sums {
                     sums.repaired_kwh += kwh;
                 }
             }
-            sums.peak_kw = sums.peak_kw.into_iter().chain(interval.demand_kw()).reduce(f64::max);
+            if let Some(kw) = interval
+                .demand_kw()
+                .filter(|kw| sums.peak_kw.is_none_or(|peak_kw| *kw > peak_kw))
+            {
+                sums.peak_kw = Some(kw);
+                sums.is_peak_estimated = interval.quality != Quality::Ok;
+            }
         }
         sums
     }
@@ -175,6 +183,10 @@ fn listed(site: &Site, intervals: &[&Interval], by: By, language: Language) -> S
         Language::Ko => ["기간", "kWh", "최대 kW", "확보율", "추정·복원 kWh", "복원"],
         Language::En => ["period", "kWh", "peak kW", "coverage", "estimated kWh", "repairs"],
     };
+    let estimated = match language {
+        Language::Ko => " (추정)",
+        Language::En => " (estimated)",
+    };
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let day = |interval: &Interval| site.zone.to_datetime(interval.start).date();
     let key = |interval: &&Interval| match by {
@@ -187,7 +199,7 @@ fn listed(site: &Site, intervals: &[&Interval], by: By, language: Language) -> S
         rows.push(vec![
             name(site, by, day(chunk[0]), chunk[0].start),
             number(sums.energy_kwh),
-            number(sums.peak_kw),
+            number(sums.peak_kw) + if sums.is_peak_estimated { estimated } else { "" },
             format!("{:.1} %", sums.coverage_pct()),
             number(Some(sums.repaired_kwh)),
             sums.n_repairs.to_string(),

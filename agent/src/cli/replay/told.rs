@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use energy::finding::Money;
+use energy::{Quality, finding::Money};
 use rust_decimal::Decimal;
 
 use crate::{
@@ -127,10 +127,17 @@ fn month(name: &str, figures: &MonthFigures, language: Language) -> Vec<String> 
             language,
         )
     });
+    // A peak that the meter itself did not say is marked.
+    let mark = match (figures.peak_demand_quality, language) {
+        (None | Some(Quality::Ok), _) => "",
+        (Some(_), Language::Ko) => " (추정)",
+        (Some(_), Language::En) => " (estimated)",
+    };
+    let peak = number(figures.peak_demand_kw, 1) + mark;
     vec![
         name.to_owned(),
         number(figures.energy_import_kwh, 1),
-        number(figures.peak_demand_kw, 1),
+        peak,
         format!("{:.1} %", figures.coverage * 100.0),
         number(figures.kgco2e.location.map(|kg| kg / 1000.0), 3),
         or_dash(bill),

@@ -72,6 +72,7 @@ impl Seen {
             lag_kvarh: mean(sums.lag),
             lead_kvarh: mean(sums.lead),
             coverage: 0.0,
+            quality: crate::Quality::Ok,
         })
     }
 }

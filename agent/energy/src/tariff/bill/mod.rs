@@ -11,7 +11,7 @@ use rust_decimal::{Decimal, prelude::FromPrimitive};
 use serde::{Deserialize, Serialize};
 
 use super::Contract;
-use crate::{finding::Title, interval::Interval};
+use crate::{finding::Title, interval::Interval, sample::Quality};
 
 mod forecast;
 mod items;
@@ -51,6 +51,8 @@ pub struct Usage {
     pub lead_kvarh: Option<f64>,
     /// Share seen with trusted readings, 0..1.
     pub coverage: f64,
+    /// Quality of the imported energy.
+    pub quality: Quality,
 }
 
 impl Usage {
@@ -68,6 +70,7 @@ impl From<&Interval> for Usage {
             lag_kvarh: interval.reactive_energy_lag_kvarh,
             lead_kvarh: interval.reactive_energy_lead_kvarh,
             coverage: interval.coverage,
+            quality: interval.quality,
         }
     }
 }
@@ -144,6 +147,9 @@ pub struct Peak {
     pub kw: Decimal,
     /// Start of the interval.
     pub start: Timestamp,
+    /// Quality of its energy: other than ok, the meter itself did not say it.
+    #[serde(default)]
+    pub quality: Quality,
 }
 
 /// How the billed demand was found.

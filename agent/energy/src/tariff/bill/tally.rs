@@ -13,15 +13,21 @@ use super::{
     Peak, Usage,
     period::{Part, Period},
 };
-use crate::tariff::{
-    Band, Discount,
-    edition::Slot,
-    power_factor::{Judge, PowerFactor, PowerFactors},
-    price::next_hour,
+use crate::{
+    sample::Quality,
+    tariff::{
+        Band, Discount,
+        edition::Slot,
+        power_factor::{Judge, PowerFactor, PowerFactors},
+        price::next_hour,
+    },
 };
 
 /// A billionth of a kWh or of a kW: sums and roundings are exact in it.
 type Nano = i128;
+
+/// A maximum: its kW, and the start and quality of its interval.
+type Highest = (Nano, Timestamp, Quality);
 
 /// What a period's usage adds up to.
 #[derive(Debug)]
@@ -48,9 +54,9 @@ pub(super) struct PartTally<'a> {
     pub(super) group: usize,
     pub(super) energy: Vec<Quantity<'a>>,
     /// Highest demand of any hour.
-    peak: Option<(Nano, Timestamp)>,
+    peak: Option<Highest>,
     /// Highest demand in bands that count for the billing demand.
-    counted: Option<(Nano, Timestamp)>,
+    counted: Option<Highest>,
     by_band: BTreeMap<Band, Nano>,
 }
 
@@ -228,9 +234,9 @@ impl<'a> PartTally<'a> {
         let nano_kwh = (energy_kwh * 1e9).round() as Nano;
         self.energy[place.quantity].nano_kwh += nano_kwh;
         let nano_kw = nano_kwh * 60 / Nano::from(row.minutes);
-        raise(&mut self.peak, nano_kw, row.start);
+        raise(&mut self.peak, (nano_kw, row.start, row.quality));
         if place.counts {
-            raise(&mut self.counted, nano_kw, row.start);
+            raise(&mut self.counted, (nano_kw, row.start, row.quality));
         }
         let band = self.by_band.entry(place.demand_band).or_default();
         *band = nano_kw.max(*band);
@@ -243,17 +249,18 @@ impl<'a> PartTally<'a> {
 }
 
 /// Keeps the first of equals.
-fn raise(peak: &mut Option<(Nano, Timestamp)>, nano_kw: Nano, start: Timestamp) {
-    if peak.is_none_or(|(highest, _)| nano_kw > highest) {
-        *peak = Some((nano_kw, start));
+fn raise(peak: &mut Option<Highest>, next: Highest) {
+    if peak.is_none_or(|highest| next.0 > highest.0) {
+        *peak = Some(next);
     }
 }
 
-fn highest(peaks: impl Iterator<Item = (Nano, Timestamp)>) -> Option<Peak> {
-    let (nano_kw, start) = peaks.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+fn highest(peaks: impl Iterator<Item = Highest>) -> Option<Peak> {
+    let (nano_kw, start, quality) = peaks.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
     Some(Peak {
         kw: exact(nano_kw),
         start,
+        quality,
     })
 }
 

@@ -1,0 +1,123 @@
+//! Readings far from the register's place that come back: spikes and bursts of zeros, within the hour or a day.
+//!
+//! Part of the walk in `counter.rs`. Invariant: what is discarded gives and takes no energy; the register goes on from
+//! where it stood.
+
+use super::{Step, Walk};
+use crate::interval::{
+    known::{MARGIN, waver},
+    repair::RepairKind,
+    series::hours,
+};
+
+/// Readings that left the register's place come back within this time …
+pub(crate) const RETURN_MS: i64 = 3_600_000;
+/// … or within this number of readings, if they are further apart.
+pub(crate) const RETURN_READINGS: usize = 4;
+/// Zeros and nothing else may last for longer than that before they come back: a day, as long as intervals can be opened
+/// again.
+pub(crate) const ZERO_MS: i64 = 86_400_000;
+/// They are back when they stand no further from their place than this share of how far they had left.
+const RETURN_SHARE: f64 = 0.1;
+/// Nothing is known before a register's first zeros. What follows them is energy up to this step of the register …
+const FIRST_STEP: f64 = 10.0;
+/// … and what a plant draws, kW, where no power is known; beyond that the zeros were none.
+const FIRST_KW: f64 = 1000.0;
+
+impl Walk<'_> {
+    /// Index of the reading at which the register is back where it stands at the reading `from`, if the one after that
+    /// only left it.
+    pub(super) fn returned(&self, from: usize) -> Option<usize> {
+        let (base_ms, base) = (self.points[from].0, self.reference);
+        let first = from + 1;
+        let (left_ms, left) = *self.points.get(first)?;
+        let near = RETURN_SHARE * (left - base).abs();
+        let mut is_zero = base > 0.0;
+        for back in first + 1..self.points.len() {
+            let ((before_ms, before), (ms, value)) = (self.points[back - 1], self.points[back]);
+            is_zero &= before == 0.0;
+            let is_late = ms - left_ms > RETURN_MS && back - first > RETURN_READINGS;
+            if ms >= self.swap_ms || is_late && !(is_zero && ms - left_ms <= ZERO_MS) {
+                return None;
+            }
+            let (leap, off) = (value - before, value - base);
+            let is_risen = if is_late {
+                self.is_plausible(off, ms - base_ms)
+            } else {
+                off <= near || self.is_usual(off, ms - base_ms)
+            };
+            let is_back = off >= -waver(base) && is_risen;
+            let is_leap = if leap < 0.0 {
+                left > base && -leap > waver(base)
+            } else if self.limit_kw > 0.0 {
+                left < base && !self.is_usual(leap, ms - before_ms)
+            } else {
+                left < base && leap > off.abs() / RETURN_SHARE
+            };
+            if is_back && is_leap {
+                return Some(back);
+            }
+        }
+        None
+    }
+
+    /// Steps over readings that left the register's place, to the one that is back.
+    pub(super) fn discarded(&mut self, back: usize) -> Step {
+        let (from_ms, reference) = (self.points[self.at].0, self.reference);
+        let away = &self.points[self.at + 1..back];
+        let to = self.points[back];
+        let is_zero = away.iter().all(|point| point.1 == 0.0);
+        let furthest = away.iter().map(|point| point.1).fold(reference, |furthest, value| {
+            if (value - reference).abs() > (furthest - reference).abs() {
+                value
+            } else {
+                furthest
+            }
+        });
+        let why = vec![
+            ("n_readings", away.len() as f64),
+            ("furthest", furthest),
+            ("lasted_s", (to.0 - from_ms) as f64 / 1000.0),
+        ];
+        let kind = if is_zero && reference > 0.0 {
+            RepairKind::ZeroBurst
+        } else {
+            RepairKind::Spike
+        };
+        let rise = (to.1 - reference).max(0.0);
+        let since_ms = self.since_ms;
+        let step = self.repaired(back, kind, Some(rise), why);
+        if rise == 0.0 {
+            // Not a new value: the way back up from a waver is not counted, and a standstill goes on.
+            self.reference = reference;
+            self.since_ms = since_ms;
+        }
+        step
+    }
+
+    /// Whether the reading at `jump` shows that the zeros before it, the first that was ever heard, were none.
+    pub(super) fn is_awake(&self, jump: usize) -> bool {
+        let Some(&(to_ms, value)) = self.points.get(jump).filter(|point| point.0 < self.swap_ms) else {
+            return false;
+        };
+        let is_first = self.reference == 0.0 && self.memory.rise == 0.0;
+        is_first && value > self.first_rise(to_ms - self.points[jump - 1].0) && self.returned(jump - 1).is_none()
+    }
+
+    /// What a register that has never risen may count in a step.
+    pub(super) fn first_rise(&self, elapsed_ms: i64) -> f64 {
+        let limit_kw = self.rules.max_kw.map_or(MARGIN * FIRST_KW, |_| self.limit_kw);
+        FIRST_STEP + limit_kw * hours(elapsed_ms)
+    }
+
+    /// Steps over first zeros to the first true reading; what was used before it is not known.
+    pub(super) fn awoken(&mut self, jump: usize) -> Step {
+        let plausible = self.first_rise(self.points[jump].0 - self.points[jump - 1].0);
+        let why = vec![
+            ("n_readings", (jump - self.at) as f64),
+            ("leap", self.points[jump].1),
+            ("plausible", plausible),
+        ];
+        self.repaired(jump, RepairKind::ZeroBurst, None, why)
+    }
+}

@@ -1,0 +1,351 @@
+//! Registers that stand still with no power beside them: stuck, or nothing was used? A machine's own habit decides.
+//!
+//! Each case lives through days of readings, a minute apart. Held: a standstill longer than ever is doubted from its
+//! beginning on and said so, a habit is not, and energy that comes later is spread from the instant it stopped.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod support;
+
+use energy::{
+    Engine, Finding, Interval, Quality, Quantity, Reading, Sample, Site,
+    finding::{Condition, Kind},
+    interval::RepairKind,
+    site::Settings,
+};
+use jiff::{SignedDuration, Timestamp};
+use support::{Outcome, live_on, site};
+
+const HOUR: i64 = 60;
+const DAY: i64 = 24 * HOUR;
+/// kWh a minute, while it runs.
+const KWH: f64 = 0.5;
+
+/// So many minutes after a Monday's midnight.
+fn minute(n: i64) -> Timestamp {
+    let monday: Timestamp = "2026-08-03T00:00:00+09:00".parse().unwrap();
+    monday + SignedDuration::from_mins(n)
+}
+
+fn watched() -> Site {
+    let mut site = site();
+    site.meters[0].every = SignedDuration::from_mins(1);
+    site.meters.truncate(1);
+    site.machines.retain(|machine| *machine.meter == *"main");
+    site.machines[0].detect = [(Kind::MeterStuck, Settings::new())].into();
+    site
+}
+
+/// A register over some days: whether energy is used in a minute, whether it is shown, and what the power says.
+struct Case {
+    minutes: i64,
+    is_used: fn(i64) -> bool,
+    /// The register hides what is used from here on …
+    frozen: (i64, i64),
+    /// … and it is lost, or comes at the end.
+    is_lost: bool,
+    power: Option<f64>,
+}
+
+const CASE: Case = Case {
+    minutes: 9 * DAY,
+    is_used: |_| true,
+    frozen: (8 * DAY + 560, 8 * DAY + 560 + 3 * HOUR),
+    is_lost: true,
+    power: None,
+};
+
+/// What the register shows at a minute: it counts only what it is not frozen for, unless it catches up.
+fn lived(case: &Case) -> Outcome {
+    restarted(case, None)
+}
+
+/// Written down and taken up again after so many minutes.
+fn restarted(case: &Case, restart: Option<usize>) -> Outcome {
+    let (from, until) = case.frozen;
+    let (mut used, mut shown) = (1000.0, 1000.0);
+    let samples = (0..case.minutes).map(|n| {
+        let kwh = if (case.is_used)(n) { KWH } else { 0.0 };
+        used += kwh;
+        if !(from..until).contains(&n) {
+            shown = if case.is_lost { shown + kwh } else { used };
+        }
+        let power = case.power.map(|kw| Reading::new(Quantity::ActivePower, kw));
+        let register = Reading::new(Quantity::EnergyImport, shown);
+        Sample {
+            meter: "main".into(),
+            at: minute(n),
+            readings: power.into_iter().chain([register]).collect(),
+        }
+    });
+    live_on(&watched(), samples.collect(), restart)
+}
+
+/// The intervals that lie in `[from, until)` or touch it, in minutes.
+fn within(outcome: &Outcome, from: i64, until: i64) -> Vec<&Interval> {
+    let is_within = |interval: &&Interval| interval.end > minute(from) && interval.start < minute(until);
+    outcome.intervals.values().filter(is_within).collect()
+}
+
+fn only(outcome: &Outcome) -> &Finding {
+    assert_eq!(outcome.findings.len(), 1, "{:#?}", outcome.findings);
+    outcome.findings.values().next().unwrap()
+}
+
+fn sum_kwh(outcome: &Outcome) -> f64 {
+    let kwh = outcome
+        .intervals
+        .values()
+        .filter_map(|interval| interval.energy_import_kwh);
+    kwh.sum()
+}
+
+/// Works on weekdays from 8 to 18.
+fn by_day(n: i64) -> bool {
+    n / DAY % 7 < 5 && (8 * HOUR..18 * HOUR).contains(&(n % DAY))
+}
+
+#[test]
+fn a_standstill_longer_than_ever_is_doubted_from_its_beginning() {
+    for hours in [2, 3, 20] {
+        let from = CASE.frozen.0;
+        let until = from + hours * HOUR;
+        let outcome = lived(&Case {
+            frozen: (from, until),
+            minutes: until + 3 * HOUR,
+            ..CASE
+        });
+        // The last reading before it is of the minute before; then it says the same until `until`.
+        let (begin, end) = (minute(from - 1), minute(until - 1));
+        let found = within(&outcome, from, until - 1);
+        for interval in &found {
+            let repair = &interval.repairs[0];
+            let (since, last) = (begin.max(interval.start), end.min(interval.end));
+            assert_eq!(
+                (repair.kind, repair.amount),
+                (RepairKind::Frozen, Some(0.0)),
+                "{interval:?}"
+            );
+            assert_eq!((repair.since, repair.until), (since, last));
+            assert_eq!(repair.why["unchanged_s"], last.duration_since(begin).as_secs_f64());
+            assert_eq!(repair.why["longest_s"], 0.0);
+            assert_eq!(interval.quality, Quality::Estimated);
+            let covered = 1.0 - last.duration_since(since).as_secs_f64() / 900.0;
+            assert!((interval.coverage - covered).abs() < 1e-9, "{interval:?}");
+        }
+        assert!(found.len() as i64 >= hours * 4);
+        let finding = only(&outcome);
+        assert_eq!(
+            (finding.kind, finding.since, finding.until),
+            (Kind::MeterStuck, begin, Some(end))
+        );
+        assert!(finding.detected_at <= minute(from + 80), "{}", finding.detected_at);
+        assert!(
+            finding.title.en.contains("either the meter or its gateway is stuck"),
+            "{}",
+            finding.title.en
+        );
+        assert!(finding.title.ko.contains("멈췄거나"), "{}", finding.title.ko);
+        assert_eq!(finding.why["longest_s"], 0.0);
+        let around = within(&outcome, from - 60, until + 120);
+        let plain = around
+            .iter()
+            .filter(|interval| interval.end <= begin || interval.start >= end);
+        assert!(plain.clone().count() > 8);
+        for interval in plain {
+            assert!(interval.repairs.is_empty() && interval.coverage == 1.0, "{interval:?}");
+        }
+    }
+}
+
+#[test]
+fn a_habit_is_not_doubted_and_neither_is_what_power_vouches_for() {
+    let never = (0, 0);
+    let plain = [
+        // Nights and two weekends, then one more; a register that is not known for a week yet.
+        Case {
+            minutes: 22 * DAY,
+            is_used: by_day,
+            frozen: never,
+            ..CASE
+        },
+        Case {
+            frozen: (3 * DAY, 3 * DAY + 5 * HOUR),
+            minutes: 4 * DAY,
+            ..CASE
+        },
+        Case {
+            frozen: (8 * DAY, 8 * DAY + 50),
+            ..CASE
+        },
+        Case {
+            power: Some(0.0),
+            ..CASE
+        },
+    ];
+    for (index, case) in plain.iter().enumerate() {
+        let outcome = lived(case);
+        assert!(outcome.findings.is_empty(), "{index}: {:#?}", outcome.findings);
+        for interval in outcome.intervals.values() {
+            let is_plain = interval.repairs.is_empty() && interval.quality == Quality::Ok;
+            assert!(
+                is_plain && (interval.coverage == 1.0 || interval.end >= minute(case.minutes)),
+                "{index}: {interval:?}"
+            );
+        }
+    }
+    // Known for two weeks, closed for nine days: more than three weekends of 62 hours.
+    let closed = Case {
+        minutes: 29 * DAY,
+        is_used: |n| by_day(n) && !(15 * DAY..26 * DAY).contains(&n),
+        frozen: never,
+        ..CASE
+    };
+    let outcome = lived(&closed);
+    let finding = only(&outcome);
+    assert_eq!(
+        (finding.state, finding.why["longest_s"]),
+        (Condition::Closed, 62.0 * 3600.0)
+    );
+    let doubted = outcome
+        .intervals
+        .values()
+        .filter(|interval| !interval.repairs.is_empty());
+    assert!(doubted.count() > 96, "from a day before it was doubted");
+}
+
+/// One that froze once is doubted again when it freezes for less than three times as long.
+#[test]
+fn a_doubted_standstill_teaches_little() {
+    let again = Case {
+        minutes: 10 * DAY,
+        is_used: |n| !(8 * DAY..8 * DAY + 20 * HOUR).contains(&n),
+        frozen: (9 * DAY, 9 * DAY + 4 * HOUR),
+        ..CASE
+    };
+    let outcome = lived(&again);
+    let longest: Vec<f64> = outcome
+        .findings
+        .values()
+        .map(|finding| finding.why["longest_s"])
+        .collect();
+    assert_eq!(longest, [0.0, 3600.0]);
+}
+
+#[test]
+fn energy_that_comes_later_is_spread_from_the_instant_it_stopped() {
+    for (from, hours) in [(DAY + 560, 1), (DAY + 560, 6), (8 * DAY + 560, 6), (8 * DAY + 555, 20)] {
+        let until = from + hours * HOUR;
+        let outcome = lived(&Case {
+            frozen: (from, until),
+            minutes: until + 3 * HOUR,
+            is_lost: false,
+            ..CASE
+        });
+        assert!((sum_kwh(&outcome) - KWH * (until + 3 * HOUR - 1) as f64).abs() < 1e-6);
+        for interval in within(&outcome, from, until) {
+            assert!(
+                (interval.energy_import_kwh.unwrap() - 15.0 * KWH).abs() < 1e-6,
+                "{interval:?}"
+            );
+            assert_eq!(interval.quality, Quality::Estimated);
+            let repair = &interval.repairs[0];
+            assert_eq!(
+                (repair.kind, repair.since, repair.until),
+                (RepairKind::Frozen, minute(from - 1), minute(until))
+            );
+        }
+    }
+}
+
+/// A leap may be a spike, or what a frozen register owes: until that is known it is neither demand nor a peak.
+#[test]
+fn a_leap_is_no_demand_before_it_is_explained() {
+    let mut site = watched();
+    site.machines[0].detect = [(Kind::DemandPeak, [("target_kw".to_owned(), 100.0)].into())].into();
+    // 30 kW, a contract of 500 kW; at 09:20 the register leaps by 40 kWh in a minute, and back at 09:40, or never.
+    let lived = |back: i64, kwh: f64| {
+        let sample = |n: i64| Sample {
+            meter: "main".into(),
+            at: minute(n),
+            readings: vec![Reading::new(
+                Quantity::EnergyImport,
+                1000.0 + KWH * n as f64 + if (560..back).contains(&n) { kwh } else { 0.0 },
+            )],
+        };
+        live_on(&site, (0..DAY).map(sample).collect(), None)
+    };
+    for back in [562, 572, 580, 600] {
+        assert!(lived(back, 40.0).findings.is_empty(), "{back}");
+    }
+    let outcome = lived(DAY, 40.0);
+    let finding = only(&outcome);
+    assert_eq!((finding.since, finding.confidence), (minute(555), 1.0));
+    // A power that it has not drawn before goes on, and is told at once.
+    let sample = |n: i64| Sample {
+        meter: "main".into(),
+        at: minute(n),
+        readings: vec![Reading::new(
+            Quantity::EnergyImport,
+            1000.0 + KWH * n as f64 + 15.0 * (n - 560).max(0) as f64,
+        )],
+    };
+    let outcome = live_on(&site, (0..DAY).map(sample).collect(), None);
+    assert!(
+        only(&outcome).detected_at <= minute(564),
+        "{}",
+        only(&outcome).detected_at
+    );
+}
+
+#[test]
+fn a_restart_changes_nothing() {
+    for is_lost in [true, false] {
+        let case = Case { is_lost, ..CASE };
+        let whole = lived(&case);
+        for minutes in [-30, 5, 30, 58, 62, 75, 100, 178, 181, 200, 300] {
+            let restart = usize::try_from(case.frozen.0 + minutes).unwrap();
+            assert_eq!(restarted(&case, Some(restart)), whole, "{is_lost} {minutes}");
+        }
+    }
+}
+
+/// Readings that come late, in any order, tell the same in the end.
+#[test]
+fn late_readings_change_nothing() {
+    let (from, until) = CASE.frozen;
+    let register = |n: i64| 1000.0 + KWH * (n.min(from - 1) + (n - until + 1).max(0)) as f64;
+    let told = |late: fn(i64) -> i64| {
+        let mut arrivals: Vec<i64> = (0..CASE.minutes).collect();
+        arrivals.sort_by_key(|n| n + late(*n));
+        let mut engine = Engine::new(watched());
+        let mut outcome = Outcome::default();
+        for n in arrivals {
+            let arrived = n + late(n);
+            engine.take(Sample {
+                meter: "main".into(),
+                at: minute(n),
+                readings: vec![Reading::new(Quantity::EnergyImport, register(n))],
+            });
+            outcome.keep(engine.tick(minute(arrived + 1)));
+        }
+        outcome.keep(engine.finish());
+        let told = |interval: Interval| Interval {
+            revision: 0,
+            ..interval
+        };
+        outcome.intervals.into_values().map(told).collect::<Vec<_>>()
+    };
+    let punctual = told(|_| 0);
+    assert!(punctual.iter().filter(|interval| !interval.repairs.is_empty()).count() > 12);
+    let delays: [fn(i64) -> i64; 2] = [
+        |n| if n < 8 * DAY { 0 } else { n % 7 },
+        |n| if n % 3 == 0 && n > 8 * DAY { 20 } else { 0 },
+    ];
+    for late in delays {
+        let late = told(late);
+        // The last to come may be late beyond the last interval.
+        let differs = |(late, punctual): &(&Interval, &Interval)| late != punctual;
+        assert_eq!(late.iter().zip(&punctual).find(differs), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! Zeros that a gateway says while it cannot read its meter, for minutes or hours; and registers that were truly reset.
+//!
+//! Each case is a register of a plant that draws 60 kW, read each minute for two days. Held: zeros that come back take
+//! and give no energy, are named, and raise no finding; a reset is told once it counts from its new zero.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use energy::{Interval, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, site::Settings};
+use jiff::SignedDuration;
+use support::{Outcome, at, live_on, site};
+
+const MINUTES: i64 = 2 * 1440;
+/// When it goes wrong: 09:20 of the first day.
+const FROM: i64 = 560;
+
+fn watched() -> Site {
+    let mut site = site();
+    site.contracts.clear();
+    site.meters[0].every = SignedDuration::from_mins(1);
+    site.meters.truncate(1);
+    site.machines.retain(|machine| *machine.meter == *"main");
+    site.machines[0].detect = [(Kind::MeterReset, Settings::new())].into();
+    site
+}
+
+fn lived(site: &Site, register: impl Fn(i64) -> f64) -> Outcome {
+    lived_on(site, register, None)
+}
+
+/// Written down and taken up again after so many minutes.
+fn lived_on(site: &Site, register: impl Fn(i64) -> f64, restart: Option<usize>) -> Outcome {
+    let sample = |n: i64| Sample {
+        meter: "main".into(),
+        at: at("00:00:00") + SignedDuration::from_mins(n),
+        readings: vec![Reading::new(Quantity::EnergyImport, register(n))],
+    };
+    live_on(site, (0..=MINUTES).map(sample).collect(), restart)
+}
+
+fn sum_kwh(outcome: &Outcome) -> f64 {
+    let kwh = outcome
+        .intervals
+        .values()
+        .filter_map(|interval| interval.energy_import_kwh);
+    kwh.sum()
+}
+
+fn named(outcome: &Outcome) -> BTreeSet<RepairKind> {
+    let repairs = outcome.intervals.values().flat_map(|interval| &interval.repairs);
+    repairs.map(|repair| repair.kind).collect()
+}
+
+#[test]
+fn zeros_that_come_back_are_a_burst_however_long() {
+    for minutes in [1, 10, 59, 61, 90, 5 * 60, 20 * 60] {
+        let away = FROM..FROM + minutes;
+        let outcome = lived(&watched(), |n| if away.contains(&n) { 0.0 } else { 5000.0 + n as f64 });
+        let sum = sum_kwh(&outcome);
+        assert!((sum - MINUTES as f64).abs() < 1e-6, "{minutes}: {sum}");
+        assert_eq!(named(&outcome), [RepairKind::ZeroBurst].into(), "{minutes}");
+        assert!(outcome.findings.is_empty(), "{minutes}: {:#?}", outcome.findings);
+        let highest = outcome
+            .intervals
+            .values()
+            .filter_map(Interval::demand_kw)
+            .fold(0.0, f64::max);
+        assert!(highest < 60.1, "{minutes}: {highest} kW");
+        // What the zeros hid is named wherever they reach, from the reading before them on.
+        let touched = outcome
+            .intervals
+            .values()
+            .filter(|interval| !interval.repairs.is_empty())
+            .count() as i64;
+        assert_eq!(touched, (FROM + minutes - 1) / 15 - (FROM - 1) / 15 + 1, "{minutes}");
+    }
+}
+
+#[test]
+fn first_zeros_are_a_burst_and_no_energy() {
+    for (minutes, contract_kw) in [
+        (1, None),
+        (30, None),
+        (90, None),
+        (90, Some(500.0)),
+        (600, None),
+        (600, Some(500.0)),
+    ] {
+        let mut watched = watched();
+        if let Some(kw) = contract_kw {
+            watched.contracts = site().contracts;
+            watched.contracts[0].contract_kw = kw;
+        }
+        let outcome = lived(&watched, |n| if n < minutes { 0.0 } else { 5000.0 + n as f64 });
+        let sum = sum_kwh(&outcome);
+        assert!((sum - (MINUTES - minutes) as f64).abs() < 1e-6, "{minutes}: {sum}");
+        assert_eq!(named(&outcome), [RepairKind::ZeroBurst].into(), "{minutes}");
+        assert!(outcome.findings.is_empty(), "{minutes}: {:#?}", outcome.findings);
+        let zeros = outcome
+            .intervals
+            .values()
+            .filter(|interval| interval.energy_import_kwh == Some(0.0));
+        assert_eq!(zeros.count(), 0, "{minutes}: not known, and no zero");
+    }
+}
+
+/// A new register that begins at zero is believed, whatever its steps.
+#[test]
+fn a_new_register_counts_from_its_first_zero() {
+    for step in [0.1, 1.0, 10.0] {
+        let outcome = lived(&watched(), |n| ((n - FROM).max(0) as f64 / step).floor() * step);
+        let sum = sum_kwh(&outcome);
+        assert!((sum - (MINUTES - FROM) as f64).abs() <= step, "{step}: {sum}");
+        assert!(named(&outcome).is_empty(), "{step}");
+    }
+}
+
+/// Reset while the machine stands: zeros, then honest counting.
+#[test]
+fn a_reset_is_told_once_it_counts_from_its_new_zero() {
+    for (minutes, told) in [(0, 62), (10, 62), (90, 91), (300, 301)] {
+        let outcome = lived(&watched(), |n| {
+            if n < FROM {
+                5000.0 + n as f64
+            } else {
+                (n - FROM - minutes).max(0) as f64
+            }
+        });
+        let expected = (MINUTES - minutes - 1) as f64;
+        assert!(
+            (sum_kwh(&outcome) - expected).abs() < 1e-6,
+            "{minutes}: {}",
+            sum_kwh(&outcome)
+        );
+        assert_eq!(named(&outcome), [RepairKind::Reset].into(), "{minutes}");
+        let findings: Vec<_> = outcome.findings.values().collect();
+        assert_eq!(findings.len(), 1, "{minutes}: {findings:#?}");
+        assert_eq!(findings[0].kind, Kind::MeterReset);
+        let after = findings[0].detected_at.duration_since(at("09:20:00")).as_mins();
+        assert!(
+            (told..=told + 16).contains(&after),
+            "{minutes}: told after {after} minutes"
+        );
+    }
+}
+
+/// Zeros for longer than a day are told as a reset: nothing before can be opened again.
+#[test]
+fn zeros_without_end_are_told_after_a_day() {
+    let outcome = lived(&watched(), |n| if n < FROM { 5000.0 + n as f64 } else { 0.0 });
+    let finding = outcome.findings.values().next().unwrap();
+    let after = finding.detected_at.duration_since(at("09:20:00")).as_mins();
+    assert!((1440..=1456).contains(&after), "{after}");
+}
+
+#[test]
+fn a_restart_changes_nothing() {
+    let register = |n: i64| {
+        let is_zero = n < 20 || (FROM..FROM + 90).contains(&n) || (1500..1900).contains(&n);
+        if is_zero { 0.0 } else { 5000.0 + n as f64 }
+    };
+    let whole = lived(&watched(), register);
+    for restart in [10, 20, 21, 570, 600, 640, 650, 651, 1600, 1900, 1950] {
+        assert_eq!(lived_on(&watched(), register, Some(restart)), whole, "{restart}");
+    }
+}
