@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use wattwarden::{
     acquire::{
         Incoming,
-        modbus::{self, ByteOrder, Config, MeterPoints, Point, RegisterForm, Table, Transport},
+        modbus::{self, Config, Limits, MeterPoints, Point, RegisterForm, Transport},
     },
     clock::{self, Clock},
     health::Health,
@@ -171,17 +171,7 @@ async fn serve(mut stream: TcpStream, script: &Script, asked: &Mutex<Vec<Asked>>
 }
 
 fn point(at: u16, quantity: Quantity) -> Point {
-    Point {
-        at,
-        table: Table::Holding,
-        form: RegisterForm::U16,
-        order: ByteOrder::Abcd,
-        quantity,
-        scale: 1.0,
-        offset: 0.0,
-        invalid: None,
-        every: None,
-    }
+    Point::new(at, RegisterForm::U16, quantity)
 }
 
 /// A meter with three values, at 100, 104 and 200 + unit: two blocks.
@@ -194,8 +184,7 @@ fn meter(unit: u8) -> MeterPoints {
             point(104, Quantity::VoltageL1),
             point(200 + u16::from(unit), Quantity::CurrentL1),
         ],
-        max_gap: modbus::DEFAULT_MAX_GAP,
-        max_registers: modbus::MAX_REGISTERS,
+        limits: Limits::default(),
     }
 }
 

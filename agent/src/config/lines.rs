@@ -14,9 +14,10 @@ use super::{
     diagnostic::{Code, Diagnostic},
     meter_card,
     names::Names,
-    points::{self, Profile},
+    points,
+    profile::{self, OwnLimits, Profile},
     read::{At, Table},
-    secret_file, units,
+    registers, secret_file, units,
 };
 use crate::acquire::{
     modbus::{self, MeterPoints, Transport},
@@ -29,10 +30,6 @@ const USUAL_EVERY: Duration = Duration::from_mins(1);
 const USUAL_POLL: Duration = Duration::from_secs(1);
 /// Time-out of a bus that does not say: gateways in front of serial lines take up to 300 ms.
 const USUAL_TIMEOUT: Duration = Duration::from_millis(500);
-/// Registers one read may bridge: twenty superfluous registers cost less than a second request.
-const USUAL_GAP: u16 = 20;
-/// Registers of one read: the protocol's limit.
-const MOST_REGISTERS: u16 = 125;
 /// Messages that brokers keep unacknowledged for a client, unless told otherwise (mosquitto: `max_inflight_messages`).
 const BROKER_INFLIGHT: f64 = 20.0;
 /// What a durable commit takes on a gateway's eMMC or SD card, s (default; measure on your own).
@@ -291,10 +288,7 @@ fn on_bus(
 ) -> Option<Duration> {
     let unit = unit(table);
     let profile = either_profile(context, table, "registers")?;
-    let gap = table.integer("max_gap", 0..=125).map(|gap| gap.into_inner() as u16);
-    let most = table
-        .integer("max_registers", 1..=125)
-        .map(|most| most.into_inner() as u16);
+    let limits = OwnLimits::read(table).or(&profile.limits);
     if !lines.bus_names.find(context.file, bus) {
         return None;
     }
@@ -308,8 +302,7 @@ fn on_bus(
         name: (*name?.get_ref()).into(),
         unit: unit?,
         points: profile.points,
-        max_gap: gap.or(profile.max_gap).unwrap_or(USUAL_GAP),
-        max_registers: most.or(profile.max_registers).unwrap_or(MOST_REGISTERS),
+        limits: limits.filled(),
     });
     every
 }
@@ -327,7 +320,7 @@ fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'stati
     let profile = table.text(profile_key);
     let own = Profile {
         points: if by_hand == "registers" {
-            points::registers(table)
+            registers::all(table)
         } else {
             vec![]
         },
@@ -338,9 +331,10 @@ fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'stati
         },
         ..Profile::default()
     };
-    match (profile, table.has(by_hand)) {
+    let is_by_hand = table.has(by_hand) || by_hand == "registers" && registers::are_in(table);
+    match (profile, is_by_hand) {
         (Some(name), false) => {
-            let profile = points::profile(&context.data.find(Folder::Meters, &name, file)?)?;
+            let profile = profile::profile(&context.data.find(Folder::Meters, &name, file)?)?;
             let is_empty = if by_hand == "values" {
                 profile.values.is_empty()
             } else {

@@ -357,9 +357,10 @@ impl Meter {
         let read = reads.remove(block);
         let wait = RETRY_REFUSED.after(self.refused_retries + 1, &self.name);
         self.retry_refused_at = Some(later(at, wait));
-        if self.refused.insert((read.table, read.at)) {
+        let point = &self.points[read.points[0]];
+        if self.refused.insert((point.table, point.at)) {
             self.counts.refused.one();
-            let quantity = self.points[read.points[0]].quantity.name();
+            let quantity = point.quantity.name();
             warn!(meter = &*self.name, unit = self.unit, quantity, tried = %read, got = %fault, next_try = ?wait, "the meter refuses this register; its other values go on");
         }
     }
@@ -449,10 +450,7 @@ impl Meter {
 }
 
 fn decode_block(read: &Read, points: &[Point], words: &[u16], readings: &mut Vec<Reading>) {
-    for point in read.points.iter().map(|&point| &points[point]) {
-        let first = usize::from(point.at - read.at);
-        let own = words.get(first..first + usize::from(point.form.registers()));
-        // The plan puts every point whole inside its read, and the reply's length has been checked.
-        readings.extend(own.map(|own| decode::reading(point, own)));
-    }
+    // The plan puts every point whole inside its read, and the reply's length has been checked.
+    let of_points = read.points.iter().map(|&point| &points[point]);
+    readings.extend(of_points.filter_map(|point| decode::reading(point, read.at, words)));
 }

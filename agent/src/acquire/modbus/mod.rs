@@ -17,9 +17,9 @@ use energy::{Name, Quantity};
 pub use bus::run;
 pub use decode::{ByteOrder, RegisterForm};
 
-/// Registers a merged read may bridge when nothing else is said: 16 cost less than 2 ms at 19200 baud, a second
-/// request costs a whole turn-around.
-pub const DEFAULT_MAX_GAP: u16 = 16;
+/// Registers a merged read may bridge when nothing else is said: 20 take 23 ms at 19200 baud, a second request takes
+/// 9 ms on the line and the device's answering time, 20 ms and more.
+pub const DEFAULT_MAX_GAP: u16 = 20;
 
 /// The most registers one request may ask for, from the Modbus specification.
 pub const MAX_REGISTERS: u16 = 125;
@@ -100,10 +100,35 @@ pub struct MeterPoints {
     pub unit: u8,
     /// What to read; at most one point a quantity.
     pub points: Vec<Point>,
+    /// How it wants to be read.
+    pub limits: Limits,
+}
+
+/// What a device can bear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
     /// Unwanted registers that one read may bridge; see [`DEFAULT_MAX_GAP`].
     pub max_gap: u16,
-    /// The most registers one read may ask of this meter, at most [`MAX_REGISTERS`].
+    /// The most registers one read may ask for, at most [`MAX_REGISTERS`].
     pub max_registers: u16,
+    /// First and last of registers that the device refuses: no read touches them, in neither table.
+    pub holes: Vec<(u16, u16)>,
+    /// The least time between its answer and the next request on the line.
+    pub pause: Duration,
+    /// What it takes to answer, beside the time on the line; `None` = not known.
+    pub latency: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_gap: DEFAULT_MAX_GAP,
+            max_registers: MAX_REGISTERS,
+            holes: vec![],
+            pause: Duration::ZERO,
+            latency: None,
+        }
+    }
 }
 
 /// One value in a meter's registers.
@@ -123,10 +148,33 @@ pub struct Point {
     pub scale: f64,
     /// Added after scaling, in the quantity's unit.
     pub offset: f64,
+    /// Register whose signed number n makes the value raw × 10^n × scale, as SunSpec's `sunssf`; same table, same read.
+    pub exponent_at: Option<u16>,
+    /// The bits that count, of an unsigned number; the lowest of them becomes bit 0.
+    pub mask: Option<u64>,
     /// The raw bits by which this meter says "no value", for example `0x8000` or `0xFFFF_FFFF`.
-    pub invalid: Option<u64>,
+    pub invalid: Vec<u64>,
     /// Data time between two reads where it differs from the bus's.
     pub every: Option<Duration>,
+}
+
+impl Point {
+    /// A holding register in the specification's order, in the quantity's unit already.
+    pub fn new(at: u16, form: RegisterForm, quantity: Quantity) -> Self {
+        Self {
+            at,
+            table: Table::Holding,
+            form,
+            order: ByteOrder::Abcd,
+            quantity,
+            scale: 1.0,
+            offset: 0.0,
+            exponent_at: None,
+            mask: None,
+            invalid: vec![],
+            every: None,
+        }
+    }
 }
 
 /// The register tables that can be read.
