@@ -197,6 +197,7 @@ fn config(port: u16, meters: Vec<MeterPoints>) -> Config {
         },
         every: EVERY,
         timeout: TIMEOUT,
+        connections: 1,
         meters,
     }
 }

@@ -1,6 +1,6 @@
-//! `[[bus]]`, `[[broker]]` and `[[meter]]`: how each meter is read.
+//! `[[broker]]` and `[[meter]]`: how each meter is read.
 //!
-//! Registers and payload values are read in `points.rs`. Invariant: a meter hangs on a bus, on a broker or on neither
+//! Buses are read in `bus.rs`, registers and payload values in `registers.rs` and `points.rs`. Invariant: a meter hangs on a bus, on a broker or on neither
 //! (then recordings feed it), never on two.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -9,27 +9,23 @@ use energy::{quantity::Quantity, site::Meter};
 use jiff::SignedDuration;
 
 use super::{
-    Context,
+    Context, bus,
     data::Folder,
-    diagnostic::{Code, Diagnostic},
+    diagnostic::Code,
     meter_card,
     names::Names,
     points,
     profile::{self, OwnLimits, Profile},
-    read::{At, Table},
+    read::{At, File, Table},
     registers, secret_file, units,
 };
 use crate::acquire::{
-    modbus::{self, MeterPoints, Transport},
+    modbus::{self, ConfigError, MeterPoints, budget::budget, plan::Plan},
     mqtt::{self, TopicMeter, Trust, Url},
 };
 
 /// How often an MQTT meter, or one fed by recordings, is expected to speak when the file does not say.
 const USUAL_EVERY: Duration = Duration::from_mins(1);
-/// Polling period of a bus that does not say.
-const USUAL_POLL: Duration = Duration::from_secs(1);
-/// Time-out of a bus that does not say: gateways in front of serial lines take up to 300 ms.
-const USUAL_TIMEOUT: Duration = Duration::from_millis(500);
 /// Messages that brokers keep unacknowledged for a client, unless told otherwise (mosquitto: `max_inflight_messages`).
 const BROKER_INFLIGHT: f64 = 20.0;
 /// What a durable commit takes on a gateway's eMMC or SD card, s (default; measure on your own).
@@ -47,6 +43,8 @@ pub(super) struct Lines {
     /// Names of the meters.
     pub meter_names: Names,
     bus_names: Names,
+    /// What the meters of a bus inherit.
+    bus_limits: BTreeMap<String, OwnLimits>,
     broker_names: Names,
     /// Where a broker is written, for the warning that it throttles.
     broker_spans: BTreeMap<String, std::ops::Range<usize>>,
@@ -62,13 +60,16 @@ pub(super) fn lines<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Lines {
         meters: vec![],
         meter_names: Names::new("meter"),
         bus_names: Names::new("bus"),
+        bus_limits: BTreeMap::new(),
         broker_names: Names::new("broker"),
         broker_spans: BTreeMap::new(),
         parents: BTreeMap::new(),
     };
     for table in root.tables("bus") {
-        let bus = bus(context, table, &mut lines.bus_names);
-        lines.buses.extend(bus);
+        if let Some((bus, limits)) = bus::bus(context, table, &mut lines.bus_names) {
+            lines.bus_limits.insert(bus.name.clone(), limits);
+            lines.buses.push(bus);
+        }
     }
     for table in root.tables("broker") {
         broker(context, table, &mut lines);
@@ -79,10 +80,7 @@ pub(super) fn lines<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Lines {
     meter_card::check_tree(context.file, &lines.meter_names, &lines.parents);
     // The bus's own check knows more than single registers; after an error it would only repeat it.
     if context.file.problems.n_errors() == 0 {
-        for error in lines.buses.iter().filter_map(|bus| modbus::check(bus).err()) {
-            let diagnostic = Diagnostic::new(Code::BadRegister, error.to_string());
-            context.file.problems.push(diagnostic);
-        }
+        lines.check_buses(context);
     }
     lines
 }
@@ -96,23 +94,6 @@ pub(super) fn name<'a>(table: &mut Table<'a>, names: &mut Names) -> Option<At<&'
     Some(name)
 }
 
-fn bus(context: &Context<'_>, mut table: Table<'_>, names: &mut Names) -> Option<modbus::Config> {
-    let name = name(&mut table, names);
-    let url = table.text("modbus");
-    let url = table.required("modbus", url);
-    let transport = url.and_then(|url| transport(context, &url));
-    let every = points::every(&mut table);
-    let timeout = within(&mut table, "timeout", Duration::from_millis(10), Duration::from_mins(1));
-    table.finish();
-    Some(modbus::Config {
-        name: (*name?.get_ref()).to_owned(),
-        transport: transport?,
-        every: every.unwrap_or(USUAL_POLL),
-        timeout: timeout.unwrap_or(USUAL_TIMEOUT),
-        meters: vec![],
-    })
-}
-
 /// A duration between two bounds.
 pub(super) fn within(table: &mut Table<'_>, key: &'static str, least: Duration, most: Duration) -> Option<Duration> {
     let value = table.parsed(key, units::duration)?;
@@ -124,31 +105,8 @@ pub(super) fn within(table: &mut Table<'_>, key: &'static str, least: Duration, 
     Some(value.into_inner())
 }
 
-fn transport(context: &Context<'_>, url: &At<&str>) -> Option<Transport> {
-    let text = *url.get_ref();
-    let help = Some("write tcp://HOST:PORT, as \"tcp://192.0.2.10:502\"".to_owned());
-    if ["tls://", "rtu+tcp://", "rtu://"]
-        .iter()
-        .any(|scheme| text.starts_with(scheme))
-    {
-        let message = format!("{text:?}: this version speaks Modbus TCP only");
-        let help = Some("put a gateway in front of the line and write tcp://HOST:PORT".to_owned());
-        context
-            .file
-            .report_with(Code::NotInThisVersion, url.span(), message, help);
-        return None;
-    }
-    let found = text.strip_prefix("tcp://").and_then(|rest| host_and_port(rest, 502));
-    let Some((host, port)) = found else {
-        let message = format!("{text:?} is not the address of a Modbus line");
-        context.file.report_with(Code::BadValue, url.span(), message, help);
-        return None;
-    };
-    Some(Transport::Tcp { host, port })
-}
-
 /// `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
-fn host_and_port(text: &str, usual: u16) -> Option<(String, u16)> {
+pub(super) fn host_and_port(text: &str, usual: u16) -> Option<(String, u16)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']')?;
@@ -260,6 +218,20 @@ fn meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut Lines) {
     }
 }
 
+/// Warns where slow values, whenever they fall due, push out a beat of fast ones.
+fn warn_of_crowding(file: &File, bus: &modbus::Config, plan: &Plan, place: std::ops::Range<usize>) {
+    let budget = budget(bus, plan);
+    if budget.is_crowded() {
+        let message = format!(
+            "bus {:?}: when everything falls due together, a cycle takes {:.2?}: beats that pass meanwhile are left out",
+            bus.name,
+            budget.longest_cycle()
+        );
+        let help = "read slow values less often, or from a bus of their own".to_owned();
+        file.report_with(Code::BusCrowded, place, message, Some(help));
+    }
+}
+
 /// Quantities of a meter that are read less often than `every`, and how often.
 fn slower(lines: &Lines, meter: &str, every: SignedDuration) -> BTreeMap<Quantity, SignedDuration> {
     let on_buses = lines
@@ -282,17 +254,21 @@ fn slower(lines: &Lines, meter: &str, every: SignedDuration) -> BTreeMap<Quantit
 fn on_bus(
     context: &Context<'_>,
     table: &mut Table<'_>,
-    bus: &At<&str>,
+    line: &At<&str>,
     name: Option<&At<&str>>,
     lines: &mut Lines,
 ) -> Option<Duration> {
     let unit = unit(table);
     let profile = either_profile(context, table, "registers")?;
     let limits = OwnLimits::read(table).or(&profile.limits);
-    if !lines.bus_names.find(context.file, bus) {
+    if !lines.bus_names.find(context.file, line) {
         return None;
     }
-    let bus = lines.buses.iter_mut().find(|line| line.name == *bus.get_ref())?;
+    let limits = match lines.bus_limits.get(*line.get_ref()) {
+        Some(inherited) => limits.or(inherited),
+        None => limits,
+    };
+    let bus = lines.buses.iter_mut().find(|bus| bus.name == *line.get_ref())?;
     let every = profile
         .points
         .iter()
@@ -411,6 +387,26 @@ fn is_filter(topic: &str) -> bool {
 }
 
 impl Lines {
+    /// Refuses reads that cannot be, and buses that cannot give what is asked of them.
+    fn check_buses(&self, context: &Context<'_>) {
+        let file = context.file;
+        for bus in &self.buses {
+            let on_bus = self.bus_names.place(&bus.name).unwrap_or(0..0);
+            match modbus::check(bus) {
+                Ok(plan) => warn_of_crowding(file, bus, &plan, on_bus),
+                Err(ConfigError::TooMuch { error, .. }) => {
+                    let message = format!("bus {:?}: {error}", bus.name);
+                    file.report_with(Code::BusTooSlow, on_bus, message, Some(error.can_be_met));
+                }
+                Err(ConfigError::Plan { error, .. }) => {
+                    let place = self.meter_names.place(error.meter()).unwrap_or(on_bus);
+                    file.report(Code::BadRegister, place, error.to_string());
+                }
+                Err(error) => file.report(Code::BadValue, on_bus, error.to_string()),
+            }
+        }
+    }
+
     /// Warns where a broker would hold messages back: it sends no more than its limit before the commit that holds the
     /// ones before has been acknowledged, and commits as soon as one waits.
     pub(super) fn warn_of_throttling(&self, context: &Context<'_>) {

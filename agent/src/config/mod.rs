@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 
 use crate::{acquire, alert, forward, language::Language, record, store, web};
 
+mod bus;
 mod carbon;
 pub mod data;
 pub mod diagnostic;

@@ -209,9 +209,7 @@ fn replies(vector: &mut Table<'_>) -> Vec<(RegisterTable, u16, Vec<u16>)> {
 
 fn decoded(quantity: Quantity, points: &[Point], replies: &[(RegisterTable, u16, Vec<u16>)]) -> Option<f64> {
     let point = points.iter().find(|point| point.quantity == quantity)?;
-    let of_table = replies.iter().filter(|(table, ..)| *table == point.table);
-    let reading = of_table
-        .filter_map(|(_, at, words)| decode::reading(point, *at, words))
-        .next()?;
+    let mut of_table = replies.iter().filter(|(table, ..)| *table == point.table);
+    let reading = of_table.find_map(|(_, at, words)| decode::reading(point, *at, words))?;
     reading.quality.is_trusted().then_some(reading.value)
 }

@@ -206,15 +206,12 @@ fn invalid_by_type(by_type: &Table<'_>) -> BTreeMap<RegisterForm, Vec<u64>> {
     let file = by_type.file();
     let mut found = BTreeMap::new();
     for (name, value) in by_type.entries() {
-        match RegisterForm::from_name(name.get_ref()) {
-            Some(form) => {
-                let bits = read::all_bits(file, name.get_ref(), value);
-                found.insert(form, bits.into_iter().map(Spanned::into_inner).collect());
-            }
-            None => {
-                let message = format!("no type is called {:?}", name.get_ref());
-                file.report(Code::UnknownKey, name.span(), message);
-            }
+        if let Some(form) = RegisterForm::from_name(name.get_ref()) {
+            let bits = read::all_bits(file, name.get_ref(), value);
+            found.insert(form, bits.into_iter().map(Spanned::into_inner).collect());
+        } else {
+            let message = format!("no type is called {:?}", name.get_ref());
+            file.report(Code::UnknownKey, name.span(), message);
         }
     }
     found

@@ -227,9 +227,8 @@ fn half(bits: u16) -> f64 {
 /// Four bits a decimal digit; no number where a digit is above 9.
 fn decimal_digits(raw: u64) -> f64 {
     let digits = (0..16).rev().map(|nth| raw >> (4 * nth) & 0xF);
-    let number = digits.fold(Some(0_u64), |number, digit| {
-        (digit <= 9).then(|| number.map(|number| number * 10 + digit)).flatten()
-    });
+    let mut digits = digits.map(|digit| (digit <= 9).then_some(digit));
+    let number = digits.try_fold(0_u64, |number, digit| Some(number * 10 + digit?));
     number.map_or(f64::NAN, |number| number as f64)
 }
 
@@ -314,7 +313,7 @@ mod tests {
     fn half_floats_are_those_of_the_standard() {
         for (word, expected) in [
             (0x0000, 0.0),
-            (0x8000, 0.0), // minus nothing is nothing
+            (0x8000, 0.0),             // minus nothing is nothing
             (0x0001, 2_f64.powi(-24)), // the smallest
             (0x03FF, 1023.0 * 2_f64.powi(-24)),
             (0x0400, 2_f64.powi(-14)), // the smallest with a leading one
