@@ -49,6 +49,10 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("failed_commits_total", "Commits that failed and will be made again."),
     (
+        "implausible_polls_total",
+        "Polls of this Modbus meter whose values cannot be of one load and were marked bad, by the rule they break.",
+    ),
+    (
         "influx_backlog_rows",
         "Rows of the log that this InfluxDB has not got yet.",
     ),

@@ -67,6 +67,7 @@ pub(super) struct OwnLimits {
     holes: Vec<(u16, u16)>,
     pause: Option<Duration>,
     latency: Option<Duration>,
+    checks_values: Option<bool>,
 }
 
 /// The longest wait between two requests that makes sense.
@@ -81,6 +82,7 @@ impl OwnLimits {
             max_gap: gap.map(|gap| gap.into_inner() as u16),
             max_registers: most.map(|most| most.into_inner() as u16),
             holes: holes(table),
+            checks_values: table.flag("check_values"),
             ..Self::of_bus(table)
         }
     }
@@ -106,6 +108,7 @@ impl OwnLimits {
             },
             pause: self.pause.or(other.pause),
             latency: self.latency.or(other.latency),
+            checks_values: self.checks_values.or(other.checks_values),
         }
     }
 
@@ -118,6 +121,7 @@ impl OwnLimits {
             holes: self.holes,
             pause: self.pause.unwrap_or(usual.pause),
             latency: self.latency,
+            checks_values: self.checks_values.unwrap_or(usual.checks_values),
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::{
     net::TcpListener,
     task::JoinHandle,
 };
-use wattwarden::acquire::modbus::{Config, MeterPoints, Transport};
+use wattwarden::acquire::modbus::{Config, MeterPoints, Point, RegisterForm, Transport};
 
 use super::modbus_support::{Bus, TIMEOUT, assert_right, config, meter};
 
@@ -263,4 +263,40 @@ async fn a_bus_may_have_several_connections() {
         bus.next_of(2).await;
     }
     device.abort();
+}
+
+/// A meter whose total is read ten times too high: its phases say so, and nothing of it is trusted.
+#[tokio::test]
+async fn values_that_cannot_be_of_one_load_are_marked_and_counted() {
+    let device = Device::start(|asked| (AT_ONCE, asked.right())).await;
+    let phases = [
+        Quantity::ActivePower,
+        Quantity::ActivePowerL1,
+        Quantity::ActivePowerL2,
+        Quantity::ActivePowerL3,
+    ];
+    let with_total_at = |at: u16, checks_values| {
+        // Registers hold their addresses: 10 + 20 + 30 kW.
+        let at = [at, 10, 20, 30];
+        let points = phases
+            .iter()
+            .zip(at)
+            .map(|(quantity, at)| Point::new(at, RegisterForm::U16, *quantity));
+        let mut meter = MeterPoints {
+            points: points.collect(),
+            ..meter(1)
+        };
+        meter.limits.checks_values = checks_values;
+        over(device.port, vec![meter])
+    };
+    for (at, checks_values, is_trusted) in [(60, true, true), (600, true, false), (600, false, true)] {
+        let mut bus = Bus::start(with_total_at(at, checks_values));
+        let samples = [bus.next().await, bus.next().await];
+        for sample in &samples {
+            let trusted = phases.map(|quantity| sample.trusted(quantity).is_some());
+            assert_eq!(trusted, [is_trusted; 4], "{at}: {sample:?}");
+        }
+        let counted = bus.count("implausible_polls_total", "phases");
+        assert_eq!(counted >= 2.0, !is_trusted, "{at}: {counted}");
+    }
 }

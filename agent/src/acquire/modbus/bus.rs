@@ -178,6 +178,7 @@ impl Bus {
             readings: Vec::with_capacity(meter.points.len()),
         };
         let outcome = meter.read_due(&mut link, self.config.timeout, &mut sample).await;
+        meter.judge(&mut sample);
         if link.is_open() {
             self.link = Some(link);
         }

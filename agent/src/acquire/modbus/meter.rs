@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use energy::{Name, Reading, Sample};
+use energy::{Name, Quantity, Reading, Sample};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
@@ -14,6 +14,7 @@ use super::{
     Config, Limits, Point, Table, decode,
     link::{Fault, Link},
     plan::Read,
+    plausible,
     schedule::{Rhythm, later},
 };
 use crate::{
@@ -54,6 +55,8 @@ pub(super) struct Meter {
     retry_refused_at: Option<Timestamp>,
     /// Retries in a row after which something was refused still.
     refused_retries: u32,
+    /// The rule that the last poll's values broke.
+    broken: Option<&'static str>,
     /// Failures in a row.
     pub(super) failures: u32,
     silent_since: Option<Timestamp>,
@@ -71,6 +74,7 @@ struct Counts {
     answering: Gauge,
     answer: Gauge,
     faults: Vec<(&'static str, Counter)>,
+    implausible: [(&'static str, Counter); 2],
 }
 
 /// The meter's reads, one rhythm for each `every`; all begin at `now`, so that slow beats fall on fast ones.
@@ -95,6 +99,10 @@ impl Meter {
         let meter = &config.meters[index];
         let labels = [("bus", config.name.as_str()), ("meter", &*meter.name)];
         let polls = |result| health.counter("polls_total", &[labels[0], labels[1], ("result", result)]);
+        let implausible = |rule| {
+            let labels = [labels[0], labels[1], ("rule", rule)];
+            (rule, health.counter("implausible_polls_total", &labels))
+        };
         let faults = [
             "timeout",
             "lost",
@@ -114,6 +122,7 @@ impl Meter {
             refused: BTreeSet::new(),
             retry_refused_at: None,
             refused_retries: 0,
+            broken: None,
             failures: 0,
             silent_since: None,
             last_poll: 0,
@@ -125,6 +134,7 @@ impl Meter {
                 rested: polls("rested"),
                 refused: health.counter("refused_registers_total", &labels),
                 answering: health.gauge("meter_answering", &labels),
+                implausible: plausible::RULES.map(implausible),
                 faults: faults.map(|result| (result, polls(result))).into(),
             },
         }
@@ -166,6 +176,38 @@ impl Meter {
             }
         }
         outcome
+    }
+
+    /// Marks values that cannot be of one load; says so when it begins and when it is over.
+    pub(super) fn judge(&mut self, sample: &mut Sample) {
+        if !self.limits.checks_values || sample.readings.is_empty() {
+            return;
+        }
+        let broken = plausible::judge(&mut sample.readings);
+        let meter = &*self.name;
+        if let Some(plausible::Broken {
+            rule,
+            got_kw,
+            wanted_kw,
+        }) = broken
+        {
+            let count = self.counts.implausible.iter().find(|(known, _)| *known == rule);
+            count.expect("every rule has its counter, made at the start").1.one();
+            if self.broken.is_none() {
+                warn!(
+                    meter,
+                    rule,
+                    got_kw,
+                    wanted_kw,
+                    "the meter's values cannot be of one load and are marked bad; check types, word order and scale, or the profile"
+                );
+            }
+        } else if sample.trusted(Quantity::ActivePower).is_none() {
+            return; // a poll of slow values only says nothing
+        } else if self.broken.is_some() {
+            info!(meter, "the meter's values agree again");
+        }
+        self.broken = broken.map(|broken| broken.rule);
     }
 
     /// Replaces a refused block by its halves; one that holds a single value is left out and remembered.

@@ -11,6 +11,7 @@ pub mod guard;
 mod link;
 mod meter;
 pub mod plan;
+mod plausible;
 mod rtu;
 mod schedule;
 mod serial;
@@ -129,6 +130,8 @@ pub struct Limits {
     pub pause: Duration,
     /// What it takes to answer, beside the time on the line; `None` = not known.
     pub latency: Option<Duration>,
+    /// Whether values that cannot be of one load are marked (`plausible.rs`).
+    pub checks_values: bool,
 }
 
 impl Default for Limits {
@@ -139,6 +142,7 @@ impl Default for Limits {
             holes: vec![],
             pause: Duration::ZERO,
             latency: None,
+            checks_values: true,
         }
     }
 }
