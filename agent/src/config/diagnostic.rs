@@ -62,6 +62,7 @@ codes! {
     Unused "N3001" "A meter that no machine uses.";
     ModiconNumber "N3003" "An address that looks like a number of Modicon's, which begin at 1 and name the table.";
     NotUsedYet "N3002" "A key that is read and checked, but that this version does not use yet.";
+    Unverified "N3005" "A profile that nobody has compared with a device or the maker's document.";
     CalibrationOverdue "N3004" "A meter's calibration was due.";
 }
 

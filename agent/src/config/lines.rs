@@ -321,6 +321,15 @@ fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'stati
                 file.report(Code::UnknownDataFile, name.span(), message);
                 return None;
             }
+            if !profile.is_verified {
+                let message = format!(
+                    "nobody has compared profile {:?} with a device or the maker's document",
+                    name.get_ref()
+                );
+                let help = "compare the first readings with the meter's display, then set verified = true in a copy"
+                    .to_owned();
+                file.report_with(Code::Unverified, name.span(), message, Some(help));
+            }
             Some(profile)
         }
         (Some(name), true) => {

@@ -217,3 +217,173 @@ fn decoded(quantity: Quantity, points: &[Point], replies: &[(RegisterTable, u16,
     let reading = of_table.find_map(|(_, at, words)| decode::reading(point, *at, words))?;
     reading.quality.is_trusted().then_some(reading.value)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path};
+
+    use super::*;
+    use crate::config::{
+        data::{DataFiles, Folder},
+        diagnostic::Source,
+        read::Problems,
+    };
+
+    fn check(text: &str, expected: &[&str]) -> Option<Profile> {
+        let file = File {
+            source: Source::new("p", text),
+            problems: Problems::default(),
+        };
+        let profile = profile(&file);
+        let messages: Vec<String> = file.problems.take().into_iter().map(|found| found.message).collect();
+        assert_eq!(messages, expected, "{text}");
+        profile
+    }
+
+    const HEAD: &str = "maker = 'm'\nmodel = 'm'\nsource = 's'\nverified = true\n";
+    const POINT: &str = "registers = [{ at = 10, type = 'f32', quantity = 'voltage_l1_v' }]\n";
+
+    #[test]
+    fn a_profile_must_give_what_its_vector_says() {
+        let with = |vector: &str, expected: &[&str]| {
+            check(&format!("{HEAD}{POINT}[[vector]]\n{vector}"), expected);
+        };
+        let right = "source = 's'\nreplies = [{ at = 9, words = [0, 0x4366, 0x199A] }]\n";
+        with(&format!("{right}values = {{ voltage_l1_v = 230.1 }}"), &[]);
+        with(
+            &format!("{right}values = {{ voltage_l1_v = 230.2 }}"),
+            &["the test vector gives 230.10000610351563 for voltage_l1_v, not 230.2"],
+        );
+        with(
+            &format!("{right}tolerance = 0.01\nvalues = {{ voltage_l1_v = 230.2 }}"),
+            &[],
+        );
+        with(
+            &format!("{right}values = {{ current_l1_a = 1, voltage = 2 }}"),
+            &[
+                "the test vector gives nothing that can be trusted for current_l1_a, not 1",
+                "no quantity is called \"voltage\"",
+            ],
+        );
+        with(
+            "replies = [{ words = [0x10000] }, { at = 10, words = [0x4366] }]\nvalues = { voltage_l1_v = 230.1 }",
+            &[
+                "[[vector]] has no \"source\"",
+                "the reply has no \"at\"",
+                "a word of a register is 0 to 0xFFFF",
+                "the test vector gives nothing that can be trusted for voltage_l1_v, not 230.1",
+            ],
+        );
+        with("source = 's'", &["[[vector]] has no \"values\""]);
+    }
+
+    #[test]
+    fn what_a_device_can_bear_is_the_meters_then_the_profiles_then_the_buss() {
+        let limits = |keys: &str| check(&format!("{HEAD}{POINT}{keys}"), &[]).unwrap().limits;
+        let profile = limits("max_gap = 4\nmax_registers = 80\nholes = [[100, 119], [7, 7]]\nlatency = '30ms'");
+        let meter = limits("max_gap = 0\ncheck_values = false");
+        let bus = limits("latency = '5ms'\npause = '20ms'");
+        let filled = meter.or(&profile).or(&bus).filled();
+        let expected = Limits {
+            max_gap: 0,
+            max_registers: 80,
+            holes: vec![(100, 119), (7, 7)],
+            pause: Duration::from_millis(20),
+            latency: Some(Duration::from_millis(30)),
+            checks_values: false,
+        };
+        assert_eq!(filled, expected);
+        assert_eq!(OwnLimits::default().filled(), Limits::default());
+        let hole = "a hole is its first and last register, as [100, 119]";
+        check(
+            &format!("{HEAD}{POINT}holes = [[119, 100], 7, [1, 2, 3]]\nmax_registers = 126"),
+            &[hole, hole, hole, "\"max_registers\" is 126: it must be 1 to 125"],
+        );
+    }
+
+    /// What the vectors of a profile say of each quantity.
+    fn values(file: &File) -> BTreeMap<String, f64> {
+        let parsed = read::parse(file).unwrap();
+        let mut root = Table::new(file, "the profile", &parsed);
+        let tables = root.tables("vector").into_iter();
+        let entries = tables.flat_map(|mut vector| vector.table("values").unwrap().entries().collect::<Vec<_>>());
+        let number = |value| read::number(file, "value", value).unwrap().into_inner();
+        entries
+            .map(|(name, value)| ((*name.get_ref()).to_owned(), number(value)))
+            .collect()
+    }
+
+    /// Relations that hold of every load, checked where a vector has all that they need; whole numbers round.
+    fn is_one_load(values: &BTreeMap<String, f64>) -> Result<usize, String> {
+        let of = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| values.get(*name).copied())
+                .collect::<Option<Vec<f64>>>()
+        };
+        let (volts, amperes) = (
+            of(&["voltage_l1_v", "voltage_l2_v", "voltage_l3_v"]),
+            of(&["current_l1_a", "current_l2_a", "current_l3_a"]),
+        );
+        let vi_kva = volts.zip(amperes).map(|(volts, amperes)| {
+            let vi = volts.iter().zip(amperes).map(|(volts, amperes)| volts * amperes);
+            vi.sum::<f64>() / 1000.0
+        });
+        let one = |name| values.get(name).copied();
+        let phases = of(&["active_power_l1_kw", "active_power_l2_kw", "active_power_l3_kw"]);
+        let (kw, kvar, kva) = (
+            one("active_power_kw"),
+            one("reactive_power_kvar"),
+            one("apparent_power_kva"),
+        );
+        let relations = [
+            ("P = P1 + P2 + P3", kw, phases.map(|phases| phases.iter().sum())),
+            (
+                "P = V·I·PF",
+                kw,
+                vi_kva.zip(one("power_factor")).map(|(vi, pf)| vi * pf),
+            ),
+            ("S = V·I", kva, vi_kva),
+            ("S² = P² + Q²", kva, kw.zip(kvar).map(|(kw, kvar)| kw.hypot(kvar))),
+            ("P = S·PF", kw, kva.zip(one("power_factor")).map(|(kva, pf)| kva * pf)),
+        ];
+        let mut n_checked = 0;
+        for (name, left, right) in relations {
+            let Some((left, right)) = left.zip(right) else { continue };
+            n_checked += 1;
+            if (left - right).abs() > 0.01 * right.abs() {
+                return Err(format!("{name}: {left} and {right}"));
+            }
+        }
+        Ok(n_checked)
+    }
+
+    #[test]
+    fn every_shipped_profile_is_proven_and_its_vector_is_of_one_load() {
+        let files = DataFiles::beside(Path::new("/nonexistent"));
+        let (mut n_profiles, mut n_relations) = (0, 0);
+        for name in files.names(Folder::Meters) {
+            let file = File {
+                source: files.read(Folder::Meters, &name).unwrap().unwrap(),
+                problems: Problems::default(),
+            };
+            let profile = profile(&file).unwrap();
+            assert_eq!(file.problems.take(), [], "{name}");
+            if profile.points.is_empty() {
+                continue; // an MQTT preset
+            }
+            n_profiles += 1;
+            let values = values(&file);
+            for point in &profile.points {
+                let quantity = point.quantity.name();
+                assert!(values.contains_key(quantity), "{name}: no vector for {quantity}");
+            }
+            assert_eq!(values.len(), profile.points.len(), "{name}");
+            n_relations += is_one_load(&values).unwrap_or_else(|why| panic!("{name}: {why}"));
+        }
+        assert!(
+            n_profiles >= 50 && n_relations > 2 * n_profiles,
+            "{n_profiles} {n_relations}"
+        );
+    }
+}

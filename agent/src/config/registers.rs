@@ -26,8 +26,8 @@ struct Common {
     form: Option<RegisterForm>,
     order: ByteOrder,
     scale: Option<f64>,
-    /// 1 where the manual numbers the first register 1.
-    base: u16,
+    /// 1 where the manual numbers the first register 1; `None` = not said, which is 0 with a doubt.
+    base: Option<u16>,
     every: Option<Duration>,
     /// "No value" by type.
     invalid: BTreeMap<RegisterForm, Vec<u64>>,
@@ -47,7 +47,7 @@ impl Common {
             form: choice(table, "type", &RegisterForm::ALL).or(above.form),
             order: order.map_or(above.order, Spanned::into_inner),
             scale: points::scale(table).or(above.scale),
-            base: base.map_or(above.base, |base| base.into_inner() as u16),
+            base: base.map(|base| base.into_inner() as u16).or(above.base),
             every: above.every,
             invalid,
         }
@@ -138,7 +138,9 @@ fn point(register: &mut Table<'_>, common: &Common) -> Option<Point> {
         let message = "\"order\" has no effect on a single register, unless it swaps the bytes (\"badc\")";
         register.file().report(Code::NoEffect, order.span(), message);
     }
-    hint_at_modicon(register, &at, point.table, common.base);
+    if common.base.is_none() {
+        hint_at_modicon(register, &at, point.table);
+    }
     Some(point)
 }
 
@@ -152,23 +154,23 @@ fn swapped(order: ByteOrder) -> ByteOrder {
 
 /// An address as written → as on the wire.
 fn address(register: &mut Table<'_>, key: &'static str, common: &Common) -> Option<At<u16>> {
-    let base = i64::from(common.base);
+    let base = i64::from(common.base.unwrap_or_default());
     let written = register.integer(key, base..=65_535 + base)?;
     Some(Spanned::new(written.span(), (*written.get_ref() - base) as u16))
 }
 
 /// A note where an address looks like a number of the old numbering, which has the table in its first digit.
-fn hint_at_modicon(register: &Table<'_>, at: &At<u16>, table: RegisterTable, base: u16) {
-    let written = u32::from(*at.get_ref()) + u32::from(base);
-    let (first, name) = match (written, table) {
+fn hint_at_modicon(register: &Table<'_>, at: &At<u16>, table: RegisterTable) {
+    let at_number = u32::from(*at.get_ref());
+    let (first, name) = match (at_number, table) {
         (40_001..=49_999, RegisterTable::Holding) => (40_001, "holding"),
         (30_001..=39_999, _) => (30_001, "input"),
         _ => return,
     };
-    let message = format!("address {written} on the wire: manuals often print it so and mean another");
+    let message = format!("address {at_number} on the wire: manuals often print it so and mean another");
     let help = format!(
-        "in Modicon's numbering {written} is at = {}, table = \"{name}\"",
-        written - first + u32::from(base)
+        "in Modicon's numbering {at_number} is at = {}, table = \"{name}\"; if it is meant as it stands, say base = 0",
+        at_number - first
     );
     register
         .file()
@@ -333,6 +335,10 @@ mod tests {
             );
         }
         check("{ at = 40000, type = 'u16', quantity = 'frequency_hz' }", &[]);
+        check(
+            "base = 0\nregisters = [{ at = 40001, type = 'u16', quantity = 'frequency_hz' }]",
+            &[],
+        );
     }
 
     #[test]
