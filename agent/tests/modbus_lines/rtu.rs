@@ -14,7 +14,10 @@ use tokio::{
     net::TcpListener,
     task::JoinHandle,
 };
-use wattwarden::acquire::modbus::{Config, MeterPoints, Point, RegisterForm, Transport};
+use wattwarden::{
+    acquire::modbus::{Config, MeterPoints, Point, RegisterForm, Transport},
+    clock,
+};
 
 use super::modbus_support::{Bus, TIMEOUT, assert_right, config, meter};
 
@@ -226,6 +229,67 @@ async fn a_silent_unit_costs_the_others_on_its_line_nothing_but_its_time_outs() 
     }
     // 3 s: two time-outs of 100 ms to know it, then one after 1.5 to 2 s.
     assert!(bus.count("polls_total", "timeout") <= 3.0);
+}
+
+/// Thirty meters behind one converter, answers in the time that a line ten times as fast as 9600 baud would take, one of
+/// them dead: the others keep their schedule.
+#[tokio::test]
+async fn thirty_meters_of_which_one_is_dead_keep_their_schedule() {
+    const N_POLLS: u32 = 12;
+    let device = Device::start(|asked| {
+        let characters = 8 + 5 + 2 * u64::from(asked.count);
+        let on_the_line = Duration::from_nanos(characters * 11 * 1_000_000_000 / 96_000);
+        (on_the_line, if asked.unit == 30 { vec![] } else { asked.right() })
+    })
+    .await;
+    let mut line = over(device.port, (1..=30).map(meter).collect());
+    line.every = Duration::from_millis(600);
+    let mut bus = Bus::start(line);
+    let (mut n_polls, mut n_all) = ([0_u32; 31], 0);
+    while n_polls[1] < N_POLLS {
+        let sample = bus.next().await;
+        assert_right(&sample);
+        n_polls[sample.meter.strip_prefix("meter-").unwrap().parse::<usize>().unwrap()] += 1;
+        n_all += 1;
+    }
+    // The last round may not be over when the first meter has had its turn in it.
+    let due = 29 * (N_POLLS - 1);
+    assert!(
+        f64::from(n_all) >= 0.99 * f64::from(due),
+        "{n_all} of {due}: {n_polls:?}"
+    );
+    assert_eq!(n_polls[30], 0);
+    // 7 s: two time-outs to know it, then one after 2 s and one after 4 s more.
+    assert!(bus.count("polls_total", "timeout") <= 4.0);
+}
+
+/// A converter that wants time between an answer and the next request gets it, for all meters and blocks.
+#[tokio::test]
+async fn a_pause_is_kept_before_each_request() {
+    const PAUSE: Duration = Duration::from_millis(30);
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&came);
+    let device = Device::start(move |asked| {
+        told.lock().unwrap().push(clock::monotonic());
+        (AT_ONCE, asked.right())
+    })
+    .await;
+    let pausing = |unit| {
+        let mut meter = meter(unit);
+        meter.limits.pause = PAUSE;
+        meter
+    };
+    let mut slow = over(device.port, vec![pausing(1), pausing(2)]);
+    slow.every = Duration::ZERO;
+    let mut bus = Bus::start(slow);
+    for _ in 0..3 {
+        bus.next_of(1).await;
+        bus.next_of(2).await;
+    }
+    let came = came.lock().unwrap();
+    assert!(came.len() >= 11, "two requests a poll: {}", came.len());
+    // The answer left after its request came, so the next request is at least the pause later.
+    assert!(came.windows(2).all(|pair| pair[1] - pair[0] >= PAUSE), "{came:?}");
 }
 
 /// Spread over connections, meters are read side by side; each connection has its own.

@@ -218,9 +218,10 @@ pub fn told(config: &Config, plan: &Plan) -> String {
             time,
         } = rhythm;
         let every = format!("{every:?}");
+        let requests = format!("{requests} request{}", if *requests == 1 { " " } else { "s" });
         write!(
             text,
-            "          every {every:<7}{requests:>4} requests {registers:>6} registers"
+            "          every {every:<7}{requests:>13} {registers:>6} registers"
         )
         .ok();
         if budget.is_whole && !rhythm.every.is_zero() {
