@@ -143,9 +143,20 @@ async fn a_server_that_others_wrote_is_read_over_a_serial_line_with_its_silences
         parity: Parity::None,
         stop_bits: 2,
     };
-    check(Transport::Rtu { path, line }, 4).await;
+    let over = || Transport::Rtu {
+        path: path.clone(),
+        line,
+    };
+    check(over(), 4).await;
     let early = timeout(Duration::from_millis(100), server.told.next_line()).await;
     assert!(early.is_err(), "a request came before the line was silent: {early:?}");
+    // An adapter that is pulled out ends the line at once, and is looked for again.
+    let mut bus = Bus::start(patient(over()));
+    bus.next().await;
+    drop(server);
+    while bus.count("polls_total", "lost") + bus.count("connects_total", "failed") < 2.0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// An authority, a server and a client whom it vouches for, and a stranger who vouches for himself; `None` without openssl.

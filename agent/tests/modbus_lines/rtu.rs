@@ -145,6 +145,17 @@ async fn a_late_answer_never_becomes_a_value() {
     assert_eq!(bus.count("connects_total", "ok"), 1.0, "drained, not connected anew");
 }
 
+/// A converter that restarted does not know the connection any more and says nothing: it is connected to anew.
+#[tokio::test]
+async fn a_line_that_is_silent_for_all_is_opened_anew() {
+    let device = Device::start(|asked| (AT_ONCE, if asked.nth < 3 { vec![] } else { asked.right() })).await;
+    let mut bus = Bus::start(over(device.port, vec![meter(1), meter(2)]));
+    bus.next_of(1).await;
+    bus.next_of(2).await;
+    assert_eq!(bus.count("polls_total", "timeout"), 3.0);
+    assert_eq!(bus.count("connects_total", "ok"), 2.0);
+}
+
 /// Unit 1 answers like this, unit 2 rightly: nothing wrong may come of it, the other meter must not suffer, and the
 /// reason must be countable.
 async fn check_bad_answer(result: &str, bad: impl Fn(Asked) -> Vec<u8> + Send + Sync + 'static) {

@@ -121,7 +121,13 @@ pub(super) struct Link {
     pub(super) answered_in: Duration,
     /// The next request leaves no sooner.
     rests_until: Instant,
+    /// Time-outs in a row, of whichever unit.
+    timeouts: u32,
 }
+
+/// Time-outs in a row after which even a line that could be drained is opened anew: a converter that restarted does not
+/// know the connection any more, and says nothing for ever; a USB adapter may hang.
+const DEAD_AFTER: u32 = 3;
 
 /// What a request goes out on.
 enum Wire {
@@ -142,6 +148,7 @@ pub(super) async fn open(transport: &Transport, answer_within: Duration) -> io::
         has_answered: false,
         answered_in: Duration::ZERO,
         rests_until: monotonic(),
+        timeouts: 0,
     })
 }
 
@@ -193,12 +200,24 @@ impl Link {
         let now = monotonic();
         self.rests_until = now + pause;
         let has_answered = answer.as_ref().err().is_none_or(Fault::is_reply);
-        let drains = matches!(wire, Wire::Unnumbered(_)) && !matches!(answer, Err(Fault::Lost(_)));
+        self.timeouts = match answer {
+            Err(Fault::TimedOut(_)) => self.timeouts + 1,
+            _ => 0,
+        };
+        let is_lost = matches!(answer, Err(Fault::Lost(_)));
+        let (stays, owed_until) = match &wire {
+            Wire::Unnumbered(wire) if self.timeouts >= DEAD_AFTER => (false, wire.owed_until()),
+            Wire::Unnumbered(_) => (!is_lost, None),
+            Wire::Numbered(_) => (has_answered, None),
+        };
+        if let Some(until) = owed_until {
+            sleep_until(until).await; // the new line could not know whose late answer it is
+        }
         if has_answered {
             self.has_answered = true;
             self.answered_in = now - asked;
         }
-        self.wire = Some(wire).filter(|_| has_answered || drains);
+        self.wire = Some(wire).filter(|_| stays);
         answer
     }
 

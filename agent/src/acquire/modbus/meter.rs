@@ -214,6 +214,9 @@ impl Meter {
     fn take_apart(&mut self, nth: usize, block: usize, at: Timestamp, fault: &Fault) {
         let reads = &mut self.rhythms[nth].reads;
         if let Some(halves) = reads[block].halves(&self.points) {
+            if self.refused.is_empty() && self.refused_retries == 0 {
+                info!(meter = &*self.name, unit = self.unit, tried = %reads[block], got = %fault, "the meter refuses a block and is asked for it in parts; `holes` can name what it does not have");
+            }
             reads.splice(block..=block, halves);
             return;
         }

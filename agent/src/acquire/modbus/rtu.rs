@@ -54,7 +54,7 @@ impl Wire {
             line,
             busy: monotonic(),
             owing: BTreeMap::new(),
-            is_troubled: false,
+            is_troubled: true, // what lies in it already was not meant for us
         }
     }
 
@@ -78,6 +78,11 @@ impl Wire {
             self.owing.remove(&read.unit);
         }
         answer
+    }
+
+    /// Until when some unit may still owe an answer.
+    pub(super) fn owed_until(&self) -> Option<Instant> {
+        self.owing.values().max().copied()
     }
 
     /// Throws away what comes until the line is silent for long enough to ask `unit`.
