@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_modbus::prelude::{Reader, SlaveContext};
 use tokio_util::sync::CancellationToken;
 use wattwarden::{
-    acquire::modbus::{self, ByteOrder, Config, MeterPoints, Point, RegisterForm, Table, Transport},
+    acquire::modbus::{self, Config, Limits, MeterPoints, Point, RegisterForm, Transport},
     clock::{self, Clock},
     health::Health,
 };
@@ -49,24 +49,16 @@ fn median(values: &mut [f64]) -> f64 {
 
 /// Reads a second of the bus as `run` starts it, samples decoded and handed over.
 async fn ours(addr: std::net::SocketAddr) -> f64 {
-    let points = POINTS.iter().zip((0..).step_by(2)).map(|(name, at)| Point {
-        at,
-        table: Table::Holding,
-        form: RegisterForm::F32,
-        order: ByteOrder::Abcd,
-        quantity: energy::Quantity::from_name(name).unwrap(),
-        scale: 1.0,
-        offset: 0.0,
-        invalid: None,
-        every: None,
+    let points = POINTS.iter().zip((0..).step_by(2)).map(|(name, at)| {
+        let quantity = energy::Quantity::from_name(name).unwrap();
+        Point::new(at, RegisterForm::F32, quantity)
     });
     let points: Vec<Point> = points.collect();
     let meters = (1..=UNITS).map(|unit| MeterPoints {
         name: format!("m{unit}").into(),
         unit,
         points: points.clone(),
-        max_gap: modbus::DEFAULT_MAX_GAP,
-        max_registers: modbus::MAX_REGISTERS,
+        limits: Limits::default(),
     });
     let config = Config {
         name: "bench".into(),
@@ -76,6 +68,7 @@ async fn ours(addr: std::net::SocketAddr) -> f64 {
         },
         every: Duration::ZERO,
         timeout: Duration::from_secs(1),
+        connections: 1,
         meters: meters.collect(),
     };
     let (intake, mut taken) = mpsc::channel(wattwarden::record::INTAKE_CAPACITY);

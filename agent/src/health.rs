@@ -21,6 +21,10 @@ const HELP: &[(&str, &str)] = &[
     ("alerts_retried_total", "Attempts to alert that will be made again."),
     ("alerts_sent_total", "Messages about incidents that were delivered."),
     (
+        "answer_duration_s",
+        "What the last answer of this Modbus meter took from its request on, seconds.",
+    ),
+    (
         "clock_ahead_s",
         "How far time in the recordings is ahead of the system's clock, seconds.",
     ),
@@ -44,6 +48,10 @@ const HELP: &[(&str, &str)] = &[
         "Things left out, by part and reason; config/README.md lists the reasons.",
     ),
     ("failed_commits_total", "Commits that failed and will be made again."),
+    (
+        "implausible_polls_total",
+        "Polls of this Modbus meter whose values cannot be of one load and were marked bad, by the rule they break.",
+    ),
     (
         "influx_backlog_rows",
         "Rows of the log that this InfluxDB has not got yet.",
@@ -82,6 +90,10 @@ const HELP: &[(&str, &str)] = &[
     (
         "recorder_rounds_total",
         "Rounds of the recorder: it stands still when this does.",
+    ),
+    (
+        "refused_register",
+        "1 while this Modbus meter refuses the register of this address, 0 since it gives it again.",
     ),
     ("refused_registers_total", "Registers that this meter refuses."),
     ("samples_total", "Samples taken by the recorder."),

@@ -1,11 +1,12 @@
-//! The bus against a device that misbehaves on purpose, and against a Modbus server that others wrote.
+//! The bus against a device that misbehaves on purpose, over plain TCP.
 //!
 //! The false device holds its own address in every register, so that a value in the wrong place shows at once, and it
 //! serves one connection at a time: a bus that opened a second one would hang.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod modbus_support;
+
 use std::{
-    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -14,28 +15,18 @@ use std::{
 };
 
 use energy::{Quantity, Sample};
+use modbus_support::{Bus, EVERY, PATIENCE, TIMEOUT, assert_right, config, meter};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    process::Command,
-    sync::{mpsc, watch},
+    sync::watch,
     task::JoinHandle,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 use wattwarden::{
-    acquire::{
-        Incoming,
-        modbus::{self, ByteOrder, Config, MeterPoints, Point, RegisterForm, Table, Transport},
-    },
+    acquire::modbus::{Config, MeterPoints, Transport},
     clock::{self, Clock},
-    health::Health,
 };
-
-/// No event of these tests takes this long unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(10);
-const TIMEOUT: Duration = Duration::from_millis(100);
-const EVERY: Duration = Duration::from_millis(50);
 
 /// One request as the device sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,121 +161,9 @@ async fn serve(mut stream: TcpStream, script: &Script, asked: &Mutex<Vec<Asked>>
     }
 }
 
-fn point(at: u16, quantity: Quantity) -> Point {
-    Point {
-        at,
-        table: Table::Holding,
-        form: RegisterForm::U16,
-        order: ByteOrder::Abcd,
-        quantity,
-        scale: 1.0,
-        offset: 0.0,
-        invalid: None,
-        every: None,
-    }
-}
-
-/// A meter with three values, at 100, 104 and 200 + unit: two blocks.
-fn meter(unit: u8) -> MeterPoints {
-    MeterPoints {
-        name: format!("meter-{unit}").into(),
-        unit,
-        points: vec![
-            point(100, Quantity::ActivePower),
-            point(104, Quantity::VoltageL1),
-            point(200 + u16::from(unit), Quantity::CurrentL1),
-        ],
-        max_gap: modbus::DEFAULT_MAX_GAP,
-        max_registers: modbus::MAX_REGISTERS,
-    }
-}
-
-fn config(port: u16, meters: Vec<MeterPoints>) -> Config {
-    Config {
-        name: "panel-a".into(),
-        transport: Transport::Tcp {
-            host: "127.0.0.1".into(),
-            port,
-        },
-        every: EVERY,
-        timeout: TIMEOUT,
-        meters,
-    }
-}
-
-/// A running bus and what comes out of it.
-struct Bus {
-    samples: mpsc::Receiver<Incoming>,
-    health: Health,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Bus {
-    fn start(config: Config) -> Self {
-        Self::with_room(config, 1000)
-    }
-
-    fn with_room(config: Config, room: usize) -> Self {
-        Self::on(config, room, Clock::system())
-    }
-
-    fn on(config: Config, room: usize, clock: Clock) -> Self {
-        let (intake, samples) = mpsc::channel(room);
-        let (health, stop) = (Health::default(), CancellationToken::new());
-        let task = tokio::spawn(modbus::run(config, clock, intake, health.clone(), stop.clone()));
-        Self {
-            samples,
-            health,
-            stop,
-            task,
-        }
-    }
-
-    async fn next(&mut self) -> Sample {
-        let incoming = timeout(PATIENCE, self.samples.recv()).await.expect("a sample in time");
-        incoming.expect("the bus runs").sample
-    }
-
-    /// The next sample of this unit's meter; those of others are checked and passed over.
-    async fn next_of(&mut self, unit: u8) -> Sample {
-        loop {
-            let sample = self.next().await;
-            assert_right(&sample);
-            if *sample.meter == *format!("meter-{unit}") {
-                return sample;
-            }
-        }
-    }
-
-    fn count(&self, name: &str, label: &str) -> f64 {
-        let has_label = |labels: &[(&str, String)]| label.is_empty() || labels.iter().any(|(_, value)| value == label);
-        let snapshot = self.health.snapshot();
-        let matching = snapshot
-            .iter()
-            .filter(|(series, _)| series.name == name && has_label(&series.labels));
-        matching.map(|(_, value)| value).sum()
-    }
-}
-
-/// Every value must be the address of the register it claims to be from.
-fn assert_right(sample: &Sample) {
-    let unit: f64 = sample.meter.strip_prefix("meter-").unwrap().parse().unwrap();
-    for reading in &sample.readings {
-        let expected = match reading.quantity {
-            Quantity::ActivePower => 100.0,
-            Quantity::VoltageL1 => 104.0,
-            Quantity::CurrentL1 => 200.0 + unit,
-            other => panic!("nobody asked for {other}"),
-        };
-        assert_eq!(reading.value, expected, "{} of {}", reading.quantity, sample.meter);
-    }
+fn over_tcp(port: u16, meters: Vec<MeterPoints>) -> Config {
+    let host = "127.0.0.1".into();
+    config(Transport::Tcp { host, port }, meters)
 }
 
 #[tokio::test]
@@ -292,7 +171,7 @@ async fn a_poll_is_one_sample_of_all_that_is_due() {
     let device = Device::start(|asked| asked.right()).await;
     let mut slow = meter(1);
     slow.points[2].every = Some(Duration::from_mins(1));
-    let mut bus = Bus::start(config(device.port, vec![slow, meter(2)]));
+    let mut bus = Bus::start(over_tcp(device.port, vec![slow, meter(2)]));
     let samples: Vec<Sample> = [bus.next_of(1).await, bus.next_of(1).await, bus.next_of(1).await].into();
     assert_eq!(samples[0].readings.len(), 3, "the first poll reads everything");
     assert_eq!(samples[1].readings.len(), 2, "the slow value is not due");
@@ -311,7 +190,7 @@ async fn a_late_answer_never_becomes_a_value() {
         _ => asked.right(),
     })
     .await;
-    let mut bus = Bus::start(config(device.port, vec![meter(1), meter(2)]));
+    let mut bus = Bus::start(over_tcp(device.port, vec![meter(1), meter(2)]));
     while bus.count("polls_total", "timeout") < 3.0 {
         assert_right(&bus.next().await);
     }
@@ -324,7 +203,7 @@ async fn a_late_answer_never_becomes_a_value() {
 /// reason must be countable.
 async fn check_bad_answer(result: &str, bad: impl Fn(Asked) -> Answer + Send + Sync + 'static) {
     let device = Device::start(move |asked| if asked.unit == 1 { bad(asked) } else { asked.right() }).await;
-    let mut bus = Bus::start(config(device.port, vec![meter(1), meter(2)]));
+    let mut bus = Bus::start(over_tcp(device.port, vec![meter(1), meter(2)]));
     for _ in 0..12 {
         let sample = bus.next().await;
         assert_right(&sample);
@@ -367,7 +246,7 @@ async fn wrong_answers_are_told_apart_and_never_become_values() {
 #[tokio::test]
 async fn an_address_a_meter_does_not_have_costs_only_its_own_value() {
     let device = Device::with_hole(104).await;
-    let mut bus = Bus::start(config(device.port, vec![meter(1)]));
+    let mut bus = Bus::start(over_tcp(device.port, vec![meter(1)]));
     for _ in 0..5 {
         let quantities: Vec<_> = bus
             .next_of(1)
@@ -396,7 +275,7 @@ async fn a_refused_register_is_tried_again_soon() {
         }
     })
     .await;
-    let mut quick = config(device.port, vec![meter(1)]);
+    let mut quick = over_tcp(device.port, vec![meter(1)]);
     quick.every = Duration::from_secs(3);
     let mut bus = Bus::on(quick, 1000, Clock::scaled(clock::Clock::system().now(), 60.0));
     for _ in 0..20 {
@@ -423,7 +302,7 @@ async fn a_refused_register_is_tried_again_soon() {
 #[tokio::test]
 async fn a_hole_that_nobody_wants_splits_the_block_for_good() {
     let device = Device::with_hole(102).await;
-    let mut bus = Bus::start(config(device.port, vec![meter(1)]));
+    let mut bus = Bus::start(over_tcp(device.port, vec![meter(1)]));
     for _ in 0..5 {
         assert_eq!(bus.next_of(1).await.readings.len(), 3);
     }
@@ -441,7 +320,7 @@ async fn other_exceptions_cost_their_block_for_one_poll() {
         }
     })
     .await;
-    let mut bus = Bus::start(config(device.port, vec![meter(1)]));
+    let mut bus = Bus::start(over_tcp(device.port, vec![meter(1)]));
     let n_readings =
         [bus.next_of(1).await, bus.next_of(1).await, bus.next_of(1).await].map(|sample| sample.readings.len());
     assert_eq!(n_readings, [2, 2, 3]);
@@ -456,7 +335,7 @@ async fn a_dead_meter_costs_its_bus_little_and_comes_back_by_itself() {
         _ => asked.right(),
     })
     .await;
-    let mut bus = Bus::start(config(device.port, (1..=5).map(meter).collect()));
+    let mut bus = Bus::start(over_tcp(device.port, (1..=5).map(meter).collect()));
     while bus.count("polls_total", "timeout") < 2.0 {
         assert_right(&bus.next().await);
     }
@@ -483,7 +362,7 @@ async fn a_gateway_that_starts_after_us_is_found() {
     let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = reserved.local_addr().unwrap();
     drop(reserved);
-    let mut bus = Bus::start(config(at.port(), vec![meter(1)]));
+    let mut bus = Bus::start(over_tcp(at.port(), vec![meter(1)]));
     timeout(PATIENCE, async {
         while bus.count("connects_total", "failed") < 2.0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -512,7 +391,7 @@ async fn a_gateway_that_hangs_up_between_two_polls_costs_no_value() {
     .await;
     let mut only_block = meter(1);
     only_block.points.truncate(2);
-    let mut bus = Bus::start(config(device.port, vec![only_block]));
+    let mut bus = Bus::start(over_tcp(device.port, vec![only_block]));
     for _ in 0..20 {
         assert_eq!(bus.next_of(1).await.readings.len(), 2);
     }
@@ -523,7 +402,7 @@ async fn a_gateway_that_hangs_up_between_two_polls_costs_no_value() {
 #[tokio::test]
 async fn a_full_channel_skips_polls_and_never_bunches_them() {
     let device = Device::start(|asked| asked.right()).await;
-    let mut bus = Bus::with_room(config(device.port, vec![meter(1)]), 1);
+    let mut bus = Bus::with_room(over_tcp(device.port, vec![meter(1)]), 1);
     while device.asked().len() < 4 {
         tokio::task::yield_now().await; // one sample waits in the channel, one for room in it
     }
@@ -541,7 +420,7 @@ async fn a_full_channel_skips_polls_and_never_bunches_them() {
 #[tokio::test]
 async fn without_a_rhythm_it_reads_as_fast_as_the_device_answers_and_serves_all() {
     let device = Device::start(|asked| asked.right()).await;
-    let mut fast = config(device.port, vec![meter(1), meter(2), meter(3)]);
+    let mut fast = over_tcp(device.port, vec![meter(1), meter(2), meter(3)]);
     fast.every = Duration::ZERO;
     let mut bus = Bus::with_room(fast, 1);
     let mut n_samples = [0_u32; 4];
@@ -561,106 +440,11 @@ async fn it_stops_at_once_even_while_it_waits_for_an_answer() {
         Answer::Silence
     })
     .await;
-    let mut patient = config(device.port, vec![meter(1)]);
+    let mut patient = over_tcp(device.port, vec![meter(1)]);
     patient.timeout = Duration::from_mins(10);
     let mut bus = Bus::start(patient);
     timeout(PATIENCE, told.changed()).await.unwrap().unwrap();
     bus.stop.cancel();
     timeout(PATIENCE, &mut bus.task).await.expect("it stops").unwrap();
     assert!(bus.samples.recv().await.is_none(), "and lets go of the recorder");
-}
-
-const PYMODBUS_SERVER: &str = r#"
-import asyncio
-from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
-
-async def main():
-    data = [
-        SimData(0, values=[21.5, -3.25], datatype=DataType.FLOAT32),
-        SimData(10, values=[123456789], datatype=DataType.UINT32),
-        SimData(20, values=[-7], datatype=DataType.INT16),
-        SimData(30, values=[2.5e9], datatype=DataType.FLOAT64),
-    ]
-    server = ModbusTcpServer(SimDevice(7, simdata=data), address=("127.0.0.1", 0))
-    await server.serve_forever(background=True)
-    print(server.transport.sockets[0].getsockname()[1], flush=True)
-    await asyncio.Event().wait()
-
-asyncio.run(main())
-"#;
-
-/// A Python that has pymodbus, in a folder that later runs use again; `None` if it cannot be had here.
-async fn python_with_pymodbus() -> Option<String> {
-    let folder = concat!(env!("CARGO_TARGET_TMPDIR"), "/pymodbus");
-    let python = format!("{folder}/bin/python");
-    let succeeds = |program: &str, args: &[&str]| {
-        let mut command = Command::new(program);
-        command
-            .args(args)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true);
-        async move {
-            let status = timeout(Duration::from_mins(1), command.status()).await;
-            matches!(status, Ok(Ok(status)) if status.success())
-        }
-    };
-    let has_it = ["-c", "from pymodbus.simulator import SimDevice"];
-    if !succeeds(&python, &has_it).await {
-        succeeds("python3", &["-m", "venv", folder]).await;
-        succeeds(&python, &["-m", "pip", "install", "-q", "pymodbus==3.16.1"]).await;
-        if !succeeds(&python, &has_it).await {
-            return None;
-        }
-    }
-    Some(python)
-}
-
-#[tokio::test]
-async fn a_server_that_others_wrote_is_read_rightly() {
-    let Some(python) = python_with_pymodbus().await else {
-        println!("skipped: a_server_that_others_wrote_is_read_rightly: python3 with pymodbus");
-        return;
-    };
-    let mut command = Command::new(python);
-    command
-        .args(["-c", PYMODBUS_SERVER])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
-    let mut server = command.spawn().unwrap();
-    let mut port = String::new();
-    let mut output = BufReader::new(server.stdout.take().unwrap());
-    timeout(PATIENCE, output.read_line(&mut port)).await.unwrap().unwrap();
-
-    let typed = |at, form, quantity| Point {
-        form,
-        ..point(at, quantity)
-    };
-    let wanted = [
-        (0, RegisterForm::F32, Quantity::ActivePower, 21.5),
-        (2, RegisterForm::F32, Quantity::ReactivePower, -3.25),
-        (10, RegisterForm::U32, Quantity::EnergyImport, 123_456_789.0),
-        (20, RegisterForm::I16, Quantity::Temperature, -7.0),
-        (30, RegisterForm::F64, Quantity::ReactiveEnergyLag, 2.5e9),
-    ];
-    let meter = MeterPoints {
-        name: "pymodbus".into(),
-        points: wanted.map(|(at, form, quantity, _)| typed(at, form, quantity)).into(),
-        ..meter(7)
-    };
-    let mut slow = config(port.trim().parse().unwrap(), vec![meter]);
-    slow.timeout = Duration::from_secs(2);
-    let mut bus = Bus::start(slow);
-    for _ in 0..2 {
-        let sample = bus.next().await;
-        for (_, _, quantity, expected) in wanted {
-            assert_eq!(sample.trusted(quantity), Some(expected), "{quantity} in {sample:?}");
-        }
-    }
-    assert_eq!(
-        bus.count("refused_registers_total", ""),
-        0.0,
-        "registers between the values are not asked for"
-    );
 }

@@ -121,14 +121,13 @@ fn summary(config: &Config) -> String {
     ];
     lines.extend(config.buses.iter().map(|bus| {
         let n_points: usize = bus.meters.iter().map(|meter| meter.points.len()).sum();
-        let n_reads = modbus::check(bus).map_or(0, |plan| plan.reads.len());
+        let plan = modbus::check(bus).map_or_else(|_| String::new(), |plan| modbus::budget::told(bus, &plan));
         format!(
-            "bus       {}: {}, {} in {} every {:?}",
+            "bus       {}: {}, {}\n{}",
             bus.name,
             numbered(bus.meters.len(), "meter"),
             numbered(n_points, "point"),
-            numbered(n_reads, "request"),
-            bus.every
+            plan.trim_end()
         )
     }));
     lines.extend(config.brokers.iter().map(|broker| {

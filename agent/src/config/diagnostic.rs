@@ -46,6 +46,7 @@ codes! {
     BadDataFile "E1109" "A data file that cannot be used.";
     Contradiction "E1110" "Two settings contradict each other.";
     BadRegister "E1201" "A register that cannot be read as it is written.";
+    BusTooSlow "E1202" "More is asked of a Modbus line than it can give in the time.";
     NotInThisVersion "E1301" "A thing that this version cannot do yet.";
     PlainSecret "E1401" "A secret stands in the configuration itself.";
     SecretFile "E1402" "The file of a secret cannot be read.";
@@ -57,9 +58,11 @@ codes! {
     NoEffect "W2005" "A setting that has no effect.";
     DemandInterval "W2006" "The demand interval is not the one that the tariff bills.";
     StoreFolder "W2007" "The store's folder is not there, or cannot be written.";
+    BusCrowded "W2008" "Some reads of a Modbus line push others out.";
     Unused "N3001" "A meter that no machine uses.";
     ModiconNumber "N3003" "An address that looks like a number of Modicon's, which begin at 1 and name the table.";
     NotUsedYet "N3002" "A key that is read and checked, but that this version does not use yet.";
+    Unverified "N3005" "A profile that nobody has compared with a device or the maker's document.";
     CalibrationOverdue "N3004" "A meter's calibration was due.";
 }
 

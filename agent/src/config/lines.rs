@@ -1,6 +1,6 @@
-//! `[[bus]]`, `[[broker]]` and `[[meter]]`: how each meter is read.
+//! `[[broker]]` and `[[meter]]`: how each meter is read.
 //!
-//! Registers and payload values are read in `points.rs`. Invariant: a meter hangs on a bus, on a broker or on neither
+//! Buses are read in `bus.rs`, registers and payload values in `registers.rs` and `points.rs`. Invariant: a meter hangs on a bus, on a broker or on neither
 //! (then recordings feed it), never on two.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -9,30 +9,23 @@ use energy::{quantity::Quantity, site::Meter};
 use jiff::SignedDuration;
 
 use super::{
-    Context,
+    Context, bus,
     data::Folder,
-    diagnostic::{Code, Diagnostic},
+    diagnostic::Code,
     meter_card,
     names::Names,
-    points::{self, Profile},
-    read::{At, Table},
-    secret_file, units,
+    points,
+    profile::{self, OwnLimits, Profile},
+    read::{At, File, Table},
+    registers, secret_file, units,
 };
 use crate::acquire::{
-    modbus::{self, MeterPoints, Transport},
+    modbus::{self, ConfigError, MeterPoints, budget::budget, plan::Plan},
     mqtt::{self, TopicMeter, Trust, Url},
 };
 
 /// How often an MQTT meter, or one fed by recordings, is expected to speak when the file does not say.
 const USUAL_EVERY: Duration = Duration::from_mins(1);
-/// Polling period of a bus that does not say.
-const USUAL_POLL: Duration = Duration::from_secs(1);
-/// Time-out of a bus that does not say: gateways in front of serial lines take up to 300 ms.
-const USUAL_TIMEOUT: Duration = Duration::from_millis(500);
-/// Registers one read may bridge: twenty superfluous registers cost less than a second request.
-const USUAL_GAP: u16 = 20;
-/// Registers of one read: the protocol's limit.
-const MOST_REGISTERS: u16 = 125;
 /// Messages that brokers keep unacknowledged for a client, unless told otherwise (mosquitto: `max_inflight_messages`).
 const BROKER_INFLIGHT: f64 = 20.0;
 /// What a durable commit takes on a gateway's eMMC or SD card, s (default; measure on your own).
@@ -50,6 +43,8 @@ pub(super) struct Lines {
     /// Names of the meters.
     pub meter_names: Names,
     bus_names: Names,
+    /// What the meters of a bus inherit.
+    bus_limits: BTreeMap<String, OwnLimits>,
     broker_names: Names,
     /// Where a broker is written, for the warning that it throttles.
     broker_spans: BTreeMap<String, std::ops::Range<usize>>,
@@ -65,13 +60,16 @@ pub(super) fn lines<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Lines {
         meters: vec![],
         meter_names: Names::new("meter"),
         bus_names: Names::new("bus"),
+        bus_limits: BTreeMap::new(),
         broker_names: Names::new("broker"),
         broker_spans: BTreeMap::new(),
         parents: BTreeMap::new(),
     };
     for table in root.tables("bus") {
-        let bus = bus(context, table, &mut lines.bus_names);
-        lines.buses.extend(bus);
+        if let Some((bus, limits)) = bus::bus(context, table, &mut lines.bus_names) {
+            lines.bus_limits.insert(bus.name.clone(), limits);
+            lines.buses.push(bus);
+        }
     }
     for table in root.tables("broker") {
         broker(context, table, &mut lines);
@@ -82,10 +80,7 @@ pub(super) fn lines<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Lines {
     meter_card::check_tree(context.file, &lines.meter_names, &lines.parents);
     // The bus's own check knows more than single registers; after an error it would only repeat it.
     if context.file.problems.n_errors() == 0 {
-        for error in lines.buses.iter().filter_map(|bus| modbus::check(bus).err()) {
-            let diagnostic = Diagnostic::new(Code::BadRegister, error.to_string());
-            context.file.problems.push(diagnostic);
-        }
+        lines.check_buses(context);
     }
     lines
 }
@@ -99,23 +94,6 @@ pub(super) fn name<'a>(table: &mut Table<'a>, names: &mut Names) -> Option<At<&'
     Some(name)
 }
 
-fn bus(context: &Context<'_>, mut table: Table<'_>, names: &mut Names) -> Option<modbus::Config> {
-    let name = name(&mut table, names);
-    let url = table.text("modbus");
-    let url = table.required("modbus", url);
-    let transport = url.and_then(|url| transport(context, &url));
-    let every = points::every(&mut table);
-    let timeout = within(&mut table, "timeout", Duration::from_millis(10), Duration::from_mins(1));
-    table.finish();
-    Some(modbus::Config {
-        name: (*name?.get_ref()).to_owned(),
-        transport: transport?,
-        every: every.unwrap_or(USUAL_POLL),
-        timeout: timeout.unwrap_or(USUAL_TIMEOUT),
-        meters: vec![],
-    })
-}
-
 /// A duration between two bounds.
 pub(super) fn within(table: &mut Table<'_>, key: &'static str, least: Duration, most: Duration) -> Option<Duration> {
     let value = table.parsed(key, units::duration)?;
@@ -127,31 +105,8 @@ pub(super) fn within(table: &mut Table<'_>, key: &'static str, least: Duration, 
     Some(value.into_inner())
 }
 
-fn transport(context: &Context<'_>, url: &At<&str>) -> Option<Transport> {
-    let text = *url.get_ref();
-    let help = Some("write tcp://HOST:PORT, as \"tcp://192.0.2.10:502\"".to_owned());
-    if ["tls://", "rtu+tcp://", "rtu://"]
-        .iter()
-        .any(|scheme| text.starts_with(scheme))
-    {
-        let message = format!("{text:?}: this version speaks Modbus TCP only");
-        let help = Some("put a gateway in front of the line and write tcp://HOST:PORT".to_owned());
-        context
-            .file
-            .report_with(Code::NotInThisVersion, url.span(), message, help);
-        return None;
-    }
-    let found = text.strip_prefix("tcp://").and_then(|rest| host_and_port(rest, 502));
-    let Some((host, port)) = found else {
-        let message = format!("{text:?} is not the address of a Modbus line");
-        context.file.report_with(Code::BadValue, url.span(), message, help);
-        return None;
-    };
-    Some(Transport::Tcp { host, port })
-}
-
 /// `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
-fn host_and_port(text: &str, usual: u16) -> Option<(String, u16)> {
+pub(super) fn host_and_port(text: &str, usual: u16) -> Option<(String, u16)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']')?;
@@ -263,6 +218,20 @@ fn meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut Lines) {
     }
 }
 
+/// Warns where slow values, whenever they fall due, push out a beat of fast ones.
+fn warn_of_crowding(file: &File, bus: &modbus::Config, plan: &Plan, place: std::ops::Range<usize>) {
+    let budget = budget(bus, plan);
+    if budget.is_crowded() {
+        let message = format!(
+            "bus {:?}: when everything falls due together, a cycle takes {:.2?}: beats that pass meanwhile are left out",
+            bus.name,
+            budget.longest_cycle()
+        );
+        let help = "read slow values less often, or from a bus of their own".to_owned();
+        file.report_with(Code::BusCrowded, place, message, Some(help));
+    }
+}
+
 /// Quantities of a meter that are read less often than `every`, and how often.
 fn slower(lines: &Lines, meter: &str, every: SignedDuration) -> BTreeMap<Quantity, SignedDuration> {
     let on_buses = lines
@@ -285,20 +254,21 @@ fn slower(lines: &Lines, meter: &str, every: SignedDuration) -> BTreeMap<Quantit
 fn on_bus(
     context: &Context<'_>,
     table: &mut Table<'_>,
-    bus: &At<&str>,
+    line: &At<&str>,
     name: Option<&At<&str>>,
     lines: &mut Lines,
 ) -> Option<Duration> {
     let unit = unit(table);
     let profile = either_profile(context, table, "registers")?;
-    let gap = table.integer("max_gap", 0..=125).map(|gap| gap.into_inner() as u16);
-    let most = table
-        .integer("max_registers", 1..=125)
-        .map(|most| most.into_inner() as u16);
-    if !lines.bus_names.find(context.file, bus) {
+    let limits = OwnLimits::read(table).or(&profile.limits);
+    if !lines.bus_names.find(context.file, line) {
         return None;
     }
-    let bus = lines.buses.iter_mut().find(|line| line.name == *bus.get_ref())?;
+    let limits = match lines.bus_limits.get(*line.get_ref()) {
+        Some(inherited) => limits.or(inherited),
+        None => limits,
+    };
+    let bus = lines.buses.iter_mut().find(|bus| bus.name == *line.get_ref())?;
     let every = profile
         .points
         .iter()
@@ -308,8 +278,7 @@ fn on_bus(
         name: (*name?.get_ref()).into(),
         unit: unit?,
         points: profile.points,
-        max_gap: gap.or(profile.max_gap).unwrap_or(USUAL_GAP),
-        max_registers: most.or(profile.max_registers).unwrap_or(MOST_REGISTERS),
+        limits: limits.filled(),
     });
     every
 }
@@ -327,7 +296,7 @@ fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'stati
     let profile = table.text(profile_key);
     let own = Profile {
         points: if by_hand == "registers" {
-            points::registers(table)
+            registers::all(table)
         } else {
             vec![]
         },
@@ -338,9 +307,10 @@ fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'stati
         },
         ..Profile::default()
     };
-    match (profile, table.has(by_hand)) {
+    let is_by_hand = table.has(by_hand) || by_hand == "registers" && registers::are_in(table);
+    match (profile, is_by_hand) {
         (Some(name), false) => {
-            let profile = points::profile(&context.data.find(Folder::Meters, &name, file)?)?;
+            let profile = profile::profile(&context.data.find(Folder::Meters, &name, file)?)?;
             let is_empty = if by_hand == "values" {
                 profile.values.is_empty()
             } else {
@@ -350,6 +320,15 @@ fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'stati
                 let message = format!("profile {:?} has no {by_hand}", name.get_ref());
                 file.report(Code::UnknownDataFile, name.span(), message);
                 return None;
+            }
+            if !profile.is_verified {
+                let message = format!(
+                    "nobody has compared profile {:?} with a device or the maker's document",
+                    name.get_ref()
+                );
+                let help = "compare the first readings with the meter's display, then set verified = true in a copy"
+                    .to_owned();
+                file.report_with(Code::Unverified, name.span(), message, Some(help));
             }
             Some(profile)
         }
@@ -417,6 +396,26 @@ fn is_filter(topic: &str) -> bool {
 }
 
 impl Lines {
+    /// Refuses reads that cannot be, and buses that cannot give what is asked of them.
+    fn check_buses(&self, context: &Context<'_>) {
+        let file = context.file;
+        for bus in &self.buses {
+            let on_bus = self.bus_names.place(&bus.name).unwrap_or(0..0);
+            match modbus::check(bus) {
+                Ok(plan) => warn_of_crowding(file, bus, &plan, on_bus),
+                Err(ConfigError::TooMuch { error, .. }) => {
+                    let message = format!("bus {:?}: {error}", bus.name);
+                    file.report_with(Code::BusTooSlow, on_bus, message, Some(error.can_be_met));
+                }
+                Err(ConfigError::Plan { error, .. }) => {
+                    let place = self.meter_names.place(error.meter()).unwrap_or(on_bus);
+                    file.report(Code::BadRegister, place, error.to_string());
+                }
+                Err(error) => file.report(Code::BadValue, on_bus, error.to_string()),
+            }
+        }
+    }
+
     /// Warns where a broker would hold messages back: it sends no more than its limit before the commit that holds the
     /// ones before has been acknowledged, and commits as soon as one waits.
     pub(super) fn warn_of_throttling(&self, context: &Context<'_>) {

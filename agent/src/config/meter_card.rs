@@ -68,16 +68,19 @@ impl Own<'_> {
 
 /// Where a counter of whole numbers begins again, by its width and scale; none where no factory gets there.
 fn by_width(point: &Point) -> Option<(Quantity, f64)> {
-    let bits = match point.form {
-        RegisterForm::U16 => 16,
-        RegisterForm::I16 => 15,
-        RegisterForm::U32 => 32,
-        RegisterForm::I32 => 31,
-        RegisterForm::U64 | RegisterForm::I64 | RegisterForm::F32 | RegisterForm::F64 => return None,
+    let size = match point.form {
+        RegisterForm::U16 => 2f64.powi(16),
+        RegisterForm::I16 => 2f64.powi(15),
+        RegisterForm::U32 => 2f64.powi(32),
+        RegisterForm::I32 => 2f64.powi(31),
+        RegisterForm::Bcd16 => 1e4,
+        RegisterForm::Bcd32 => 1e8,
+        _ => return None,
     };
     let is_counter = point.quantity.row().form == Form::Counter;
-    let top = 2f64.powi(bits) * point.scale;
-    (is_counter && point.offset == 0.0 && top > 0.0).then_some((point.quantity, top))
+    let is_whole = point.offset == 0.0 && point.exponent_at.is_none() && point.mask.is_none();
+    let top = size * point.scale;
+    (is_counter && is_whole && top > 0.0).then_some((point.quantity, top))
 }
 
 fn swaps(table: &mut Table<'_>) -> Vec<Swap> {
@@ -227,21 +230,13 @@ pub fn overdue(meters: &[Meter], today: Date) -> Vec<Diagnostic> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acquire::modbus::{ByteOrder, Table as RegisterTable};
 
     #[test]
     fn whole_counters_begin_again_by_width_and_scale() {
         let top = |form, scale, quantity| {
             let point = Point {
-                at: 0,
-                table: RegisterTable::Holding,
-                form,
-                order: ByteOrder::Abcd,
-                quantity,
                 scale,
-                offset: 0.0,
-                invalid: None,
-                every: None,
+                ..Point::new(0, form, quantity)
             };
             by_width(&point).map(|(_, top)| top)
         };
@@ -252,6 +247,7 @@ mod tests {
             (top(RegisterForm::U16, 1.0, import), Some(65_536.0)),
             (top(RegisterForm::U64, 0.001, import), None),
             (top(RegisterForm::F32, 1.0, import), None),
+            (top(RegisterForm::Bcd32, 0.1, import), Some(10_000_000.0)),
             (top(RegisterForm::U32, 0.1, Quantity::ActivePower), None),
         ] {
             assert_eq!(found, expected);

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 
 use crate::{acquire, alert, forward, language::Language, record, store, web};
 
+mod bus;
 mod carbon;
 pub mod data;
 pub mod diagnostic;
@@ -25,7 +26,9 @@ pub mod meter_card;
 mod names;
 mod outputs;
 mod points;
+mod profile;
 pub mod read;
+mod registers;
 mod secret_file;
 mod site;
 pub(crate) mod suggest;

@@ -188,6 +188,18 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// The bits of a register: a whole number up to 64 of them, best written as 0x….
+    pub fn bits(&mut self, key: &'static str) -> Option<At<u64>> {
+        let value = self.get(key)?;
+        bits(self.file, key, value)
+    }
+
+    /// The bits of one register, or of several in a list.
+    pub fn all_bits(&mut self, key: &'static str) -> Vec<At<u64>> {
+        self.get(key)
+            .map_or_else(Vec::new, |value| all_bits(self.file, key, value))
+    }
+
     /// `true` or `false`.
     pub fn flag(&mut self, key: &'static str) -> Option<bool> {
         let value = self.get(key)?;
@@ -349,6 +361,31 @@ pub fn number(file: &File, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At
             wrong_type(file, key, "a number", value);
             None
         }
+    }
+}
+
+/// A whole number without sign, of up to 64 bits.
+pub fn whole(value: &Spanned<DeValue<'_>>) -> Option<u64> {
+    match value.get_ref() {
+        DeValue::Integer(written) => u64::from_str_radix(written.as_str(), written.radix()).ok(),
+        _ => None,
+    }
+}
+
+fn bits(file: &File, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At<u64>> {
+    let bits = whole(value);
+    if bits.is_none() {
+        let message = format!("{key:?} must be the bits of a register, as 0x8000");
+        file.report(Code::BadValue, value.span(), message);
+    }
+    bits.map(|bits| Spanned::new(value.span(), bits))
+}
+
+/// `value` as bits, or as a list of them; else the wrong type is reported.
+pub fn all_bits(file: &File, key: &str, value: &Spanned<DeValue<'_>>) -> Vec<At<u64>> {
+    match value.get_ref() {
+        DeValue::Array(items) => items.iter().filter_map(|item| bits(file, key, item)).collect(),
+        _ => bits(file, key, value).into_iter().collect(),
     }
 }
 

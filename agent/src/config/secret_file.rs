@@ -52,8 +52,9 @@ fn secret(context: &Context<'_>, path: &At<&str>) -> Option<Secret> {
     }
 }
 
+/// Warns of a secret that everybody on the machine can read.
 #[cfg(unix)]
-fn warn_if_public(context: &Context<'_>, path: &At<&str>, full: &Path) {
+pub(super) fn warn_if_public(context: &Context<'_>, path: &At<&str>, full: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     const OTHERS_READ: u32 = 0o004;
     let is_public = std::fs::metadata(full).is_ok_and(|about| about.permissions().mode() & OTHERS_READ != 0);
@@ -66,5 +67,6 @@ fn warn_if_public(context: &Context<'_>, path: &At<&str>, full: &Path) {
     }
 }
 
+/// Only Unix tells who may read.
 #[cfg(not(unix))]
-fn warn_if_public(_: &Context<'_>, _: &At<&str>, _: &Path) {}
+pub(super) fn warn_if_public(_: &Context<'_>, _: &At<&str>, _: &Path) {}

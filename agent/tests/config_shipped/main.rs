@@ -21,7 +21,7 @@ use wattwarden::acquire::csv::{EndOfDay, Marks};
 use wattwarden::config::{
     self, Loaded, Secrets,
     data::{DataFiles, Folder, load_alone},
-    diagnostic::{Diagnostic, Source},
+    diagnostic::{Code, Diagnostic, Source},
     mapping,
 };
 
@@ -402,6 +402,7 @@ fn every_profile_and_tariff_can_be_used() {
     let lines = "[site]\nname = 's'\nzone = 'Asia/Seoul'\nmain_meter = 'm0'\n\
                  [[bus]]\nname = 'b'\nmodbus = 'tcp://h'\n[[broker]]\nname = 'q'\nmqtt = 'mqtt://h'\n";
     let names = files.names(Folder::Meters);
+    let n_meters = names.len();
     let meters = names.iter().enumerate().map(|(n, name)| {
         let source = files.read(Folder::Meters, name).unwrap().unwrap();
         let on = if source.text.contains("[values]") {
@@ -423,7 +424,17 @@ fn every_profile_and_tariff_can_be_used() {
         .concat();
     let found = config::parse(Source::new("all", &text), Path::new("/nonexistent"), Secrets::LeaveOut);
     let loaded = found.unwrap_or_else(|found| panic!("{}", all(&found)));
-    assert_eq!(all(&loaded.warnings), "");
+    let (unverified, others): (Vec<_>, Vec<_>) = loaded
+        .warnings
+        .into_iter()
+        .partition(|one| one.code == Code::Unverified);
+    assert_eq!(all(&others), "");
+    assert_eq!(
+        unverified.len(),
+        n_meters,
+        "no profile has been compared with a device yet"
+    );
+    assert!(n_meters >= 53, "{n_meters} profiles and presets");
     assert_eq!(loaded.config.site.contracts.len(), 19);
 }
 

@@ -52,6 +52,7 @@ const PACKAGES: &[Package] = &[
     // Debian's nodejs comes without it, others' with it.
     package("npm", Probe::Program("npm")),
     package("python3-venv", Probe::Command("python3 -m ensurepip --version")),
+    package("openssl", Probe::Program("openssl")),
     // Without Korean letters the pictures of the page show boxes, of other widths than what people will see.
     package(
         "fonts-noto-cjk",

@@ -1,11 +1,16 @@
-//! One Modbus TCP connection: open it, ask one block, tell apart what can go wrong.
+//! The connection of a bus, of whatever kind: open it, ask one block, tell apart what can go wrong.
 //!
 //! It decides nothing about schedules or meters. Invariants: every wait has an end; bytes leave through the read-only
-//! guard; after any [`Fault`] that is not an exception reply the connection is gone, so a late reply meets nobody.
+//! guard; after a [`Fault`] that is not an exception reply, a connection that numbers its requests is gone and one that
+//! does not is drained (`rtu.rs`), so that a late reply meets nobody.
 
 use std::{fmt, io, time::Duration};
 
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_modbus::{
     ExceptionCode, ProtocolError, Slave,
     client::{Client, Context, Reader, tcp},
@@ -16,7 +21,9 @@ use super::{
     Table, Transport,
     guard::{Framing, ReadOnly},
     plan::Read,
+    rtu,
 };
+use crate::clock::monotonic;
 
 /// A connection may take this long even where devices answer faster: it crosses name servers, switches and, at a
 /// gateway's start, its boot.
@@ -33,6 +40,8 @@ pub(super) enum Fault {
     Foreign(String),
     /// The reply has another number of registers than asked for.
     Length { got: usize, wanted: u16 },
+    /// The reply's sum of control is wrong: noise, or two devices with one unit id.
+    Damaged,
     /// The gateway answered in the meter's place (exceptions 0x0A and 0x0B).
     Gateway(ExceptionCode),
     /// The meter refused.
@@ -47,6 +56,7 @@ impl Fault {
             Self::Lost(_) => "lost",
             Self::Foreign(_) => "foreign",
             Self::Length { .. } => "length",
+            Self::Damaged => "damaged",
             Self::Gateway(_) => "gateway",
             Self::Refused(_) => "exception",
         }
@@ -66,8 +76,17 @@ impl Fault {
         )
     }
 
-    fn is_reply(&self) -> bool {
+    /// Whether a device has answered, if only to refuse.
+    pub(super) fn is_reply(&self) -> bool {
         matches!(self, Self::Gateway(_) | Self::Refused(_))
+    }
+
+    /// Who speaks by this exception: 0x0A and 0x0B are a gateway's own words.
+    pub(super) fn of_exception(code: ExceptionCode) -> Self {
+        match code {
+            ExceptionCode::GatewayPathUnavailable | ExceptionCode::GatewayTargetDevice => Self::Gateway(code),
+            code => Self::Refused(code),
+        }
     }
 }
 
@@ -78,6 +97,11 @@ impl fmt::Display for Fault {
             Self::Lost(why) => write!(f, "connection lost: {why}"),
             Self::Foreign(why) => write!(f, "the answer belongs to another request: {why}"),
             Self::Length { got, wanted } => write!(f, "{got} registers instead of {wanted}"),
+            Self::Damaged => write!(
+                f,
+                "the answer is damaged (CRC); check cable, termination, speed and parity, and that no two devices have one \
+                 unit id"
+            ),
             Self::Gateway(code) => write!(
                 f,
                 "the gateway, not the meter, answered: {code} ({:#04x})",
@@ -90,58 +114,116 @@ impl fmt::Display for Fault {
 
 /// An open connection.
 pub(super) struct Link {
-    context: Option<Context>,
+    wire: Option<Wire>,
     /// Whether it has carried an answer yet.
     pub(super) has_answered: bool,
+    /// What the last answer took, from the request on.
+    pub(super) answered_in: Duration,
+    /// The next request leaves no sooner.
+    rests_until: Instant,
+    /// Time-outs in a row, of whichever unit.
+    timeouts: u32,
+}
+
+/// Time-outs in a row after which even a line that could be drained is opened anew: a converter that restarted does not
+/// know the connection any more, and says nothing for ever; a USB adapter may hang.
+const DEAD_AFTER: u32 = 3;
+
+/// What a request goes out on.
+enum Wire {
+    /// Modbus TCP, plain or in TLS: the library numbers requests and compares.
+    Numbered(Box<Context>),
+    /// RTU frames.
+    Unnumbered(Box<rtu::Wire>),
 }
 
 /// Opens the connection of a bus, with an end to the wait.
 pub(super) async fn open(transport: &Transport, answer_within: Duration) -> io::Result<Link> {
-    let Transport::Tcp { host, port } = transport else {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "only tcp:// is in this version",
-        ));
-    };
     let limit = answer_within.max(CONNECT_AT_LEAST);
-    let stream = timeout(limit, TcpStream::connect((host.as_str(), *port)))
+    let wire = timeout(limit, wire(transport))
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}")))??;
-    stream.set_nodelay(true)?;
-    let context = tcp::attach_slave(ReadOnly::new(stream, Framing::Mbap), Slave(0));
     Ok(Link {
-        context: Some(context),
+        wire: Some(wire),
         has_answered: false,
+        answered_in: Duration::ZERO,
+        rests_until: monotonic(),
+        timeouts: 0,
     })
+}
+
+async fn wire(transport: &Transport) -> io::Result<Wire> {
+    Ok(match transport {
+        Transport::Tcp { host, port } => numbered(connected(host, *port).await?),
+        Transport::Tls { host, port, tls } => numbered(tls.connect(host, connected(host, *port).await?).await?),
+        Transport::RtuOverTcp { host, port } => unnumbered(rtu::Wire::new(connected(host, *port).await?, None)),
+        Transport::Rtu { path, line } => unnumbered(rtu::Wire::new(line.open(path)?, Some(*line))),
+    })
+}
+
+async fn connected(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn numbered(stream: impl AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'static) -> Wire {
+    Wire::Numbered(Box::new(tcp::attach_slave(
+        ReadOnly::new(stream, Framing::Mbap),
+        Slave(0),
+    )))
+}
+
+fn unnumbered(wire: rtu::Wire) -> Wire {
+    Wire::Unnumbered(Box::new(wire))
 }
 
 impl Link {
     /// Whether another block may be asked for.
     pub(super) fn is_open(&self) -> bool {
-        self.context.is_some()
+        self.wire.is_some()
     }
 
-    /// The registers of one block, as many as asked for.
-    pub(super) async fn read(&mut self, read: &Read, limit: Duration) -> Result<Vec<u16>, Fault> {
+    /// The registers of one block, as many as asked for; the line then rests for `pause`.
+    pub(super) async fn read(&mut self, read: &Read, limit: Duration, pause: Duration) -> Result<Vec<u16>, Fault> {
+        sleep_until(self.rests_until).await;
         // Taken out while the call runs: if this future is dropped half-way, so is the connection.
-        let mut context = self
-            .context
-            .take()
-            .ok_or_else(|| Fault::Lost("it is closed".to_owned()))?;
-        let answer = match timeout(limit, ask(&mut context, read)).await {
-            Ok(answer) => judge(answer, read),
-            Err(_) => Err(Fault::TimedOut(limit)),
+        let mut wire = self.wire.take().ok_or_else(|| Fault::Lost("it is closed".to_owned()))?;
+        let asked = monotonic();
+        let answer = match &mut wire {
+            Wire::Numbered(context) => match timeout(limit, ask(context, read)).await {
+                Ok(answer) => judge(answer, read),
+                Err(_) => Err(Fault::TimedOut(limit)),
+            },
+            Wire::Unnumbered(wire) => wire.exchange(read, limit).await,
         };
-        if answer.as_ref().err().is_none_or(Fault::is_reply) {
-            self.context = Some(context);
-            self.has_answered = true;
+        let now = monotonic();
+        self.rests_until = now + pause;
+        let has_answered = answer.as_ref().err().is_none_or(Fault::is_reply);
+        self.timeouts = match answer {
+            Err(Fault::TimedOut(_)) => self.timeouts + 1,
+            _ => 0,
+        };
+        let is_lost = matches!(answer, Err(Fault::Lost(_)));
+        let (stays, owed_until) = match &wire {
+            Wire::Unnumbered(wire) if self.timeouts >= DEAD_AFTER => (false, wire.owed_until()),
+            Wire::Unnumbered(_) => (!is_lost, None),
+            Wire::Numbered(_) => (has_answered, None),
+        };
+        if let Some(until) = owed_until {
+            sleep_until(until).await; // the new line could not know whose late answer it is
         }
+        if has_answered {
+            self.has_answered = true;
+            self.answered_in = now - asked;
+        }
+        self.wire = Some(wire).filter(|_| stays);
         answer
     }
 
     /// Says goodbye to the device; nothing to wait for.
     pub(super) async fn close(mut self) {
-        if let Some(mut context) = self.context.take() {
+        if let Some(Wire::Numbered(mut context)) = self.wire.take() {
             // The connection is going anyway: an error here has no one to act on it.
             drop(context.disconnect().await);
         }
@@ -163,10 +245,7 @@ fn judge(answer: tokio_modbus::Result<Vec<u16>>, read: &Read) -> Result<Vec<u16>
             got: words.len(),
             wanted: read.count,
         }),
-        Ok(Err(code @ (ExceptionCode::GatewayPathUnavailable | ExceptionCode::GatewayTargetDevice))) => {
-            Err(Fault::Gateway(code))
-        }
-        Ok(Err(code)) => Err(Fault::Refused(code)),
+        Ok(Err(code)) => Err(Fault::of_exception(code)),
         Err(tokio_modbus::Error::Protocol(error)) => Err(Fault::Foreign(foreign(&error))),
         Err(tokio_modbus::Error::Transport(error)) => Err(Fault::Lost(lost(&error))),
     }

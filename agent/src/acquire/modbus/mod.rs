@@ -1,14 +1,21 @@
 //! Modbus meters: their registers as configured, checked once into a [`plan::Plan`], then polled by one task a bus.
 //!
-//! It knows no device profiles and no configuration file. Invariants: one connection a bus, one request at a time; only
-//! reading function codes can leave ([`guard`]); a reply that is late, short or foreign never becomes a value.
+//! It knows no device profiles and no configuration file. Invariants: one request at a time on a connection, and one
+//! connection a bus unless more are asked for; only reading function codes can leave ([`guard`]); a reply that is late,
+//! short or foreign never becomes a value; a bus that is asked for more than its line can give does not start.
 
+pub mod budget;
 mod bus;
 pub mod decode;
 pub mod guard;
 mod link;
+mod meter;
 pub mod plan;
+mod plausible;
+mod rtu;
 mod schedule;
+mod serial;
+mod tls;
 
 use std::time::Duration;
 
@@ -16,10 +23,12 @@ use energy::{Name, Quantity};
 
 pub use bus::run;
 pub use decode::{ByteOrder, RegisterForm};
+pub use serial::{Line, Parity};
+pub use tls::Tls;
 
-/// Registers a merged read may bridge when nothing else is said: 16 cost less than 2 ms at 19200 baud, a second
-/// request costs a whole turn-around.
-pub const DEFAULT_MAX_GAP: u16 = 16;
+/// Registers a merged read may bridge when nothing else is said: 20 take 23 ms at 19200 baud, a second request takes
+/// 9 ms on the line and the device's answering time, 20 ms and more.
+pub const DEFAULT_MAX_GAP: u16 = 20;
 
 /// The most registers one request may ask for, from the Modbus specification.
 pub const MAX_REGISTERS: u16 = 125;
@@ -33,13 +42,15 @@ pub struct Config {
     pub transport: Transport,
     /// Data time from one poll of a meter to the next; zero = as fast as the line answers.
     pub every: Duration,
-    /// Wall time a device has for its answer.
+    /// Wall time a device has for its answer, beside what its characters take on a serial line.
     pub timeout: Duration,
+    /// Connections over which the meters are spread; most gateways and all serial lines take one.
+    pub connections: u8,
     /// The meters that share the line.
     pub meters: Vec<MeterPoints>,
 }
 
-/// How a Modbus line is reached. Only [`Transport::Tcp`] runs in this version; [`check`] refuses the others.
+/// How a Modbus line is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transport {
     /// Modbus TCP: one connection, MBAP framing.
@@ -60,8 +71,8 @@ pub enum Transport {
     Rtu {
         /// Device file.
         path: String,
-        /// Bits per second.
-        baud: u32,
+        /// Its speed and framing.
+        line: Line,
     },
     /// Modbus TCP inside TLS.
     Tls {
@@ -69,10 +80,12 @@ pub enum Transport {
         host: String,
         /// Port, 802 by custom.
         port: u16,
+        /// Certificates.
+        tls: Tls,
     },
 }
 
-/// As in a configuration.
+/// As in a configuration, nearly.
 impl std::fmt::Display for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let bracketed = |host: &str| {
@@ -85,8 +98,8 @@ impl std::fmt::Display for Transport {
         match self {
             Self::Tcp { host, port } => write!(f, "tcp://{}:{port}", bracketed(host)),
             Self::RtuOverTcp { host, port } => write!(f, "rtu+tcp://{}:{port}", bracketed(host)),
-            Self::Rtu { path, baud } => write!(f, "rtu://{path}?baud={baud}"),
-            Self::Tls { host, port } => write!(f, "tls://{}:{port}", bracketed(host)),
+            Self::Rtu { path, line } => write!(f, "rtu://{path} ({line})"),
+            Self::Tls { host, port, .. } => write!(f, "tls://{}:{port}", bracketed(host)),
         }
     }
 }
@@ -100,10 +113,38 @@ pub struct MeterPoints {
     pub unit: u8,
     /// What to read; at most one point a quantity.
     pub points: Vec<Point>,
+    /// How it wants to be read.
+    pub limits: Limits,
+}
+
+/// What a device can bear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
     /// Unwanted registers that one read may bridge; see [`DEFAULT_MAX_GAP`].
     pub max_gap: u16,
-    /// The most registers one read may ask of this meter, at most [`MAX_REGISTERS`].
+    /// The most registers one read may ask for, at most [`MAX_REGISTERS`].
     pub max_registers: u16,
+    /// First and last of registers that the device refuses: no read touches them, in neither table.
+    pub holes: Vec<(u16, u16)>,
+    /// The least time between its answer and the next request on the line.
+    pub pause: Duration,
+    /// What it takes to answer, beside the time on the line; `None` = not known.
+    pub latency: Option<Duration>,
+    /// Whether values that cannot be of one load are marked (`plausible.rs`).
+    pub checks_values: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_gap: DEFAULT_MAX_GAP,
+            max_registers: MAX_REGISTERS,
+            holes: vec![],
+            pause: Duration::ZERO,
+            latency: None,
+            checks_values: true,
+        }
+    }
 }
 
 /// One value in a meter's registers.
@@ -123,10 +164,33 @@ pub struct Point {
     pub scale: f64,
     /// Added after scaling, in the quantity's unit.
     pub offset: f64,
+    /// Register whose signed number n makes the value raw × 10^n × scale, as SunSpec's `sunssf`; same table, same read.
+    pub exponent_at: Option<u16>,
+    /// The bits that count, of an unsigned number; the lowest of them becomes bit 0.
+    pub mask: Option<u64>,
     /// The raw bits by which this meter says "no value", for example `0x8000` or `0xFFFF_FFFF`.
-    pub invalid: Option<u64>,
+    pub invalid: Vec<u64>,
     /// Data time between two reads where it differs from the bus's.
     pub every: Option<Duration>,
+}
+
+impl Point {
+    /// A holding register in the specification's order, in the quantity's unit already.
+    pub fn new(at: u16, form: RegisterForm, quantity: Quantity) -> Self {
+        Self {
+            at,
+            table: Table::Holding,
+            form,
+            order: ByteOrder::Abcd,
+            quantity,
+            scale: 1.0,
+            offset: 0.0,
+            exponent_at: None,
+            mask: None,
+            invalid: vec![],
+            every: None,
+        }
+    }
 }
 
 /// The register tables that can be read.
@@ -150,14 +214,6 @@ impl std::fmt::Display for Table {
 /// Why a bus cannot run as configured.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConfigError {
-    /// The way to the line is not built yet.
-    #[error("bus {bus:?}: {transport} is not in this version; use tcp://host:port")]
-    Transport {
-        /// The bus.
-        bus: String,
-        /// The transport as written in a URL.
-        transport: &'static str,
-    },
     /// A device must have time to answer.
     #[error("bus {bus:?}: timeout is zero, no device can answer in that; 500ms is usual")]
     Timeout {
@@ -172,84 +228,71 @@ pub enum ConfigError {
         /// Which point, and why.
         error: plan::PlanError,
     },
+    /// The line is too slow.
+    #[error("bus {bus:?}: {error}; {}", error.can_be_met)]
+    TooMuch {
+        /// The bus.
+        bus: String,
+        /// How much is asked, and what can be met.
+        error: budget::TooMuch,
+    },
+    /// A serial line has one end here.
+    #[error("bus {bus:?}: {connections} connections, but a serial port is opened once")]
+    Connections {
+        /// The bus.
+        bus: String,
+        /// How many were asked for.
+        connections: u8,
+    },
 }
 
 /// What one cycle of this bus reads, or why it cannot run.
 pub fn check(config: &Config) -> Result<plan::Plan, ConfigError> {
     let bus = || config.name.clone();
-    let not_yet = |transport| Err(ConfigError::Transport { bus: bus(), transport });
-    match config.transport {
-        Transport::Tcp { .. } => {}
-        Transport::RtuOverTcp { .. } => return not_yet("rtu+tcp://"),
-        Transport::Rtu { .. } => return not_yet("rtu://"),
-        Transport::Tls { .. } => return not_yet("tls://"),
-    }
     if config.timeout.is_zero() {
         return Err(ConfigError::Timeout { bus: bus() });
     }
-    plan::plan(&config.meters).map_err(|error| ConfigError::Plan { bus: bus(), error })
+    if matches!(config.transport, Transport::Rtu { .. }) && config.connections > 1 {
+        let connections = config.connections;
+        return Err(ConfigError::Connections {
+            bus: bus(),
+            connections,
+        });
+    }
+    let plan = plan::plan(&config.meters).map_err(|error| ConfigError::Plan { bus: bus(), error })?;
+    let proof = budget::budget(config, &plan).prove(config);
+    proof.map_err(|error| ConfigError::TooMuch { bus: bus(), error })?;
+    Ok(plan)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn config(transport: Transport) -> Config {
-        Config {
+    #[test]
+    fn a_zero_timeout_and_a_port_opened_twice_are_refused() {
+        let config = |timeout_ms, connections, transport| Config {
             name: "panel-a".into(),
             transport,
             every: Duration::from_secs(1),
-            timeout: Duration::from_millis(500),
+            timeout: Duration::from_millis(timeout_ms),
+            connections,
             meters: vec![],
-        }
-    }
-
-    #[test]
-    fn transports_of_later_versions_and_a_zero_timeout_are_refused() {
-        let host = || "192.0.2.10".to_owned();
-        for (transport, expected) in [
-            (
-                Transport::Tcp {
-                    host: host(),
-                    port: 502,
-                },
-                None,
-            ),
-            (
-                Transport::RtuOverTcp {
-                    host: host(),
-                    port: 502,
-                },
-                Some("rtu+tcp://"),
-            ),
-            (
-                Transport::Rtu {
-                    path: "/dev/ttyUSB0".into(),
-                    baud: 9600,
-                },
-                Some("rtu://"),
-            ),
-            (
-                Transport::Tls {
-                    host: host(),
-                    port: 802,
-                },
-                Some("tls://"),
-            ),
-        ] {
-            let refused = check(&config(transport)).err().map(|error| error.to_string());
-            match expected {
-                None => assert_eq!(refused, None),
-                Some(name) => {
-                    assert!(refused.is_some_and(|text| text.contains(name) && text.contains("not in this version")));
-                }
-            }
-        }
-        let mut hasty = config(Transport::Tcp {
-            host: host(),
+        };
+        let tcp = || Transport::Tcp {
+            host: "192.0.2.10".to_owned(),
             port: 502,
-        });
-        hasty.timeout = Duration::ZERO;
-        assert!(matches!(check(&hasty), Err(ConfigError::Timeout { .. })));
+        };
+        let serial = || Transport::Rtu {
+            path: "/dev/ttyUSB0".to_owned(),
+            line: Line::default(),
+        };
+        assert_eq!(check(&config(500, 2, tcp())), Ok(plan::Plan::default()));
+        assert_eq!(check(&config(500, 1, serial())), Ok(plan::Plan::default()));
+        assert!(matches!(check(&config(0, 1, tcp())), Err(ConfigError::Timeout { .. })));
+        assert!(matches!(
+            check(&config(500, 2, serial())),
+            Err(ConfigError::Connections { .. })
+        ));
     }
 }

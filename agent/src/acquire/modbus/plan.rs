@@ -1,14 +1,15 @@
 //! The points of a bus's meters → the reads that fetch them with few requests. Pure and deterministic.
 //!
-//! It knows neither time nor connection. Invariants: every point lies whole inside exactly one read; a read stays
-//! inside one unit, table and rhythm, within the meter's limit and within addresses 0–65535; reads come sorted by
-//! meter, rhythm, table and address.
+//! It knows neither time nor connection. Invariants: every point lies whole inside exactly one read, and so does the
+//! register that scales it, so that both are of one instant; a read stays inside one unit, table and rhythm, within the
+//! meter's limit and within addresses 0–65535, and touches no register that the meter is known to refuse; reads come
+//! sorted by meter, rhythm, table and address.
 
 use std::time::Duration;
 
 use energy::{Name, Quantity};
 
-use super::{MAX_REGISTERS, MeterPoints, Point, Table};
+use super::{Limits, MAX_REGISTERS, MeterPoints, Point, Table};
 
 /// What one cycle of a bus reads.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -81,7 +82,8 @@ pub enum PlanError {
     },
     /// The limit is above the specification's or below the widest point.
     #[error(
-        "meter {meter:?}: at most {limit} registers a read, but {quantity} takes {registers} and no device gives more than 125"
+        "meter {meter:?}: at most {limit} registers a read, but {quantity} (with the register that scales it) takes \
+         {registers} and no device gives more than 125"
     )]
     Limit {
         /// The meter.
@@ -93,6 +95,31 @@ pub enum PlanError {
         /// The limit given.
         limit: u16,
     },
+    /// A point stands where the meter is said to refuse reading.
+    #[error("meter {meter:?}: {quantity} touches the registers {first} to {last}, which are given as a hole")]
+    Hole {
+        /// The meter.
+        meter: Name,
+        /// The point's quantity.
+        quantity: Quantity,
+        /// First register of the hole.
+        first: u16,
+        /// Last register of the hole.
+        last: u16,
+    },
+}
+
+impl PlanError {
+    /// The meter whose points cannot be read.
+    pub fn meter(&self) -> &Name {
+        match self {
+            Self::Beyond { meter, .. }
+            | Self::Overlap { meter, .. }
+            | Self::Duplicate { meter, .. }
+            | Self::Limit { meter, .. }
+            | Self::Hole { meter, .. } => meter,
+        }
+    }
 }
 
 /// The reads of one cycle.
@@ -107,64 +134,101 @@ pub fn plan(meters: &[MeterPoints]) -> Result<Plan, PlanError> {
     Ok(Plan { reads })
 }
 
-fn sort_key(point: &Point, index: usize) -> (Option<Duration>, Table, u16, usize) {
-    (point.every, point.table, point.at, index)
+fn sort_key(point: &Point, index: usize) -> (Option<Duration>, Table, u16, u16, usize) {
+    (point.every, point.table, start(point), point.at, index)
 }
 
 fn check(meter: &MeterPoints) -> Result<(), PlanError> {
-    let name = || Name::clone(&meter.name);
-    let mut by_address: Vec<&Point> = meter.points.iter().collect();
-    by_address.sort_by_key(|point| (point.table, point.at));
     for (index, point) in meter.points.iter().enumerate() {
-        let registers = point.form.registers();
-        if point.at.checked_add(registers - 1).is_none() {
-            return Err(PlanError::Beyond {
-                meter: name(),
-                quantity: point.quantity,
-                at: point.at,
-                registers,
-            });
-        }
-        if registers > meter.max_registers || meter.max_registers > MAX_REGISTERS {
-            let limit = meter.max_registers;
-            return Err(PlanError::Limit {
-                meter: name(),
-                quantity: point.quantity,
-                registers,
-                limit,
-            });
-        }
-        if meter.points[..index]
-            .iter()
-            .any(|earlier| earlier.quantity == point.quantity)
-        {
+        check_point(meter, point)?;
+        let mut earlier = meter.points[..index].iter();
+        if earlier.any(|earlier| earlier.quantity == point.quantity) {
             return Err(PlanError::Duplicate {
-                meter: name(),
+                meter: Name::clone(&meter.name),
                 quantity: point.quantity,
                 at: point.at,
             });
         }
     }
-    match by_address.windows(2).find(|pair| collide(pair[0], pair[1])) {
-        Some(pair) => Err(PlanError::Overlap {
+    check_overlaps(meter)
+}
+
+fn check_point(meter: &MeterPoints, point: &Point) -> Result<(), PlanError> {
+    let (name, quantity) = (|| Name::clone(&meter.name), point.quantity);
+    let registers = point.form.registers();
+    if point.at.checked_add(registers - 1).is_none() {
+        let at = point.at;
+        return Err(PlanError::Beyond {
             meter: name(),
-            first: pair[0].quantity,
-            second: pair[1].quantity,
-            at: pair[1].at,
+            quantity,
+            at,
+            registers,
+        });
+    }
+    let (limit, registers) = (meter.limits.max_registers, end(point) - u32::from(start(point)));
+    if registers > u32::from(limit) || limit > MAX_REGISTERS {
+        return Err(PlanError::Limit {
+            meter: name(),
+            quantity,
+            registers: registers.min(u32::from(u16::MAX)) as u16,
+            limit,
+        });
+    }
+    match meter.limits.hole_in(start(point), end(point)) {
+        Some((first, last)) => Err(PlanError::Hole {
+            meter: name(),
+            quantity,
+            first,
+            last,
         }),
         None => Ok(()),
     }
 }
 
+fn check_overlaps(meter: &MeterPoints) -> Result<(), PlanError> {
+    let overlap = |first: &Point, second: &Point, at| {
+        Err(PlanError::Overlap {
+            meter: Name::clone(&meter.name),
+            first: first.quantity,
+            second: second.quantity,
+            at,
+        })
+    };
+    let mut by_address: Vec<&Point> = meter.points.iter().collect();
+    by_address.sort_by_key(|point| (point.table, point.at));
+    if let Some(pair) = by_address.windows(2).find(|pair| collide(pair[0], pair[1])) {
+        return overlap(pair[0], pair[1], pair[1].at);
+    }
+    for scaled in &meter.points {
+        let Some(at) = scaled.exponent_at else { continue };
+        let holds = |value: &&Point| value.table == scaled.table && own_registers(value).contains(&u32::from(at));
+        if let Some(value) = meter.points.iter().find(holds) {
+            return overlap(value, scaled, at);
+        }
+    }
+    Ok(())
+}
+
 /// Whether two points, the first not behind the second, share registers without being the same value.
 fn collide(first: &Point, second: &Point) -> bool {
     let is_same_value = first.at == second.at && first.form == second.form && first.order == second.order;
-    first.table == second.table && end(first) > u32::from(second.at) && !is_same_value
+    first.table == second.table && own_registers(first).end > u32::from(second.at) && !is_same_value
 }
 
-/// The address after the last register; one more than `u16` can hold.
+fn own_registers(point: &Point) -> std::ops::Range<u32> {
+    let at = u32::from(point.at);
+    at..at + u32::from(point.form.registers())
+}
+
+/// The first register that a point needs, its own or the one that scales it.
+fn start(point: &Point) -> u16 {
+    point.exponent_at.map_or(point.at, |at| at.min(point.at))
+}
+
+/// The address after the last register that a point needs; one more than `u16` can hold.
 fn end(point: &Point) -> u32 {
-    u32::from(point.at) + u32::from(point.form.registers())
+    let own = own_registers(point).end;
+    point.exponent_at.map_or(own, |at| own.max(u32::from(at) + 1))
 }
 
 fn merge(meter: &MeterPoints, index: usize, order: &[usize], reads: &mut Vec<Read>) {
@@ -180,8 +244,8 @@ fn merge(meter: &MeterPoints, index: usize, order: &[usize], reads: &mut Vec<Rea
                 meter: index,
                 unit: meter.unit,
                 table: point.table,
-                at: point.at,
-                count: point.form.registers(),
+                at: start(point),
+                count: (end(point) - u32::from(start(point))) as u16,
                 every: point.every,
                 points: vec![point_index],
             }),
@@ -191,11 +255,21 @@ fn merge(meter: &MeterPoints, index: usize, order: &[usize], reads: &mut Vec<Rea
 
 /// Whether `point`, not before the read's last one, fits into the read.
 fn joins(meter: &MeterPoints, read: &Read, point: &Point) -> bool {
+    let limits = &meter.limits;
     let read_end = u32::from(read.at) + u32::from(read.count);
     read.every == point.every
         && read.table == point.table
-        && u32::from(point.at).saturating_sub(read_end) <= u32::from(meter.max_gap)
-        && end(point) - u32::from(read.at) <= u32::from(meter.max_registers)
+        && u32::from(start(point)).saturating_sub(read_end) <= u32::from(limits.max_gap)
+        && end(point) - u32::from(read.at) <= u32::from(limits.max_registers)
+        && limits.hole_in(read.at, end(point)).is_none()
+}
+
+impl Limits {
+    /// The hole that a read from `first` up to before `end` would touch.
+    fn hole_in(&self, first: u16, end: u32) -> Option<(u16, u16)> {
+        let mut holes = self.holes.iter().copied();
+        holes.find(|&(hole, last)| hole <= last && u32::from(hole) < end && last >= first)
+    }
 }
 
 impl Read {
@@ -213,12 +287,9 @@ impl Read {
     }
 
     fn trimmed(&self, points: &[Point], kept: &[usize]) -> Self {
-        let at = points[kept[0]].at;
-        let last = kept
-            .iter()
-            .map(|&point| end(&points[point]))
-            .max()
-            .unwrap_or(u32::from(at) + 1);
+        let needed = || kept.iter().map(|&point| &points[point]);
+        let at = needed().map(start).min().unwrap_or(self.at);
+        let last = needed().map(end).max().unwrap_or(u32::from(at) + 1);
         Self {
             at,
             count: (last - u32::from(at)) as u16,
@@ -242,24 +313,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::acquire::modbus::{ByteOrder, RegisterForm};
+    use crate::acquire::modbus::RegisterForm;
 
     const U16: RegisterForm = RegisterForm::U16;
     const F32: RegisterForm = RegisterForm::F32;
     const U64: RegisterForm = RegisterForm::U64;
 
     fn point(nth: usize, at: u16, form: RegisterForm) -> Point {
-        Point {
-            at,
-            table: Table::Holding,
-            form,
-            order: ByteOrder::Abcd,
-            quantity: energy::quantity::TABLE[nth].quantity,
-            scale: 1.0,
-            offset: 0.0,
-            invalid: None,
-            every: None,
-        }
+        Point::new(at, form, energy::quantity::TABLE[nth].quantity)
     }
 
     fn meter(points: &[(u16, RegisterForm)], max_gap: u16, max_registers: u16) -> MeterPoints {
@@ -271,8 +332,11 @@ mod tests {
                 .enumerate()
                 .map(|(nth, &(at, form))| point(nth, at, form))
                 .collect(),
-            max_gap,
-            max_registers,
+            limits: Limits {
+                max_gap,
+                max_registers,
+                ..Limits::default()
+            },
         }
     }
 
@@ -379,26 +443,83 @@ mod tests {
         assert_eq!(twin.halves(&meter.points), None);
     }
 
+    #[test]
+    fn a_value_and_the_register_that_scales_it_are_read_together() {
+        let scaled = |points: &[(u16, RegisterForm)], exponents: &[Option<u16>], max_registers| {
+            let mut meter = meter(points, 2, max_registers);
+            for (point, at) in meter.points.iter_mut().zip(exponents) {
+                point.exponent_at = *at;
+            }
+            plan(&[meter]).map(|plan| plan.reads.iter().map(|read| (read.at, read.count)).collect::<Vec<_>>())
+        };
+        let three = [(10, U16), (11, U16), (12, U16)];
+        assert_eq!(scaled(&three, &[Some(13); 3], 125), Ok(vec![(10, 4)]));
+        assert_eq!(scaled(&three, &[Some(9); 3], 125), Ok(vec![(9, 4)]));
+        assert_eq!(
+            scaled(&three, &[Some(13), None, None], 3),
+            Err(PlanError::Limit {
+                meter: "m".into(),
+                quantity: Quantity::EnergyImport,
+                registers: 4,
+                limit: 3,
+            })
+        );
+        assert_eq!(
+            scaled(&[(10, U16), (30, U16)], &[Some(20), Some(20)], 12),
+            Ok(vec![(10, 11), (20, 11)])
+        );
+        let inside = scaled(&[(10, U16), (20, F32)], &[Some(21), None], 125).unwrap_err();
+        assert!(matches!(inside, PlanError::Overlap { at: 21, .. }), "{inside}");
+    }
+
+    #[test]
+    fn known_holes_are_never_asked_for() {
+        let mut meter = meter(&[(0, U16), (4, U16), (9, U16)], 20, 125);
+        meter.limits.holes = vec![(2, 2), (10, 20)];
+        let reads = plan(std::slice::from_ref(&meter)).unwrap().reads;
+        let got: Vec<_> = reads.iter().map(|read| (read.at, read.count)).collect();
+        assert_eq!(got, [(0, 1), (4, 6)]);
+        meter.limits.holes = vec![(3, 4)];
+        assert!(matches!(plan(&[meter]), Err(PlanError::Hole { first: 3, last: 4, .. })));
+    }
+
     fn any_points() -> impl Strategy<Value = Vec<Point>> {
-        let kinds = (0_u16..40, 0_usize..3, any::<bool>(), 0_u64..2);
+        let kinds = (0_u16..40, 0_usize..3, any::<bool>(), 0_u64..2, 0_u16..12);
         prop::collection::vec(kinds, 0..30).prop_map(|kinds| {
             let mut at = 0;
             let mut points: Vec<Point> = Vec::new();
-            for (nth, (gap, form, is_input, every_s)) in kinds.into_iter().enumerate() {
+            for (nth, (gap, form, is_input, every_s, scaled)) in kinds.into_iter().enumerate() {
                 let mut point = point(nth, at + gap, [U16, F32, U64][form]);
                 at += gap + point.form.registers();
                 point.table = if is_input { Table::Input } else { Table::Holding };
                 point.every = (every_s > 0).then(|| Duration::from_secs(every_s));
+                if scaled == 0 {
+                    point.exponent_at = Some(at);
+                    at += 1;
+                }
                 points.push(point);
             }
             points
         })
     }
 
+    /// Registers that no point needs, some of which a meter may refuse.
+    fn free_registers(points: &[Point], wanted: &[u16]) -> Vec<(u16, u16)> {
+        let is_free = |at: &u16| {
+            !points
+                .iter()
+                .any(|point| (u32::from(start(point))..end(point)).contains(&u32::from(*at)))
+        };
+        wanted.iter().copied().filter(is_free).map(|at| (at, at)).collect()
+    }
+
     proptest! {
         #[test]
-        fn every_point_lies_whole_in_exactly_one_read(points in any_points(), max_gap in 0_u16..30, max_registers in 4_u16..=125) {
-            let meter = MeterPoints { points, ..meter(&[], max_gap, max_registers) };
+        fn every_point_lies_whole_in_exactly_one_read(
+            points in any_points(), holes in prop::collection::vec(0_u16..700, 0..6), max_gap in 0_u16..30, max_registers in 5_u16..=125
+        ) {
+            let mut meter = MeterPoints { points, ..meter(&[], max_gap, max_registers) };
+            meter.limits.holes = free_registers(&meter.points, &holes);
             let reads = plan(std::slice::from_ref(&meter)).unwrap().reads;
             let mut seen: Vec<usize> = reads.iter().flat_map(|read| read.points.clone()).collect();
             seen.sort_unstable();
@@ -406,12 +527,14 @@ mod tests {
             for read in &reads {
                 prop_assert!((1..=max_registers).contains(&read.count));
                 let points: Vec<_> = read.points.iter().map(|&point| &meter.points[point]).collect();
-                prop_assert_eq!(points[0].at, read.at);
-                prop_assert_eq!(points.iter().map(|point| end(point)).max(), Some(u32::from(read.at) + u32::from(read.count)));
+                prop_assert_eq!(points.iter().map(|point| start(point)).min(), Some(read.at));
+                let read_end = u32::from(read.at) + u32::from(read.count);
+                prop_assert_eq!(points.iter().map(|point| end(point)).max(), Some(read_end));
                 for pair in points.windows(2) {
-                    prop_assert!(u32::from(pair[1].at) <= end(pair[0]) + u32::from(max_gap));
+                    prop_assert!(u32::from(start(pair[1])) <= end(pair[0]) + u32::from(max_gap));
                 }
                 prop_assert!(points.iter().all(|point| (point.table, point.every) == (read.table, read.every)));
+                prop_assert!(meter.limits.holes.iter().all(|&(at, _)| !(u32::from(read.at)..read_end).contains(&u32::from(at))));
             }
             prop_assert!(reads.is_sorted_by_key(|read| (read.every, read.table, read.at)));
         }
@@ -430,7 +553,7 @@ mod tests {
             prop_assert_eq!(single.len(), meter.points.len());
             for read in single {
                 let point = &meter.points[read.points[0]];
-                prop_assert_eq!((read.at, read.count), (point.at, point.form.registers()));
+                prop_assert_eq!((read.at, u32::from(read.at) + u32::from(read.count)), (start(point), end(point)));
             }
         }
     }

@@ -13,7 +13,7 @@ use energy::{
 
 use super::{EnergyArgs, Sums, number, repair_text};
 use crate::{
-    acquire::modbus::{RegisterForm, Transport},
+    acquire::modbus::RegisterForm,
     cli::{INPUT, fail, past, replay_intervals::local},
     config::Config,
     language::Language,
@@ -166,11 +166,7 @@ fn of_source(config: &Config, meter: &str, ko: bool) -> String {
     let mut text = String::from(if ko { "4. 계측기\n" } else { "4. meter\n" });
     for bus in &config.buses {
         for device in bus.meters.iter().filter(|device| *device.name == *meter) {
-            let line = match &bus.transport {
-                Transport::Tcp { host, port } => format!("tcp://{host}:{port}"),
-                _ => String::new(),
-            };
-            writeln!(text, "   bus {} {line}, unit {}", bus.name, device.unit).ok();
+            writeln!(text, "   bus {} {}, unit {}", bus.name, bus.transport, device.unit).ok();
             for point in &device.points {
                 let known = RegisterForm::ALL.iter().find(|(_, form)| *form == point.form);
                 let form = known.map_or("", |(name, _)| *name);

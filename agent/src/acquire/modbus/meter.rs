@@ -1,0 +1,334 @@
+//! One meter on its bus: its rhythms, the registers that it refuses, and how long it has been silent.
+//!
+//! It owns no connection and never waits between polls. Invariants: a block that is refused is asked for in parts until
+//! the register that the meter does not have is known, and all others go on; a refused register is tried again ever more
+//! seldom; a silent meter rests, doubling its rest up to a minute, and costs its bus nothing meanwhile.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use energy::{Name, Quantity, Reading, Sample};
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use super::{
+    Config, Limits, Point, Table, decode,
+    link::{Fault, Link},
+    plan::Read,
+    plausible,
+    schedule::{Rhythm, later},
+};
+use crate::{
+    acquire::Backoff,
+    clock::Clock,
+    health::{Counter, Gauge, Health},
+};
+
+/// Rest of a meter that does not answer: long enough that one dead meter costs its bus less than a third of the usual
+/// time-out of 500 ms a second at first and under 1 % in the end, short enough that a mended meter is back in a minute.
+const METER_REST: Backoff = Backoff {
+    first: Duration::from_secs(2),
+    cap: Duration::from_mins(1),
+};
+
+/// Failures in a row after which a meter counts as silent and rests. One lost answer is daily life on a serial line and
+/// costs nothing but its own poll.
+pub(super) const SILENT_AFTER: u32 = 2;
+
+/// Data time after which registers that a meter refused are tried again: soon, for a gateway that was starting, then ever
+/// more seldom, for a meter that may be configured or replaced one day.
+const RETRY_REFUSED: Backoff = Backoff {
+    first: Duration::from_secs(10),
+    cap: Duration::from_hours(1),
+};
+
+/// A meter as its bus reads it.
+pub(super) struct Meter {
+    pub(super) name: Name,
+    unit: u8,
+    limits: Limits,
+    pub(super) points: Vec<Point>,
+    /// The reads as planned, to go back to after refused registers.
+    planned: Vec<Rhythm>,
+    pub(super) rhythms: Vec<Rhythm>,
+    /// First registers of points that the meter refuses.
+    refused: BTreeSet<(Table, u16)>,
+    retry_refused_at: Option<Timestamp>,
+    /// Retries in a row after which something was refused still.
+    refused_retries: u32,
+    /// The rule that the last poll's values broke.
+    broken: Option<&'static str>,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    silent_since: Option<Timestamp>,
+    /// Number of the last poll: whoever waits longest goes first among meters due at once.
+    pub(super) last_poll: u64,
+    counts: Counts,
+}
+
+struct Counts {
+    health: Health,
+    labels: [(&'static str, String); 2],
+    ok: Counter,
+    rested: Counter,
+    refused: Counter,
+    answering: Gauge,
+    answer: Gauge,
+    faults: Vec<(&'static str, Counter)>,
+    implausible: [(&'static str, Counter); 2],
+}
+
+/// The meter's reads, one rhythm for each `every`; all begin at `now`, so that slow beats fall on fast ones.
+pub(super) fn rhythms(reads: &[Read], meter: usize, now: Timestamp) -> Vec<Rhythm> {
+    let mut rhythms: Vec<Rhythm> = Vec::new();
+    for read in reads.iter().filter(|read| read.meter == meter) {
+        let every = read.every.unwrap_or_default();
+        match rhythms.iter_mut().find(|rhythm| rhythm.every == every) {
+            Some(rhythm) => rhythm.reads.push(read.clone()),
+            None => rhythms.push(Rhythm {
+                every,
+                due: now,
+                reads: vec![read.clone()],
+            }),
+        }
+    }
+    rhythms
+}
+
+impl Meter {
+    pub(super) fn new(config: &Config, index: usize, rhythms: Vec<Rhythm>, health: &Health) -> Self {
+        let meter = &config.meters[index];
+        let labels = [("bus", config.name.as_str()), ("meter", &*meter.name)];
+        let polls = |result| health.counter("polls_total", &[labels[0], labels[1], ("result", result)]);
+        let implausible = |rule| {
+            let labels = [labels[0], labels[1], ("rule", rule)];
+            (rule, health.counter("implausible_polls_total", &labels))
+        };
+        let faults = [
+            "timeout",
+            "lost",
+            "foreign",
+            "length",
+            "damaged",
+            "gateway",
+            "exception",
+        ];
+        Self {
+            name: Name::clone(&meter.name),
+            unit: meter.unit,
+            limits: meter.limits.clone(),
+            points: meter.points.clone(),
+            planned: rhythms.clone(),
+            rhythms,
+            refused: BTreeSet::new(),
+            retry_refused_at: None,
+            refused_retries: 0,
+            broken: None,
+            failures: 0,
+            silent_since: None,
+            last_poll: 0,
+            counts: Counts {
+                answer: health.gauge("answer_duration_s", &labels),
+                health: health.clone(),
+                labels: labels.map(|(key, value)| (key, value.to_owned())),
+                ok: polls("ok"),
+                rested: polls("rested"),
+                refused: health.counter("refused_registers_total", &labels),
+                answering: health.gauge("meter_answering", &labels),
+                implausible: plausible::RULES.map(implausible),
+                faults: faults.map(|result| (result, polls(result))).into(),
+            },
+        }
+    }
+
+    /// Asks every block that is due at the sample's instant. A block with a refused address is asked for in parts.
+    pub(super) async fn read_due(
+        &mut self,
+        link: &mut Link,
+        limit: Duration,
+        sample: &mut Sample,
+    ) -> Result<(), Fault> {
+        if self.retry_refused_at.is_some_and(|at| at <= sample.at) {
+            self.refused_retries += 1;
+            self.restore_planned_reads();
+        }
+        let mut outcome = Ok(());
+        for nth in 0..self.rhythms.len() {
+            let mut block = 0;
+            while self.rhythms[nth].due <= sample.at && block < self.rhythms[nth].reads.len() {
+                let read = &self.rhythms[nth].reads[block];
+                match link.read(read, limit, self.limits.pause).await {
+                    Ok(words) => {
+                        self.counts.answer.set(link.answered_in.as_secs_f64());
+                        decode_block(read, &self.points, &words, &mut sample.readings);
+                        self.has_again(nth, block);
+                        block += 1;
+                    }
+                    Err(fault) if fault.may_pass_in_parts() => {
+                        self.take_apart(nth, block, sample.at, &fault);
+                        outcome = Err(fault);
+                    }
+                    Err(fault @ Fault::Refused(_)) => {
+                        outcome = Err(fault);
+                        block += 1;
+                    }
+                    Err(fault) => return Err(fault),
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Marks values that cannot be of one load; says so when it begins and when it is over.
+    pub(super) fn judge(&mut self, sample: &mut Sample) {
+        if !self.limits.checks_values || sample.readings.is_empty() {
+            return;
+        }
+        let broken = plausible::judge(&mut sample.readings);
+        let meter = &*self.name;
+        if let Some(plausible::Broken {
+            rule,
+            got_kw,
+            wanted_kw,
+        }) = broken
+        {
+            let count = self.counts.implausible.iter().find(|(known, _)| *known == rule);
+            count.expect("every rule has its counter, made at the start").1.one();
+            if self.broken.is_none() {
+                warn!(
+                    meter,
+                    rule,
+                    got_kw,
+                    wanted_kw,
+                    "the meter's values cannot be of one load and are marked bad; check types, word order and scale, or the profile"
+                );
+            }
+        } else if sample.trusted(Quantity::ActivePower).is_none() {
+            return; // a poll of slow values only says nothing
+        } else if self.broken.is_some() {
+            info!(meter, "the meter's values agree again");
+        }
+        self.broken = broken.map(|broken| broken.rule);
+    }
+
+    /// Replaces a refused block by its halves; one that holds a single value is left out and remembered.
+    fn take_apart(&mut self, nth: usize, block: usize, at: Timestamp, fault: &Fault) {
+        let reads = &mut self.rhythms[nth].reads;
+        if let Some(halves) = reads[block].halves(&self.points) {
+            if self.refused.is_empty() && self.refused_retries == 0 {
+                info!(meter = &*self.name, unit = self.unit, tried = %reads[block], got = %fault, "the meter refuses a block and is asked for it in parts; `holes` can name what it does not have");
+            }
+            reads.splice(block..=block, halves);
+            return;
+        }
+        let read = reads.remove(block);
+        let wait = RETRY_REFUSED.after(self.refused_retries + 1, &self.name);
+        self.retry_refused_at = Some(later(at, wait));
+        let point = &self.points[read.points[0]];
+        if self.refused.insert((point.table, point.at)) {
+            self.counts.refused.one();
+            self.counts.mark_refused(point, 1.0);
+            let quantity = point.quantity.name();
+            warn!(meter = &*self.name, unit = self.unit, quantity, tried = %read, got = %fault, next_try = ?wait, "the meter refuses this register; its other values go on");
+        }
+    }
+
+    /// Forgets that registers were refused which a block has just given.
+    fn has_again(&mut self, nth: usize, block: usize) {
+        if self.refused.is_empty() {
+            return;
+        }
+        let read = &self.rhythms[nth].reads[block];
+        for point in read.points.iter().map(|&point| &self.points[point]) {
+            if self.refused.remove(&(point.table, point.at)) {
+                self.counts.mark_refused(point, 0.0);
+                let quantity = point.quantity.name();
+                info!(
+                    meter = &*self.name,
+                    unit = self.unit,
+                    quantity,
+                    "the meter gives this register again"
+                );
+            }
+        }
+        if self.refused.is_empty() {
+            self.refused_retries = 0;
+        }
+    }
+
+    fn restore_planned_reads(&mut self) {
+        self.retry_refused_at = None;
+        for (rhythm, planned) in self.rhythms.iter_mut().zip(&self.planned) {
+            rhythm.reads.clone_from(&planned.reads);
+        }
+    }
+
+    pub(super) fn answered(&mut self, bus: &str, outcome: &Result<(), Fault>, at: Timestamp) {
+        self.count(outcome.as_ref().err());
+        self.counts.answering.set(1.0);
+        self.failures = 0;
+        if let Some(since) = self.silent_since.take() {
+            let silent_s = at.duration_since(since).as_secs();
+            info!(
+                bus,
+                meter = &*self.name,
+                unit = self.unit,
+                silent_s,
+                "meter answers again"
+            );
+            self.refused_retries = 0; // it may be another device now
+            self.restore_planned_reads();
+        }
+    }
+
+    pub(super) fn failed(&mut self, bus: &str, fault: &Fault, clock: &Clock) {
+        self.count(Some(fault));
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < SILENT_AFTER {
+            return;
+        }
+        let rest = METER_REST.after(self.failures + 1 - SILENT_AFTER, &self.name);
+        let now = clock.now();
+        let until = later(now, rest.mul_f64(clock.speed()));
+        for rhythm in &mut self.rhythms {
+            self.counts.rested.add(rhythm.rest_until(until));
+        }
+        if self.silent_since.is_none() {
+            self.silent_since = Some(now);
+            self.counts.answering.set(0.0);
+            let tried = self.rhythms.iter().flat_map(|rhythm| &rhythm.reads).next();
+            let tried = tried.map(ToString::to_string);
+            let (meter, unit) = (&*self.name, self.unit);
+            if matches!(fault, Fault::TimedOut(_)) {
+                warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter is silent; it has no values until it answers");
+            } else {
+                warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter cannot be read; it has no values until it can");
+            }
+        }
+    }
+
+    fn count(&self, fault: Option<&Fault>) {
+        match fault {
+            None => self.counts.ok.one(),
+            Some(fault) => {
+                let count = self.counts.faults.iter().find(|(result, _)| *result == fault.result());
+                count.expect("every result has its counter, made at the start").1.one();
+            }
+        }
+    }
+}
+
+impl Counts {
+    /// Tells by its address whether a register is refused.
+    fn mark_refused(&self, point: &Point, is_refused: f64) {
+        let (table, at) = (point.table.to_string(), point.at.to_string());
+        let [bus, meter] = &self.labels;
+        let labels = [(bus.0, &*bus.1), (meter.0, &*meter.1), ("table", &*table), ("at", &*at)];
+        self.health.gauge("refused_register", &labels).set(is_refused);
+    }
+}
+
+fn decode_block(read: &Read, points: &[Point], words: &[u16], readings: &mut Vec<Reading>) {
+    // The plan puts every point whole inside its read, and the reply's length has been checked.
+    let of_points = read.points.iter().map(|&point| &points[point]);
+    readings.extend(of_points.filter_map(|point| decode::reading(point, read.at, words)));
+}

@@ -1,0 +1,377 @@
+//! RTU frames over TCP against a device that misbehaves on purpose: without a transaction number only unit, function,
+//! length and CRC tell whose an answer is.
+//!
+//! Every register holds its own address, so that a value in the wrong place shows at once.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use energy::Quantity;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+};
+use wattwarden::{
+    acquire::modbus::{Config, MeterPoints, Point, RegisterForm, Transport},
+    clock,
+};
+
+use super::modbus_support::{Bus, TIMEOUT, assert_right, config, meter};
+
+/// One request as the device sees it.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    unit: u8,
+    function: u8,
+    at: u16,
+    count: u16,
+    /// How many requests came before this one.
+    nth: usize,
+}
+
+impl Asked {
+    /// `count` registers, each holding its own address.
+    fn right(&self) -> Vec<u8> {
+        let mut frame = vec![self.unit, self.function, (self.count * 2) as u8];
+        frame.extend((self.at..self.at + self.count).flat_map(u16::to_be_bytes));
+        summed(frame)
+    }
+
+    fn exception(&self, code: u8) -> Vec<u8> {
+        summed(vec![self.unit, self.function | 0x80, code])
+    }
+}
+
+/// With its CRC, bit by bit as in the specification's appendix: not the program's way of computing it.
+fn summed(mut frame: Vec<u8>) -> Vec<u8> {
+    let mut crc = 0xFFFF_u16;
+    for byte in &frame {
+        crc ^= u16::from(*byte);
+        for _ in 0..8 {
+            let has_carry = crc & 1 == 1;
+            crc >>= 1;
+            if has_carry {
+                crc ^= 0xA001;
+            }
+        }
+    }
+    frame.extend([crc as u8, (crc >> 8) as u8]);
+    frame
+}
+
+type Script = Arc<dyn Fn(Asked) -> (Duration, Vec<u8>) + Send + Sync>;
+
+struct Device {
+    port: u16,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Device {
+    /// A device whose answers, each after its time, do not hold up the next: as a line on which several talk.
+    async fn start(script: impl Fn(Asked) -> (Duration, Vec<u8>) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let task = tokio::spawn(serve(listener, Arc::new(script), Arc::clone(&asked)));
+        Self { port, asked, task }
+    }
+}
+
+async fn serve(listener: TcpListener, script: Script, asked: Arc<Mutex<Vec<Asked>>>) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (mut from, to) = stream.into_split();
+        let to = Arc::new(tokio::sync::Mutex::new(to));
+        let mut frame = [0; 8];
+        while from.read_exact(&mut frame).await.is_ok() {
+            let word = |nth: usize| u16::from_be_bytes([frame[nth], frame[nth + 1]]);
+            let request = Asked {
+                unit: frame[0],
+                function: frame[1],
+                at: word(2),
+                count: word(4),
+                nth: asked.lock().unwrap().len(),
+            };
+            assert_eq!(summed(frame[..6].into()), frame, "the request's own CRC");
+            asked.lock().unwrap().push(request);
+            let ((wait, bytes), to) = (script(request), Arc::clone(&to));
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                drop(to.lock().await.write_all(&bytes).await); // a peer that went away gets no answer
+            });
+        }
+    }
+}
+
+fn over(port: u16, meters: Vec<MeterPoints>) -> Config {
+    let host = "127.0.0.1".into();
+    config(Transport::RtuOverTcp { host, port }, meters)
+}
+
+const AT_ONCE: Duration = Duration::ZERO;
+
+/// Answers that come after the time-out: to one request in five, by up to as long again; blocks of one meter are of one
+/// function and one length, so that nothing but the draining tells them apart.
+#[tokio::test]
+async fn a_late_answer_never_becomes_a_value() {
+    let device = Device::start(|asked| {
+        let late = [TIMEOUT * 21 / 20, TIMEOUT * 3 / 2, TIMEOUT * 19 / 10][asked.nth % 3];
+        (if asked.nth % 5 == 3 { late } else { AT_ONCE }, asked.right())
+    })
+    .await;
+    let alike = |unit| {
+        let mut meter = meter(unit);
+        meter.limits.max_gap = 0; // 100, 104 and 200 + unit: three reads of one register
+        meter
+    };
+    let mut bus = Bus::start(over(device.port, vec![alike(1), alike(2)]));
+    while bus.count("polls_total", "timeout") < 6.0 {
+        assert_right(&bus.next().await);
+    }
+    for unit in [1, 2] {
+        bus.next_of(unit).await; // and both go on
+    }
+    assert_eq!(bus.count("connects_total", "ok"), 1.0, "drained, not connected anew");
+}
+
+/// A converter that restarted does not know the connection any more and says nothing: it is connected to anew.
+#[tokio::test]
+async fn a_line_that_is_silent_for_all_is_opened_anew() {
+    let device = Device::start(|asked| (AT_ONCE, if asked.nth < 3 { vec![] } else { asked.right() })).await;
+    let mut bus = Bus::start(over(device.port, vec![meter(1), meter(2)]));
+    bus.next_of(1).await;
+    bus.next_of(2).await;
+    assert_eq!(bus.count("polls_total", "timeout"), 3.0);
+    assert_eq!(bus.count("connects_total", "ok"), 2.0);
+}
+
+/// Unit 1 answers like this, unit 2 rightly: nothing wrong may come of it, the other meter must not suffer, and the
+/// reason must be countable.
+async fn check_bad_answer(result: &str, bad: impl Fn(Asked) -> Vec<u8> + Send + Sync + 'static) {
+    let device = Device::start(move |asked| (AT_ONCE, if asked.unit == 1 { bad(asked) } else { asked.right() })).await;
+    let mut bus = Bus::start(over(device.port, vec![meter(1), meter(2)]));
+    for _ in 0..12 {
+        let sample = bus.next().await;
+        assert_right(&sample);
+        assert_eq!(&*sample.meter, "meter-2", "{result}: {sample:?}");
+    }
+    let text = bus.health.exposition();
+    assert!(bus.count("polls_total", result) >= 2.0, "{result}: {text}");
+    let asked = device.asked.lock().unwrap();
+    let asked = asked.iter().filter(|asked| asked.unit == 1).count();
+    assert!(
+        asked <= 4,
+        "{result}: a meter that answers badly rests, but was asked {asked} times"
+    );
+}
+
+#[tokio::test]
+async fn wrong_answers_are_told_apart_and_never_become_values() {
+    let broken = |mut frame: Vec<u8>| {
+        frame[4] ^= 0x10;
+        frame
+    };
+    tokio::join!(
+        check_bad_answer("foreign", |asked| Asked { unit: 9, ..asked }.right()),
+        check_bad_answer("foreign", |asked| Asked { function: 4, ..asked }.right()),
+        check_bad_answer("length", |asked| Asked {
+            count: asked.count - 1,
+            ..asked
+        }
+        .right()),
+        check_bad_answer("length", |asked| Asked {
+            count: asked.count + 1,
+            ..asked
+        }
+        .right()),
+        check_bad_answer("damaged", move |asked| broken(asked.right())),
+        check_bad_answer("damaged", |asked| [asked.unit, asked.function | 0x80, 2, 0, 0].into()),
+        check_bad_answer("gateway", |asked| asked.exception(0x0A)),
+        check_bad_answer("gateway", |asked| asked.exception(0x0B)),
+        check_bad_answer("timeout", |_| vec![]),
+        check_bad_answer("timeout", |asked| asked.right()[..4].into()),
+        // Modbus TCP instead of RTU: transaction, protocol, length before the unit.
+        check_bad_answer("foreign", |asked| [&[0xC3, 0x50, 0, 0, 0, 5], &*asked.right()].concat()),
+    );
+}
+
+#[tokio::test]
+async fn an_address_a_meter_does_not_have_costs_only_its_own_value_and_is_told() {
+    let device = Device::start(|asked| {
+        let holds = (asked.at..asked.at + asked.count).contains(&104);
+        (AT_ONCE, if holds { asked.exception(2) } else { asked.right() })
+    })
+    .await;
+    let mut bus = Bus::start(over(device.port, vec![meter(1)]));
+    for _ in 0..5 {
+        let sample = bus.next_of(1).await;
+        let quantities: Vec<_> = sample.readings.iter().map(|reading| reading.quantity).collect();
+        assert_eq!(quantities, [Quantity::ActivePower, Quantity::CurrentL1]);
+    }
+    let text = bus.health.exposition();
+    let told = "refused_register{bus=\"panel-a\",meter=\"meter-1\",table=\"holding\",at=\"104\"} 1";
+    assert!(text.contains(told), "{text}");
+}
+
+#[tokio::test]
+async fn a_silent_unit_costs_the_others_on_its_line_nothing_but_its_time_outs() {
+    let device = Device::start(|asked| (AT_ONCE, if asked.unit == 3 { vec![] } else { asked.right() })).await;
+    let mut bus = Bus::start(over(device.port, (1..=6).map(meter).collect()));
+    let mut n_polls = [0_u32; 7];
+    while n_polls[1] < 60 {
+        let sample = bus.next().await;
+        assert_right(&sample);
+        n_polls[sample.meter.strip_prefix("meter-").unwrap().parse::<usize>().unwrap()] += 1;
+    }
+    assert_eq!(n_polls[3], 0);
+    for unit in [1, 2, 4, 5, 6] {
+        assert!(n_polls[unit] >= 59, "{n_polls:?}");
+    }
+    // 3 s: two time-outs of 100 ms to know it, then one after 1.5 to 2 s.
+    assert!(bus.count("polls_total", "timeout") <= 3.0);
+}
+
+/// Thirty meters behind one converter, answers in the time that a line ten times as fast as 9600 baud would take, one of
+/// them dead: the others keep their schedule.
+#[tokio::test]
+async fn thirty_meters_of_which_one_is_dead_keep_their_schedule() {
+    const N_POLLS: u32 = 12;
+    let device = Device::start(|asked| {
+        let characters = 8 + 5 + 2 * u64::from(asked.count);
+        let on_the_line = Duration::from_nanos(characters * 11 * 1_000_000_000 / 96_000);
+        (on_the_line, if asked.unit == 30 { vec![] } else { asked.right() })
+    })
+    .await;
+    let mut line = over(device.port, (1..=30).map(meter).collect());
+    line.every = Duration::from_millis(600);
+    let mut bus = Bus::start(line);
+    let (mut n_polls, mut n_all) = ([0_u32; 31], 0);
+    while n_polls[1] < N_POLLS {
+        let sample = bus.next().await;
+        assert_right(&sample);
+        n_polls[sample.meter.strip_prefix("meter-").unwrap().parse::<usize>().unwrap()] += 1;
+        n_all += 1;
+    }
+    // The last round may not be over when the first meter has had its turn in it.
+    let due = 29 * (N_POLLS - 1);
+    assert!(
+        f64::from(n_all) >= 0.99 * f64::from(due),
+        "{n_all} of {due}: {n_polls:?}"
+    );
+    assert_eq!(n_polls[30], 0);
+    // 7 s: two time-outs to know it, then one after 2 s and one after 4 s more.
+    assert!(bus.count("polls_total", "timeout") <= 4.0);
+}
+
+/// A converter that wants time between an answer and the next request gets it, for all meters and blocks.
+#[tokio::test]
+async fn a_pause_is_kept_before_each_request() {
+    const PAUSE: Duration = Duration::from_millis(30);
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&came);
+    let device = Device::start(move |asked| {
+        told.lock().unwrap().push(clock::monotonic());
+        (AT_ONCE, asked.right())
+    })
+    .await;
+    let pausing = |unit| {
+        let mut meter = meter(unit);
+        meter.limits.pause = PAUSE;
+        meter
+    };
+    let mut slow = over(device.port, vec![pausing(1), pausing(2)]);
+    slow.every = Duration::ZERO;
+    let mut bus = Bus::start(slow);
+    for _ in 0..3 {
+        bus.next_of(1).await;
+        bus.next_of(2).await;
+    }
+    let came = came.lock().unwrap();
+    assert!(came.len() >= 11, "two requests a poll: {}", came.len());
+    // The answer left after its request came, so the next request is at least the pause later.
+    assert!(came.windows(2).all(|pair| pair[1] - pair[0] >= PAUSE), "{came:?}");
+}
+
+/// Spread over connections, meters are read side by side; each connection has its own.
+#[tokio::test]
+async fn a_bus_may_have_several_connections() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let both = Arc::new(tokio::sync::Barrier::new(2));
+    let device = tokio::spawn(async move {
+        loop {
+            let ((mut stream, _), both) = (listener.accept().await.unwrap(), Arc::clone(&both));
+            tokio::spawn(async move {
+                let mut frame = [0; 8];
+                while stream.read_exact(&mut frame).await.is_ok() {
+                    both.wait().await; // no answer before another connection has asked too
+                    let word = |nth: usize| u16::from_be_bytes([frame[nth], frame[nth + 1]]);
+                    let asked = Asked {
+                        unit: frame[0],
+                        function: frame[1],
+                        at: word(2),
+                        count: word(4),
+                        nth: 0,
+                    };
+                    stream.write_all(&asked.right()).await.unwrap();
+                }
+            });
+        }
+    });
+    let mut two = over(port, vec![meter(1), meter(2)]);
+    two.connections = 2;
+    two.timeout = Duration::from_secs(5);
+    let mut bus = Bus::start(two);
+    for _ in 0..5 {
+        bus.next_of(1).await;
+        bus.next_of(2).await;
+    }
+    device.abort();
+}
+
+/// A meter whose total is read ten times too high: its phases say so, and nothing of it is trusted.
+#[tokio::test]
+async fn values_that_cannot_be_of_one_load_are_marked_and_counted() {
+    let device = Device::start(|asked| (AT_ONCE, asked.right())).await;
+    let phases = [
+        Quantity::ActivePower,
+        Quantity::ActivePowerL1,
+        Quantity::ActivePowerL2,
+        Quantity::ActivePowerL3,
+    ];
+    let with_total_at = |at: u16, checks_values| {
+        // Registers hold their addresses: 10 + 20 + 30 kW.
+        let at = [at, 10, 20, 30];
+        let points = phases
+            .iter()
+            .zip(at)
+            .map(|(quantity, at)| Point::new(at, RegisterForm::U16, *quantity));
+        let mut meter = MeterPoints {
+            points: points.collect(),
+            ..meter(1)
+        };
+        meter.limits.checks_values = checks_values;
+        over(device.port, vec![meter])
+    };
+    for (at, checks_values, is_trusted) in [(60, true, true), (600, true, false), (600, false, true)] {
+        let mut bus = Bus::start(with_total_at(at, checks_values));
+        let samples = [bus.next().await, bus.next().await];
+        for sample in &samples {
+            let trusted = phases.map(|quantity| sample.trusted(quantity).is_some());
+            assert_eq!(trusted, [is_trusted; 4], "{at}: {sample:?}");
+        }
+        let counted = bus.count("implausible_polls_total", "phases");
+        assert_eq!(counted >= 2.0, !is_trusted, "{at}: {counted}");
+    }
+}
