@@ -532,6 +532,63 @@ fn without_revision(intervals: Vec<Interval>) -> Vec<Interval> {
         .collect()
 }
 
+/// A logger that hands over every so many minutes what it has read `delay` minutes and longer ago: it tells the same in
+/// the end, and is held in bounds however long it lives.
+#[test]
+fn a_logger_that_is_always_late_is_forgotten_as_any_other() {
+    for (every, delay) in [(60, 0), (1, 20), (10, 300)] {
+        check_late_logger(every, delay);
+    }
+}
+
+fn check_late_logger(every: i64, delay: i64) {
+    const DAYS: i64 = 6;
+    let mut site = site();
+    site.contracts.clear();
+    for meter in &mut site.meters {
+        meter.every = SignedDuration::from_mins(1);
+    }
+    let mut engine = Engine::new(site);
+    let (mut newest, mut held) = (BTreeMap::new(), Vec::new());
+    let start = at("00:00:00");
+    for minute in 0..DAYS * 1440 {
+        let closed = engine.tick(start + SignedDuration::from_mins(minute)).intervals;
+        newest.extend(closed.into_iter().map(|interval| (interval.start, interval)));
+        let last = minute - delay;
+        for read in (last - every + 1..=last).filter(|read| minute % every == 0 && *read >= 0) {
+            engine.take(Sample {
+                meter: "main".into(),
+                at: start + SignedDuration::from_mins(read),
+                readings: vec![Reading::new(
+                    Quantity::EnergyImport,
+                    shown(5000.0 + truth_kwh(read * 60), 0.01),
+                )],
+            });
+        }
+        if minute % 60 == 59 {
+            held.push(serde_json::to_string(engine.state()).unwrap().len());
+        }
+    }
+    let told: Vec<&Interval> = newest.values().filter(|interval| *interval.meter == *"main").collect();
+    let last = told.iter().rfind(|interval| interval.coverage == 1.0).unwrap();
+    let told_kwh: f64 = told
+        .iter()
+        .take_while(|one| one.start <= last.start)
+        .filter_map(|one| one.energy_import_kwh)
+        .sum();
+    let used = truth_kwh(last.end.duration_since(start).as_secs());
+    assert!((told_kwh - used).abs() < 0.02, "{every} {delay}: {told_kwh} of {used}");
+    assert!(
+        last.start > start + SignedDuration::from_hours(24 * DAYS - 8),
+        "{every} {delay}: {last:?}"
+    );
+    let (second_day, last_day) = (held[36..48].iter().max(), held[held.len() - 12..].iter().max());
+    assert!(
+        last_day <= second_day.map(|held| held * 11 / 10).as_ref(),
+        "{every} {delay}: {second_day:?} {last_day:?}"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
