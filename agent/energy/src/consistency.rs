@@ -6,7 +6,7 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::{detect::rounded, finding::Title, meter_tree::Family};
+use crate::{finding::Title, meter_tree::Family, unit::rounded};
 
 /// Limits of all editions, one file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -1,4 +1,4 @@
-//! Units of energy, of gas and of carbon mass, and the only place where one becomes another.
+//! Units of energy, of gas and of carbon mass, and the only place where one becomes another; figures as printed.
 //!
 //! Factors are exact definitions; what depends on a year or an authority (emission factors, heat values, toe of a kWh)
 //! is data and not here. Readings need none of this: a `Reading` is in its quantity's unit from decoding on.
@@ -61,6 +61,12 @@ fn convert(value: f64, from: f64, to: f64) -> f64 {
     } else {
         value * (from / to)
     }
+}
+
+/// A figure to `decimals` places, so that equal figures print equally.
+pub(crate) fn rounded(value: f64, decimals: i32) -> f64 {
+    let factor = 10f64.powi(decimals);
+    (value * factor).round() / factor
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     Detector, Moment, Piece, Setting, SettingForm, Tick,
     episode::{Lots, Rate, severity},
-    off_hours_load, rounded, setting, setting_ms,
+    off_hours_load, setting, setting_ms,
 };
 use crate::{
     finding::{Condition, Finding, Kind, Title},
     interval::{meter::timestamp, series::hours},
     site::Machine,
+    unit::rounded,
 };
 
 pub(super) const SETTINGS: &[Setting] = &[

@@ -10,7 +10,7 @@
 use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
 use serde::{Deserialize, Serialize};
 
-use super::{Detector, Setting, SettingForm, Tick, after, rounded, setting, setting_ms};
+use super::{Detector, Setting, SettingForm, Tick, after, setting, setting_ms};
 use crate::{
     finding::{Condition, Finding, Kind, Money, Severity, Title},
     interval::{Interval, meter::timestamp},
@@ -18,6 +18,7 @@ use crate::{
     sample::Quality,
     site::{Machine, Site},
     tariff::{Contract, contract_at},
+    unit::rounded,
 };
 
 pub(super) const SETTINGS: &[Setting] = &[

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Moment, Piece, Tick, rounded};
+use super::{Moment, Piece, Tick};
 use crate::{
     finding::{Condition, Finding, Kind, Money, Severity, Title},
     interval::{meter::timestamp, series::hours},
     sample::Name,
     site::Machine,
     tariff::Band,
+    unit::rounded,
 };
 
 /// The condition is over when it has not held for this long: shorter is noise.

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     Detector, Piece, Setting, Tick, after,
     episode::{Account, Episode, Stay, Verdict},
-    in_words, rounded, setting_ms,
+    in_words, setting_ms,
 };
 use crate::{
     finding::{Finding, Kind, Title},
     now::MachineState,
     site::Machine,
+    unit::rounded,
 };
 
 pub(super) const SETTINGS: &[Setting] = &[after(600.0)];

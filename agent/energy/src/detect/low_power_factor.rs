@@ -8,7 +8,7 @@ use jiff::{Timestamp, civil::Date};
 use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
 use serde::{Deserialize, Serialize};
 
-use super::{Detector, Moment, Setting, Tick, after, rounded, setting_ms};
+use super::{Detector, Moment, Setting, Tick, after, setting_ms};
 use crate::{
     finding::{Condition, Finding, Kind, Money, Severity, Title},
     interval::{Interval, meter::timestamp},
@@ -19,6 +19,7 @@ use crate::{
         contract_at,
         power_factor::{Judge, PowerFactors},
     },
+    unit::rounded,
 };
 
 /// Five days hold two hundred half hours: enough that a Monday's start-up is not taken for the month.

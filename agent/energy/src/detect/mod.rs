@@ -242,12 +242,6 @@ fn default(kind: Kind, name: &str) -> Option<f64> {
     settings.iter().find(|setting| setting.name == name)?.default
 }
 
-/// Rounds a printed figure to `decimals` places, so that equal figures print equally.
-pub(crate) fn rounded(value: f64, decimals: i32) -> f64 {
-    let factor = 10f64.powi(decimals);
-    (value * factor).round() / factor
-}
-
 /// A duration in words, for titles: `"25분"`, `"1시간 05분"` and `"25 min"`, `"1 h 05 min"`.
 fn in_words(ms: i64) -> (String, String) {
     let minutes = ms / 60_000;

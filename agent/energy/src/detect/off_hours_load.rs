@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     Detector, Piece, Setting, SettingForm, Tick, after,
     episode::{Account, Episode, Stay, Verdict},
-    in_words, rounded, setting, setting_ms,
+    in_words, setting, setting_ms,
 };
 use crate::{
     finding::{Finding, Kind, Title},
     site::Machine,
+    unit::rounded,
 };
 
 pub(super) const SETTINGS: &[Setting] = &[

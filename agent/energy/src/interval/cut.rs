@@ -11,7 +11,7 @@ use super::{
     repair::{Repair, RepairKind},
     series::hours,
 };
-use crate::{detect::rounded, quantity::Quantity, sample::Quality};
+use crate::{quantity::Quantity, sample::Quality, unit::rounded};
 
 /// Power below this share of the highest is no witness against a standing counter: below its starting current a meter
 /// counts nothing.

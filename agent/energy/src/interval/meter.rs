@@ -16,9 +16,9 @@ use super::{
     series::{Put, Series},
 };
 use crate::{
-    detect::rounded,
     quantity::Quantity,
     sample::{Quality, Reading, Sample},
+    unit::rounded,
 };
 
 /// Readings held beyond the running and the last interval: a day of quarter hours, so that a logger that delivers

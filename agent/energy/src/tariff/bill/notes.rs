@@ -39,7 +39,7 @@ pub(super) fn is_complete(tally: &Tally<'_>) -> bool {
 pub(super) fn coverage(tally: &Tally<'_>) -> f64 {
     let (from, to) = bounds(tally);
     let minutes = to.min(tally.bounds.1).duration_since(from).as_secs_f64() / 60.0;
-    crate::detect::rounded((tally.seen_min / minutes).clamp(0.0, 1.0), 6)
+    crate::unit::rounded((tally.seen_min / minutes).clamp(0.0, 1.0), 6)
 }
 
 /// First instant and end of what the bill is for: a contract that begins inside a period is billed from its first day.
