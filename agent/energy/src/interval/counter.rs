@@ -5,9 +5,10 @@
 //! Invariants: steps adjoin, each from one believed reading to the next; a rise is never negative.
 
 mod away;
+mod leap;
 
 use super::{
-    known::{FLOAT_STEP, MARGIN, Mark, Memory, Rules, limit_kw, waver},
+    known::{Mark, Memory, Rules, limit_kw, waver},
     repair::RepairKind,
     series::{MS_PER_HOUR, Point, hours},
 };
@@ -18,8 +19,6 @@ pub(crate) use away::{RETURN_MS, RETURN_READINGS, ZERO_MS};
 /// A rise is impossible beyond this times what is plausible by the power the site's file says: nameplates are wrong
 /// at times, but not so far.
 const IMPOSSIBLE: f64 = 10.0;
-/// Where no power is known, kW: no factory feeder carries more (see the table of quantities).
-const ANY_KW: f64 = 1e5;
 /// A register that falls from less than this share of its top below it has gone over it rather than been reset.
 const NEAR_TOP_SHARE: f64 = 0.1;
 /// A register is called frozen after so many equal readings at least.
@@ -133,25 +132,6 @@ impl<'a> Walk<'a> {
     /// Whether a rise can be, by the highest power known, or by any.
     fn is_plausible(&self, rise: f64, elapsed_ms: i64) -> bool {
         rise <= self.plausible(elapsed_ms)
-    }
-
-    fn plausible(&self, elapsed_ms: i64) -> f64 {
-        let limit_kw = if self.limit_kw > 0.0 {
-            self.limit_kw
-        } else {
-            MARGIN * ANY_KW
-        };
-        limit_kw * hours(elapsed_ms)
-    }
-
-    /// No power makes this rise.
-    fn is_impossible(&self, rise: f64, elapsed_ms: i64) -> bool {
-        let most_kw = if self.rules.max_kw.is_some() {
-            IMPOSSIBLE * self.limit_kw
-        } else {
-            MARGIN * ANY_KW
-        };
-        rise > most_kw * hours(elapsed_ms)
     }
 
     /// An ordinary rise to the next reading.
@@ -299,13 +279,12 @@ impl<'a> Walk<'a> {
             to_ms - self.points[jump - 1].0,
             to_ms - self.since_ms,
         );
-        let is_step = rise <= 2.0 * self.memory.least || rise <= value * FLOAT_STEP;
         let is_explained = self.is_usual(rise, stood_ms);
         // rise ≥ share × (last rise ÷ its time) × time stood still
         let is_missing = rise * self.memory.rise_ms as f64 >= FROZEN_SHARE * self.memory.rise * stood_ms as f64;
         n_equal >= FROZEN_READINGS
             && self.memory.rise > 0.0
-            && !is_step
+            && !self.is_step(rise)
             && !self.is_usual(rise, step_ms)
             && is_explained
             && (is_missing || self.is_impossible(rise, step_ms))
@@ -341,12 +320,7 @@ impl<'a> Walk<'a> {
         if self.is_awake(self.at + 1) {
             return self.awoken(self.at + 1);
         }
-        // A register of large steps rises by one of them in no time, after standing still for long.
-        if self.is_impossible(rise, to.0 - self.since_ms) {
-            let why = vec![("rise", rise), ("plausible", self.plausible(elapsed_ms))];
-            return self.repaired(self.at + 1, RepairKind::Jump, None, why);
-        }
-        self.rises(to, rise)
+        self.leapt(to, rise).unwrap_or_else(|| self.rises(to, rise))
     }
 
     /// A fall within the register's noise. Named only where it falls, not while it stays there.

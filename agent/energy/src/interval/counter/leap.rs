@@ -1,0 +1,78 @@
+//! Leaps: rises far beyond what the register has ever counted, and what it does after them.
+//!
+//! Part of the walk in `counter.rs`. Invariant: a leap is energy only where the register goes on at its power, or where
+//! so little is known of it that any power may be its own.
+
+use super::{IMPOSSIBLE, Step, Walk};
+use crate::interval::{
+    known::{FLOAT_STEP, MARGIN},
+    repair::RepairKind,
+    series::{MS_PER_HOUR, Point, hours},
+};
+
+/// Where no power is known, kW: no factory feeder carries more (see the table of quantities).
+const ANY_KW: f64 = 1e5;
+/// A register has shown what it counts once it has been followed for a day, ms.
+const LEARNT_MS: i64 = 86_400_000;
+/// A rise is a leap beyond this times what the highest power makes, learnt or rated.
+const LEAP: f64 = 3.0;
+/// A leap is a power that goes on where what follows is at least this share of it.
+const GOES_ON_SHARE: f64 = 0.5;
+
+impl Walk<'_> {
+    /// What a rise may be, in the register's unit: by the highest power known, or by any.
+    pub(super) fn plausible(&self, elapsed_ms: i64) -> f64 {
+        let limit_kw = if self.limit_kw > 0.0 {
+            self.limit_kw
+        } else {
+            MARGIN * ANY_KW
+        };
+        limit_kw * hours(elapsed_ms)
+    }
+
+    /// No power makes this rise.
+    pub(super) fn is_impossible(&self, rise: f64, elapsed_ms: i64) -> bool {
+        let most_kw = if self.rules.max_kw.is_some() {
+            IMPOSSIBLE * self.limit_kw
+        } else {
+            MARGIN * ANY_KW
+        };
+        rise > most_kw * hours(elapsed_ms)
+    }
+
+    /// Whether a rise is no more than the register makes at a time: one of large steps rises by one of them in no time.
+    pub(super) fn is_step(&self, rise: f64) -> bool {
+        rise <= 2.0 * self.memory.least || rise <= (self.reference + rise) * FLOAT_STEP
+    }
+
+    /// A rise that is no energy; `None` where it is, or may be.
+    pub(super) fn leapt(&mut self, to: Point, rise: f64) -> Option<Step> {
+        let elapsed_ms = to.0 - self.points[self.at].0;
+        let next = self.points[self.at + 1..].iter().find(|next| next.1 != to.1).copied();
+        let is_impossible = self.is_impossible(rise, to.0 - self.since_ms);
+        if !is_impossible && !(self.is_leap(to, rise) && !goes_on(rise, elapsed_ms, to, next)) {
+            return None;
+        }
+        let why = vec![("rise", rise), ("plausible", self.plausible(elapsed_ms))];
+        // Until the register has said anything after it, it may as well come back.
+        let is_last = self.at + 2 == self.points.len() && !is_impossible;
+        let kind = if is_last { RepairKind::Spike } else { RepairKind::Jump };
+        Some(self.repaired(self.at + 1, kind, None, why))
+    }
+
+    /// Far beyond what a register that is known counts in the time since its last reading, and in that since it stood
+    /// still more than usual.
+    fn is_leap(&self, to: Point, rise: f64) -> bool {
+        let most_kw = LEAP * self.limit_kw / MARGIN;
+        self.memory.known_ms >= LEARNT_MS
+            && !self.is_step(rise)
+            && rise * MS_PER_HOUR > most_kw * (to.0 - self.points[self.at].0) as f64
+            && !self.is_usual(rise, to.0 - self.since_ms)
+    }
+}
+
+/// Whether the register goes on from `to` as it rose to it.
+fn goes_on(rise: f64, elapsed_ms: i64, to: Point, next: Option<Point>) -> bool {
+    // next rise ÷ its time ≥ share × (rise ÷ its time)
+    next.is_some_and(|next| (next.1 - to.1) * elapsed_ms as f64 >= GOES_ON_SHARE * rise * (next.0 - to.0) as f64)
+}

@@ -1,0 +1,194 @@
+//! Rises that no load explains, zeros and standstills for longer than a day: what a register says once it is back.
+//!
+//! Each case is the register of a plant that draws about 43 kW, `40 + 15·sin(2π·t/24 h)` and a little by the minute.
+//! Held: what is told is never more than the register rose by beside the fault, no interval has a power that the plant
+//! never drew, and what happened is named.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod support;
+
+use std::{collections::BTreeSet, f64::consts::TAU};
+
+use energy::{
+    Interval, Quantity, Reading, Sample, Site,
+    finding::Kind,
+    interval::RepairKind::{self, Frozen, Jump, Spike},
+    site::Settings,
+};
+use jiff::SignedDuration;
+use support::{Outcome, at, live_on, site};
+
+const HOUR: i64 = 60;
+const DAY: i64 = 24 * HOUR;
+/// When it goes wrong: at 10:00 of the sixth day.
+const FAULT: i64 = 5 * DAY + 10 * HOUR;
+
+fn power_kw(minute: i64) -> f64 {
+    40.0 + 15.0 * (minute as f64 / DAY as f64 * TAU).sin() + (minute % 7) as f64
+}
+
+/// What has been used after so many minutes, kWh, while `is_on`.
+fn used_kwh(minutes: i64, is_on: fn(i64) -> bool) -> Vec<f64> {
+    let mut kwh = 1000.0;
+    (0..=minutes)
+        .map(|minute| {
+            kwh += if is_on(minute) { power_kw(minute) / 60.0 } else { 0.0 };
+            kwh
+        })
+        .collect()
+}
+
+/// The meter alone, read every so many minutes; nothing is known of its power unless it is contracted.
+fn watched(every: i64, is_contracted: bool) -> Site {
+    let mut site = site();
+    site.meters[0].every = SignedDuration::from_mins(every);
+    site.meters.truncate(1);
+    site.machines.retain(|machine| *machine.meter == *"main");
+    site.machines[0].detect = [
+        (Kind::MeterReset, Settings::new()),
+        (Kind::DemandPeak, [("target_kw".to_owned(), 250.0)].into()),
+    ]
+    .into();
+    if !is_contracted {
+        site.contracts.clear();
+    }
+    site
+}
+
+fn lived(site: &Site, register: &[f64], is_read: impl Fn(i64) -> bool) -> Outcome {
+    let every = site.meters[0].every.as_mins();
+    let minutes = (0..register.len() as i64).filter(|minute| minute % every == 0 && is_read(*minute));
+    let sample = |minute: i64| Sample {
+        meter: "main".into(),
+        at: at("00:00:00") + SignedDuration::from_mins(minute),
+        readings: vec![Reading::new(Quantity::EnergyImport, register[minute as usize])],
+    };
+    live_on(site, minutes.map(sample).collect(), None)
+}
+
+fn sum_kwh(outcome: &Outcome) -> f64 {
+    let intervals = outcome.intervals.values();
+    intervals.filter_map(|interval| interval.energy_import_kwh).sum()
+}
+
+fn named(outcome: &Outcome) -> BTreeSet<RepairKind> {
+    let repairs = outcome.intervals.values().flat_map(|interval| &interval.repairs);
+    repairs.map(|repair| repair.kind).collect()
+}
+
+fn highest_kw(outcome: &Outcome) -> f64 {
+    outcome
+        .intervals
+        .values()
+        .filter_map(Interval::demand_kw)
+        .fold(0.0, f64::max)
+}
+
+fn by_day(minute: i64) -> bool {
+    (7 * HOUR..19 * HOUR).contains(&(minute % DAY))
+}
+
+#[test]
+fn a_leap_for_good_is_no_energy() {
+    // By how much, at which minute, how often it is read, how much of the truth the step itself hides.
+    for (leap_kwh, fault, every, is_on) in [
+        (20_183.0, FAULT, 1, (|_| true) as fn(i64) -> bool),
+        (1900.0, FAULT, 1, |_| true),
+        (40.0, FAULT, 1, |_| true),
+        (20_183.0, 5 * DAY + 7 * HOUR + 3, 1, by_day),
+        (20_183.0, 5 * DAY + 7 * HOUR, 15, by_day),
+        (20_183.0, FAULT, 15, |_| true),
+        (800.0, FAULT, 15, |_| true),
+    ] {
+        for is_contracted in [false, true] {
+            let mut register = used_kwh(8 * DAY, is_on);
+            let truth = register.last().unwrap() - register[0];
+            register[fault as usize..].iter_mut().for_each(|kwh| *kwh += leap_kwh);
+            let name = format!("{leap_kwh} kWh every {every} min, {is_contracted}");
+            let outcome = lived(&watched(every, is_contracted), &register, |_| true);
+            // Against a contract of 500 kW, 800 kWh in a quarter hour are six times as much, 40 kWh in a minute as well.
+            let hidden = power_kw(fault) * every as f64 / 60.0 * 1.5;
+            assert!(
+                (sum_kwh(&outcome) - truth).abs() <= hidden,
+                "{name}: {}, not {truth}",
+                sum_kwh(&outcome)
+            );
+            assert_eq!(named(&outcome), [Jump].into(), "{name}");
+            assert!(highest_kw(&outcome) < 70.0, "{name}: {}", highest_kw(&outcome));
+            let kinds: Vec<Kind> = outcome.findings.values().map(|finding| finding.kind).collect();
+            assert_eq!(kinds, [Kind::MeterReset], "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_leap_at_the_last_reading_is_held_back() {
+    let mut register = used_kwh(FAULT, |_| true);
+    let truth = register[FAULT as usize - 1] - register[0];
+    *register.last_mut().unwrap() += 800.0;
+    let outcome = lived(&watched(1, false), &register, |_| true);
+    assert!(
+        (sum_kwh(&outcome) - truth).abs() < 1e-6,
+        "{}, not {truth}",
+        sum_kwh(&outcome)
+    );
+    assert_eq!(named(&outcome), [Spike].into());
+    assert!(outcome.findings.is_empty(), "{:#?}", outcome.findings);
+}
+
+#[test]
+fn a_power_that_was_never_drawn_before_is_energy_if_it_goes_on() {
+    for every in [1, 15] {
+        let mut register = used_kwh(8 * DAY, |_| true);
+        for (minute, kwh) in register.iter_mut().enumerate() {
+            *kwh += 30.0 * (minute as i64 - FAULT).clamp(0, 90) as f64;
+        }
+        let truth = register.last().unwrap() - register[0];
+        let outcome = lived(&watched(every, false), &register, |_| true);
+        assert!(
+            (sum_kwh(&outcome) - truth).abs() < 1e-6,
+            "{every}: {}, not {truth}",
+            sum_kwh(&outcome)
+        );
+        assert!(named(&outcome).is_empty(), "{every}: {:?}", named(&outcome));
+    }
+}
+
+/// Whole steps of 10 kWh, at times two at once; a register that is held back by its gateway for some minutes.
+#[test]
+fn a_register_of_large_steps_does_not_leap() {
+    let used = used_kwh(8 * DAY, |_| true);
+    let steps: Vec<f64> = used.iter().map(|kwh| (kwh / 10.0).floor() * 10.0).collect();
+    let mut doubled = steps.clone();
+    let first = (FAULT as usize..)
+        .find(|minute| steps[*minute] > steps[minute - 1])
+        .unwrap();
+    let second = (first + 1..).find(|minute| steps[*minute] > steps[minute - 1]).unwrap();
+    doubled[first..second].fill(steps[first - 1]);
+    for (name, register, kinds) in [
+        ("steps", steps, BTreeSet::new()),
+        ("two at once", doubled, BTreeSet::new()),
+    ] {
+        let truth = register.last().unwrap() - register[0];
+        let outcome = lived(&watched(1, false), &register, |_| true);
+        assert!(
+            (sum_kwh(&outcome) - truth).abs() < 1e-6,
+            "{name}: {}, not {truth}",
+            sum_kwh(&outcome)
+        );
+        assert_eq!(named(&outcome), kinds, "{name}");
+    }
+    let mut held = used;
+    for minute in 0..8 {
+        held[FAULT as usize + minute] = held[FAULT as usize];
+    }
+    let outcome = lived(&watched(1, false), &held, |_| true);
+    let truth = held.last().unwrap() - held[0];
+    assert!(
+        (sum_kwh(&outcome) - truth).abs() < 1e-6,
+        "{}, not {truth}",
+        sum_kwh(&outcome)
+    );
+    assert_eq!(named(&outcome), [Frozen].into());
+}
