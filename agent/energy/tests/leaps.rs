@@ -192,3 +192,137 @@ fn a_register_of_large_steps_does_not_leap() {
     );
     assert_eq!(named(&outcome), [Frozen].into());
 }
+
+#[test]
+fn zeros_for_days_take_and_give_no_energy() {
+    for (hours, is_lost) in [(25, false), (30, false), (90, false), (200, false), (30, true)] {
+        let mut register = used_kwh(FAULT + (hours + 40) * HOUR, |_| true);
+        let back = FAULT + hours * HOUR;
+        let hidden = register[back as usize] - register[FAULT as usize - 1];
+        if is_lost {
+            register[back as usize..].iter_mut().for_each(|kwh| *kwh -= hidden);
+        }
+        let truth = register.last().unwrap() - register[0] - if is_lost { 0.0 } else { hidden };
+        register[FAULT as usize..back as usize].fill(0.0);
+        let outcome = lived(&watched(1, false), &register, |_| true);
+        let sum = sum_kwh(&outcome);
+        assert!(
+            sum >= truth - 1e-6 && sum <= truth + 1.0,
+            "{hours} {is_lost}: {sum}, not {truth}"
+        );
+        assert!(highest_kw(&outcome) < 70.0, "{hours}: {}", highest_kw(&outcome));
+        assert!(
+            named(&outcome).contains(&RepairKind::ZeroBurst),
+            "{hours}: {:?}",
+            named(&outcome)
+        );
+    }
+}
+
+#[test]
+fn a_register_that_was_frozen_over_its_top_was_not_reset() {
+    let used = used_kwh(8 * DAY, |_| true);
+    let truth = used.last().unwrap() - used[0];
+    let top = used[FAULT as usize];
+    let mut site = watched(1, false);
+    site.meters[0].rollover = [(Quantity::EnergyImport, top)].into();
+    let mut register: Vec<f64> = used.iter().map(|kwh| kwh % top).collect();
+    let frozen = (FAULT - HOUR) as usize;
+    register[frozen..frozen + 120].fill(used[frozen - 1]);
+    let outcome = lived(&site, &register, |_| true);
+    assert!(
+        (sum_kwh(&outcome) - truth).abs() < 1e-6,
+        "{}, not {truth}",
+        sum_kwh(&outcome)
+    );
+    assert_eq!(named(&outcome), [Frozen].into());
+    assert!(
+        highest_kw(&outcome) < 70.0 && outcome.findings.is_empty(),
+        "{:?}",
+        outcome.findings
+    );
+}
+
+/// Handed over in an order of its own: readings that come hours late still find their place.
+#[test]
+fn readings_that_come_a_day_late_are_taken() {
+    for (every_s, late_h) in [(60, 4), (60, 24), (10, 20)] {
+        let mut site = watched(1, false);
+        site.meters[0].every = SignedDuration::from_secs(every_s);
+        let mut engine = energy::Engine::new(site);
+        let mut outcome = Outcome::default();
+        let value = |second: i64| 1000.0 + second as f64 * 0.01 + (second as f64 / 3600.0).sin();
+        let (hole, last) = (30 * 3600..31 * 3600, (32 + late_h) * 3600);
+        let read = |second: i64| Sample {
+            meter: "main".into(),
+            at: at("00:00:00") + SignedDuration::from_secs(second),
+            readings: vec![Reading::new(Quantity::EnergyImport, value(second))],
+        };
+        for second in (0..=last).step_by(every_s as usize) {
+            if !hole.contains(&second) {
+                engine.take(read(second));
+            }
+            if second == hole.end + late_h * 3600 {
+                hole.clone()
+                    .step_by(every_s as usize)
+                    .for_each(|second| engine.take(read(second)));
+            }
+            if second % 60 == 0 {
+                outcome.keep(engine.tick(at("00:00:00") + SignedDuration::from_secs(second)));
+            }
+        }
+        outcome.keep(engine.finish());
+        let plain = outcome
+            .intervals
+            .values()
+            .filter(|interval| interval.coverage == 1.0)
+            .count() as i64;
+        let partly: Vec<_> = outcome
+            .intervals
+            .values()
+            .filter(|interval| interval.coverage < 1.0)
+            .collect();
+        // The last reading is not ticked on.
+        assert_eq!(plain, last / 900 - 1, "{every_s} {late_h}: {partly:#?}");
+        assert!(named(&outcome).is_empty(), "{every_s} {late_h}: {:?}", named(&outcome));
+    }
+}
+
+/// Whatever lasted for days, the intervals add up to what the register counted, each told as often as it says.
+#[test]
+fn energy_of_a_silence_or_a_standstill_of_days_is_told_for_all_of_it() {
+    for (hours, every) in [(20, 1), (24, 1), (26, 1), (62, 1), (62, 15), (200, 1), (1000, 15)] {
+        // A recording that is silent for longer than a month begins anew.
+        for is_silent in [false, true].into_iter().filter(|is_silent| !is_silent || hours < 700) {
+            let until = FAULT + hours * HOUR;
+            let mut register = used_kwh(until + 40 * HOUR, |_| true);
+            let truth = register.last().unwrap() - register[0];
+            if !is_silent {
+                let stood = register[FAULT as usize - every as usize];
+                register[FAULT as usize..until as usize].fill(stood);
+            }
+            let name = format!("{hours} h every {every} min, {is_silent}");
+            let is_read = |minute: i64| !is_silent || !(FAULT..until).contains(&minute);
+            let outcome = lived(&watched(every, false), &register, is_read);
+            let sum = sum_kwh(&outcome);
+            // What is older than forty days stays untold.
+            let untold = 45.0 * (hours - 960).max(0) as f64;
+            assert!(
+                sum <= truth + 1e-6 && sum >= truth - untold * 1.1 - 1e-6,
+                "{name}: {sum}, not {truth}"
+            );
+            assert!(highest_kw(&outcome) < 70.0, "{name}: {}", highest_kw(&outcome));
+            let repaired = outcome
+                .intervals
+                .values()
+                .filter(|interval| !interval.repairs.is_empty());
+            assert!(
+                repaired.clone().count() as i64 >= hours.min(958) * 4,
+                "{name}: {}",
+                repaired.count()
+            );
+            let most = outcome.intervals.values().map(|interval| interval.revision).max();
+            assert!(most <= Some(4), "{name}: {most:?}");
+        }
+    }
+}

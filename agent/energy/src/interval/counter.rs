@@ -159,6 +159,7 @@ impl<'a> Walk<'a> {
         if rise < self.memory.least || self.memory.least == 0.0 {
             self.memory.least = rise;
         }
+        self.memory.zeroed = None;
         self.memory.rise = rise;
         self.memory.rise_ms = to.0 - self.since_ms;
         self.memory
@@ -176,7 +177,7 @@ impl<'a> Walk<'a> {
             if to.0 > to_ms || to.0 >= self.swap_ms || elapsed_ms > gap_ms {
                 break;
             }
-            if rise > 0.0 && self.is_usual(rise, elapsed_ms) {
+            if rise > 0.0 && self.is_usual(rise, elapsed_ms) && self.memory.back(to.1).is_none() {
                 self.learn(to, rise);
                 sum += rise;
             } else if rise != 0.0 || !self.rests() {
@@ -275,7 +276,7 @@ impl<'a> Walk<'a> {
             return false;
         };
         let (rise, step_ms, stood_ms) = (
-            value - self.reference,
+            self.counted(value),
             to_ms - self.points[jump - 1].0,
             to_ms - self.since_ms,
         );
@@ -288,17 +289,33 @@ impl<'a> Walk<'a> {
             && !self.is_usual(rise, step_ms)
             && is_explained
             && (is_missing || self.is_impossible(rise, step_ms))
+            && self.memory.back(value).is_none()
             && self.returned(jump - 1).is_none()
+    }
+
+    /// How far it went to `value`: over its top, where it begins again at zero and has fallen.
+    fn counted(&self, value: f64) -> f64 {
+        let top = self
+            .rules
+            .rollover
+            .filter(|top| value < self.reference && *top >= self.reference);
+        top.unwrap_or(0.0) + value - self.reference
     }
 
     fn frozen(&mut self, jump: usize, n_equal: usize) -> Step {
         let (since_ms, to) = (self.points[self.at].0, self.points[jump]);
-        let rise = to.1 - self.reference;
-        let why = vec![
+        let rise = self.counted(to.1);
+        let mut why = vec![
             ("unchanged_s", (self.points[jump - 1].0 - since_ms) as f64 / 1000.0),
             ("n_readings", n_equal as f64),
             ("jump", rise),
         ];
+        why.extend(
+            self.rules
+                .rollover
+                .filter(|_| to.1 < self.reference)
+                .map(|top| ("top", top)),
+        );
         self.repaired(jump, RepairKind::Frozen, Some(rise), why)
     }
 
@@ -319,6 +336,9 @@ impl<'a> Walk<'a> {
         }
         if self.is_awake(self.at + 1) {
             return self.awoken(self.at + 1);
+        }
+        if let Some(before) = self.memory.back(to.1) {
+            return self.unzeroed(to, before);
         }
         self.leapt(to, rise).unwrap_or_else(|| self.rises(to, rise))
     }
@@ -361,6 +381,7 @@ impl<'a> Walk<'a> {
         let since_zero = Some(to.1).filter(|value| *value > 0.0 && self.is_usual(*value, elapsed_ms));
         let mut why = vec![("fall", self.reference - to.1), ("plausible", plausible)];
         why.extend(self.rules.rollover.map(|top| ("wrapped", top - self.reference + to.1)));
+        self.memory.zeroed = (to.1 == 0.0).then_some((self.points[self.at].0, self.reference));
         self.repaired(self.at + 1, RepairKind::Reset, since_zero, why)
     }
 
@@ -379,6 +400,7 @@ impl<'a> Walk<'a> {
             why = vec![("last_kwh", swap.last_kwh), ("first_kwh", swap.first_kwh)];
         }
         rise += (to.1 - zero).max(0.0);
+        self.memory.zeroed = None;
         let step = self.repaired(
             self.at + 1,
             RepairKind::Swap,
@@ -401,7 +423,7 @@ impl Iterator for Walk<'_> {
             if rise == 0.0 {
                 return Some(self.unchanged(to));
             }
-            if rise > 0.0 && self.is_usual(rise, elapsed_ms) {
+            if rise > 0.0 && self.is_usual(rise, elapsed_ms) && self.memory.back(to.1).is_none() {
                 return Some(self.rises(to, rise));
             }
         }

@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Patience, series::MS_PER_HOUR};
+use super::{
+    Patience,
+    series::{MS_PER_HOUR, Point},
+};
 use crate::{quantity::Quantity, site::Swap};
 
 /// A fall by less than this share of the register is noise; it was not reset. Seen on real meters: −0.007 kWh. A float
@@ -66,9 +69,16 @@ pub(crate) struct Memory {
     pub(super) longest_ms: i64,
     /// How long it has been followed until its last rise, ms; silences do not count.
     pub(super) known_ms: i64,
+    /// Where it stood, and when, before it fell to zero and was taken for reset, while it says zeros since.
+    pub(super) zeroed: Option<Point>,
 }
 
 impl Memory {
+    /// Where the register stood before the zeros it says, if `value` is that again or more.
+    pub(super) fn back(&self, value: f64) -> Option<Point> {
+        self.zeroed.filter(|(_, before)| value >= before - waver(*before))
+    }
+
     /// Where the register stands; `value` before anything was learnt.
     pub(crate) fn reference_or(&self, value: f64) -> f64 {
         self.reference.unwrap_or(value)

@@ -13,7 +13,8 @@ use super::{
     Basis, Interval, Raw,
     cut::Part,
     load::Load,
-    series::{Put, Series},
+    older::keep_older,
+    series::{Keep, Put, Series},
 };
 use crate::{
     quantity::Quantity,
@@ -21,12 +22,22 @@ use crate::{
     unit::rounded,
 };
 
-/// Readings held beyond the running and the last interval: a day of quarter hours, so that a logger that delivers
-/// late can still be put in order.
-const KEEP_READINGS: usize = 96;
 /// Closed intervals are remembered for so long, ms, to tell what late data changed and to count revisions: a day, as long
-/// as a reading may be late or zeros may last, and an hour. A standstill is remembered for as long.
+/// as a reading may be late or zeros may last, and an hour.
 const KEEP_MS: i64 = 25 * 3_600_000;
+
+/// Energy that a register counted in a silence, or while it was frozen, is told again for so long back, ms: 40 days, more
+/// than a month's bill. What is older stays in the repair's `whole`.
+const SPREAD_MS: i64 = 40 * 86_400_000;
+
+/// Readings held beyond the running and the last interval, so that a logger that delivers late can still be put in
+/// order: as long as its intervals are remembered, a day of quarter hours at least, and a day of a reading each 10 s at
+/// most. What comes later than that is refused as too old, and counted: read each second, after two and a half hours.
+const KEEP: Keep = Keep {
+    ms: KEEP_MS,
+    n_least: 96,
+    n_most: 9000,
+};
 
 /// Impossible readings of a register remembered for being named: an hour of a reading each second.
 const KEEP_SPOILED: usize = 3600;
@@ -55,11 +66,15 @@ pub struct MeterIntervals {
     /// Late data touched the time from here on, ms.
     dirty_ms: Option<i64>,
     closed: BTreeMap<i64, Interval>,
+    /// Revisions above 0 of intervals that are remembered no more, but may be told again.
+    revisions: BTreeMap<i64, u32>,
+    /// Time before what is remembered is to be told from here on, once no later reading can take that back, ms.
+    waiting_ms: Option<i64>,
 }
 
 /// What an interval's four amounts are made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Register {
+pub(super) enum Register {
     Import,
     Export,
     Lag,
@@ -67,10 +82,10 @@ enum Register {
 }
 
 impl Register {
-    const ALL: [Self; 4] = [Self::Import, Self::Export, Self::Lag, Self::Lead];
+    pub(super) const ALL: [Self; 4] = [Self::Import, Self::Export, Self::Lag, Self::Lead];
 
     /// Its counter.
-    fn counter(self) -> Quantity {
+    pub(super) fn counter(self) -> Quantity {
         match self {
             Self::Import => Quantity::EnergyImport,
             Self::Export => Quantity::EnergyExport,
@@ -152,17 +167,15 @@ impl MeterIntervals {
         let series = &mut self.series[register as usize];
         if reading.quality == Quality::Bad && reading.value.is_finite() && series.n_spoiled() < KEEP_SPOILED {
             series.spoil(at_ms, reading.value);
-            if self.open_ms.is_some_and(|open_ms| at_ms < open_ms) {
-                self.soil(at_ms);
-            }
+            self.soil_remembered(at_ms);
         }
     }
 
     /// Power beside a counter tells whether the counter stands still rightly.
     fn witness(&mut self, at_ms: i64, kw: f64) {
         self.load.note(at_ms, kw);
-        if self.source == Source::Counter && self.open_ms.is_some_and(|open_ms| at_ms < open_ms) {
-            self.soil(at_ms);
+        if self.source == Source::Counter {
+            self.soil_remembered(at_ms);
         }
     }
 
@@ -188,6 +201,16 @@ impl MeterIntervals {
             }
             Some(open_ms) if from_ms < open_ms => self.soil(from_ms),
             Some(_) => {}
+        }
+    }
+
+    /// Tells anew what lies around `at_ms`, if that has closed and is remembered.
+    fn soil_remembered(&mut self, at_ms: i64) {
+        if self
+            .open_ms
+            .is_some_and(|open_ms| (open_ms - KEEP_MS..open_ms).contains(&at_ms))
+        {
+            self.soil(at_ms);
         }
     }
 
@@ -217,7 +240,7 @@ impl MeterIntervals {
 
     /// Closes everything that has been heard of, at the end of a recording.
     pub fn finish(&mut self, basis: &Basis<'_>, out: &mut Vec<Interval>) {
-        self.reopen(basis, out);
+        self.reopen_all(basis, out);
         // The last reading may be one that cannot be real, and has a name.
         let last_bad_ms = self
             .series
@@ -231,7 +254,7 @@ impl MeterIntervals {
             }
             self.close(start_ms, basis.end_of(start_ms), basis, out);
         }
-        self.reopen(basis, out);
+        self.reopen_all(basis, out);
     }
 
     fn close(&mut self, start_ms: i64, end_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
@@ -252,21 +275,39 @@ impl MeterIntervals {
         self.open_ms = Some(end_ms);
     }
 
-    /// Tells anew what was touched.
+    /// Tells anew what was touched; what is not remembered only where no later reading can take it back.
     fn reopen(&mut self, basis: &Basis<'_>, out: &mut Vec<Interval>) {
-        let Some(from_ms) = self.dirty_ms.take().map(|dirty_ms| basis.start_of(dirty_ms)) else {
+        let (Some(dirty_ms), Some(open_ms)) = (self.dirty_ms.take(), self.open_ms) else {
             return;
         };
+        let is_unsettled = self.series.iter().any(|series| series.unsettled_ms().is_some());
+        let kept_ms = if is_unsettled { KEEP_MS } else { SPREAD_MS };
+        if is_unsettled && dirty_ms < open_ms - KEEP_MS {
+            self.waiting_ms = Some(self.waiting_ms.map_or(dirty_ms, |waiting_ms| waiting_ms.min(dirty_ms)));
+        }
+        self.retell(dirty_ms.max(open_ms - kept_ms), basis, out);
+    }
+
+    /// Tells anew everything that was touched, at the end of a recording.
+    fn reopen_all(&mut self, basis: &Basis<'_>, out: &mut Vec<Interval>) {
+        let dirty_ms = self.dirty_ms.take().into_iter().chain(self.waiting_ms.take()).min();
+        if let (Some(dirty_ms), Some(open_ms)) = (dirty_ms, self.open_ms) {
+            self.retell(dirty_ms.max(open_ms - SPREAD_MS), basis, out);
+        }
+    }
+
+    fn retell(&mut self, from_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
         // What stands before the first reading still held cannot be reckoned again.
         let told_from_ms = Register::ALL.map(|register| self.told_from_ms(register, basis));
-        let oldest_ms = self
-            .open_ms
-            .map_or(i64::MIN, |open_ms| basis.boundary(open_ms - KEEP_MS));
-        let mut start_ms = from_ms.max(told_from_ms[Register::Import as usize]).max(oldest_ms);
+        let held_ms = self.series.iter().filter_map(Series::held_from_ms).max();
+        let held_ms = held_ms.map_or(i64::MIN, |held_ms| basis.boundary(held_ms));
+        let mut start_ms = basis.start_of(from_ms).max(told_from_ms[Register::Import as usize]);
         while self.open_ms.is_some_and(|open_ms| start_ms < open_ms) {
             let end_ms = basis.end_of(start_ms);
             let mut interval = interval(start_ms, end_ms, basis, self.parts(start_ms, end_ms, basis));
             let closed = self.closed.get(&start_ms);
+            // Of one that is not remembered, all has to be reckoned again, or nothing.
+            let is_told = closed.is_some() || start_ms >= held_ms && interval.energy_import_kwh.is_some();
             if let Some(closed) = closed {
                 keep_older(
                     &mut interval,
@@ -274,8 +315,10 @@ impl MeterIntervals {
                     told_from_ms.map(|told_from_ms| start_ms < told_from_ms),
                 );
                 interval.revision = closed.revision;
+            } else {
+                interval.revision = self.revisions.get(&start_ms).copied().unwrap_or(0);
             }
-            if closed != Some(&interval) {
+            if is_told && closed != Some(&interval) {
                 interval.revision += 1;
                 out.push(interval.clone());
                 self.closed.insert(start_ms, interval);
@@ -359,64 +402,45 @@ impl MeterIntervals {
         self.source == Source::IntervalEnergy
     }
 
-    /// Keeps the last interval that has readings whole, however long the meter has been silent: when it is heard
-    /// again, the energy since then is spread from there on.
+    /// Keeps the last interval that has readings whole, however long the meter has been silent, and the beginning of a
+    /// standstill: when it is heard again, the energy since then is spread from there on.
     fn prune(&mut self, basis: &Basis<'_>) {
         let Some(open_ms) = self.open_ms else { return };
-        while let Some(oldest) = self.closed.first_entry()
-            && *oldest.key() < open_ms - KEEP_MS
-        {
-            oldest.remove();
-        }
-        let oldest_ms = self.closed.first_key_value().map_or(open_ms, |(start_ms, _)| *start_ms);
         let is_counter = self.source == Source::Counter;
-        for register in Register::ALL {
-            let series = &mut self.series[register as usize];
+        if is_counter {
+            self.series.iter_mut().for_each(Series::settle);
+        }
+        let is_settled = self.series.iter().all(|series| series.unsettled_ms().is_none());
+        if let Some(waiting_ms) = self.waiting_ms.take_if(|_| is_settled) {
+            self.soil(waiting_ms);
+            return;
+        }
+        let oldest_ms = basis.boundary(open_ms - SPREAD_MS);
+        for series in &mut self.series {
             let Some(last_ms) = series.last_ms() else { continue };
             let needed_ms = open_ms.min(basis.start_of(last_ms)) - basis.lengths.interval_ms;
             if is_counter {
-                series.settle();
-                series.prune_counter(needed_ms, KEEP_READINGS, oldest_ms, |at_ms| basis.start_of(at_ms));
+                series.prune_counter(needed_ms, KEEP, oldest_ms, |at_ms| basis.start_of(at_ms));
             } else {
-                series.prune(needed_ms, KEEP_READINGS);
+                series.prune(needed_ms, KEEP);
             }
         }
+        self.forget(open_ms);
     }
-}
 
-/// What of a closed interval can no longer be reckoned stays as it was.
-fn keep_older(interval: &mut Interval, closed: &Interval, is_older: [bool; 4]) {
-    for (register, _) in Register::ALL
-        .into_iter()
-        .zip(is_older)
-        .filter(|(_, is_older)| *is_older)
-    {
-        let (amount, raw) = amounts(interval, register);
-        let mut older = closed.clone();
-        let (older_amount, older_raw) = amounts(&mut older, register);
-        (*amount, *raw) = (*older_amount, *older_raw);
-        interval.repairs.retain(|repair| repair.quantity != register.counter());
-        older.repairs.retain(|repair| repair.quantity == register.counter());
-        interval.repairs.append(&mut older.repairs);
-    }
-    interval
-        .repairs
-        .sort_by_key(|repair| (repair.quantity, repair.since, repair.kind));
-}
-
-fn amounts(interval: &mut Interval, register: Register) -> (&mut Option<f64>, &mut Option<f64>) {
-    let raw = &mut interval.raw;
-    match register {
-        Register::Import => (&mut interval.energy_import_kwh, &mut raw.energy_import_kwh),
-        Register::Export => (&mut interval.energy_export_kwh, &mut raw.energy_export_kwh),
-        Register::Lag => (
-            &mut interval.reactive_energy_lag_kvarh,
-            &mut raw.reactive_energy_lag_kvarh,
-        ),
-        Register::Lead => (
-            &mut interval.reactive_energy_lead_kvarh,
-            &mut raw.reactive_energy_lead_kvarh,
-        ),
+    /// Of intervals that closed long ago nothing is remembered but how often they were told, where that may be asked.
+    fn forget(&mut self, open_ms: i64) {
+        while let Some(oldest) = self.closed.first_entry()
+            && *oldest.key() < open_ms - KEEP_MS
+        {
+            let (start_ms, interval) = oldest.remove_entry();
+            if interval.revision > 0 {
+                self.revisions.insert(start_ms, interval.revision);
+            }
+        }
+        let held_ms = self.series[Register::Import as usize].held_from_ms();
+        let oldest_ms = held_ms.unwrap_or(i64::MIN).max(open_ms - SPREAD_MS);
+        self.revisions.retain(|start_ms, _| *start_ms >= oldest_ms);
     }
 }
 

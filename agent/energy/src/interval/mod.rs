@@ -11,6 +11,7 @@ pub(crate) mod grid;
 pub(crate) mod known;
 pub(crate) mod load;
 pub(crate) mod meter;
+mod older;
 mod repair;
 pub(crate) mod series;
 

@@ -21,6 +21,17 @@ pub(crate) type Point = (i64, f64);
 /// Milliseconds of an hour.
 pub(crate) const MS_PER_HOUR: f64 = 3_600_000.0;
 
+/// Readings that stay although no interval needs them any more, so that late ones still find their place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keep {
+    /// Those no older than the newest by more than this, ms …
+    pub(crate) ms: i64,
+    /// … at least so many, however far apart …
+    pub(crate) n_least: usize,
+    /// … and never more.
+    pub(crate) n_most: usize,
+}
+
 /// Ascending readings of one quantity of one meter.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Series {
@@ -264,21 +275,21 @@ impl Series {
         self.points.last().map(|point| point.0)
     }
 
-    /// Forgets readings before `before_ms`, all but the newest `keep`, and the one just before `before_ms`. Says which
-    /// is the first to stay.
-    fn first_kept(&self, before_ms: i64, keep: usize) -> Option<usize> {
-        let old = self
-            .points
-            .partition_point(|point| point.0 < before_ms)
-            .saturating_sub(1);
-        let n_gone = old.min(self.points.len().saturating_sub(keep));
+    /// Which reading is the first to stay, where those before `before_ms` are needed no more but to `keep`.
+    fn first_kept(&self, before_ms: i64, keep: Keep) -> Option<usize> {
+        let (n_held, last_ms) = (self.points.len(), self.last_ms()?);
+        let n_before = |ms: i64| self.place(ms).saturating_sub(1);
+        let n_late = n_before(last_ms - keep.ms)
+            .min(n_held.saturating_sub(keep.n_least))
+            .max(n_held.saturating_sub(keep.n_most));
+        let n_gone = n_before(before_ms).min(n_late);
         // Moving the rest costs as much as what is kept: wait until it is worth it.
-        (n_gone > keep.max(self.points.len() / 4)).then_some(n_gone)
+        (n_gone > keep.n_least.max(n_held / 4)).then_some(n_gone)
     }
 
-    /// Forgets what no interval needs any more: readings before `before_ms`, all but the newest `keep`, and the one
-    /// just before `before_ms`.
-    pub(crate) fn prune(&mut self, before_ms: i64, keep: usize) {
+    /// Forgets what no interval needs any more: readings before `before_ms`, all but those to `keep`, and the one just
+    /// before them.
+    pub(crate) fn prune(&mut self, before_ms: i64, keep: Keep) {
         if let Some(n_gone) = self.first_kept(before_ms, keep) {
             let first_ms = self.points[n_gone].0;
             self.points.drain(..n_gone);
@@ -289,8 +300,8 @@ impl Series {
     }
 
     /// As [`Series::prune`], of a counter: what the readings have taught stays, and so does the beginning of a
-    /// standstill that lasts, with the interval it lies in, or at the oldest start that can be opened again, `oldest_ms`.
-    pub(crate) fn prune_counter(&mut self, before_ms: i64, keep: usize, oldest_ms: i64, start_of: impl Fn(i64) -> i64) {
+    /// standstill that lasts, with the interval it lies in, or at the oldest start that can be told again, `oldest_ms`.
+    pub(crate) fn prune_counter(&mut self, before_ms: i64, keep: Keep, oldest_ms: i64, start_of: impl Fn(i64) -> i64) {
         let before_ms = self
             .unsettled
             .map_or(before_ms, |unsettled| before_ms.min(unsettled.from_ms));
@@ -326,6 +337,11 @@ impl Series {
         self.bad.drain(..self.bad.partition_point(|point| point.0 < first_ms));
         self.torn_ms.retain(|torn_ms| *torn_ms >= first_ms);
         self.forgotten_ms = Some(first_ms);
+    }
+
+    /// From when on nothing is missing that this register said, but for the same again, ms. `None` = from its first.
+    pub(crate) fn held_from_ms(&self) -> Option<i64> {
+        self.forgotten_ms.and(self.points.first()).map(|first| first.0)
     }
 
     /// Index of the first reading at or after an instant.
@@ -580,7 +596,12 @@ mod tests {
         let mark = series.counter((0, 490_000), 30_000, RULES, &load).mark;
         series.keep_mark(mark.expect("a reading stands at the end"));
         let whole = series.counter((500_000, 900_000), 30_000, RULES, &load);
-        series.prune_counter(500_000, 4, 0, |at_ms| at_ms);
+        let keep = Keep {
+            ms: 0,
+            n_least: 4,
+            n_most: 4,
+        };
+        series.prune_counter(500_000, keep, 0, |at_ms| at_ms);
         assert_eq!(series.counter((500_000, 900_000), 30_000, RULES, &load), whole);
         assert_eq!(series.put(5, 0.5), Put::TooOld, "older readings are gone");
         assert_eq!(

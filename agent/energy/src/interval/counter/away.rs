@@ -7,7 +7,7 @@ use super::{Step, Walk};
 use crate::interval::{
     known::{MARGIN, waver},
     repair::RepairKind,
-    series::hours,
+    series::{Point, hours},
 };
 
 /// Readings that left the register's place come back within this time …
@@ -93,6 +93,21 @@ impl Walk<'_> {
             self.since_ms = since_ms;
         }
         step
+    }
+
+    /// A step from zeros that were taken for a reset back to where the register stood `before` them. What it counted
+    /// since then is spread over all that time: only the share of the last step can be told here.
+    pub(super) fn unzeroed(&mut self, to: Point, (before_ms, before): Point) -> Step {
+        let (from_ms, whole) = (self.points[self.at].0, (to.1 - before).max(0.0));
+        let share = (to.0 - from_ms) as f64 / (to.0 - before_ms) as f64;
+        let rise = self.is_plausible(whole, to.0 - before_ms).then_some(whole * share);
+        let why = vec![
+            ("lasted_s", (to.0 - before_ms) as f64 / 1000.0),
+            ("stood_at", before),
+            ("whole", whole),
+        ];
+        self.memory.zeroed = None;
+        self.repaired(self.at + 1, RepairKind::ZeroBurst, rise, why)
     }
 
     /// Whether the reading at `jump` shows that the zeros before it, the first that was ever heard, were none.
