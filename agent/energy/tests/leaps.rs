@@ -161,10 +161,12 @@ fn a_register_of_large_steps_does_not_leap() {
     let used = used_kwh(8 * DAY, |_| true);
     let steps: Vec<f64> = used.iter().map(|kwh| (kwh / 10.0).floor() * 10.0).collect();
     let mut doubled = steps.clone();
-    let first = (FAULT as usize..)
+    let first = (FAULT as usize..steps.len())
         .find(|minute| steps[*minute] > steps[minute - 1])
         .unwrap();
-    let second = (first + 1..).find(|minute| steps[*minute] > steps[minute - 1]).unwrap();
+    let second = (first + 1..steps.len())
+        .find(|minute| steps[*minute] > steps[minute - 1])
+        .unwrap();
     doubled[first..second].fill(steps[first - 1]);
     for (name, register, kinds) in [
         ("steps", steps, BTreeSet::new()),

@@ -25,7 +25,6 @@ use crate::{
 /// Closed intervals are remembered for so long, ms, to tell what late data changed and to count revisions: a day, as long
 /// as a reading may be late or zeros may last, and an hour.
 const KEEP_MS: i64 = 25 * 3_600_000;
-
 /// Energy that a register counted in a silence, or while it was frozen, is told again for so long back, ms: 40 days, more
 /// than a month's bill. What is older stays in the repair's `whole`.
 const SPREAD_MS: i64 = 40 * 86_400_000;

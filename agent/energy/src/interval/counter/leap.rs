@@ -50,7 +50,8 @@ impl Walk<'_> {
         let elapsed_ms = to.0 - self.points[self.at].0;
         let next = self.points[self.at + 1..].iter().find(|next| next.1 != to.1).copied();
         let is_impossible = self.is_impossible(rise, to.0 - self.since_ms);
-        if !is_impossible && !(self.is_leap(to, rise) && !goes_on(rise, elapsed_ms, to, next)) {
+        let is_energy = !self.is_leap(to, rise) || goes_on(rise, elapsed_ms, to, next);
+        if is_energy && !is_impossible {
             return None;
         }
         let why = vec![("rise", rise), ("plausible", self.plausible(elapsed_ms))];
