@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use wattwarden::{
     acquire::{
         DeadLetter, Incoming,
-        mqtt::{self, Config, DEAD_LETTER_BYTES, TimePointer, TopicMeter, Url, Value},
+        mqtt::{self, Array, Config, DEAD_LETTER_BYTES, TimePointer, TopicMeter, Url, Value},
     },
     clock::Clock,
     health::Health,
@@ -154,12 +154,16 @@ fn meter(name: &str, topic: &str, pointer: &str) -> TopicMeter {
     TopicMeter {
         name: name.into(),
         topic: topic.into(),
+        subscription: topic.into(),
         values: vec![Value {
             pointer: pointer.into(),
             quantity: Quantity::ActivePower,
             scale: 0.001,
+            offset: 0.0,
+            array: Array::Refused,
         }],
         time: None,
+        is_partial: false,
     }
 }
 
@@ -274,7 +278,10 @@ async fn messages_become_samples_of_every_meter_that_means_their_topic() {
         return;
     };
     let mut timed = meter("timed", "plant/+/json", "/em/0/p");
-    timed.time = Some(TimePointer("/t".into()));
+    timed.time = Some(TimePointer {
+        pointer: "/t".into(),
+        zone: None,
+    });
     let meters = vec![
         meter("plain", "plant/dryer/power", ""),
         meter("any", "plant/dryer/#", ""),

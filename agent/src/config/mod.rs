@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 
 use crate::{acquire, alert, forward, language::Language, record, store, web};
 
+mod broker;
 mod carbon;
 pub mod data;
 pub mod diagnostic;
@@ -24,6 +25,7 @@ pub mod mapping;
 pub mod meter_card;
 mod names;
 mod outputs;
+mod payload;
 mod points;
 pub mod read;
 mod secret_file;

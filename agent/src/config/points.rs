@@ -1,4 +1,4 @@
-//! Points of a meter: Modbus registers written by hand or in a profile of `meters/`, and values in MQTT payloads.
+//! Points of a meter: Modbus registers written by hand or in a profile of `meters/`.
 //!
 //! It does not plan reads. Invariants: no point reaches beyond the last register, no two points of a meter share a
 //! register or a quantity, and what cannot be read from a live device is refused here.
@@ -10,13 +10,11 @@ use toml::{Spanned, de::DeValue};
 
 use super::{
     diagnostic::Code,
+    payload::Payloads,
     read::{self, At, File, Table},
     suggest, units,
 };
-use crate::acquire::{
-    modbus::{ByteOrder, Point, RegisterForm, Table as RegisterTable},
-    mqtt::{TimePointer, Value},
-};
+use crate::acquire::modbus::{ByteOrder, Point, RegisterForm, Table as RegisterTable};
 
 const FORMS: &[(&str, RegisterForm)] = &[
     ("u16", RegisterForm::U16),
@@ -49,10 +47,8 @@ pub(super) const SHORTEST_EVERY: std::time::Duration = std::time::Duration::from
 pub(super) struct Profile {
     /// Registers.
     pub points: Vec<Point>,
-    /// Values of an MQTT payload.
-    pub values: Vec<Value>,
-    /// Time in an MQTT payload.
-    pub time: Option<TimePointer>,
+    /// MQTT payloads.
+    pub payloads: Payloads,
     /// Registers one read may bridge.
     pub max_gap: Option<u16>,
     /// Registers of one read.
@@ -70,8 +66,7 @@ pub(super) fn profile(file: &File) -> Option<Profile> {
     table.text("note");
     let profile = Profile {
         points: registers(&mut table),
-        values: values(&mut table),
-        time: time(&mut table),
+        payloads: Payloads::read(&mut table),
         max_gap: table.integer("max_gap", 0..=125).map(|gap| gap.into_inner() as u16),
         max_registers: table
             .integer("max_registers", 1..=125)
@@ -216,7 +211,8 @@ impl Seen {
     }
 }
 
-fn once(file: &File, span: std::ops::Range<usize>, seen: &mut Vec<Quantity>, quantity: Quantity) {
+/// Reports a quantity that a meter has twice.
+pub(super) fn once(file: &File, span: std::ops::Range<usize>, seen: &mut Vec<Quantity>, quantity: Quantity) {
     if seen.contains(&quantity) {
         let help = "leave one of the two out, or make a second [[meter]] of it".to_owned();
         let message = format!("this meter has {quantity} twice");
@@ -226,13 +222,14 @@ fn once(file: &File, span: std::ops::Range<usize>, seen: &mut Vec<Quantity>, qua
 }
 
 /// The key `quantity`: one that a live device can give.
-fn quantity(table: &mut Table<'_>) -> Option<At<Quantity>> {
+pub(super) fn quantity(table: &mut Table<'_>) -> Option<At<Quantity>> {
     let text = table.text("quantity");
     let text = table.required("quantity", text)?;
     live_quantity(table.file(), &text)
 }
 
-fn live_quantity(file: &File, text: &At<&str>) -> Option<At<Quantity>> {
+/// A quantity that a live device can give.
+pub(super) fn live_quantity(file: &File, text: &At<&str>) -> Option<At<Quantity>> {
     let quantity = known_quantity(file, text)?;
     if quantity.get_ref().row().form == Form::Delta {
         let message = format!(
@@ -264,7 +261,7 @@ pub(super) fn known_quantity(file: &File, text: &At<&str>) -> Option<At<Quantity
 }
 
 /// The key `scale`: any number but zero.
-fn scale(table: &mut Table<'_>) -> Option<f64> {
+pub(super) fn scale(table: &mut Table<'_>) -> Option<f64> {
     let scale = table.number("scale")?;
     if *scale.get_ref() == 0.0 {
         table
@@ -273,43 +270,6 @@ fn scale(table: &mut Table<'_>) -> Option<f64> {
         return None;
     }
     Some(scale.into_inner())
-}
-
-/// The table `values` of a meter or profile: JSON pointer → quantity.
-pub(super) fn values(table: &mut Table<'_>) -> Vec<Value> {
-    let file = table.file();
-    let Some(entries) = table.table("values") else {
-        return vec![];
-    };
-    let mut seen = vec![];
-    let mut values = vec![];
-    for (pointer, item) in entries.entries() {
-        check_pointer(file, &pointer);
-        if let Some(value) = value(file, pointer.get_ref(), item) {
-            once(file, item.span(), &mut seen, value.quantity);
-            values.push(value);
-        }
-    }
-    values
-}
-
-fn check_pointer(file: &File, pointer: &At<&str>) {
-    let text = pointer.get_ref();
-    if !text.is_empty() && !text.starts_with('/') {
-        let message = format!("{text:?} is not a JSON pointer: it begins with \"/\", or is \"\" for the whole payload");
-        let help = Some(format!("write \"/{}\"", text.replace('.', "/")));
-        file.report_with(Code::BadValue, pointer.span(), message, help);
-    }
-}
-
-fn value(file: &File, pointer: &str, item: &Spanned<DeValue<'_>>) -> Option<Value> {
-    let (quantity, scale) = quantity_and_scale(file, pointer, item)?;
-    let quantity = live_quantity(file, &Spanned::new(item.span(), quantity.row().name))?;
-    Some(Value {
-        pointer: pointer.to_owned(),
-        quantity: quantity.into_inner(),
-        scale,
-    })
 }
 
 /// `"active_power_kw"`, or `{ quantity = "active_power_kw", scale = 0.001 }`.
@@ -324,13 +284,6 @@ pub(super) fn quantity_and_scale(file: &File, key: &str, item: &Spanned<DeValue<
     let scale = scale(&mut table);
     table.finish();
     Some((known_quantity(file, &text?)?.into_inner(), scale.unwrap_or(1.0)))
-}
-
-/// The key `time` of a meter or profile: a JSON pointer to the time of measuring.
-pub(super) fn time(table: &mut Table<'_>) -> Option<TimePointer> {
-    let pointer = table.text("time")?;
-    check_pointer(table.file(), &pointer);
-    Some(TimePointer((*pointer.get_ref()).to_owned()))
 }
 
 #[cfg(test)]

@@ -405,7 +405,7 @@ fn every_profile_and_tariff_can_be_used() {
     let meters = names.iter().enumerate().map(|(n, name)| {
         let source = files.read(Folder::Meters, name).unwrap().unwrap();
         let on = if source.text.contains("[values]") {
-            format!("broker = 'q'\ntopic = 't{n}'\npreset = '{name}'")
+            format!("broker = 'q'\ntopic = 't{n}'\npreset = '{name}'\neach = [{{ channel = '0' }}]")
         } else {
             format!("bus = 'b'\nunit = {}\nprofile = '{name}'", n + 1)
         };

@@ -107,7 +107,7 @@ pub async fn run(config: Config, clock: Clock, intake: Intake, health: Health, s
     let mut connection = Connection {
         counts: Counts::new(&config.name, &health),
         broker: config.name,
-        filters: config.meters.into_iter().map(|meter| meter.topic).collect(),
+        filters: config.meters.into_iter().map(|meter| meter.subscription).collect(),
         client: client.clone(),
         to_desk,
         clock,

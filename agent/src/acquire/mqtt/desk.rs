@@ -23,7 +23,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES, TopicMeter, matches, payload};
+use super::{
+    Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES, payload,
+    reader::{Reader, Refusal, Said},
+};
 use crate::{
     acquire::{DeadLetter, Incoming, Intake},
     health::Health,
@@ -69,7 +72,7 @@ struct Delivery {
 
 pub(super) struct Desk {
     broker: String,
-    meters: Vec<TopicMeter>,
+    reader: Reader,
     dead_letters: Option<mpsc::Sender<DeadLetter>>,
     client: AsyncClient,
     line: Arc<Line>,
@@ -111,7 +114,7 @@ impl Desk {
     pub(super) fn new(config: &Config, client: AsyncClient, line: Arc<Line>, intake: Intake, health: Health) -> Self {
         Self {
             broker: config.name.clone(),
-            meters: config.meters.clone(),
+            reader: Reader::new(config.meters.clone()),
             dead_letters: config.dead_letters.clone(),
             client,
             line,
@@ -209,32 +212,18 @@ impl Desk {
     ) -> Result<Vec<oneshot::Receiver<()>>, RecorderGone> {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         let mut unstored = Vec::new();
-        let meters = self.meters.iter().filter(|meter| matches(&meter.topic, &topic));
-        let is_too_large = publish.payload.len() > MAX_MESSAGE_BYTES;
-        let read = meters.map(|meter| {
-            let content = if is_too_large {
-                Err(("too_large", too_large(publish.payload.len())))
-            } else {
-                payload::read(&publish.payload, meter).map_err(|error| (error.reason(), error.to_string()))
-            };
-            let has_time = content.as_ref().is_ok_and(|content| content.at.is_some());
-            (
-                Name::clone(&meter.name),
-                has_time,
-                content.map(|content| stamped(meter, content, at, publish.retain)),
-            )
-        });
-        let read: Vec<_> = read.collect();
+        let read = self.reader.read(&topic, &publish.payload);
         if read.is_empty() {
-            self.nobodys(&topic); // a subscription of an earlier configuration
+            self.nobodys(&topic); // a subscription of an earlier configuration, or a meter that is not in this one
         }
-        for (meter, has_time, content) in read {
+        for Said { meter, content } in read {
             match content {
-                Err((label, reason)) => self.refuse(publish, at, &meter, (label, reason)).await,
-                Ok(sample) => {
-                    if !has_time {
+                Err(refusal) => self.refuse(publish, at, &meter, refusal).await,
+                Ok(content) => {
+                    if content.at.is_none() {
                         self.note_arrival(&topic, &meter, at);
                     }
+                    let sample = stamped(&meter, content, at, publish.retain);
                     let (stored, until_stored) = oneshot::channel();
                     let stored = is_acknowledged.then(|| {
                         unstored.push(until_stored);
@@ -286,10 +275,13 @@ impl Desk {
         publish: &Publish,
         at: Timestamp,
         meter: &Name,
-        (label, reason): (&'static str, String),
+        Refusal { label, reason, is_kept }: Refusal,
     ) {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         self.health.dropped("mqtt", label).one();
+        if !is_kept {
+            return;
+        }
         let labels = [("broker", self.broker.as_str()), ("meter", meter), ("reason", label)];
         self.health.counter("mqtt_refused_total", &labels).one();
         if let Some(n) = self.told.again(&topic, label) {
@@ -349,10 +341,6 @@ impl Desk {
 struct RecorderGone;
 struct NotStored;
 
-fn too_large(bytes: usize) -> String {
-    format!("{bytes} bytes; at most {MAX_MESSAGE_BYTES} are read")
-}
-
 /// Waits until everything made of the oldest message is durable. May be dropped and called again.
 async fn front_stored(waiting: &mut VecDeque<Delivery>) -> Result<(), NotStored> {
     let Some(front) = waiting.front_mut() else {
@@ -366,7 +354,7 @@ async fn front_stored(waiting: &mut VecDeque<Delivery>) -> Result<(), NotStored>
 }
 
 /// The sample of one message: under the payload's own time where that can be believed, else under its arrival.
-fn stamped(meter: &TopicMeter, content: payload::Content, arrival: Timestamp, is_retained: bool) -> Sample {
+fn stamped(meter: &Name, content: payload::Content, arrival: Timestamp, is_retained: bool) -> Sample {
     let (at, at_best) = match content.at {
         Some(at) if at.as_second() >= FIRST_SENSIBLE_S && at.duration_since(arrival) <= MAX_AHEAD => (at, Quality::Ok),
         Some(_) => (arrival, Quality::ClockSuspect),
@@ -378,7 +366,7 @@ fn stamped(meter: &TopicMeter, content: payload::Content, arrival: Timestamp, is
         reading.quality = reading.quality.max(at_best);
     }
     Sample {
-        meter: Name::clone(&meter.name),
+        meter: Name::clone(meter),
         at,
         readings,
     }
@@ -405,12 +393,7 @@ mod tests {
     #[test]
     fn a_sample_never_passes_off_an_old_value_as_new() {
         let arrival: Timestamp = "2026-08-28T08:10:00Z".parse().unwrap();
-        let meter = TopicMeter {
-            name: "dryer".into(),
-            topic: "plant/dryer".into(),
-            values: vec![],
-            time: None,
-        };
+        let meter: Name = "dryer".into();
         for (time, is_retained, expected_at, expected_quality) in [
             (None, false, "2026-08-28T08:10:00Z", Quality::Ok),
             (None, true, "2026-08-28T08:10:00Z", Quality::Stale),

@@ -6,11 +6,13 @@
 mod client;
 mod desk;
 pub mod payload;
+mod reader;
 mod topic;
 
 use std::path::PathBuf;
 
 use energy::{Name, Quantity};
+use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
 use super::DeadLetter;
@@ -64,30 +66,57 @@ pub enum Trust {
     CaFile(PathBuf),
 }
 
-/// What one topic says about one meter.
+/// What one topic says about one meter. A meter whose values come under several topics has one of these for each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicMeter {
     /// The meter.
     pub name: Name,
-    /// Topic, or filter with `+` and `#`.
+    /// Topic, or filter with `+` and `#`, whose messages are this meter's.
     pub topic: String,
+    /// What is subscribed to for it; more than [`Self::topic`] where many meters share a pattern.
+    pub subscription: String,
     /// What to take from the payload.
     pub values: Vec<Value>,
     /// Where the payload says when it was measured.
     pub time: Option<TimePointer>,
+    /// Whether a message may well say nothing of this meter: its topic carries other things too.
+    pub is_partial: bool,
 }
 
 /// One value in a payload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Value {
-    /// JSON pointer (RFC 6901); `""` = the payload is the number.
+    /// JSON pointer (RFC 6901); `""` = the payload is the number. In an array `id=a` leads to the element whose `id` is a.
     pub pointer: String,
     /// What it measures.
     pub quantity: Quantity,
     /// Quantity's unit per unit of the payload.
     pub scale: f64,
+    /// Added after scaling, in the quantity's unit.
+    pub offset: f64,
+    /// What to make of several numbers where one is looked for.
+    pub array: Array,
 }
 
-/// JSON pointer to the time of measuring: RFC 3339 with its zone, or seconds or milliseconds since 1970.
+/// What to make of an array where a number is looked for: some devices send one as soon as they have two channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Array {
+    /// It is no number.
+    #[default]
+    Refused,
+    /// The sum of its numbers: powers of channels or phases.
+    Sum,
+    /// Its first number: the voltage that channels share, or that of the first phase.
+    First,
+    /// Absent: no one number stands for several, as for their power factors.
+    Absent,
+}
+
+/// Where a payload says when it was measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TimePointer(pub String);
+pub struct TimePointer {
+    /// JSON pointer to a time: RFC 3339 with its zone, or seconds or milliseconds since 1970.
+    pub pointer: String,
+    /// Zone of a time that names none; without it such a time is none.
+    pub zone: Option<TimeZone>,
+}
