@@ -15,7 +15,7 @@ use super::{
     read::{self, At, File, Table},
     site,
 };
-use crate::acquire::mqtt::{Array, TimePointer, TopicMeter, Value};
+use crate::acquire::mqtt::{Array, SparkplugMeter, TimePointer, TopicMeter, Value};
 
 const ARRAYS: &[(&str, Array)] = &[("sum", Array::Sum), ("first", Array::First), ("absent", Array::Absent)];
 
@@ -244,6 +244,58 @@ impl Captures<'_> {
         };
         by_topic.into_iter().map(one).collect()
     }
+}
+
+/// The meters of one `[[meter]]` behind a Sparkplug edge node: `sparkplug` = `GROUP/NODE/DEVICE`, and `metrics`.
+pub(super) fn sparkplug_meters<'c>(
+    table: &mut Table<'_>,
+    meters: impl Iterator<Item = (&'c str, &'c Captures<'c>)>,
+    each: &[Captures<'_>],
+) -> Vec<SparkplugMeter> {
+    let file = table.file();
+    let address = table.text("sparkplug");
+    let Some(entries) = table.table("metrics") else {
+        table.required("metrics", None::<()>);
+        return vec![];
+    };
+    let mut seen = vec![];
+    let mut values = vec![];
+    for (metric, item) in entries.entries() {
+        if let Some(value) = value(file, metric.get_ref(), item) {
+            points::once(file, item.span(), &mut seen, value.quantity);
+            values.push(value);
+        }
+    }
+    let Some(address) = address else { return vec![] };
+    for captures in each {
+        let filled = captures.filled(file, "address", &address);
+        let levels: Vec<&str> = filled.get_ref().split('/').collect();
+        let is_address = (2..=3).contains(&levels.len())
+            && levels
+                .iter()
+                .all(|level| !level.is_empty() && !level.contains(['+', '#', '\0']));
+        if !is_address {
+            let message = format!("{:?} is not the address of a Sparkplug device", filled.get_ref());
+            let help = "write GROUP/NODE/DEVICE, or GROUP/NODE for what the edge node says of itself".to_owned();
+            file.report_with(Code::BadValue, address.span(), message, Some(help));
+        }
+    }
+    let one = |(name, captures): (&str, &Captures<'_>)| {
+        let filled = captures.fill(address.get_ref());
+        let mut levels = filled.splitn(3, '/').map(str::to_owned);
+        let mut values = values.clone();
+        for value in &mut values {
+            value.pointer = captures.fill(&value.pointer);
+        }
+        Some(SparkplugMeter {
+            name: name.into(),
+            group: levels.next()?,
+            node: levels.next()?,
+            device: levels.next().unwrap_or_default(),
+            values,
+        })
+    };
+    meters.filter_map(one).collect()
 }
 
 /// Reports a topic that is none, and captures that stand for nothing.

@@ -15,7 +15,6 @@ use std::{
 
 use energy::{Name, Quality, Sample};
 use jiff::{SignedDuration, Timestamp};
-use rumqttc::{AsyncClient, ManualAck, Publish};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::timeout,
@@ -24,11 +23,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
-    Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES, payload,
-    reader::{Reader, Refusal, Said},
+    Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES,
+    link::{Client, Message},
+    payload,
+    reader::{OF_OTHER_THINGS, Reader, Refusal, Said},
+    sparkplug::Heard,
 };
 use crate::{
-    acquire::{DeadLetter, Incoming, Intake},
+    acquire::{DeadLetter, Incoming, IncomingLetter, Intake},
     health::Health,
 };
 
@@ -51,7 +53,7 @@ pub(super) enum Arrival {
     /// A new connection, the `connection`-th; whether the broker still knew our session.
     Connected { connection: u64, session_present: bool },
     /// A message and when it came, in data time.
-    Published { publish: Publish, at: Timestamp },
+    Published { message: Message, at: Timestamp },
 }
 
 /// What the connection and the desk share.
@@ -65,16 +67,16 @@ pub(super) struct Line {
 
 /// One message that waits for its acknowledgement.
 struct Delivery {
-    publish: Publish,
-    ack: ManualAck,
+    message: Message,
     unstored: Vec<oneshot::Receiver<()>>,
 }
 
 pub(super) struct Desk {
     broker: String,
     reader: Reader,
-    dead_letters: Option<mpsc::Sender<DeadLetter>>,
-    client: AsyncClient,
+    dead_letters: Option<mpsc::Sender<IncomingLetter>>,
+    asks_for_births: bool,
+    client: Client,
     line: Arc<Line>,
     intake: Intake,
     health: Health,
@@ -111,11 +113,12 @@ impl Told {
 }
 
 impl Desk {
-    pub(super) fn new(config: &Config, client: AsyncClient, line: Arc<Line>, intake: Intake, health: Health) -> Self {
+    pub(super) fn new(config: &Config, client: Client, line: Arc<Line>, intake: Intake, health: Health) -> Self {
         Self {
             broker: config.name.clone(),
-            reader: Reader::new(config.meters.clone()),
+            reader: Reader::new(config),
             dead_letters: config.dead_letters.clone(),
+            asks_for_births: config.asks_for_births,
             client,
             line,
             intake,
@@ -143,8 +146,8 @@ impl Desk {
                 stored = front_stored(&mut self.waiting), if !self.waiting.is_empty() => self.acknowledge(stored).await,
                 arrival = arrivals.recv(), if self.waiting.len() < WINDOW => match arrival {
                     Some(Arrival::Connected { connection, session_present }) => self.begin(connection, session_present),
-                    Some(Arrival::Published { publish, at }) => {
-                        if self.receive(publish, at).await.is_err() {
+                    Some(Arrival::Published { message, at }) => {
+                        if self.receive(message, at).await.is_err() {
                             return;
                         }
                     }
@@ -175,60 +178,57 @@ impl Desk {
     }
 
     /// Takes one message. Fails when the recorder is gone.
-    async fn receive(&mut self, publish: Publish, at: Timestamp) -> Result<(), RecorderGone> {
-        let ack = self.client.prepare_ack(&publish);
-        if publish.dup
-            && let Some(mut known) = self.take_former(&publish)
+    async fn receive(&mut self, message: Message, at: Timestamp) -> Result<(), RecorderGone> {
+        if message.is_repeated
+            && let Some(mut known) = self.take_former(&message)
         {
             debug!(
                 broker = self.broker,
                 "a message came again before it was acknowledged: its samples are on their way"
             );
-            known.publish = publish;
+            known.message = message;
             self.waiting.push_back(known);
             return Ok(());
         }
-        let unstored = self.record(&publish, at, ack.is_some()).await?;
-        if let Some(ack) = ack {
-            self.waiting.push_back(Delivery { publish, ack, unstored });
+        let unstored = self.record(&message, at).await?;
+        if message.is_promised() {
+            self.waiting.push_back(Delivery { message, unstored });
         }
         Ok(())
     }
 
-    fn take_former(&mut self, publish: &Publish) -> Option<Delivery> {
-        let is_same = |known: &Publish| {
-            known.pkid == publish.pkid && known.topic == publish.topic && known.payload == publish.payload
+    fn take_former(&mut self, message: &Message) -> Option<Delivery> {
+        let is_same = |known: &Message| {
+            known.pkid == message.pkid && known.topic == message.topic && known.payload == message.payload
         };
-        let nth = self.former.iter().position(|known| is_same(&known.publish))?;
+        let nth = self.former.iter().position(|known| is_same(&known.message))?;
         Some(self.former.remove(nth))
     }
 
     /// Hands on what a message says about each of its meters; gives back what must be stored before it is acknowledged.
-    async fn record(
-        &mut self,
-        publish: &Publish,
-        at: Timestamp,
-        is_acknowledged: bool,
-    ) -> Result<Vec<oneshot::Receiver<()>>, RecorderGone> {
-        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+    async fn record(&mut self, message: &Message, at: Timestamp) -> Result<Vec<oneshot::Receiver<()>>, RecorderGone> {
         let mut unstored = Vec::new();
-        let read = self.reader.read(&topic, &publish.payload);
-        if read.is_empty() {
-            self.nobodys(&topic); // a subscription of an earlier configuration, or a meter that is not in this one
+        let Some(Heard { said, ask, is_gap }) = self.reader.read(&message.topic, &message.payload, at) else {
+            self.nobodys(&message.topic);
+            return Ok(unstored);
+        };
+        if is_gap {
+            let labels = [("broker", self.broker.as_str())];
+            self.health.counter("mqtt_sparkplug_gaps_total", &labels).one();
         }
-        for Said { meter, content } in read {
+        if let Some((topic, payload)) = ask.filter(|_| self.asks_for_births) {
+            self.ask_for_births(topic, payload);
+        }
+        for Said { meter, content } in said {
             match content {
-                Err(refusal) => self.refuse(publish, at, &meter, refusal).await,
+                Err(refusal) => unstored.extend(self.refuse(message, at, &meter, refusal).await),
                 Ok(content) => {
                     if content.at.is_none() {
-                        self.note_arrival(&topic, &meter, at);
+                        self.note_arrival(&message.topic, &meter, at);
                     }
-                    let sample = stamped(&meter, content, at, publish.retain);
-                    let (stored, until_stored) = oneshot::channel();
-                    let stored = is_acknowledged.then(|| {
-                        unstored.push(until_stored);
-                        stored
-                    });
+                    let sample = stamped(&meter, content, at, message.is_retained);
+                    let (stored, until_stored) = promise(message);
+                    unstored.extend(until_stored);
                     self.intake
                         .send(Incoming { sample, stored })
                         .await
@@ -239,12 +239,35 @@ impl Desk {
         Ok(unstored)
     }
 
+    fn ask_for_births(&self, topic: String, payload: Vec<u8>) {
+        info!(
+            broker = self.broker,
+            topic, "births were missed: the edge node is asked for them"
+        );
+        let labels = [("broker", self.broker.as_str())];
+        match self.client.ask_for_births(topic, payload) {
+            Ok(()) => self.health.counter("mqtt_births_asked_total", &labels).one(),
+            Err(error) => debug!(broker = self.broker, %error, "the question did not leave; it is asked again"),
+        }
+    }
+
+    /// A message under a topic of an earlier configuration, or of a pattern's meter that is not in this one.
     fn nobodys(&mut self, topic: &str) {
         self.health.dropped("mqtt", "no_meter").one();
-        if let Some(n) = self.told.again(topic, "no_meter") {
+        let Some(n) = self.told.again(topic, "no_meter") else {
+            return;
+        };
+        if self.reader.subscribes_to(topic) {
             warn!(
                 broker = self.broker,
                 topic, n, "no meter of the configuration has this topic: message passed over"
+            );
+        } else if let Err(error) = self.client.unsubscribe(topic) {
+            debug!(broker = self.broker, topic, %error, "a topic of an earlier configuration could not be given up yet");
+        } else {
+            info!(
+                broker = self.broker,
+                topic, n, "a topic of an earlier configuration is given up"
             );
         }
     }
@@ -269,46 +292,51 @@ impl Desk {
         }
     }
 
-    /// Counts a message that cannot be read, tells of it and keeps it for people.
+    /// Counts a message that cannot be read, tells of it and keeps it for people; gives back what must be kept before it
+    /// is acknowledged.
     async fn refuse(
         &mut self,
-        publish: &Publish,
+        message: &Message,
         at: Timestamp,
         meter: &Name,
-        Refusal { label, reason, is_kept }: Refusal,
-    ) {
-        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        refusal: Refusal,
+    ) -> Option<oneshot::Receiver<()>> {
+        let Refusal { label, reason, is_kept } = refusal;
+        let topic = &message.topic;
         self.health.dropped("mqtt", label).one();
-        if !is_kept {
-            return;
+        if label == OF_OTHER_THINGS {
+            return None;
         }
         let labels = [("broker", self.broker.as_str()), ("meter", meter), ("reason", label)];
         self.health.counter("mqtt_refused_total", &labels).one();
-        if let Some(n) = self.told.again(&topic, label) {
+        if let Some(n) = self.told.again(topic, label) {
             warn!(
                 broker = self.broker,
-                topic = &*topic,
+                topic,
                 meter = &**meter,
                 n,
                 reason,
                 "message passed over"
             );
         }
-        let Some(dead_letters) = &self.dead_letters else { return };
-        let keep = match publish.payload.len() {
+        let dead_letters = self.dead_letters.as_ref().filter(|_| is_kept)?;
+        let keep = match message.payload.len() {
             all if all <= MAX_MESSAGE_BYTES => all,
             _ => DEAD_LETTER_BYTES,
         };
         let letter = DeadLetter {
             source: self.broker.clone(),
-            topic,
-            payload: publish.payload[..keep].to_vec(),
+            topic: topic.clone(),
+            payload: message.payload[..keep].to_vec(),
+            label,
             reason: format!("meter {meter:?}: {reason}"),
             at,
         };
-        if dead_letters.send(letter).await.is_err() {
+        let (kept, until_kept) = promise(message);
+        if dead_letters.send(IncomingLetter { letter, kept }).await.is_err() {
             self.health.dropped("mqtt", "dead_letter_unkept").one();
         }
+        until_kept
     }
 
     /// Answers the message at the front, or asks for a new connection if its samples were not stored.
@@ -329,7 +357,7 @@ impl Desk {
             }
         } else if !is_connected {
             self.former.push(delivery); // the broker will deliver it again
-        } else if self.client.manual_ack(delivery.ack).await.is_err() {
+        } else if self.client.acknowledge(delivery.message.pkid).await.is_err() {
             debug!(
                 broker = self.broker,
                 "the client ended before an acknowledgement could leave"
@@ -340,6 +368,11 @@ impl Desk {
 
 struct RecorderGone;
 struct NotStored;
+
+/// The two ends of a promise to store something of a message; none where no broker waits for it.
+fn promise(message: &Message) -> (Option<oneshot::Sender<()>>, Option<oneshot::Receiver<()>>) {
+    message.is_promised().then(oneshot::channel).unzip()
+}
 
 /// Waits until everything made of the oldest message is durable. May be dropped and called again.
 async fn front_stored(waiting: &mut VecDeque<Delivery>) -> Result<(), NotStored> {

@@ -1,24 +1,30 @@
 //! MQTT meters: topics as configured, messages taken at least once, acknowledged when durable.
 //!
-//! It knows no vendor's payload format beyond JSON pointers and publishes nothing. Invariants: a message is
+//! It knows no vendor's payload format beyond JSON pointers and Sparkplug B. It publishes nothing but two things: that the
+//! agent is there, and the request to a Sparkplug edge node to say its births again. Invariants: a message is
 //! acknowledged only after everything made from it is stored; one that cannot be read is counted, kept and passed over.
 
 mod client;
 mod desk;
+mod link;
 pub mod payload;
 mod reader;
+pub mod sparkplug;
+mod tls;
 mod topic;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use energy::{Name, Quantity};
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
-use super::DeadLetter;
+use super::IncomingLetter;
 use crate::secret::Secret;
 
-pub use client::{OptionsError, check, run};
+pub use client::{check, run};
+pub use reader::{Refusal, Said};
+pub use tls::OptionsError;
 pub use topic::matches;
 
 /// The largest message that is read; a meter's has some hundred bytes. Larger ones are counted and passed over.
@@ -40,10 +46,73 @@ pub struct Config {
     pub username: Option<String>,
     /// Its password.
     pub password: Option<Secret>,
+    /// Version of the protocol.
+    pub version: Version,
+    /// How soon a connection that was cut without a word is noticed: within one and a half of this. Whole seconds.
+    pub keep_alive: Duration,
+    /// Our own certificate, if the broker wants one.
+    pub identity: Option<Identity>,
+    /// Where the broker says whether we are there: `online` or, by our last will, `offline`, retained.
+    pub status_topic: Option<String>,
+    /// Whether Sparkplug edge nodes may be asked for births that were missed.
+    pub asks_for_births: bool,
     /// The meters that publish here.
     pub meters: Vec<TopicMeter>,
+    /// Those that publish by Sparkplug B.
+    pub sparkplug: Vec<SparkplugMeter>,
     /// Where messages go that cannot be read; `None` = they are only counted.
-    pub dead_letters: Option<mpsc::Sender<DeadLetter>>,
+    pub dead_letters: Option<mpsc::Sender<IncomingLetter>>,
+}
+
+impl Config {
+    /// What is asked for at the broker; a filter may come several times.
+    fn subscriptions(&self) -> impl Iterator<Item = String> {
+        let topics = self.meters.iter().map(|meter| meter.subscription.clone());
+        topics.chain(self.sparkplug.iter().map(SparkplugMeter::subscription))
+    }
+
+    /// A broker without meters.
+    #[cfg(test)]
+    fn of_test() -> Self {
+        Self {
+            name: "hall".into(),
+            url: Url {
+                host: "192.0.2.20".into(),
+                port: 1883,
+                tls: None,
+            },
+            client_id: "ansan-1".into(),
+            username: None,
+            password: None,
+            version: Version::V3,
+            keep_alive: Duration::from_secs(30),
+            identity: None,
+            status_topic: None,
+            asks_for_births: true,
+            meters: vec![],
+            sparkplug: vec![],
+            dead_letters: None,
+        }
+    }
+}
+
+/// Version of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Version {
+    /// MQTT 3.1.1.
+    #[default]
+    V3,
+    /// MQTT 5.
+    V5,
+}
+
+/// Files of our own certificate, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate, and those between it and the authority.
+    pub cert_file: PathBuf,
+    /// Its private key.
+    pub key_file: PathBuf,
 }
 
 /// Address of a broker.
@@ -110,6 +179,21 @@ pub enum Array {
     First,
     /// Absent: no one number stands for several, as for their power factors.
     Absent,
+}
+
+/// A meter behind a Sparkplug B edge node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SparkplugMeter {
+    /// The meter.
+    pub name: Name,
+    /// Group of the edge node.
+    pub group: String,
+    /// The edge node.
+    pub node: String,
+    /// Device of the edge node; empty = the node itself.
+    pub device: String,
+    /// What to take; [`Value::pointer`] is the metric's name.
+    pub values: Vec<Value>,
 }
 
 /// Where a payload says when it was measured.

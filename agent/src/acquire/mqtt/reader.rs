@@ -6,39 +6,42 @@
 use std::collections::HashMap;
 
 use energy::Name;
+use jiff::Timestamp;
 
 use super::{
-    MAX_MESSAGE_BYTES, TopicMeter, matches,
+    Config, MAX_MESSAGE_BYTES, TopicMeter, matches,
     payload::{self, Content, PayloadError},
+    sparkplug::{Edges, Heard},
 };
+
+/// Label of a message that says nothing of a meter, and need not.
+pub(super) const OF_OTHER_THINGS: &str = "of_other_things";
 
 /// What a message says of one meter.
 #[derive(Debug, PartialEq)]
-pub(super) struct Said {
-    pub(super) meter: Name,
-    pub(super) content: Result<Content, Refusal>,
+pub struct Said {
+    /// The meter.
+    pub meter: Name,
+    /// What it says, or why it says nothing.
+    pub content: Result<Content, Refusal>,
 }
 
 /// Why a message says nothing of a meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub struct Refusal {
     /// Label `reason` of the counter `dropped_total`.
-    pub(super) label: &'static str,
+    pub label: &'static str,
     /// For people.
-    pub(super) reason: String,
+    pub reason: String,
     /// Whether it is worth a person's look: poison, and not one that speaks of other things.
-    pub(super) is_kept: bool,
+    pub is_kept: bool,
 }
 
 impl Refusal {
     fn of(error: &PayloadError, is_partial: bool) -> Self {
         let is_of_others = is_partial && matches!(error, PayloadError::Missing(_));
         Self {
-            label: if is_of_others {
-                "of_other_things"
-            } else {
-                error.reason()
-            },
+            label: if is_of_others { OF_OTHER_THINGS } else { error.reason() },
             reason: error.to_string(),
             is_kept: !is_of_others,
         }
@@ -52,24 +55,51 @@ pub(super) struct Reader {
     by_topic: HashMap<String, Vec<usize>>,
     /// Those whose topic is a filter.
     by_filter: Vec<usize>,
+    edges: Edges,
+    subscriptions: Vec<String>,
 }
 
 impl Reader {
-    pub(super) fn new(meters: Vec<TopicMeter>) -> Self {
-        let mut reader = Self::default();
-        for (nth, meter) in meters.iter().enumerate() {
+    pub(super) fn new(config: &Config) -> Self {
+        let mut reader = Self {
+            meters: config.meters.clone(),
+            edges: Edges::new(config.sparkplug.clone()),
+            subscriptions: config.subscriptions().collect(),
+            ..Self::default()
+        };
+        for (nth, meter) in config.meters.iter().enumerate() {
             if meter.topic.contains(['+', '#']) {
                 reader.by_filter.push(nth);
             } else {
                 reader.by_topic.entry(meter.topic.clone()).or_default().push(nth);
             }
         }
-        reader.meters = meters;
         reader
     }
 
-    /// What a message says, of each of its meters in the order of the configuration; empty = it is nobody's.
-    pub(super) fn read(&self, topic: &str, payload: &[u8]) -> Vec<Said> {
+    /// Whether this configuration asks for messages under `topic`.
+    pub(super) fn subscribes_to(&self, topic: &str) -> bool {
+        self.subscriptions.iter().any(|filter| matches(filter, topic))
+    }
+
+    /// What a message that came at `at` says; `None` when it is nobody's.
+    pub(super) fn read(&mut self, topic: &str, payload: &[u8], at: Timestamp) -> Option<Heard> {
+        let mut said = self.of_topic(topic, payload);
+        match self.edges.hear(topic, payload, at) {
+            None if said.is_empty() => None,
+            None => Some(Heard {
+                said,
+                ..Heard::default()
+            }),
+            Some(mut heard) => {
+                said.append(&mut heard.said);
+                Some(Heard { said, ..heard })
+            }
+        }
+    }
+
+    /// Of each of the topic's meters, in the order of the configuration.
+    fn of_topic(&self, topic: &str, payload: &[u8]) -> Vec<Said> {
         let exact = self.by_topic.get(topic).into_iter().flatten();
         let is_meant = |nth: &&usize| matches(&self.meters[**nth].topic, topic);
         let mut meant: Vec<usize> = exact.chain(self.by_filter.iter().filter(is_meant)).copied().collect();
@@ -127,12 +157,16 @@ mod tests {
 
     /// What is said: `meter=value`, or `meter!label`, with `?` where nobody needs to look.
     fn check(topic: &str, payload: &[u8], expected: &[&str]) {
-        let reader = Reader::new(vec![
+        let meters = vec![
             meter("any", "plant/#", "/p", true),
             meter("dryer", "plant/dryer", "/p", false),
             meter("press", "plant/dryer", "/q", false),
             meter("hall", "hall/+/p", "", false),
-        ]);
+        ];
+        let mut reader = Reader::new(&Config {
+            meters,
+            ..Config::of_test()
+        });
         let shown = |said: Said| match said.content {
             Ok(content) => format!("{}={}", said.meter, content.readings[0].value),
             Err(refusal) => {
@@ -140,7 +174,7 @@ mod tests {
                 format!("{}!{}{of_others}", said.meter, refusal.label)
             }
         };
-        let found: Vec<String> = reader.read(topic, payload).into_iter().map(shown).collect();
+        let found: Vec<String> = reader.of_topic(topic, payload).into_iter().map(shown).collect();
         assert_eq!(found, expected, "{topic}");
     }
 
