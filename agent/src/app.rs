@@ -217,3 +217,44 @@ fn hex(bytes: &[u8]) -> String {
     let digits = shown.iter().map(|byte| format!("{byte:02x}"));
     std::iter::once("hex:".to_owned()).chain(digits).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn dead_letters_are_answered_when_they_can_be_read_back() {
+        let path = std::env::temp_dir().join(format!("wattwarden-letters-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        let config = store::Config {
+            path: path.clone(),
+            max_size: 64 << 20,
+        };
+        let store = Store::open(&config, &Health::default()).unwrap();
+        let (letters, unread) = mpsc::channel(4);
+        let keeping = tokio::spawn(keep_dead_letters(unread, store.clone()));
+        for (payload, expected) in [(&b"ON"[..], "ON"), (&[0x0a, 0xff][..], "hex:0aff")] {
+            let (kept, is_kept) = oneshot::channel();
+            let letter = DeadLetter {
+                source: "hall".into(),
+                topic: "plant/dryer".into(),
+                payload: payload.to_vec(),
+                label: "not_json",
+                reason: "why".into(),
+                at: jiff::Timestamp::UNIX_EPOCH,
+            };
+            let kept = Some(kept);
+            letters.send(IncomingLetter { letter, kept }).await.unwrap();
+            is_kept.await.unwrap();
+            let found = store.reader().unwrap().dead_letters(1).unwrap().0.remove(0);
+            assert_eq!((found.source.as_str(), found.payload.as_str()), ("mqtt:hall", expected));
+            assert_eq!(found.reason, "not_json: plant/dryer: why");
+        }
+        drop(letters);
+        keeping.await.unwrap();
+        store.close().await.unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+}

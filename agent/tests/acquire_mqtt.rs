@@ -260,6 +260,29 @@ async fn poison_is_counted_kept_acknowledged_and_passed_over() {
 }
 
 #[tokio::test]
+async fn poison_is_acknowledged_only_when_its_letter_is_kept() {
+    let Some(broker) = Broker::start("poison_is_acknowledged_only_when_its_letter_is_kept").await else {
+        return;
+    };
+    let (dead_letters, mut letters) = mpsc::channel::<IncomingLetter>(10);
+    let mut settings = config(&broker, vec![meter("dryer", "plant/dryer", "")]);
+    settings.dead_letters = Some(dead_letters);
+    let agent = Agent::start(settings.clone()).await;
+    publish(&broker, &[("plant/dryer", b"ON")]).await;
+    let unkept = timeout(PATIENCE, letters.recv()).await.unwrap().unwrap();
+    tokio::time::sleep(A_MOMENT).await;
+    agent.die().await;
+    drop(unkept);
+    let agent = Agent::start(settings.clone()).await;
+    let again = timeout(PATIENCE, letters.recv()).await.unwrap().unwrap();
+    assert_eq!(again.letter.payload, b"ON");
+    again.kept.unwrap().send(()).unwrap();
+    agent.end().await;
+    let _agent = Agent::start(settings).await;
+    assert!(timeout(A_MOMENT, letters.recv()).await.is_err(), "it was acknowledged");
+}
+
+#[tokio::test]
 async fn a_message_too_large_for_the_library_costs_the_session_but_not_the_stream() {
     let Some(broker) = Broker::start("a_message_too_large_for_the_library_costs_the_session_but_not_the_stream").await
     else {

@@ -13,7 +13,7 @@ pub mod sparkplug;
 mod tls;
 mod topic;
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use energy::{Name, Quantity};
 use jiff::tz::TimeZone;
@@ -69,6 +69,13 @@ impl Config {
     fn subscriptions(&self) -> impl Iterator<Item = String> {
         let topics = self.meters.iter().map(|meter| meter.subscription.clone());
         topics.chain(self.sparkplug.iter().map(SparkplugMeter::subscription))
+    }
+
+    /// How many meters publish here; one may have several topics.
+    pub fn n_meters(&self) -> usize {
+        let of_topics = self.meters.iter().map(|meter| &meter.name);
+        let names: BTreeSet<&Name> = of_topics.chain(self.sparkplug.iter().map(|meter| &meter.name)).collect();
+        names.len()
     }
 
     /// A broker without meters.
