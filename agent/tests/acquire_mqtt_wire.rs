@@ -389,3 +389,38 @@ async fn a_broker_that_is_not_there_does_not_end_the_agent() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+#[tokio::test]
+async fn a_broker_that_falls_silent_is_noticed_by_its_keep_alive_and_heard_again() {
+    const NAME: &str = "a_broker_that_falls_silent_is_noticed_by_its_keep_alive_and_heard_again";
+    let Some(broker) = Broker::start(NAME).await else {
+        return;
+    };
+    let pid = broker.child.id().unwrap().to_string();
+    let mut agents = vec![];
+    for version in BOTH {
+        let mut settings = dryer(&broker, version);
+        settings.client_id = format!("patient-{version:?}");
+        settings.keep_alive = Duration::from_secs(5);
+        agents.push(Agent::start(settings).await);
+    }
+    assert!(runs(&broker.folder, "kill", &["-STOP", &pid]));
+    for agent in &agents {
+        let noticed = async {
+            while agent.count("connects_total", "failed") < 1.0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), noticed)
+            .await
+            .expect("noticed within two keep-alives");
+    }
+    assert!(runs(&broker.folder, "kill", &["-CONT", &pid]));
+    for agent in &mut agents {
+        agent.reaches("mqtt_subscriptions_total", 2.0).await;
+    }
+    publish(&broker, &[("plant/dryer", b"1")]).await;
+    for agent in &mut agents {
+        assert_eq!(agent.next_w().await, 1.0);
+    }
+}

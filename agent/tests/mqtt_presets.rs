@@ -57,9 +57,9 @@ fn check(keys: &str, topic: &str, message: &Json, expected: &[&str]) {
 }
 
 #[test]
-fn messages_of_real_devices_are_read_as_what_they_mean() {
+fn tasmotas_messages_are_read_as_what_they_mean() {
     let Some(messages) = messages() else {
-        println!("skipped: messages_of_real_devices_are_read_as_what_they_mean: ../shared/data/mqtt");
+        println!("skipped: tasmotas_messages_are_read_as_what_they_mean: ../shared/data/mqtt");
         return;
     };
     let tasmota = "preset = 'tasmota'\nzone = 'Europe/Berlin'";
@@ -114,6 +114,14 @@ fn messages_of_real_devices_are_read_as_what_they_mean() {
             "@2023-01-09T17:57:39Z",
         ],
     );
+}
+
+#[test]
+fn shellys_messages_are_read_as_what_they_mean() {
+    let Some(messages) = messages() else {
+        println!("skipped: shellys_messages_are_read_as_what_they_mean: ../shared/data/mqtt");
+        return;
+    };
     let [power, voltage, energy] = [0, 1, 2].map(|nth| &messages["m08"][nth]);
     let clamp = "preset = 'shelly-em'\neach = [{ channel = '0' }]";
     check(clamp, "d/emeter/0/power", power, &["active_power_kw=-0.0084"]);

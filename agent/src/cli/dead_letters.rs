@@ -102,13 +102,13 @@ fn open(place: &Place) -> Result<(Config, Reader), ExitCode> {
     Ok((config, reader))
 }
 
-fn unread(error: StoreError) -> ExitCode {
+fn unread(error: &StoreError) -> ExitCode {
     fail(INTERNAL, format!("reading dead letters from the store: {error}"))
 }
 
 fn list(args: &ListArgs) -> Result<String, ExitCode> {
     let (config, reader) = open(&args.place)?;
-    let all = reader.all_dead_letters().map_err(unread)?;
+    let all = reader.all_dead_letters().map_err(|error| unread(&error))?;
     let is_asked = |letter: &KeptLetter| {
         args.source
             .as_ref()
@@ -175,10 +175,11 @@ fn listed(counts: &BTreeMap<(&str, &str), u64>, newest: &[&KeptLetter], config: 
     }
     let n = newest.len();
     let zone = config.site.zone.iana_name().unwrap_or("the site");
-    text += &match language {
-        Language::Ko => format!("\n전체 {total}건 중 최근 {n}건 ({}):\n", zone),
-        Language::En => format!("\nThe newest {n} of {total} (times of {}):\n", zone),
+    let title = match language {
+        Language::Ko => format!("\n전체 {total}건 중 최근 {n}건 ({zone}):\n"),
+        Language::En => format!("\nThe newest {n} of {total} (times of {zone}):\n"),
     };
+    text += &title;
     let mut rows = vec![];
     for letter in newest {
         let at = letter.letter.at.to_zoned_datetime(config.site.zone.clone());
@@ -219,7 +220,7 @@ fn plain(text: &str) -> String {
 
 fn show(args: &ShowArgs) -> Result<String, ExitCode> {
     let (config, reader) = open(&args.place)?;
-    let Some(letter) = reader.dead_letter(args.id).map_err(unread)? else {
+    let Some(letter) = reader.dead_letter(args.id).map_err(|error| unread(&error))? else {
         let why = format!(
             "no dead letter has the number {}; `wattwarden dead-letters list` says which there are",
             args.id

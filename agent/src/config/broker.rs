@@ -49,10 +49,8 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
     let version = table.choice("version", VERSIONS).map(toml::Spanned::into_inner);
     let keep_alive = lines::within(&mut table, "keep_alive", Duration::from_secs(5), LONGEST_KEEP_ALIVE);
     let status_topic = table.text("status_topic");
-    if let Some(topic) = status_topic
-        .as_ref()
-        .filter(|topic| topic.get_ref().contains(['+', '#', '\0']))
-    {
+    let is_no_topic = |topic: &&At<&str>| topic.get_ref().is_empty() || topic.get_ref().contains(['+', '#', '\0']);
+    if let Some(topic) = status_topic.as_ref().filter(is_no_topic) {
         let message = format!(
             "{:?} is not a topic that something can be published under",
             topic.get_ref()

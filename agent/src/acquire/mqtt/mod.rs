@@ -74,7 +74,9 @@ impl Config {
     /// How many meters publish here; one may have several topics.
     pub fn n_meters(&self) -> usize {
         let of_topics = self.meters.iter().map(|meter| &meter.name);
-        let names: BTreeSet<&Name> = of_topics.chain(self.sparkplug.iter().map(|meter| &meter.name)).collect();
+        let names: BTreeSet<&Name> = of_topics
+            .chain(self.sparkplug.iter().map(|meter| &meter.name))
+            .collect();
         names.len()
     }
 

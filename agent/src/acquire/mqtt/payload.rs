@@ -104,7 +104,7 @@ fn find<'a>(json: &'a Json, pointer: &str) -> Option<&'a Json> {
         .strip_prefix('/')?
         .split('/')
         .map(unescaped)
-        .try_fold(json, step)
+        .try_fold(json, |json, token| step(json, &token))
 }
 
 fn unescaped(token: &str) -> Cow<'_, str> {
@@ -116,14 +116,14 @@ fn unescaped(token: &str) -> Cow<'_, str> {
 }
 
 /// One token down: a key of an object; of an array an index, or the element that has `key=value`.
-fn step<'a>(json: &'a Json, token: Cow<'_, str>) -> Option<&'a Json> {
+fn step<'a>(json: &'a Json, token: &str) -> Option<&'a Json> {
     match json {
-        Json::Object(entries) => entries.get(token.as_ref()),
+        Json::Object(entries) => entries.get(token),
         Json::Array(items) => match token.split_once('=') {
             Some((key, wanted)) => items
                 .iter()
                 .find(|item| item.get(key).is_some_and(|found| is(found, wanted))),
-            None => items.get(index(&token)?),
+            None => items.get(index(token)?),
         },
         _ => None,
     }
@@ -132,7 +132,10 @@ fn step<'a>(json: &'a Json, token: Cow<'_, str>) -> Option<&'a Json> {
 fn is(json: &Json, wanted: &str) -> bool {
     match json {
         Json::String(text) => text == wanted,
-        other => other.to_string() == wanted,
+        other => {
+            let written = other.to_string();
+            written == wanted
+        }
     }
 }
 

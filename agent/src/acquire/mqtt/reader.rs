@@ -163,7 +163,7 @@ mod tests {
             meter("press", "plant/dryer", "/q", false),
             meter("hall", "hall/+/p", "", false),
         ];
-        let mut reader = Reader::new(&Config {
+        let reader = Reader::new(&Config {
             meters,
             ..Config::of_test()
         });
