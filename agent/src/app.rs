@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    acquire::{self, DeadLetter},
+    acquire::{self, DeadLetter, IncomingLetter},
     alert,
     clock::Clock,
     config::Config,
@@ -17,12 +17,14 @@ use crate::{
     health::Health,
     record::{self, Recorder, RestoreError},
     report::Origin,
-    store::{self, OpenError, Store},
+    store::{self, OpenError, Store, StoreError},
     web::{self, StartError},
 };
 
 /// Messages that could not be read and wait to be written down; a broker waits when more come.
 const DEAD_LETTERS: usize = 256;
+/// Pause before dead letters that could not be written are tried again: a full disk is not emptied faster.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a part may take to end before we go on without it; systemd kills after 90 s.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
@@ -169,17 +171,90 @@ impl App {
     }
 }
 
-/// Writes down messages that could not be read, until their senders have gone.
-async fn keep_dead_letters(mut letters: mpsc::Receiver<DeadLetter>, store: Store) {
-    while let Some(letter) = letters.recv().await {
-        let kept = store::DeadLetter {
-            at: letter.at,
-            source: format!("mqtt:{}", letter.source),
-            reason: format!("{}: {}", letter.topic, letter.reason),
-            payload: String::from_utf8_lossy(&letter.payload).into_owned(),
-        };
-        if let Err(error) = store.dead_letter(kept).await {
-            tracing::error!(%error, topic = letter.topic, "a message that could not be read was not kept either");
+/// Writes down messages that could not be read, until their senders have gone; each is answered once it is durable.
+async fn keep_dead_letters(mut letters: mpsc::Receiver<IncomingLetter>, store: Store) {
+    let mut batch = Vec::new();
+    while letters.recv_many(&mut batch, DEAD_LETTERS).await > 0 {
+        let kept: Vec<store::DeadLetter> = batch.iter().map(|incoming| dead_letter(&incoming.letter)).collect();
+        loop {
+            let progress = store::Progress {
+                dead_letters: kept.clone(),
+                ..store::Progress::default()
+            };
+            let error = match store.progress(progress).await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            tracing::error!(%error, n = kept.len(), "messages that could not be read are not kept yet");
+            if matches!(error, StoreError::Closed | StoreError::Damaged(_)) {
+                return; // unanswered: the broker delivers them again
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
         }
+        for kept in batch.drain(..).filter_map(|incoming| incoming.kept) {
+            // Who asked may have gone, and then nobody misses the answer.
+            kept.send(()).ok();
+        }
+    }
+}
+
+fn dead_letter(letter: &DeadLetter) -> store::DeadLetter {
+    let payload = match std::str::from_utf8(&letter.payload) {
+        Ok(text) => text.to_owned(),
+        Err(_) => hex(&letter.payload),
+    };
+    store::DeadLetter {
+        at: letter.at,
+        source: format!("mqtt:{}", letter.source),
+        reason: format!("{}: {}: {}", letter.label, letter.topic, letter.reason),
+        payload,
+    }
+}
+
+/// What is no text, so that nothing of it is lost, as far as a letter goes.
+fn hex(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(store::DeadLetter::PAYLOAD_LIMIT / 2)];
+    let digits = shown.iter().map(|byte| format!("{byte:02x}"));
+    std::iter::once("hex:".to_owned()).chain(digits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn dead_letters_are_answered_when_they_can_be_read_back() {
+        let path = std::env::temp_dir().join(format!("wattwarden-letters-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        let config = store::Config {
+            path: path.clone(),
+            max_size: 64 << 20,
+        };
+        let store = Store::open(&config, &Health::default()).unwrap();
+        let (letters, unread) = mpsc::channel(4);
+        let keeping = tokio::spawn(keep_dead_letters(unread, store.clone()));
+        for (payload, expected) in [(&b"ON"[..], "ON"), (&[0x0a, 0xff][..], "hex:0aff")] {
+            let (kept, is_kept) = oneshot::channel();
+            let letter = DeadLetter {
+                source: "hall".into(),
+                topic: "plant/dryer".into(),
+                payload: payload.to_vec(),
+                label: "not_json",
+                reason: "why".into(),
+                at: jiff::Timestamp::UNIX_EPOCH,
+            };
+            let kept = Some(kept);
+            letters.send(IncomingLetter { letter, kept }).await.unwrap();
+            is_kept.await.unwrap();
+            let found = store.reader().unwrap().dead_letters(1).unwrap().0.remove(0);
+            assert_eq!((found.source.as_str(), found.payload.as_str()), ("mqtt:hall", expected));
+            assert_eq!(found.reason, "not_json: plant/dryer: why");
+        }
+        drop(letters);
+        keeping.await.unwrap();
+        store.close().await.unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
     }
 }

@@ -71,6 +71,10 @@ const HELP: &[(&str, &str)] = &[
     ("influx_lines_sent_total", "Lines that this InfluxDB accepted."),
     ("late_samples_total", "Samples older than the last tick."),
     ("meter_answering", "1 while this Modbus meter answers, else 0."),
+    (
+        "mqtt_births_asked_total",
+        "Requests to Sparkplug edge nodes of this broker to say their births again.",
+    ),
     ("mqtt_messages_total", "Messages received from this broker."),
     (
         "mqtt_refused_total",
@@ -83,6 +87,10 @@ const HELP: &[(&str, &str)] = &[
     (
         "mqtt_sessions_lost_total",
         "Connections at whose start the broker did not know our session.",
+    ),
+    (
+        "mqtt_sparkplug_gaps_total",
+        "Messages of Sparkplug edge nodes of this broker before which others are missing.",
     ),
     ("mqtt_subscriptions_total", "Subscriptions that this broker granted."),
     ("polls_total", "Polls of this meter, by result."),

@@ -4,269 +4,24 @@
 //! and what the broker delivers again.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+mod mqtt_support;
 
-use energy::{Quality, Quantity, Sample};
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions, QoS};
+use std::sync::Arc;
+
+use energy::{Quality, Quantity};
+use mqtt_support::{A_MOMENT, Agent, Broker, PATIENCE, config, meter, publish, publish_as, watts};
+use rumqttc::{AsyncClient, MqttOptions, PublishOptions, QoS};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
-    process::{Child, Command},
     sync::{Notify, mpsc},
     task::JoinHandle,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
-use wattwarden::{
-    acquire::{
-        DeadLetter, Incoming,
-        mqtt::{self, Config, DEAD_LETTER_BYTES, TimePointer, TopicMeter, Url, Value},
-    },
-    clock::Clock,
-    health::Health,
+use wattwarden::acquire::{
+    IncomingLetter,
+    mqtt::{DEAD_LETTER_BYTES, TimePointer},
 };
-
-/// No event of these tests takes this long unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Long enough for a message on the loopback to have come if one was to come.
-const A_MOMENT: Duration = Duration::from_millis(300);
-
-/// A mosquitto of our own; killed at the end.
-struct Broker {
-    port: u16,
-    folder: PathBuf,
-    program: PathBuf,
-    child: Child,
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.folder));
-    }
-}
-
-fn mosquitto() -> Option<PathBuf> {
-    let folders = std::env::var_os("PATH")?;
-    let found = std::env::split_paths(&folders)
-        .map(|folder| folder.join("mosquitto"))
-        .find(|path| path.is_file());
-    found.or_else(|| Some(PathBuf::from("/usr/sbin/mosquitto")).filter(|path| path.is_file()))
-}
-
-impl Broker {
-    /// `None`, said by name, where mosquitto is not installed.
-    async fn start(test: &str) -> Option<Self> {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
-        let Some(program) = mosquitto() else {
-            println!("skipped: {test}: mosquitto");
-            return None;
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let nth = STARTED.fetch_add(1, Ordering::SeqCst);
-        let folder = std::env::temp_dir().join(format!("wattwarden-mqtt-{}-{nth}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let settings = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\n\
-             autosave_interval 1\nautosave_on_changes true\n",
-            folder.display()
-        );
-        std::fs::write(folder.join("mosquitto.conf"), settings).unwrap();
-        let child = spawn(&program, &folder);
-        let broker = Self {
-            port,
-            folder,
-            program,
-            child,
-        };
-        broker.listens().await;
-        Some(broker)
-    }
-
-    async fn listens(&self) {
-        let connects = async {
-            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, connects).await.expect("mosquitto starts");
-    }
-
-    async fn kill(&mut self) {
-        self.child.kill().await.unwrap();
-    }
-
-    async fn restart(&mut self) {
-        self.child = spawn(&self.program, &self.folder);
-        self.listens().await;
-    }
-
-    fn forget(&self) {
-        drop(std::fs::remove_file(self.folder.join("mosquitto.db")));
-    }
-}
-
-fn spawn(program: &Path, folder: &Path) -> Child {
-    let mut command = Command::new(program);
-    command.arg("-c").arg(folder.join("mosquitto.conf"));
-    command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
-}
-
-/// Publishes with QoS 1 and returns when the broker has taken everything.
-async fn publish(broker: &Broker, messages: &[(&str, &[u8])]) {
-    publish_as(broker, messages, PublishOptions::at_least_once()).await;
-}
-
-async fn publish_as(broker: &Broker, messages: &[(&str, &[u8])], how: PublishOptions) {
-    let mut options = MqttOptions::new("publisher", ("127.0.0.1", broker.port));
-    options.set_max_packet_size(64 << 20, 64 << 20);
-    let (client, mut eventloop) = AsyncClient::builder(options).capacity(100).build();
-    for (topic, payload) in messages {
-        client.publish(*topic, payload.to_vec(), how).await.unwrap();
-    }
-    let mut open = messages.len();
-    timeout(PATIENCE, async {
-        while open > 0 {
-            if let Event::Incoming(Packet::PubAck(_)) = eventloop.poll().await.unwrap() {
-                open -= 1;
-            }
-        }
-    })
-    .await
-    .expect("the broker takes it");
-}
-
-fn meter(name: &str, topic: &str, pointer: &str) -> TopicMeter {
-    TopicMeter {
-        name: name.into(),
-        topic: topic.into(),
-        values: vec![Value {
-            pointer: pointer.into(),
-            quantity: Quantity::ActivePower,
-            scale: 0.001,
-        }],
-        time: None,
-    }
-}
-
-fn config(broker: &Broker, meters: Vec<TopicMeter>) -> Config {
-    Config {
-        name: "hall".into(),
-        url: Url {
-            host: "127.0.0.1".into(),
-            port: broker.port,
-            tls: None,
-        },
-        client_id: "wattwarden-test".into(),
-        username: None,
-        password: None,
-        meters,
-        dead_letters: None,
-    }
-}
-
-/// A running client and what comes out of it.
-struct Agent {
-    samples: mpsc::Receiver<Incoming>,
-    health: Health,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Agent {
-    /// Starts and waits until the broker has taken the subscription.
-    async fn start(config: Config) -> Self {
-        let (intake, samples) = mpsc::channel(1000);
-        let (health, stop) = (Health::default(), CancellationToken::new());
-        let task = tokio::spawn(mqtt::run(config, Clock::system(), intake, health.clone(), stop.clone()));
-        let agent = Self {
-            samples,
-            health,
-            stop,
-            task,
-        };
-        agent.reaches("mqtt_subscriptions_total", 1.0).await;
-        agent
-    }
-
-    async fn next(&mut self) -> Incoming {
-        timeout(PATIENCE, self.samples.recv())
-            .await
-            .expect("a sample in time")
-            .expect("the client runs")
-    }
-
-    /// The next sample's value in watts, stored at once.
-    async fn next_w(&mut self) -> f64 {
-        let Incoming { sample, stored } = self.next().await;
-        if let Some(stored) = stored {
-            stored.send(()).unwrap();
-        }
-        watts(&sample)
-    }
-
-    async fn nothing_comes(&mut self) {
-        let more = timeout(A_MOMENT, self.samples.recv()).await;
-        assert!(more.is_err(), "{more:?}");
-    }
-
-    fn count(&self, name: &str, label: &str) -> f64 {
-        let snapshot = self.health.snapshot();
-        let has_label = |labels: &[(&str, String)]| label.is_empty() || labels.iter().any(|(_, value)| value == label);
-        let matching = snapshot
-            .iter()
-            .filter(|(series, _)| series.name == name && has_label(&series.labels));
-        matching.map(|(_, value)| value).sum()
-    }
-
-    /// Waits until a counter, all labels together, has reached `n`.
-    async fn reaches(&self, name: &str, n: f64) {
-        let counted = async {
-            while self.count(name, "") < n {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(PATIENCE, counted)
-            .await
-            .unwrap_or_else(|_| panic!("{name} stays at {}", self.count(name, "")));
-    }
-
-    /// Ends as a program does that is told to.
-    async fn end(mut self) {
-        self.stop.cancel();
-        timeout(PATIENCE, &mut self.task).await.expect("it stops").unwrap();
-    }
-
-    /// Ends without a word, as `kill -9` does.
-    async fn die(mut self) {
-        self.task.abort();
-        drop((&mut self.task).await);
-    }
-}
-
-fn watts(sample: &Sample) -> f64 {
-    (sample.readings[0].value * 1000.0).round()
-}
 
 #[tokio::test]
 async fn messages_become_samples_of_every_meter_that_means_their_topic() {
@@ -274,7 +29,10 @@ async fn messages_become_samples_of_every_meter_that_means_their_topic() {
         return;
     };
     let mut timed = meter("timed", "plant/+/json", "/em/0/p");
-    timed.time = Some(TimePointer("/t".into()));
+    timed.time = Some(TimePointer {
+        pointer: "/t".into(),
+        zone: None,
+    });
     let meters = vec![
         meter("plain", "plant/dryer/power", ""),
         meter("any", "plant/dryer/#", ""),
@@ -455,7 +213,7 @@ async fn poison_is_counted_kept_acknowledged_and_passed_over() {
     let Some(broker) = Broker::start("poison_is_counted_kept_acknowledged_and_passed_over").await else {
         return;
     };
-    let (dead_letters, mut letters) = mpsc::channel::<DeadLetter>(10);
+    let (dead_letters, mut letters) = mpsc::channel::<IncomingLetter>(10);
     let mut settings = config(&broker, vec![meter("dryer", "plant/dryer", "/p")]);
     settings.dead_letters = Some(dead_letters);
     let mut agent = Agent::start(settings.clone()).await;
@@ -470,7 +228,7 @@ async fn poison_is_counted_kept_acknowledged_and_passed_over() {
     for (payload, reason) in poison {
         let before = agent.count("dropped_total", reason);
         publish(&broker, &[("plant/dryer", payload), ("plant/dryer", b"{\"p\": 7}")]).await;
-        let letter = timeout(PATIENCE, letters.recv()).await.unwrap().unwrap();
+        let IncomingLetter { letter, kept } = timeout(PATIENCE, letters.recv()).await.unwrap().unwrap();
         assert_eq!((&*letter.source, &*letter.topic), ("hall", "plant/dryer"));
         assert_eq!(
             letter.payload,
@@ -478,6 +236,8 @@ async fn poison_is_counted_kept_acknowledged_and_passed_over() {
             "{reason}"
         );
         assert_eq!(agent.count("dropped_total", reason), before + 1.0, "{}", letter.reason);
+        assert_eq!(letter.label, reason);
+        kept.unwrap().send(()).unwrap();
         assert_eq!(
             agent.count("mqtt_refused_total", reason),
             before + 1.0,
@@ -497,6 +257,29 @@ async fn poison_is_counted_kept_acknowledged_and_passed_over() {
         letters.try_recv().is_err(),
         "it was acknowledged and does not come again"
     );
+}
+
+#[tokio::test]
+async fn poison_is_acknowledged_only_when_its_letter_is_kept() {
+    let Some(broker) = Broker::start("poison_is_acknowledged_only_when_its_letter_is_kept").await else {
+        return;
+    };
+    let (dead_letters, mut letters) = mpsc::channel::<IncomingLetter>(10);
+    let mut settings = config(&broker, vec![meter("dryer", "plant/dryer", "")]);
+    settings.dead_letters = Some(dead_letters);
+    let agent = Agent::start(settings.clone()).await;
+    publish(&broker, &[("plant/dryer", b"ON")]).await;
+    let unkept = timeout(PATIENCE, letters.recv()).await.unwrap().unwrap();
+    tokio::time::sleep(A_MOMENT).await;
+    agent.die().await;
+    drop(unkept);
+    let agent = Agent::start(settings.clone()).await;
+    let again = timeout(PATIENCE, letters.recv()).await.unwrap().unwrap();
+    assert_eq!(again.letter.payload, b"ON");
+    again.kept.unwrap().send(()).unwrap();
+    agent.end().await;
+    let _agent = Agent::start(settings).await;
+    assert!(timeout(A_MOMENT, letters.recv()).await.is_err(), "it was acknowledged");
 }
 
 #[tokio::test]

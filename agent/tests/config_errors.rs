@@ -212,6 +212,47 @@ fn authorities_for_a_line_that_is_not_encrypted_are_warned_of() {
 }
 
 #[test]
+fn what_a_broker_cannot_be_told_is_refused() {
+    check(
+        "[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\nversion = '4'\nkeep_alive = '1s'\nstatus_topic = 'a/#'\n\
+         [[broker]]\nname = 's'\nmqtt = 'mqtts://h'\ncert_file = 'us.pem'\n\
+         [[broker]]\nname = 't'\nmqtt = 'mqtt://h'\ncert_file = 'us.pem'\nkey_file = 'us.key'\n",
+        &[
+            "4:11 E1006 \"version\" cannot be \"4\" | did you mean \"5\"?",
+            "5:14 E1006 \"keep_alive\" is 1s: it must be 5s to 64800s",
+            "6:16 E1006 \"a/#\" is not a topic that something can be published under",
+            "7:1 E1004 [[broker]] \"s\" has only one of \"cert_file\" and \"key_file\" | a certificate is shown with its private key: name both files",
+            "14:13 W2005 \"cert_file\" is shown to nobody here: what goes to mqtt:// is not encrypted | write mqtts:// if the broker offers it",
+            "15:12 W2005 \"key_file\" is shown to nobody here: what goes to mqtt:// is not encrypted | write mqtts:// if the broker offers it",
+        ],
+    );
+}
+
+#[test]
+fn patterns_and_sparkplug_devices_are_checked() {
+    check(
+        "[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\n\
+         [[meter]]\nname = '{n}'\nbroker = 'm'\ntopic = 'a/{n}'\nvalues = { '' = 'active_power_kw' }\neach = [{ n = 'x' }, { n = 'x' }]\n\
+         [[meter]]\nname = 'y'\nbroker = 'm'\ntopic = 'a/{n}'\nvalues = { '' = 'active_power_kw' }\nzone = 'Asia/Seoul'\n\
+         [[meter]]\nname = 'z'\nbroker = 'm'\nsparkplug = 'g'\nmetrics = { 'kW' = 'active_power' }\n\
+         [[meter]]\nname = 'w'\nbroker = 'm'\nsparkplug = 'g/n'\n\
+         [[meter]]\nname = 'v'\neach = [{ n = '1' }]\n\
+         [[machine]]\nname = 'x'\nkind = 'fan'\nmeter = 'x'\n[[machine]]\nname = 'y'\nkind = 'fan'\nmeter = 'y'\n\
+         [[machine]]\nname = 'z'\nkind = 'fan'\nmeter = 'z'\n[[machine]]\nname = 'w'\nkind = 'fan'\nmeter = 'w'\n\
+         [[machine]]\nname = 'v'\nkind = 'fan'\nmeter = 'v'\n",
+        &[
+            "5:8 E1101 two things of kind meter are called \"x\"; the first stands on line 8 | give one of them another name, or take it out",
+            "13:9 E1006 the topic has {n}, and nothing says what that stands for | list the meters: each = [{ n = \"…\" }, …]; or write + for any level of a topic",
+            "15:8 W2005 \"zone\" is of a time in the payload, but no \"time\" says where that stands",
+            "19:13 E1006 \"g\" is not the address of a Sparkplug device | write GROUP/NODE/DEVICE, or GROUP/NODE for what the edge node says of itself",
+            "20:20 E1107 no quantity is called \"active_power\" | did you mean \"active_power_kw\"?",
+            "21:1 E1004 [[meter]] \"w\" has no \"metrics\"",
+            "25:1 E1110 [[meter]] \"v\" has \"each\", which is for topics of a broker | write a [[meter]] for each of them",
+        ],
+    );
+}
+
+#[test]
 fn a_broker_that_would_hold_back_is_warned_of() {
     let meters = (0..45).map(|n| {
         format!(

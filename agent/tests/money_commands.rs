@@ -122,7 +122,7 @@ fn a_bill_is_printed_explained_and_compared() {
             "earlier_peaks",
             "Other charges",
             "2,500",
-            "follows from the items above",
+            "of it lies in items that were not entered",
         ],
     );
 }

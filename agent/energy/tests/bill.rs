@@ -122,8 +122,8 @@ fn what_one_more_kilowatt_costs_follows_the_month_and_the_hour() {
     assert_eq!(worth("2027-03-10T10:00:00+09:00").billed.billing_kw, dec("90.0"));
 }
 
-#[test]
-fn an_entered_bill_is_compared_item_by_item_with_what_can_explain_it() {
+/// January with a day of which nothing is known.
+fn with_a_gap() -> Bill {
     let mut usage = days(31, |_, _| 25.0);
     for row in &mut usage[100..196] {
         *row = Usage {
@@ -132,22 +132,28 @@ fn an_entered_bill_is_compared_item_by_item_with_what_can_explain_it() {
             ..*row
         };
     }
-    let bill = bills(&[contract()], &usage).0.remove(0);
-    let check = |entered: &str, expected: &[(&str, &str)]| {
-        let entered: EnteredBill = toml::from_str(&format!("month = \"2026-01-01\"\n{entered}")).unwrap();
-        let found = reconcile(&[contract()], &bill, &entered).unwrap();
-        let told: Vec<(&str, &str)> = found
-            .iter()
-            .map(|one| (one.item.as_str(), one.reason.en.as_str()))
-            .collect();
-        assert_eq!(told.len(), expected.len(), "{told:?}");
-        for ((item, reason), (wanted, text)) in told.iter().zip(expected) {
-            assert!(item == wanted && reason.contains(text), "{told:?}");
-        }
-        for one in &found {
-            assert_eq!(one.difference, one.theirs - one.ours);
-        }
-    };
+    bills(&[contract()], &usage).0.remove(0)
+}
+
+/// What differs from what was entered, and a part of each reason.
+fn compare(bill: &Bill, entered: &str, expected: &[(&str, &str)]) {
+    let entered: EnteredBill = toml::from_str(&format!("month = \"2026-01-01\"\n{entered}")).unwrap();
+    let found = reconcile(&[contract()], bill, &entered).unwrap();
+    let told = found.iter().map(|one| (one.item.as_str(), one.reason.en.as_str()));
+    let told: Vec<(&str, &str)> = told.collect();
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+    for ((item, reason), (wanted, text)) in told.iter().zip(expected) {
+        assert!(item == wanted && reason.contains(text), "{told:?}");
+    }
+    for one in &found {
+        assert_eq!(one.difference, one.theirs - one.ours);
+    }
+}
+
+#[test]
+fn entered_totals_and_quantities_are_explained() {
+    let bill = with_a_gap();
+    let check = |entered: &str, expected: &[(&str, &str)]| compare(&bill, entered, expected);
     let total = bill.total;
     check(&format!("total = {total}"), &[]);
     check(
@@ -173,6 +179,13 @@ fn an_entered_bill_is_compared_item_by_item_with_what_can_explain_it() {
             &[("energy_import_kwh", reason)],
         );
     }
+}
+
+#[test]
+fn an_entered_bill_is_compared_item_by_item_with_what_can_explain_it() {
+    let bill = with_a_gap();
+    let check = |entered: &str, expected: &[(&str, &str)]| compare(&bill, entered, expected);
+    let total = bill.total;
     let climate = item(&bill, "climate");
     check(
         &format!("total = {total}\nitems = {{ climate = {} }}", climate + dec("0.4")),
@@ -187,6 +200,21 @@ fn an_entered_bill_is_compared_item_by_item_with_what_can_explain_it() {
         &[
             ("climate", "their amount is 72100 kWh, ours 72000 kWh"),
             ("excess_demand", "not charged here"),
+            ("other", "not charged here"),
+            (
+                "total",
+                "-1000 of it lies in items that were not entered: demand_charge",
+            ),
+        ],
+    );
+    check(
+        &format!(
+            "total = {}\nitems = {{ climate = {}, other = 2500 }}",
+            total + dec("3500"),
+            climate + dec("1000")
+        ),
+        &[
+            ("climate", "their amount is 72100 kWh"),
             ("other", "not charged here"),
             ("total", "follows from the items above"),
         ],

@@ -1,23 +1,33 @@
-//! A message of any bytes, read as a plain number and as JSON.
+//! A message of any bytes, read as a plain number and as JSON, by every way of finding and making a number.
 #![no_main]
 
 use std::sync::LazyLock;
 
 use energy::{Quality, Quantity};
+use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
-use wattwarden::acquire::mqtt::{TimePointer, TopicMeter, Value, payload};
+use wattwarden::acquire::mqtt::{Array, TimePointer, TopicMeter, Value, payload};
 
-static METERS: LazyLock<[TopicMeter; 2]> = LazyLock::new(|| {
-    ["", "/a"].map(|pointer| TopicMeter {
+static METERS: LazyLock<Vec<TopicMeter>> = LazyLock::new(|| {
+    let ways = [("", Array::Refused), ("/a", Array::Sum), ("/a/0", Array::First), ("/id=a/b", Array::Absent)];
+    let meter = |(pointer, array): (&str, Array)| TopicMeter {
         name: "dryer".into(),
         topic: "plant/dryer".into(),
+        subscription: "plant/dryer".into(),
         values: vec![Value {
             pointer: pointer.into(),
             quantity: Quantity::ActivePower,
             scale: 0.001,
+            offset: 0.5,
+            array,
         }],
-        time: Some(TimePointer("/t".into())),
-    })
+        time: Some(TimePointer {
+            pointer: "/t".into(),
+            zone: Some(TimeZone::get("Europe/Berlin").expect("in the bundled database")),
+        }),
+        is_partial: false,
+    };
+    ways.into_iter().map(meter).collect()
 });
 
 fuzz_target!(|bytes: &[u8]| {

@@ -37,10 +37,21 @@ pub struct DeadLetter {
     pub topic: String,
     /// The message as it came; the first [`mqtt::DEAD_LETTER_BYTES`] of one that was too large.
     pub payload: Vec<u8>,
+    /// Kind of reason, as in the counter `dropped_total`.
+    pub label: &'static str,
     /// Why it was refused, for people.
     pub reason: String,
     /// Arrival, in data time.
     pub at: Timestamp,
+}
+
+/// One dead letter on its way to the store.
+#[derive(Debug)]
+pub struct IncomingLetter {
+    /// What could not be read.
+    pub letter: DeadLetter,
+    /// Answered once the letter is durable; dropped unanswered = not kept. `None` where nobody waits for it.
+    pub kept: Option<oneshot::Sender<()>>,
 }
 
 /// Waiting times that double after each failure in a row, spread by up to a quarter so that many do not march in step.

@@ -134,7 +134,7 @@ fn summary(config: &Config) -> String {
         format!(
             "broker    {}: {} at {}:{}",
             broker.name,
-            numbered(broker.meters.len(), "meter"),
+            numbered(broker.n_meters(), "meter"),
             broker.url.host,
             broker.url.port
         )

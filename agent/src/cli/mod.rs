@@ -20,6 +20,7 @@ use crate::{
 };
 
 pub mod check;
+pub mod dead_letters;
 pub mod demo;
 pub mod energy;
 pub mod export;
@@ -59,7 +60,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the agent on a simulated plant: real sockets, nothing to set up.
+    /// Run the agent on a simulated plant, over real sockets.
     Demo(demo::DemoArgs),
     /// Check a configuration: all problems at once, each with its place.
     Check(check::CheckArgs),
@@ -71,6 +72,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Write the recorded readings as canonical CSV, ready for `replay`.
     Export(export::ExportArgs),
+    /// What could not be read or delivered, counted by reason.
+    DeadLetters(dead_letters::DeadLettersArgs),
     /// A meter's kWh, and the way back from a figure to its registers.
     Energy(energy::EnergyArgs),
     /// Tariffs, prices at an instant, bills.
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::DeadLetters(args) => dead_letters::run(&args),
         Command::Energy(args) => energy::run(&args),
         Command::Tariff(args) => tariff::run(&args),
         Command::Factors(args) => factors::run(&args),

@@ -1,7 +1,7 @@
-//! `[[broker]]` and `[[meter]]`: how each meter is read.
+//! `[[meter]]`: how each meter is read, and what holds between it and its line.
 //!
-//! Buses are read in `bus.rs`, registers and payload values in `registers.rs` and `points.rs`. Invariant: a meter hangs on a bus, on a broker or on neither
-//! (then recordings feed it), never on two.
+//! Buses are read in `bus.rs`, brokers in `broker.rs`, registers in `registers.rs`, payloads in `payload.rs`. Invariant: a
+//! meter hangs on a bus, on a broker or on neither (then recordings feed it), never on two.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,28 +9,24 @@ use energy::{quantity::Quantity, site::Meter};
 use jiff::SignedDuration;
 
 use super::{
-    Context, bus,
+    Context, broker, bus,
     data::Folder,
     diagnostic::Code,
     meter_card,
     names::Names,
+    payload::{self, Payloads},
     points,
     profile::{self, OwnLimits, Profile},
     read::{At, File, Table},
-    registers, secret_file, units,
+    registers, units,
 };
 use crate::acquire::{
     modbus::{self, ConfigError, MeterPoints, budget::budget, plan::Plan},
-    mqtt::{self, TopicMeter, Trust, Url},
+    mqtt,
 };
 
 /// How often an MQTT meter, or one fed by recordings, is expected to speak when the file does not say.
 const USUAL_EVERY: Duration = Duration::from_mins(1);
-/// Messages that brokers keep unacknowledged for a client, unless told otherwise (mosquitto: `max_inflight_messages`).
-const BROKER_INFLIGHT: f64 = 20.0;
-/// What a durable commit takes on a gateway's eMMC or SD card, s (default; measure on your own).
-const SLOW_COMMIT_S: f64 = 0.05;
-
 /// All lines and meters.
 #[derive(Debug)]
 pub(super) struct Lines {
@@ -45,9 +41,9 @@ pub(super) struct Lines {
     bus_names: Names,
     /// What the meters of a bus inherit.
     bus_limits: BTreeMap<String, OwnLimits>,
-    broker_names: Names,
+    pub(super) broker_names: Names,
     /// Where a broker is written, for the warning that it throttles.
-    broker_spans: BTreeMap<String, std::ops::Range<usize>>,
+    pub(super) broker_spans: BTreeMap<String, std::ops::Range<usize>>,
     /// Meter → the one above it, and where that is written.
     parents: BTreeMap<String, (String, std::ops::Range<usize>)>,
 }
@@ -72,7 +68,7 @@ pub(super) fn lines<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Lines {
         }
     }
     for table in root.tables("broker") {
-        broker(context, table, &mut lines);
+        broker::broker(context, table, &mut lines);
     }
     for table in root.tables("meter") {
         meter(context, table, &mut lines);
@@ -130,90 +126,46 @@ pub(super) fn host_and_port(text: &str, usual: u16) -> Option<(String, u16)> {
     (!host.is_empty() && host.chars().all(is_host)).then(|| (host.to_owned(), port))
 }
 
-fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Lines) {
-    let file = context.file;
-    let name = name(&mut table, &mut lines.broker_names);
-    let written = table.text("mqtt");
-    let written = table.required("mqtt", written);
-    let ca_file = table.text("ca_file");
-    if let (Some(ca_file), Some(url)) = (&ca_file, &written)
-        && url.get_ref().starts_with("mqtt://")
-    {
-        let message = "\"ca_file\" vouches for nobody here: what goes to mqtt:// is not encrypted";
-        let help = Some("write mqtts:// if the broker offers it".to_owned());
-        file.report_with(Code::NoEffect, ca_file.span(), message, help);
-    }
-    let ca_file = ca_file.map(|path| context.folder.join(path.get_ref()));
-    let url = written.and_then(|url| {
-        let found = mqtt_url(url.get_ref(), ca_file);
-        if found.is_none() {
-            let message = format!("{:?} is not the address of an MQTT broker", url.get_ref());
-            let help = "write mqtt://HOST:PORT, or mqtts://HOST:PORT for an encrypted one".to_owned();
-            file.report_with(Code::BadValue, url.span(), message, Some(help));
-        }
-        found
-    });
-    let client_id = table.text("client_id");
-    let username = table.text("username");
-    let password = secret_file::optional(context, &mut table, "password_file");
-    let span = table.span();
-    table.finish();
-    let (Some(name), Some(url)) = (name, url) else { return };
-    let name = (*name.get_ref()).to_owned();
-    lines.broker_spans.insert(name.clone(), span);
-    lines.brokers.push(mqtt::Config {
-        client_id: client_id.map_or_else(String::new, |id| (*id.get_ref()).to_owned()),
-        name,
-        url,
-        username: username.map(|user| (*user.get_ref()).to_owned()),
-        password,
-        meters: vec![],
-        dead_letters: None,
-    });
-}
-
-/// `mqtt://HOST:PORT`, or `mqtts://` with the authorities of `ca_file`, else those that browsers believe.
-fn mqtt_url(text: &str, ca_file: Option<std::path::PathBuf>) -> Option<Url> {
-    let (rest, usual, tls) = match text.strip_prefix("mqtt://") {
-        Some(rest) => (rest, 1883, false),
-        None => (text.strip_prefix("mqtts://")?, 8883, true),
-    };
-    let (host, port) = host_and_port(rest.strip_suffix('/').unwrap_or(rest), usual)?;
-    let tls = tls.then(|| ca_file.map_or(Trust::WebRoots, Trust::CaFile));
-    Some(Url { host, port, tls })
-}
-
 fn meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut Lines) {
-    let name = name(&mut table, &mut lines.meter_names);
-    let area = table.text("area").map(|area| (*area.get_ref()).to_owned());
+    let written = table.text("name");
+    let written = table.required("name", written);
+    if let Some(name) = &written {
+        table.call(name.get_ref());
+    }
+    let each = payload::each(&mut table);
+    let filled = |name: At<&str>| each.iter().map(|one| one.filled(context.file, "name", &name)).collect();
+    let names: Vec<At<String>> = written.map(filled).unwrap_or_default();
+    for name in &names {
+        lines.meter_names.declare(context.file, &borrowed(name));
+    }
+    let area = table.text("area");
     let own_every = points::every(&mut table);
     let own = meter_card::own(&mut table);
     let bus = table.text("bus");
     let broker = table.text("broker");
-    if let (Some(_), Some(broker)) = (&bus, &broker) {
-        let message = format!("{} cannot hang on a bus and on a broker", table.title());
-        let help = "leave one of the two out; a second way of measuring is a [[meter]] of its own".to_owned();
-        context
-            .file
-            .report_with(Code::Contradiction, broker.span(), message, Some(help));
-    }
+    contradictions(context, &table, bus.as_ref(), broker.as_ref());
     let every = match (&bus, &broker) {
-        (Some(bus), _) => on_bus(context, &mut table, bus, name.as_ref(), lines),
-        (None, Some(broker)) => on_broker(context, &mut table, broker, name.as_ref(), lines),
+        (Some(bus), _) => on_bus(context, &mut table, bus, names.first(), lines),
+        (None, Some(broker)) => {
+            broker::meters(context, &mut table, broker, (&names, &each), lines);
+            None
+        }
         (None, None) => None,
     };
     table.finish();
     let every = own_every.or(every).unwrap_or(USUAL_EVERY);
-    if let Some(name) = name {
+    for (name, captures) in names.iter().zip(&each) {
+        let name = name.get_ref();
         if let Some(parent) = &own.parent {
             let above = ((*parent.get_ref()).to_owned(), parent.span());
-            lines.parents.insert((*name.get_ref()).to_owned(), above);
+            lines.parents.insert(name.clone(), above);
         }
         let every = SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX);
-        let mut meter = Meter::new((*name.get_ref()).into(), every);
-        meter.area = area;
-        meter.slower = slower(lines, name.get_ref(), every);
-        own.fill(&mut meter, lines.points(name.get_ref()));
+        let mut meter = Meter::new(name.as_str().into(), every);
+        let area = area.as_ref();
+        meter.area = area.map(|area| captures.filled(context.file, "area", area).into_inner());
+        meter.slower = slower(lines, name, every);
+        own.clone().fill(&mut meter, lines.points(name));
         lines.meters.push(meter);
     }
 }
@@ -229,6 +181,23 @@ fn warn_of_crowding(file: &File, bus: &modbus::Config, plan: &Plan, place: std::
         );
         let help = "read slow values less often, or from a bus of their own".to_owned();
         file.report_with(Code::BusCrowded, place, message, Some(help));
+    }
+}
+
+fn borrowed(name: &At<String>) -> At<&str> {
+    toml::Spanned::new(name.span(), name.get_ref().as_str())
+}
+
+fn contradictions(context: &Context<'_>, table: &Table<'_>, bus: Option<&At<&str>>, broker: Option<&At<&str>>) {
+    let file = context.file;
+    if let (Some(_), Some(broker)) = (bus, broker) {
+        let message = format!("{} cannot hang on a bus and on a broker", table.title());
+        let help = "leave one of the two out; a second way of measuring is a [[meter]] of its own".to_owned();
+        file.report_with(Code::Contradiction, broker.span(), message, Some(help));
+    } else if table.has("each") && broker.is_none() {
+        let message = format!("{} has \"each\", which is for topics of a broker", table.title());
+        let help = "write a [[meter]] for each of them".to_owned();
+        file.report_with(Code::Contradiction, table.span(), message, Some(help));
     }
 }
 
@@ -255,7 +224,7 @@ fn on_bus(
     context: &Context<'_>,
     table: &mut Table<'_>,
     line: &At<&str>,
-    name: Option<&At<&str>>,
+    name: Option<&At<String>>,
     lines: &mut Lines,
 ) -> Option<Duration> {
     let unit = unit(table);
@@ -275,7 +244,7 @@ fn on_bus(
         .map(|point| point.every.unwrap_or(bus.every))
         .min();
     bus.meters.push(MeterPoints {
-        name: (*name?.get_ref()).into(),
+        name: name?.get_ref().as_str().into(),
         unit: unit?,
         points: profile.points,
         limits: limits.filled(),
@@ -290,7 +259,7 @@ fn unit(table: &mut Table<'_>) -> Option<u8> {
 }
 
 /// What is read: from a profile, or written by hand under `by_hand` (`registers` or `values`).
-fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'static str) -> Option<Profile> {
+pub(super) fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'static str) -> Option<Profile> {
     let file = context.file;
     let profile_key = if by_hand == "values" { "preset" } else { "profile" };
     let profile = table.text(profile_key);
@@ -300,19 +269,19 @@ fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'stati
         } else {
             vec![]
         },
-        values: if by_hand == "values" {
-            points::values(table)
+        payloads: if by_hand == "values" {
+            Payloads::read(table)
         } else {
-            vec![]
+            Payloads::default()
         },
         ..Profile::default()
     };
     let is_by_hand = table.has(by_hand) || by_hand == "registers" && registers::are_in(table);
     match (profile, is_by_hand) {
         (Some(name), false) => {
-            let profile = profile::profile(&context.data.find(Folder::Meters, &name, file)?)?;
+            let mut profile = profile::profile(&context.data.find(Folder::Meters, &name, file)?)?;
             let is_empty = if by_hand == "values" {
-                profile.values.is_empty()
+                profile.payloads.values.is_empty()
             } else {
                 profile.points.is_empty()
             };
@@ -330,6 +299,7 @@ fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'stati
                     .to_owned();
                 file.report_with(Code::Unverified, name.span(), message, Some(help));
             }
+            profile.payloads = profile.payloads.with(own.payloads);
             Some(profile)
         }
         (Some(name), true) => {
@@ -349,50 +319,6 @@ fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_hand: &'stati
             None
         }
     }
-}
-
-/// Hangs a meter on its broker.
-fn on_broker(
-    context: &Context<'_>,
-    table: &mut Table<'_>,
-    broker: &At<&str>,
-    name: Option<&At<&str>>,
-    lines: &mut Lines,
-) -> Option<Duration> {
-    let topic = table.text("topic");
-    let topic = table.required("topic", topic);
-    if let Some(topic) = topic.as_ref().filter(|topic| !is_filter(topic.get_ref())) {
-        let message = format!(
-            "{:?} is not a topic, nor a filter with + or # in their places",
-            topic.get_ref()
-        );
-        context.file.report(Code::BadValue, topic.span(), message);
-    }
-    let profile = either_profile(context, table, "values");
-    let time = points::time(table);
-    if !lines.broker_names.find(context.file, broker) {
-        return None;
-    }
-    let broker = lines.brokers.iter_mut().find(|line| line.name == *broker.get_ref())?;
-    let profile = profile?;
-    broker.meters.push(TopicMeter {
-        name: (*name?.get_ref()).into(),
-        topic: (*topic?.get_ref()).to_owned(),
-        values: profile.values,
-        time: time.or(profile.time),
-    });
-    None
-}
-
-/// A topic, or a filter: `+` is a whole level, `#` the whole last one.
-fn is_filter(topic: &str) -> bool {
-    let levels: Vec<&str> = topic.split('/').collect();
-    let is_level = |(index, level): (usize, &&str)| match *level {
-        "#" => index + 1 == levels.len(),
-        "+" => true,
-        level => !level.contains(['#', '+', '\0']),
-    };
-    !topic.is_empty() && levels.iter().enumerate().all(is_level)
 }
 
 impl Lines {
@@ -416,32 +342,6 @@ impl Lines {
         }
     }
 
-    /// Warns where a broker would hold messages back: it sends no more than its limit before the commit that holds the
-    /// ones before has been acknowledged, and commits as soon as one waits.
-    pub(super) fn warn_of_throttling(&self, context: &Context<'_>) {
-        for broker in &self.brokers {
-            let per_second: f64 = broker
-                .meters
-                .iter()
-                .filter_map(|topic| self.meters.iter().find(|meter| meter.name == topic.name))
-                .map(|meter| 1.0 / meter.every.as_secs_f64())
-                .sum();
-            let most_per_second = BROKER_INFLIGHT / SLOW_COMMIT_S;
-            if per_second > most_per_second {
-                let message = format!(
-                    "broker {:?}: {per_second:.0} messages a second are asked for; with {BROKER_INFLIGHT} unacknowledged, \
-                     the usual limit, a slow disk lets {most_per_second:.0} through",
-                    broker.name
-                );
-                let help = "raise the broker's limit (mosquitto: max_inflight_messages), or publish less often";
-                let span = self.broker_spans.get(&broker.name).cloned().unwrap_or(0..0);
-                context
-                    .file
-                    .report_with(Code::BrokerThrottles, span, message, Some(help.into()));
-            }
-        }
-    }
-
     /// Registers of a meter; none of one that hangs on no bus.
     fn points(&self, meter: &str) -> &[modbus::Point] {
         let mut on_buses = self.buses.iter().flat_map(|bus| &bus.meters);
@@ -457,14 +357,14 @@ impl Lines {
             .iter()
             .flat_map(|bus| &bus.meters)
             .find(|points| &*points.name == meter);
-        let on_broker = self
-            .brokers
-            .iter()
-            .flat_map(|broker| &broker.meters)
-            .find(|topic| &*topic.name == meter);
+        let topics = self.brokers.iter().flat_map(|broker| &broker.meters);
+        let values = topics
+            .filter(|topic| &*topic.name == meter)
+            .flat_map(|topic| &topic.values);
+        let on_broker: Vec<Quantity> = values.map(|value| value.quantity).collect();
         on_bus
             .map(|points| points.points.iter().map(|point| point.quantity).collect())
-            .or_else(|| on_broker.map(|topic| topic.values.iter().map(|value| value.quantity).collect()))
+            .or((!on_broker.is_empty()).then_some(on_broker))
     }
 }
 
@@ -493,10 +393,5 @@ mod tests {
                 "{text}"
             );
         }
-        assert_eq!(
-            mqtt_url("mqtts://b", None).map(|url| (url.port, url.tls)),
-            Some((8883, Some(Trust::WebRoots)))
-        );
-        assert_eq!(mqtt_url("http://b", None), None);
     }
 }

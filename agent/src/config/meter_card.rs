@@ -33,6 +33,7 @@ const ENERGY: [Quantity; 4] = [
 ];
 
 /// What a meter says of itself.
+#[derive(Clone)]
 pub(super) struct Own<'a> {
     /// The meter above it.
     pub(super) parent: Option<At<&'a str>>,

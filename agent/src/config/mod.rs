@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 
 use crate::{acquire, alert, forward, language::Language, record, store, web};
 
+mod broker;
 mod bus;
 mod carbon;
 pub mod data;
@@ -25,6 +26,7 @@ pub mod mapping;
 pub mod meter_card;
 mod names;
 mod outputs;
+mod payload;
 mod points;
 mod profile;
 pub mod read;

@@ -1,4 +1,4 @@
-//! Points of a meter: what all of them have, and values in MQTT payloads.
+//! What all points of a meter have: quantity, scale, period; in MQTT payloads and in Modbus registers.
 //!
 //! Registers are read in `registers.rs`. Invariants: no two points of a meter have one quantity, and what cannot be read
 //! from a live device is refused here.
@@ -11,7 +11,6 @@ use super::{
     read::{self, At, File, Table},
     suggest, units,
 };
-use crate::acquire::mqtt::{TimePointer, Value};
 
 /// Longest `every`: a day.
 const LONGEST_EVERY: std::time::Duration = std::time::Duration::from_hours(24);
@@ -58,7 +57,8 @@ pub(super) fn quantity(table: &mut Table<'_>) -> Option<At<Quantity>> {
     live_quantity(table.file(), &text)
 }
 
-fn live_quantity(file: &File, text: &At<&str>) -> Option<At<Quantity>> {
+/// A quantity that a live device can give.
+pub(super) fn live_quantity(file: &File, text: &At<&str>) -> Option<At<Quantity>> {
     let quantity = known_quantity(file, text)?;
     if quantity.get_ref().row().form == Form::Delta {
         let message = format!(
@@ -101,43 +101,6 @@ pub(super) fn scale(table: &mut Table<'_>) -> Option<f64> {
     Some(scale.into_inner())
 }
 
-/// The table `values` of a meter or profile: JSON pointer → quantity.
-pub(super) fn values(table: &mut Table<'_>) -> Vec<Value> {
-    let file = table.file();
-    let Some(entries) = table.table("values") else {
-        return vec![];
-    };
-    let mut seen = vec![];
-    let mut values = vec![];
-    for (pointer, item) in entries.entries() {
-        check_pointer(file, &pointer);
-        if let Some(value) = value(file, pointer.get_ref(), item) {
-            once(file, item.span(), &mut seen, value.quantity);
-            values.push(value);
-        }
-    }
-    values
-}
-
-fn check_pointer(file: &File, pointer: &At<&str>) {
-    let text = pointer.get_ref();
-    if !text.is_empty() && !text.starts_with('/') {
-        let message = format!("{text:?} is not a JSON pointer: it begins with \"/\", or is \"\" for the whole payload");
-        let help = Some(format!("write \"/{}\"", text.replace('.', "/")));
-        file.report_with(Code::BadValue, pointer.span(), message, help);
-    }
-}
-
-fn value(file: &File, pointer: &str, item: &Spanned<DeValue<'_>>) -> Option<Value> {
-    let (quantity, scale) = quantity_and_scale(file, pointer, item)?;
-    let quantity = live_quantity(file, &Spanned::new(item.span(), quantity.row().name))?;
-    Some(Value {
-        pointer: pointer.to_owned(),
-        quantity: quantity.into_inner(),
-        scale,
-    })
-}
-
 /// `"active_power_kw"`, or `{ quantity = "active_power_kw", scale = 0.001 }`.
 pub(super) fn quantity_and_scale(file: &File, key: &str, item: &Spanned<DeValue<'_>>) -> Option<(Quantity, f64)> {
     if let DeValue::String(text) = item.get_ref() {
@@ -150,11 +113,4 @@ pub(super) fn quantity_and_scale(file: &File, key: &str, item: &Spanned<DeValue<
     let scale = scale(&mut table);
     table.finish();
     Some((known_quantity(file, &text?)?.into_inner(), scale.unwrap_or(1.0)))
-}
-
-/// The key `time` of a meter or profile: a JSON pointer to the time of measuring.
-pub(super) fn time(table: &mut Table<'_>) -> Option<TimePointer> {
-    let pointer = table.text("time")?;
-    check_pointer(table.file(), &pointer);
-    Some(TimePointer((*pointer.get_ref()).to_owned()))
 }

@@ -10,24 +10,20 @@ use toml::Spanned;
 
 use super::{
     diagnostic::Code,
+    payload::Payloads,
     points, read,
     read::{File, Table},
     registers, units,
 };
-use crate::acquire::{
-    modbus::{Limits, MAX_REGISTERS, Point, Table as RegisterTable, decode},
-    mqtt::{TimePointer, Value},
-};
+use crate::acquire::modbus::{Limits, MAX_REGISTERS, Point, Table as RegisterTable, decode};
 
 /// What a profile of `meters/` brings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Profile {
     /// Registers.
     pub points: Vec<Point>,
-    /// Values of an MQTT payload.
-    pub values: Vec<Value>,
-    /// Time in an MQTT payload.
-    pub time: Option<TimePointer>,
+    /// MQTT payloads.
+    pub payloads: Payloads,
     /// What the device can bear.
     pub limits: OwnLimits,
     /// Whether somebody has checked it against a device or the maker's document.
@@ -47,8 +43,7 @@ pub(super) fn profile(file: &File) -> Option<Profile> {
     table.text("note");
     let profile = Profile {
         points: registers::all(&mut table),
-        values: points::values(&mut table),
-        time: points::time(&mut table),
+        payloads: Payloads::read(&mut table),
         limits: OwnLimits::read(&mut table),
         is_verified: is_verified.unwrap_or(false),
     };

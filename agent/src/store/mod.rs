@@ -126,6 +126,15 @@ impl DeadLetter {
     pub const COUNT_LIMIT: u64 = 10_000;
 }
 
+/// A dead letter as it lies in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptLetter {
+    /// Its number; a later letter has a higher one.
+    pub id: u64,
+    /// The letter.
+    pub letter: DeadLetter,
+}
+
 /// How far a reader has come, saved in one transaction with what it gave up and what it delivered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {

@@ -20,8 +20,8 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    Acknowledgement, Config, DeadLetter, Entry, OpenError, SeqRange, Snapshot, StoreError, log, repaired::Repaired,
-    schema,
+    Acknowledgement, Config, DeadLetter, Entry, KeptLetter, OpenError, SeqRange, Snapshot, StoreError, log,
+    repaired::Repaired, schema,
 };
 
 /// A read-only connection to the store.
@@ -341,18 +341,38 @@ impl Reader {
         let count = self
             .db
             .query_row("SELECT count(*) FROM dead_letter", [], |row| row.get(0))?;
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT at_ms, source, reason, payload FROM dead_letter ORDER BY id DESC LIMIT ?1")?;
-        let rows = statement.query_map([limit], |row| {
-            Ok(DeadLetter {
-                at: instant(row, 0)?,
-                source: row.get(1)?,
-                reason: row.get(2)?,
-                payload: row.get(3)?,
+        let letters = self.kept_letters("ORDER BY id DESC LIMIT ?1", u64::try_from(limit).unwrap_or(u64::MAX))?;
+        Ok((letters.into_iter().map(|kept| kept.letter).collect(), count))
+    }
+
+    /// All dead letters, newest first: at most [`DeadLetter::COUNT_LIMIT`], each with its payload.
+    pub fn all_dead_letters(&self) -> Result<Vec<KeptLetter>, StoreError> {
+        self.kept_letters("ORDER BY id DESC LIMIT ?1", DeadLetter::COUNT_LIMIT)
+    }
+
+    /// The dead letter of this number.
+    pub fn dead_letter(&self, id: u64) -> Result<Option<KeptLetter>, StoreError> {
+        Ok(self.kept_letters("WHERE id = ?1", id)?.pop())
+    }
+
+    fn kept_letters(&self, which: &str, number: u64) -> Result<Vec<KeptLetter>, StoreError> {
+        // SQLite counts to 2^63 - 1; no table has a row beyond.
+        let number = number.min(i64::MAX as u64);
+        let query = format!("SELECT id, at_ms, source, reason, payload FROM dead_letter {which}");
+        let mut statement = self.db.prepare_cached(&query)?;
+        let rows = statement.query_map([number], |row| {
+            let letter = DeadLetter {
+                at: instant(row, 1)?,
+                source: row.get(2)?,
+                reason: row.get(3)?,
+                payload: row.get(4)?,
+            };
+            Ok(KeptLetter {
+                id: row.get(0)?,
+                letter,
             })
         })?;
-        Ok((rows.collect::<Result<_, _>>()?, count))
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 

@@ -79,7 +79,7 @@ fn the_first_configuration_is_right_with_its_examples_taken_in() {
     let whole = lines.collect::<Vec<_>>().join("\n");
     let found = config::parse(Source::new("whole", &whole), &shipped(""), Secrets::LeaveOut);
     let loaded = found.unwrap_or_else(|found| panic!("{}", all(&found)));
-    assert_eq!(loaded.config.site.meters.len(), 4);
+    assert_eq!(loaded.config.site.meters.len(), 7, "two of them by one pattern");
     assert_eq!(loaded.config.site.fuel_meters.len(), 1);
     assert_eq!(loaded.config.site.instruments.len(), 1);
     assert_eq!(
@@ -406,7 +406,7 @@ fn every_profile_and_tariff_can_be_used() {
     let meters = names.iter().enumerate().map(|(n, name)| {
         let source = files.read(Folder::Meters, name).unwrap().unwrap();
         let on = if source.text.contains("[values]") {
-            format!("broker = 'q'\ntopic = 't{n}'\npreset = '{name}'")
+            format!("broker = 'q'\ntopic = 't{n}'\npreset = '{name}'\neach = [{{ channel = '0' }}]")
         } else {
             format!("bus = 'b'\nunit = {}\nprofile = '{name}'", n + 1)
         };

@@ -186,7 +186,10 @@ impl Link {
 
     /// The registers of one block, as many as asked for; the line then rests for `pause`.
     pub(super) async fn read(&mut self, read: &Read, limit: Duration, pause: Duration) -> Result<Vec<u16>, Fault> {
-        sleep_until(self.rests_until).await;
+        // Only where there is a rest to wait for: the timer takes a millisecond even for an instant that has passed.
+        if monotonic() < self.rests_until {
+            sleep_until(self.rests_until).await;
+        }
         // Taken out while the call runs: if this future is dropped half-way, so is the connection.
         let mut wire = self.wire.take().ok_or_else(|| Fault::Lost("it is closed".to_owned()))?;
         let asked = monotonic();

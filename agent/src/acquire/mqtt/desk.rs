@@ -15,7 +15,6 @@ use std::{
 
 use energy::{Name, Quality, Sample};
 use jiff::{SignedDuration, Timestamp};
-use rumqttc::{AsyncClient, ManualAck, Publish};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::timeout,
@@ -23,9 +22,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES, TopicMeter, matches, payload};
+use super::{
+    Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES,
+    link::{Client, Message},
+    payload,
+    reader::{OF_OTHER_THINGS, Reader, Refusal, Said},
+    sparkplug::Heard,
+};
 use crate::{
-    acquire::{DeadLetter, Incoming, Intake},
+    acquire::{DeadLetter, Incoming, IncomingLetter, Intake},
     health::Health,
 };
 
@@ -48,7 +53,7 @@ pub(super) enum Arrival {
     /// A new connection, the `connection`-th; whether the broker still knew our session.
     Connected { connection: u64, session_present: bool },
     /// A message and when it came, in data time.
-    Published { publish: Publish, at: Timestamp },
+    Published { message: Message, at: Timestamp },
 }
 
 /// What the connection and the desk share.
@@ -62,16 +67,16 @@ pub(super) struct Line {
 
 /// One message that waits for its acknowledgement.
 struct Delivery {
-    publish: Publish,
-    ack: ManualAck,
+    message: Message,
     unstored: Vec<oneshot::Receiver<()>>,
 }
 
 pub(super) struct Desk {
     broker: String,
-    meters: Vec<TopicMeter>,
-    dead_letters: Option<mpsc::Sender<DeadLetter>>,
-    client: AsyncClient,
+    reader: Reader,
+    dead_letters: Option<mpsc::Sender<IncomingLetter>>,
+    asks_for_births: bool,
+    client: Client,
     line: Arc<Line>,
     intake: Intake,
     health: Health,
@@ -108,11 +113,12 @@ impl Told {
 }
 
 impl Desk {
-    pub(super) fn new(config: &Config, client: AsyncClient, line: Arc<Line>, intake: Intake, health: Health) -> Self {
+    pub(super) fn new(config: &Config, client: Client, line: Arc<Line>, intake: Intake, health: Health) -> Self {
         Self {
             broker: config.name.clone(),
-            meters: config.meters.clone(),
+            reader: Reader::new(config),
             dead_letters: config.dead_letters.clone(),
+            asks_for_births: config.asks_for_births,
             client,
             line,
             intake,
@@ -140,8 +146,8 @@ impl Desk {
                 stored = front_stored(&mut self.waiting), if !self.waiting.is_empty() => self.acknowledge(stored).await,
                 arrival = arrivals.recv(), if self.waiting.len() < WINDOW => match arrival {
                     Some(Arrival::Connected { connection, session_present }) => self.begin(connection, session_present),
-                    Some(Arrival::Published { publish, at }) => {
-                        if self.receive(publish, at).await.is_err() {
+                    Some(Arrival::Published { message, at }) => {
+                        if self.receive(message, at).await.is_err() {
                             return;
                         }
                     }
@@ -172,74 +178,57 @@ impl Desk {
     }
 
     /// Takes one message. Fails when the recorder is gone.
-    async fn receive(&mut self, publish: Publish, at: Timestamp) -> Result<(), RecorderGone> {
-        let ack = self.client.prepare_ack(&publish);
-        if publish.dup
-            && let Some(mut known) = self.take_former(&publish)
+    async fn receive(&mut self, message: Message, at: Timestamp) -> Result<(), RecorderGone> {
+        if message.is_repeated
+            && let Some(mut known) = self.take_former(&message)
         {
             debug!(
                 broker = self.broker,
                 "a message came again before it was acknowledged: its samples are on their way"
             );
-            known.publish = publish;
+            known.message = message;
             self.waiting.push_back(known);
             return Ok(());
         }
-        let unstored = self.record(&publish, at, ack.is_some()).await?;
-        if let Some(ack) = ack {
-            self.waiting.push_back(Delivery { publish, ack, unstored });
+        let unstored = self.record(&message, at).await?;
+        if message.is_promised() {
+            self.waiting.push_back(Delivery { message, unstored });
         }
         Ok(())
     }
 
-    fn take_former(&mut self, publish: &Publish) -> Option<Delivery> {
-        let is_same = |known: &Publish| {
-            known.pkid == publish.pkid && known.topic == publish.topic && known.payload == publish.payload
+    fn take_former(&mut self, message: &Message) -> Option<Delivery> {
+        let is_same = |known: &Message| {
+            known.pkid == message.pkid && known.topic == message.topic && known.payload == message.payload
         };
-        let nth = self.former.iter().position(|known| is_same(&known.publish))?;
+        let nth = self.former.iter().position(|known| is_same(&known.message))?;
         Some(self.former.remove(nth))
     }
 
     /// Hands on what a message says about each of its meters; gives back what must be stored before it is acknowledged.
-    async fn record(
-        &mut self,
-        publish: &Publish,
-        at: Timestamp,
-        is_acknowledged: bool,
-    ) -> Result<Vec<oneshot::Receiver<()>>, RecorderGone> {
-        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+    async fn record(&mut self, message: &Message, at: Timestamp) -> Result<Vec<oneshot::Receiver<()>>, RecorderGone> {
         let mut unstored = Vec::new();
-        let meters = self.meters.iter().filter(|meter| matches(&meter.topic, &topic));
-        let is_too_large = publish.payload.len() > MAX_MESSAGE_BYTES;
-        let read = meters.map(|meter| {
-            let content = if is_too_large {
-                Err(("too_large", too_large(publish.payload.len())))
-            } else {
-                payload::read(&publish.payload, meter).map_err(|error| (error.reason(), error.to_string()))
-            };
-            let has_time = content.as_ref().is_ok_and(|content| content.at.is_some());
-            (
-                Name::clone(&meter.name),
-                has_time,
-                content.map(|content| stamped(meter, content, at, publish.retain)),
-            )
-        });
-        let read: Vec<_> = read.collect();
-        if read.is_empty() {
-            self.nobodys(&topic); // a subscription of an earlier configuration
+        let Some(Heard { said, ask, is_gap }) = self.reader.read(&message.topic, &message.payload, at) else {
+            self.nobodys(&message.topic);
+            return Ok(unstored);
+        };
+        if is_gap {
+            let labels = [("broker", self.broker.as_str())];
+            self.health.counter("mqtt_sparkplug_gaps_total", &labels).one();
         }
-        for (meter, has_time, content) in read {
+        if let Some((topic, payload)) = ask.filter(|_| self.asks_for_births) {
+            self.ask_for_births(topic, payload);
+        }
+        for Said { meter, content } in said {
             match content {
-                Err((label, reason)) => self.refuse(publish, at, &meter, (label, reason)).await,
-                Ok(sample) => {
-                    if !has_time {
-                        self.note_arrival(&topic, &meter, at);
+                Err(refusal) => unstored.extend(self.refuse(message, at, &meter, refusal).await),
+                Ok(content) => {
+                    if content.at.is_none() {
+                        self.note_arrival(&message.topic, &meter, at);
                     }
-                    let (stored, until_stored) = oneshot::channel();
-                    let stored = is_acknowledged.then(|| {
-                        unstored.push(until_stored);
-                        stored
-                    });
+                    let sample = stamped(&meter, content, at, message.is_retained);
+                    let (stored, until_stored) = promise(message);
+                    unstored.extend(until_stored);
                     self.intake
                         .send(Incoming { sample, stored })
                         .await
@@ -250,12 +239,35 @@ impl Desk {
         Ok(unstored)
     }
 
+    fn ask_for_births(&self, topic: String, payload: Vec<u8>) {
+        info!(
+            broker = self.broker,
+            topic, "births were missed: the edge node is asked for them"
+        );
+        let labels = [("broker", self.broker.as_str())];
+        match self.client.ask_for_births(topic, payload) {
+            Ok(()) => self.health.counter("mqtt_births_asked_total", &labels).one(),
+            Err(error) => debug!(broker = self.broker, %error, "the question did not leave; it is asked again"),
+        }
+    }
+
+    /// A message under a topic of an earlier configuration, or of a pattern's meter that is not in this one.
     fn nobodys(&mut self, topic: &str) {
         self.health.dropped("mqtt", "no_meter").one();
-        if let Some(n) = self.told.again(topic, "no_meter") {
+        let Some(n) = self.told.again(topic, "no_meter") else {
+            return;
+        };
+        if self.reader.subscribes_to(topic) {
             warn!(
                 broker = self.broker,
                 topic, n, "no meter of the configuration has this topic: message passed over"
+            );
+        } else if let Err(error) = self.client.unsubscribe(topic) {
+            debug!(broker = self.broker, topic, %error, "a topic of an earlier configuration could not be given up yet");
+        } else {
+            info!(
+                broker = self.broker,
+                topic, n, "a topic of an earlier configuration is given up"
             );
         }
     }
@@ -280,43 +292,51 @@ impl Desk {
         }
     }
 
-    /// Counts a message that cannot be read, tells of it and keeps it for people.
+    /// Counts a message that cannot be read, tells of it and keeps it for people; gives back what must be kept before it
+    /// is acknowledged.
     async fn refuse(
         &mut self,
-        publish: &Publish,
+        message: &Message,
         at: Timestamp,
         meter: &Name,
-        (label, reason): (&'static str, String),
-    ) {
-        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        refusal: Refusal,
+    ) -> Option<oneshot::Receiver<()>> {
+        let Refusal { label, reason, is_kept } = refusal;
+        let topic = &message.topic;
         self.health.dropped("mqtt", label).one();
+        if label == OF_OTHER_THINGS {
+            return None;
+        }
         let labels = [("broker", self.broker.as_str()), ("meter", meter), ("reason", label)];
         self.health.counter("mqtt_refused_total", &labels).one();
-        if let Some(n) = self.told.again(&topic, label) {
+        if let Some(n) = self.told.again(topic, label) {
             warn!(
                 broker = self.broker,
-                topic = &*topic,
+                topic,
                 meter = &**meter,
                 n,
                 reason,
                 "message passed over"
             );
         }
-        let Some(dead_letters) = &self.dead_letters else { return };
-        let keep = match publish.payload.len() {
+        let dead_letters = self.dead_letters.as_ref().filter(|_| is_kept)?;
+        let keep = match message.payload.len() {
             all if all <= MAX_MESSAGE_BYTES => all,
             _ => DEAD_LETTER_BYTES,
         };
         let letter = DeadLetter {
             source: self.broker.clone(),
-            topic,
-            payload: publish.payload[..keep].to_vec(),
+            topic: topic.clone(),
+            payload: message.payload[..keep].to_vec(),
+            label,
             reason: format!("meter {meter:?}: {reason}"),
             at,
         };
-        if dead_letters.send(letter).await.is_err() {
+        let (kept, until_kept) = promise(message);
+        if dead_letters.send(IncomingLetter { letter, kept }).await.is_err() {
             self.health.dropped("mqtt", "dead_letter_unkept").one();
         }
+        until_kept
     }
 
     /// Answers the message at the front, or asks for a new connection if its samples were not stored.
@@ -337,7 +357,7 @@ impl Desk {
             }
         } else if !is_connected {
             self.former.push(delivery); // the broker will deliver it again
-        } else if self.client.manual_ack(delivery.ack).await.is_err() {
+        } else if self.client.acknowledge(delivery.message.pkid).await.is_err() {
             debug!(
                 broker = self.broker,
                 "the client ended before an acknowledgement could leave"
@@ -349,8 +369,9 @@ impl Desk {
 struct RecorderGone;
 struct NotStored;
 
-fn too_large(bytes: usize) -> String {
-    format!("{bytes} bytes; at most {MAX_MESSAGE_BYTES} are read")
+/// The two ends of a promise to store something of a message; none where no broker waits for it.
+fn promise(message: &Message) -> (Option<oneshot::Sender<()>>, Option<oneshot::Receiver<()>>) {
+    message.is_promised().then(oneshot::channel).unzip()
 }
 
 /// Waits until everything made of the oldest message is durable. May be dropped and called again.
@@ -366,7 +387,7 @@ async fn front_stored(waiting: &mut VecDeque<Delivery>) -> Result<(), NotStored>
 }
 
 /// The sample of one message: under the payload's own time where that can be believed, else under its arrival.
-fn stamped(meter: &TopicMeter, content: payload::Content, arrival: Timestamp, is_retained: bool) -> Sample {
+fn stamped(meter: &Name, content: payload::Content, arrival: Timestamp, is_retained: bool) -> Sample {
     let (at, at_best) = match content.at {
         Some(at) if at.as_second() >= FIRST_SENSIBLE_S && at.duration_since(arrival) <= MAX_AHEAD => (at, Quality::Ok),
         Some(_) => (arrival, Quality::ClockSuspect),
@@ -378,7 +399,7 @@ fn stamped(meter: &TopicMeter, content: payload::Content, arrival: Timestamp, is
         reading.quality = reading.quality.max(at_best);
     }
     Sample {
-        meter: Name::clone(&meter.name),
+        meter: Name::clone(meter),
         at,
         readings,
     }
@@ -405,12 +426,7 @@ mod tests {
     #[test]
     fn a_sample_never_passes_off_an_old_value_as_new() {
         let arrival: Timestamp = "2026-08-28T08:10:00Z".parse().unwrap();
-        let meter = TopicMeter {
-            name: "dryer".into(),
-            topic: "plant/dryer".into(),
-            values: vec![],
-            time: None,
-        };
+        let meter: Name = "dryer".into();
         for (time, is_retained, expected_at, expected_quality) in [
             (None, false, "2026-08-28T08:10:00Z", Quality::Ok),
             (None, true, "2026-08-28T08:10:00Z", Quality::Stale),

@@ -1,13 +1,16 @@
 //! A message's bytes → readings and the time they carry. Pure.
 //!
 //! It knows no broker and no topic. Invariants: a value is taken only where the payload has a number or a text that is
-//! one; what the payload leaves out, or gives as `null`, is absent; a time without a zone is no time.
+//! one; what the payload leaves out, or gives as `null`, is absent; a time without a zone, its own or a configured one,
+//! is no time, nor is one that a clock's change makes ambiguous.
+
+use std::borrow::Cow;
 
 use energy::Reading;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::Value as Json;
 
-use super::TopicMeter;
+use super::{Array, TimePointer, TopicMeter, Value};
 use crate::clock::truncated_to_ms;
 
 /// Numbers at or above this are milliseconds since 1970, below it seconds: as seconds it is the year 5138, as
@@ -55,30 +58,35 @@ impl PayloadError {
 
 /// What `payload` says about `meter`.
 pub fn read(payload: &[u8], meter: &TopicMeter) -> Result<Content, PayloadError> {
-    let json = parse(payload)?;
+    content(&parse(payload)?, meter)
+}
+
+/// What a payload that has been parsed says about `meter`.
+pub(super) fn content(json: &Json, meter: &TopicMeter) -> Result<Content, PayloadError> {
     let mut readings = Vec::with_capacity(meter.values.len());
     for value in &meter.values {
-        let Some(found) = json.pointer(&value.pointer).filter(|found| !found.is_null()) else {
+        let Some(found) = find(json, &value.pointer).filter(|found| is_given(found, value.array)) else {
             continue; // many devices send only what has changed
         };
-        let number = number(found).ok_or_else(|| PayloadError::NotANumber {
+        let number = one_number(found, value).ok_or_else(|| PayloadError::NotANumber {
             pointer: value.pointer.clone(),
             found: shortened(found),
         })?;
-        readings.push(Reading::new(value.quantity, number * value.scale));
+        readings.push(Reading::new(value.quantity, number * value.scale + value.offset));
     }
     if readings.is_empty() {
         let pointers: Vec<&str> = meter.values.iter().map(|value| value.pointer.as_str()).collect();
         return Err(PayloadError::Missing(format!("{pointers:?}")));
     }
-    let time = meter.time.as_ref().and_then(|pointer| json.pointer(&pointer.0));
-    Ok(Content {
-        at: time.and_then(instant),
-        readings,
-    })
+    let at = meter
+        .time
+        .as_ref()
+        .and_then(|time| instant(find(json, &time.pointer)?, time));
+    Ok(Content { at, readings })
 }
 
-fn parse(payload: &[u8]) -> Result<Json, PayloadError> {
+/// The payload as JSON; a bare number too.
+pub(super) fn parse(payload: &[u8]) -> Result<Json, PayloadError> {
     serde_json::from_slice(payload).or_else(|error| {
         // Not JSON, but some devices write "+12.3", "012" or a line end that JSON does not know.
         let text = std::str::from_utf8(payload).map_err(|error| PayloadError::NotJson(error.to_string()))?;
@@ -86,6 +94,69 @@ fn parse(payload: &[u8]) -> Result<Json, PayloadError> {
             .map(Json::from)
             .ok_or_else(|| PayloadError::NotJson(error.to_string()))
     })
+}
+
+fn find<'a>(json: &'a Json, pointer: &str) -> Option<&'a Json> {
+    if pointer.is_empty() {
+        return Some(json);
+    }
+    pointer
+        .strip_prefix('/')?
+        .split('/')
+        .map(unescaped)
+        .try_fold(json, |json, token| step(json, &token))
+}
+
+fn unescaped(token: &str) -> Cow<'_, str> {
+    if token.contains('~') {
+        token.replace("~1", "/").replace("~0", "~").into()
+    } else {
+        token.into()
+    }
+}
+
+/// One token down: a key of an object; of an array an index, or the element that has `key=value`.
+fn step<'a>(json: &'a Json, token: &str) -> Option<&'a Json> {
+    match json {
+        Json::Object(entries) => entries.get(token),
+        Json::Array(items) => match token.split_once('=') {
+            Some((key, wanted)) => items
+                .iter()
+                .find(|item| item.get(key).is_some_and(|found| is(found, wanted))),
+            None => items.get(index(token)?),
+        },
+        _ => None,
+    }
+}
+
+fn is(json: &Json, wanted: &str) -> bool {
+    match json {
+        Json::String(text) => text == wanted,
+        other => {
+            let written = other.to_string();
+            written == wanted
+        }
+    }
+}
+
+fn index(token: &str) -> Option<usize> {
+    let is_plain = token == "0" || !token.starts_with(['0', '+']);
+    token.parse().ok().filter(|_| is_plain)
+}
+
+fn is_given(json: &Json, array: Array) -> bool {
+    !(json.is_null() || json.is_array() && array == Array::Absent)
+}
+
+fn one_number(json: &Json, value: &Value) -> Option<f64> {
+    match (json, value.array) {
+        (Json::Array(items), Array::First) => number(items.first()?),
+        (Json::Array(items), Array::Sum) if !items.is_empty() => {
+            let sum = items.iter().map(number).sum::<Option<f64>>();
+            sum.filter(|sum| sum.is_finite())
+        }
+        _ => number(json),
+    }
 }
 
 fn number(json: &Json) -> Option<f64> {
@@ -101,8 +172,12 @@ fn finite(text: &str) -> Option<f64> {
 }
 
 /// The instant a payload names; `None` when it names none, or none with a zone.
-fn instant(json: &Json) -> Option<Timestamp> {
-    if let Some(at) = json.as_str().and_then(|text| text.trim().parse().ok()) {
+fn instant(json: &Json, time: &TimePointer) -> Option<Timestamp> {
+    let text = json.as_str().map(str::trim);
+    if let Some(at) = text.and_then(|text| text.parse().ok()) {
+        return Some(truncated_to_ms(at));
+    }
+    if let Some(at) = text.zip(time.zone.as_ref()).and_then(|(text, zone)| local(text, zone)) {
         return Some(truncated_to_ms(at));
     }
     let number = number(json)?;
@@ -112,6 +187,13 @@ fn instant(json: &Json) -> Option<Timestamp> {
         number * 1000.0
     };
     Timestamp::from_millisecond(ms.round() as i64).ok()
+}
+
+/// A time of a clock on the wall; `None` where it was twice or never.
+fn local(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    // A day alone is no instant, though it can be read as its midnight.
+    let at: civil::DateTime = text.parse().ok().filter(|_| text.contains(':'))?;
+    zone.to_ambiguous_timestamp(at).unambiguous().ok()
 }
 
 fn shortened(json: &Json) -> String {
@@ -129,21 +211,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::acquire::mqtt::{TimePointer, Value};
 
     fn meter(values: &[(&str, Quantity, f64)], time: Option<&str>) -> TopicMeter {
         TopicMeter {
             name: "dryer".into(),
             topic: "plant/dryer".into(),
+            subscription: "plant/dryer".into(),
             values: values
                 .iter()
                 .map(|&(pointer, quantity, scale)| Value {
                     pointer: pointer.into(),
                     quantity,
                     scale,
+                    offset: 0.0,
+                    array: Array::Refused,
                 })
                 .collect(),
-            time: time.map(|pointer| TimePointer(pointer.into())),
+            time: time.map(|pointer| TimePointer {
+                pointer: pointer.into(),
+                zone: None,
+            }),
+            is_partial: false,
         }
     }
 
@@ -181,6 +269,48 @@ mod tests {
         check(r#"{"a/b": 2, "c~d": 4}"#, &["/a~1b", "/c~0d"], Ok(&[1.0, 2.0]));
         check(r#"{"p": 2}"#, &["/p", "/not_this_time"], Ok(&[1.0]));
         check(r#"{"p": 2, "e": null}"#, &["/p", "/e"], Ok(&[1.0]));
+        check("[2, 4]", &["/1", "/0"], Ok(&[2.0, 1.0]));
+        check("[[2], {\"\": 4}]", &["/0/0", "/1/"], Ok(&[1.0, 2.0]));
+    }
+
+    #[test]
+    fn an_element_is_found_by_what_it_has_wherever_it_stands() {
+        let payload = r#"{"m": [{"id": "press 1", "kw": 2}, {"id": 7, "kw": 4}, {"kw": 8}, 9]}"#;
+        check(payload, &["/m/id=7/kw", "/m/id=press 1/kw"], Ok(&[2.0, 1.0]));
+        check(payload, &["/m/id=dryer/kw"], Err("missing_pointer"));
+        check(r#"{"id=7": {"kw": 4}}"#, &["/id=7/kw"], Ok(&[2.0]));
+    }
+
+    #[test]
+    fn several_numbers_are_one_only_where_that_is_said() {
+        for (array, payload, expected) in [
+            (Array::Sum, "[8.25, 0, 1]", Some(9.25)),
+            (Array::Sum, "8", Some(8.0)),
+            (Array::Sum, "[8, null]", None),
+            (Array::Sum, "[]", None),
+            (Array::Sum, "[1e308, 1e308]", None),
+            (Array::First, "[230, 231]", Some(230.0)),
+            (Array::First, "\"230\"", Some(230.0)),
+            (Array::First, "[]", None),
+            (Array::Refused, "[230]", None),
+            (Array::Absent, "[230, 231]", None),
+            (Array::Absent, "230", Some(230.0)),
+        ] {
+            let mut meter = meter(&[("", Quantity::VoltageL1, 1.0)], None);
+            meter.values[0].array = array;
+            let found = read(payload.as_bytes(), &meter)
+                .ok()
+                .map(|content| content.readings[0].value);
+            assert_eq!(found, expected, "{array:?} {payload}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_scaled_and_then_shifted() {
+        let mut meter = meter(&[("", Quantity::Temperature, 5.0 / 9.0)], None);
+        meter.values[0].offset = -160.0 / 9.0;
+        let content = read(b"212", &meter).unwrap();
+        assert!((content.readings[0].value - 100.0).abs() < 1e-9, "212 °F are 100 °C");
     }
 
     #[test]
@@ -193,6 +323,9 @@ mod tests {
         check(r#"{"p": null}"#, &["/p"], Err("missing_pointer"));
         check("12", &["/p"], Err("missing_pointer"));
         check("[]", &["/0"], Err("missing_pointer"));
+        for index in ["/00", "/+0", "/-", "/1"] {
+            check("[2]", &[index], Err("missing_pointer"));
+        }
         check(r#"{"p": true}"#, &["/p"], Err("wrong_type"));
         check(r#"{"p": "off"}"#, &["/p"], Err("wrong_type"));
         check(r#"{"p": "inf"}"#, &["/p"], Err("wrong_type"));
@@ -230,6 +363,29 @@ mod tests {
             ("{}", None),
         ] {
             assert_eq!(instant_ms(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_of_the_configured_one_unless_it_was_twice_or_never() {
+        for (text, zone, expected) in [
+            ("2026-08-28T17:10:00", "Asia/Seoul", Some("2026-08-28T08:10:00Z")),
+            ("2026-08-28 17:10:00.5", "Asia/Seoul", Some("2026-08-28T08:10:00.5Z")),
+            ("2026-08-28T17:10:00Z", "Asia/Seoul", Some("2026-08-28T17:10:00Z")),
+            ("2026-08-28", "Asia/Seoul", None),
+            ("17:10:00", "Asia/Seoul", None),
+            ("2026-10-25T01:59:59", "Europe/Berlin", Some("2026-10-24T23:59:59Z")),
+            ("2026-10-25T02:30:00", "Europe/Berlin", None),
+            ("2026-03-29T02:30:00", "Europe/Berlin", None),
+        ] {
+            let mut meter = meter(&[("/p", Quantity::ActivePower, 1.0)], Some("/t"));
+            meter.time.as_mut().unwrap().zone = Some(TimeZone::get(zone).unwrap());
+            let content = read(format!(r#"{{"p": 1, "t": "{text}"}}"#).as_bytes(), &meter).unwrap();
+            assert_eq!(
+                content.at.map(|at| at.to_string()).as_deref(),
+                expected,
+                "{text} {zone}"
+            );
         }
     }
 

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use rust_decimal::{Decimal, prelude::FromPrimitive};
 use serde::{Deserialize, Serialize};
 
-use super::{Bill, Item, month_name};
+use super::{Bill, Line, month_name};
 use crate::{
     finding::Title,
     tariff::{Contract, contract_at},
@@ -75,6 +75,8 @@ pub enum EnteredError {
 const OTHER: &str = "other";
 /// Quantities this close are the same one, rounded: kWh and kW.
 const ROUNDED: Decimal = Decimal::ONE;
+/// Totals this close are: a supplier drops what is below its step, and each item's fractions add up.
+const TOTAL_ROUNDED: Decimal = Decimal::from_parts(20, 0, 0, false, 0);
 
 /// What differs between a bill and the entered one, in the bill's order; empty = nothing. Only what was entered is
 /// compared.
@@ -271,61 +273,80 @@ fn item_reason(item: &str, ours: Decimal, theirs: Decimal, bill: &Bill) -> Title
             "a notice month, or reactive energy is not known here".into(),
         );
     }
-    let found = bill.items.iter().find(|known| known.item == item);
-    let line = found.and_then(|found| single_line(found, &bill.currency));
-    if let Some((quantity, unit, price)) = line {
-        let fitting = (theirs / price).round_dp(1).normalize();
-        let quantity = quantity.normalize();
-        return title(
-            format!("단가 {price}이면 청구액은 {fitting} {unit}, 여기서는 {quantity} {unit}"),
-            format!("at {price} their amount is {fitting} {unit}, ours {quantity} {unit}"),
-        );
+    if theirs.is_zero() {
+        return title("청구서에 없음".into(), "is not on the entered bill".into());
     }
-    title("다른 항목의 차이에서 따라옴".into(), "follows from other items".into())
+    let lines = bill
+        .items
+        .iter()
+        .filter(|known| known.item == item)
+        .flat_map(|known| &known.lines);
+    line_reason(&lines.collect::<Vec<_>>(), theirs, &bill.currency)
+}
+
+/// Why an item that both have has another amount, by the lines it is made of here.
+fn line_reason(lines: &[&Line], theirs: Decimal, currency: &str) -> Title {
+    if let [line] = lines
+        && line.share == Decimal::ONE
+        && !line.price.is_zero()
+    {
+        let (unit, price) = (&line.unit, line.price);
+        let (fitting, quantity) = ((theirs / price).round_dp(1).normalize(), line.quantity.normalize());
+        return if unit == currency {
+            title(
+                format!("{price}로 나누면 청구서의 과세 금액은 {fitting}, 여기서는 {quantity}: 다른 항목의 차이"),
+                format!("at {price} theirs is of {fitting} {unit}, ours of {quantity}: follows from other items"),
+            )
+        } else {
+            title(
+                format!("단가 {price}이면 청구액은 {fitting} {unit}, 여기서는 {quantity} {unit}"),
+                format!("at {price} their amount is {fitting} {unit}, ours {quantity} {unit}"),
+            )
+        };
+    }
+    let (n, unit) = (lines.len(), lines.first().map_or("", |line| line.unit.as_str()));
+    let quantity = lines.iter().map(|line| line.quantity).sum::<Decimal>().normalize();
+    title(
+        format!("여기서는 {n}줄, 모두 {quantity} {unit}: --explain의 단가와 비교"),
+        format!("ours is {quantity} {unit} in {n} lines: compare the prices and shares of --explain"),
+    )
 }
 
 /// What of the total's difference the entered items leave open.
 fn total_reason(theirs: Decimal, bill: &Bill, entered: &EnteredBill) -> Title {
-    let missing = || {
-        let items = bill.items.iter().filter(|item| !entered.items.contains_key(&item.item));
-        items.map(|item| item.item.as_str()).collect::<Vec<_>>().join(", ")
+    let ours = |item: &str| {
+        let found = bill.items.iter().find(|known| known.item == item);
+        found.map_or(Decimal::ZERO, |found| found.amount)
     };
-    let is_explained = entered.items.iter().any(|(item, amount)| {
-        let ours = bill.items.iter().find(|known| known.item == *item);
-        ours.map_or(Decimal::ZERO, |ours| ours.amount) != *amount
-    });
-    if is_explained {
+    let explained: Decimal = entered.items.iter().map(|(item, amount)| *amount - ours(item)).sum();
+    let open = theirs - bill.total - explained;
+    if open.abs() < TOTAL_ROUNDED {
         return title(
             "위 항목들의 차이에서 따라옴".into(),
             "follows from the items above".into(),
         );
     }
-    if theirs > bill.total && bill.coverage < 1.0 {
+    if entered.items.is_empty() && theirs > bill.total && bill.coverage < 1.0 {
         let pct = bill.coverage * 100.0;
         return title(
             format!("자료 확보율 {pct:.1} %: 보지 못한 사용량"),
             format!("coverage is {pct:.1} %: energy that was not seen"),
         );
     }
-    let missing = missing();
+    let open = open.round_dp(2).normalize();
+    let missing = bill.items.iter().filter(|item| !entered.items.contains_key(&item.item));
+    let missing: Vec<&str> = missing.map(|item| item.item.as_str()).collect();
     if missing.is_empty() {
         return title(
-            "입력한 항목은 모두 같음: 합계의 절사 확인".into(),
-            "all entered items are the same: compare how the total is rounded".into(),
+            format!("이 중 {open}은(는) 어느 항목에도 없음: 합계의 절사, 여기에 없는 항목(other) 확인"),
+            format!(
+                "{open} of it lies in no item: compare how the total is rounded, and what else is charged (`other`)"
+            ),
         );
     }
+    let missing = missing.join(", ");
     title(
-        format!("입력하지 않은 항목에 있음: {missing}"),
-        format!("lies in items that were not entered: {missing}"),
+        format!("이 중 {open}은(는) 입력하지 않은 항목에 있음: {missing}"),
+        format!("{open} of it lies in items that were not entered: {missing}"),
     )
-}
-
-/// Quantity, unit and price of an item that was made of one whole line; a levy is a share of others and has none.
-fn single_line<'a>(item: &'a Item, currency: &str) -> Option<(Decimal, &'a str, Decimal)> {
-    match item.lines.as_slice() {
-        [line] if line.share == Decimal::ONE && line.unit != currency && !line.price.is_zero() => {
-            Some((line.quantity, &line.unit, line.price))
-        }
-        _ => None,
-    }
 }

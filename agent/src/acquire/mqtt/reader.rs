@@ -1,0 +1,199 @@
+//! Topic and payload → what is said of which meters. Pure.
+//!
+//! It stamps nothing and keeps nothing. Invariant: every meter that a topic means gets an answer, if only why there is
+//! none.
+
+use std::collections::HashMap;
+
+use energy::Name;
+use jiff::Timestamp;
+
+use super::{
+    Config, MAX_MESSAGE_BYTES, TopicMeter, matches,
+    payload::{self, Content, PayloadError},
+    sparkplug::{Edges, Heard},
+};
+
+/// Label of a message that says nothing of a meter, and need not.
+pub(super) const OF_OTHER_THINGS: &str = "of_other_things";
+
+/// What a message says of one meter.
+#[derive(Debug, PartialEq)]
+pub struct Said {
+    /// The meter.
+    pub meter: Name,
+    /// What it says, or why it says nothing.
+    pub content: Result<Content, Refusal>,
+}
+
+/// Why a message says nothing of a meter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Label `reason` of the counter `dropped_total`.
+    pub label: &'static str,
+    /// For people.
+    pub reason: String,
+    /// Whether it is worth a person's look: poison, and not one that speaks of other things.
+    pub is_kept: bool,
+}
+
+impl Refusal {
+    fn of(error: &PayloadError, is_partial: bool) -> Self {
+        let is_of_others = is_partial && matches!(error, PayloadError::Missing(_));
+        Self {
+            label: if is_of_others { OF_OTHER_THINGS } else { error.reason() },
+            reason: error.to_string(),
+            is_kept: !is_of_others,
+        }
+    }
+}
+
+/// The meters of a broker, by topic.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    meters: Vec<TopicMeter>,
+    by_topic: HashMap<String, Vec<usize>>,
+    /// Those whose topic is a filter.
+    by_filter: Vec<usize>,
+    edges: Edges,
+    subscriptions: Vec<String>,
+}
+
+impl Reader {
+    pub(super) fn new(config: &Config) -> Self {
+        let mut reader = Self {
+            meters: config.meters.clone(),
+            edges: Edges::new(config.sparkplug.clone()),
+            subscriptions: config.subscriptions().collect(),
+            ..Self::default()
+        };
+        for (nth, meter) in config.meters.iter().enumerate() {
+            if meter.topic.contains(['+', '#']) {
+                reader.by_filter.push(nth);
+            } else {
+                reader.by_topic.entry(meter.topic.clone()).or_default().push(nth);
+            }
+        }
+        reader
+    }
+
+    /// Whether this configuration asks for messages under `topic`.
+    pub(super) fn subscribes_to(&self, topic: &str) -> bool {
+        self.subscriptions.iter().any(|filter| matches(filter, topic))
+    }
+
+    /// What a message that came at `at` says; `None` when it is nobody's.
+    pub(super) fn read(&mut self, topic: &str, payload: &[u8], at: Timestamp) -> Option<Heard> {
+        let mut said = self.of_topic(topic, payload);
+        match self.edges.hear(topic, payload, at) {
+            None if said.is_empty() => None,
+            None => Some(Heard {
+                said,
+                ..Heard::default()
+            }),
+            Some(mut heard) => {
+                said.append(&mut heard.said);
+                Some(Heard { said, ..heard })
+            }
+        }
+    }
+
+    /// Of each of the topic's meters, in the order of the configuration.
+    fn of_topic(&self, topic: &str, payload: &[u8]) -> Vec<Said> {
+        let exact = self.by_topic.get(topic).into_iter().flatten();
+        let is_meant = |nth: &&usize| matches(&self.meters[**nth].topic, topic);
+        let mut meant: Vec<usize> = exact.chain(self.by_filter.iter().filter(is_meant)).copied().collect();
+        if meant.is_empty() {
+            return Vec::new();
+        }
+        meant.sort_unstable();
+        let too_large = || Refusal {
+            label: "too_large",
+            reason: format!("{} bytes; at most {MAX_MESSAGE_BYTES} are read", payload.len()),
+            is_kept: true,
+        };
+        let json = if payload.len() > MAX_MESSAGE_BYTES {
+            Err(too_large())
+        } else {
+            payload::parse(payload).map_err(|error| Refusal::of(&error, false))
+        };
+        let said = |nth: usize| {
+            let meter = &self.meters[nth];
+            let content = json.as_ref().map_err(Refusal::clone);
+            Said {
+                meter: Name::clone(&meter.name),
+                content: content.and_then(|json| {
+                    payload::content(json, meter).map_err(|error| Refusal::of(&error, meter.is_partial))
+                }),
+            }
+        };
+        meant.into_iter().map(said).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use energy::Quantity;
+
+    use super::*;
+    use crate::acquire::mqtt::{Array, Value};
+
+    fn meter(name: &str, topic: &str, pointer: &str, is_partial: bool) -> TopicMeter {
+        TopicMeter {
+            name: name.into(),
+            topic: topic.into(),
+            subscription: topic.into(),
+            values: vec![Value {
+                pointer: pointer.into(),
+                quantity: Quantity::ActivePower,
+                scale: 1.0,
+                offset: 0.0,
+                array: Array::Refused,
+            }],
+            time: None,
+            is_partial,
+        }
+    }
+
+    /// What is said: `meter=value`, or `meter!label`, with `?` where nobody needs to look.
+    fn check(topic: &str, payload: &[u8], expected: &[&str]) {
+        let meters = vec![
+            meter("any", "plant/#", "/p", true),
+            meter("dryer", "plant/dryer", "/p", false),
+            meter("press", "plant/dryer", "/q", false),
+            meter("hall", "hall/+/p", "", false),
+        ];
+        let reader = Reader::new(&Config {
+            meters,
+            ..Config::of_test()
+        });
+        let shown = |said: Said| match said.content {
+            Ok(content) => format!("{}={}", said.meter, content.readings[0].value),
+            Err(refusal) => {
+                let of_others = if refusal.is_kept { "" } else { "?" };
+                format!("{}!{}{of_others}", said.meter, refusal.label)
+            }
+        };
+        let found: Vec<String> = reader.of_topic(topic, payload).into_iter().map(shown).collect();
+        assert_eq!(found, expected, "{topic}");
+    }
+
+    #[test]
+    fn a_message_speaks_of_every_meter_that_its_topic_means() {
+        check("plant/dryer", br#"{"p": 2, "q": 4}"#, &["any=2", "dryer=2", "press=4"]);
+        check(
+            "plant/dryer",
+            br#"{"q": 4}"#,
+            &["any!of_other_things?", "dryer!missing_pointer", "press=4"],
+        );
+        check(
+            "plant/dryer",
+            b"x",
+            &["any!not_json", "dryer!not_json", "press!not_json"],
+        );
+        check("plant/x", br#"{"p": []}"#, &["any!wrong_type"]);
+        check("hall/1/p", b"3", &["hall=3"]);
+        check("hall/1/q", b"3", &[]);
+        check("hall/1/p", &vec![b' '; MAX_MESSAGE_BYTES + 1], &["hall!too_large"]);
+    }
+}

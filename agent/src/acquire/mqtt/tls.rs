@@ -1,0 +1,163 @@
+//! Whom to believe of a broker's certificate, and our own certificate. Reads PEM files.
+//!
+//! It opens no connection. Invariant: a broker whose certificate nobody vouches for is never spoken to.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+use super::{Config, Identity, Trust};
+
+/// Why a broker cannot be used as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// Without a name the broker keeps no session.
+    #[error("broker {broker:?}: client_id is empty; give each agent its own, the broker keeps messages under it")]
+    ClientId {
+        /// The broker.
+        broker: String,
+    },
+    /// The file with the plant's authority cannot be used.
+    #[error("broker {broker:?}: no certificate authority read from {path:?}: {why}; a PEM file is wanted")]
+    CaFile {
+        /// The broker.
+        broker: String,
+        /// The file.
+        path: PathBuf,
+        /// What was wrong with it.
+        why: String,
+    },
+    /// A file of our own certificate cannot be used.
+    #[error("broker {broker:?}: {what} cannot be read from {path:?}: {why}; a PEM file is wanted")]
+    Identity {
+        /// The broker.
+        broker: String,
+        /// What was looked for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What was wrong with it.
+        why: String,
+    },
+    /// The TLS library refused.
+    #[error("broker {broker:?}: TLS cannot be set up: {why}")]
+    Tls {
+        /// The broker.
+        broker: String,
+        /// What it said.
+        why: String,
+    },
+}
+
+/// How to speak TLS to this broker; `None` for one in the clear.
+pub(super) fn client(config: &Config) -> Result<Option<ClientConfig>, OptionsError> {
+    let Some(trust) = &config.url.tls else { return Ok(None) };
+    let roots = match trust {
+        Trust::WebRoots => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+        Trust::CaFile(path) => ca_file(path).map_err(|error| OptionsError::CaFile {
+            broker: config.name.clone(),
+            path: path.clone(),
+            why: error.to_string(),
+        })?,
+    };
+    let refused = |error: rustls::Error| OptionsError::Tls {
+        broker: config.name.clone(),
+        why: error.to_string(),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = versions.map_err(refused)?.with_root_certificates(roots);
+    let Some(Identity { cert_file, key_file }) = &config.identity else {
+        return Ok(Some(builder.with_no_client_auth()));
+    };
+    let unread = |what, path: &Path, why| OptionsError::Identity {
+        broker: config.name.clone(),
+        what,
+        path: path.to_owned(),
+        why,
+    };
+    let certificates = certificates(cert_file).map_err(|why| unread("a certificate", cert_file, why.to_string()))?;
+    let key = PrivateKeyDer::from_pem_file(key_file);
+    let key = key.map_err(|why| unread("a private key", key_file, why.to_string()))?;
+    builder
+        .with_client_auth_cert(certificates, key)
+        .map(Some)
+        .map_err(refused)
+}
+
+fn ca_file(path: &Path) -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
+    }
+    Ok(roots)
+}
+
+/// At least one.
+fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let found = CertificateDer::pem_slice_iter(&std::fs::read(path)?).collect::<Result<Vec<_>, _>>();
+    match found {
+        Ok(found) if found.is_empty() => Err(invalid("it holds no certificate".to_owned())),
+        found => found.map_err(|error| invalid(error.to_string())),
+    }
+}
+
+fn invalid(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acquire::mqtt::link;
+
+    fn config(client_id: &str, tls: Option<Trust>) -> Config {
+        let mut config = Config::of_test();
+        config.client_id = client_id.into();
+        config.url.tls = tls;
+        config
+    }
+
+    #[test]
+    fn a_broker_is_refused_with_what_is_wrong_about_it() {
+        let folder = std::env::temp_dir().join(format!("wattwarden-ca-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let empty = folder.join("empty.pem");
+        std::fs::write(&empty, "no certificate here\n").unwrap();
+        for (client_id, tls, expected) in [
+            ("ansan-1", None, None),
+            ("ansan-1", Some(Trust::WebRoots), None),
+            ("", None, Some("client_id is empty")),
+            ("ansan-1", Some(Trust::CaFile(empty)), Some("it holds no certificate")),
+            (
+                "ansan-1",
+                Some(Trust::CaFile(folder.join("absent.pem"))),
+                Some("absent.pem"),
+            ),
+        ] {
+            let refused = link::open(&config(client_id, tls)).err().map(|error| error.to_string());
+            match expected {
+                None => assert_eq!(refused, None),
+                Some(part) => assert!(refused.as_ref().is_some_and(|text| text.contains(part)), "{refused:?}"),
+            }
+        }
+        let mut with_key = config("ansan-1", Some(Trust::WebRoots));
+        let lone = folder.join("empty.pem");
+        with_key.identity = Some(Identity {
+            cert_file: lone.clone(),
+            key_file: lone,
+        });
+        let refused = client(&with_key).err().map(|error| error.to_string());
+        assert!(
+            refused.is_some_and(|text| text.contains("a certificate cannot be read") && text.contains("empty.pem"))
+        );
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

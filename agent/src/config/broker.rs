@@ -1,0 +1,205 @@
+//! `[[broker]]`, and the `[[meter]]`s that hang on one.
+//!
+//! What a meter takes from a payload is read in `payload.rs`. Invariant: every meter of a broker has a topic.
+
+use std::time::Duration;
+
+use super::{
+    Context,
+    diagnostic::Code,
+    lines::{self, Lines, host_and_port},
+    payload::{self, Captures},
+    read::{At, Table},
+    secret_file,
+};
+use crate::acquire::mqtt::{self, Identity, Trust, Url, Version};
+
+const VERSIONS: &[(&str, Version)] = &[("3.1.1", Version::V3), ("5", Version::V5)];
+
+/// Keep-alive of a broker that does not say: one that is cut off without a word is noticed within a minute.
+const USUAL_KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Longest keep-alive: the protocol's limit, rounded down to hours.
+const LONGEST_KEEP_ALIVE: Duration = Duration::from_hours(18);
+
+/// Messages that brokers keep unacknowledged for a client, unless told otherwise (mosquitto: `max_inflight_messages`).
+const BROKER_INFLIGHT: f64 = 20.0;
+/// What a durable commit takes on a gateway's eMMC or SD card, s (default; measure on your own).
+const SLOW_COMMIT_S: f64 = 0.05;
+
+/// Reads one `[[broker]]`.
+pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Lines) {
+    let file = context.file;
+    let name = lines::name(&mut table, &mut lines.broker_names);
+    let written = table.text("mqtt");
+    let written = table.required("mqtt", written);
+    let ca_file = file_of_tls(context, &mut table, "ca_file", written.as_ref());
+    let identity = identity(context, &mut table, written.as_ref());
+    let url = written.and_then(|url| {
+        let found = mqtt_url(url.get_ref(), ca_file);
+        if found.is_none() {
+            let message = format!("{:?} is not the address of an MQTT broker", url.get_ref());
+            let help = "write mqtt://HOST:PORT, or mqtts://HOST:PORT for an encrypted one".to_owned();
+            file.report_with(Code::BadValue, url.span(), message, Some(help));
+        }
+        found
+    });
+    let client_id = table.text("client_id");
+    let username = table.text("username");
+    let password = secret_file::optional(context, &mut table, "password_file");
+    let version = table.choice("version", VERSIONS).map(toml::Spanned::into_inner);
+    let keep_alive = lines::within(&mut table, "keep_alive", Duration::from_secs(5), LONGEST_KEEP_ALIVE);
+    let status_topic = table.text("status_topic");
+    let is_no_topic = |topic: &&At<&str>| topic.get_ref().is_empty() || topic.get_ref().contains(['+', '#', '\0']);
+    if let Some(topic) = status_topic.as_ref().filter(is_no_topic) {
+        let message = format!(
+            "{:?} is not a topic that something can be published under",
+            topic.get_ref()
+        );
+        file.report(Code::BadValue, topic.span(), message);
+    }
+    let asks_for_births = table.flag("ask_for_births").unwrap_or(true);
+    let span = table.span();
+    table.finish();
+    let (Some(name), Some(url)) = (name, url) else { return };
+    let name = (*name.get_ref()).to_owned();
+    lines.broker_spans.insert(name.clone(), span);
+    lines.brokers.push(mqtt::Config {
+        client_id: client_id.map_or_else(String::new, |id| (*id.get_ref()).to_owned()),
+        name,
+        url,
+        username: username.map(|user| (*user.get_ref()).to_owned()),
+        password,
+        version: version.unwrap_or_default(),
+        // Whole seconds, as the protocol has it.
+        keep_alive: Duration::from_secs(keep_alive.unwrap_or(USUAL_KEEP_ALIVE).as_secs()),
+        identity,
+        status_topic: status_topic.map(|topic| (*topic.get_ref()).to_owned()),
+        asks_for_births,
+        meters: vec![],
+        sparkplug: vec![],
+        dead_letters: None,
+    });
+}
+
+/// A file that only an encrypted connection has use for.
+fn file_of_tls(
+    context: &Context<'_>,
+    table: &mut Table<'_>,
+    key: &'static str,
+    url: Option<&At<&str>>,
+) -> Option<std::path::PathBuf> {
+    let path = table.text(key)?;
+    if url.is_some_and(|url| url.get_ref().starts_with("mqtt://")) {
+        let message = match key {
+            "ca_file" => "\"ca_file\" vouches for nobody here: what goes to mqtt:// is not encrypted".to_owned(),
+            key => format!("{key:?} is shown to nobody here: what goes to mqtt:// is not encrypted"),
+        };
+        let help = Some("write mqtts:// if the broker offers it".to_owned());
+        context.file.report_with(Code::NoEffect, path.span(), message, help);
+    }
+    Some(context.folder.join(path.get_ref()))
+}
+
+/// Our own certificate: both of its files or none.
+fn identity(context: &Context<'_>, table: &mut Table<'_>, url: Option<&At<&str>>) -> Option<Identity> {
+    let cert_file = file_of_tls(context, table, "cert_file", url);
+    let key_file = file_of_tls(context, table, "key_file", url);
+    if cert_file.is_some() != key_file.is_some() {
+        let message = format!("{} has only one of \"cert_file\" and \"key_file\"", table.title());
+        let help = Some("a certificate is shown with its private key: name both files".to_owned());
+        context.file.report_with(Code::MissingKey, table.span(), message, help);
+    }
+    Some(Identity {
+        cert_file: cert_file?,
+        key_file: key_file?,
+    })
+}
+
+/// `mqtt://HOST:PORT`, or `mqtts://` with the authorities of `ca_file`, else those that browsers believe.
+fn mqtt_url(text: &str, ca_file: Option<std::path::PathBuf>) -> Option<Url> {
+    let (rest, usual, tls) = match text.strip_prefix("mqtt://") {
+        Some(rest) => (rest, 1883, false),
+        None => (text.strip_prefix("mqtts://")?, 8883, true),
+    };
+    let (host, port) = host_and_port(rest.strip_suffix('/').unwrap_or(rest), usual)?;
+    let tls = tls.then(|| ca_file.map_or(Trust::WebRoots, Trust::CaFile));
+    Some(Url { host, port, tls })
+}
+
+/// Hangs the meters of one `[[meter]]` on their broker.
+pub(super) fn meters(
+    context: &Context<'_>,
+    table: &mut Table<'_>,
+    broker: &At<&str>,
+    (names, each): (&[At<String>], &[Captures<'_>]),
+    lines: &mut Lines,
+) {
+    let is_known = lines.broker_names.find(context.file, broker);
+    let line = lines
+        .brokers
+        .iter_mut()
+        .find(|line| is_known && line.name == *broker.get_ref());
+    let pairs = names.iter().map(|name| name.get_ref().as_str()).zip(each);
+    if table.has("sparkplug") {
+        let found = payload::sparkplug_meters(table, pairs, each);
+        if let Some(line) = line {
+            line.sparkplug.extend(found);
+        }
+        return;
+    }
+    let topic = table.text("topic");
+    let topic = table.required("topic", topic);
+    let profile = lines::either_profile(context, table, "values");
+    let zone = payload::zone(table);
+    let payloads = profile.map(|profile| profile.payloads.in_zone(zone, context.file));
+    let (Some(topic), Some(payloads)) = (topic, payloads) else {
+        return;
+    };
+    for captures in each {
+        payload::check_topic(context.file, captures, &topic, &payloads);
+    }
+    if let Some(line) = line {
+        line.meters
+            .extend(pairs.flat_map(|(name, captures)| captures.topic_meters(name, topic.get_ref(), &payloads)));
+    }
+}
+
+impl Lines {
+    /// Warns where a broker would hold messages back: it sends no more than its limit before the commit that holds the
+    /// ones before has been acknowledged, and commits as soon as one waits.
+    pub(super) fn warn_of_throttling(&self, context: &Context<'_>) {
+        for broker in &self.brokers {
+            let per_second: f64 = broker
+                .meters
+                .iter()
+                .filter_map(|topic| self.meters.iter().find(|meter| meter.name == topic.name))
+                .map(|meter| 1.0 / meter.every.as_secs_f64())
+                .sum();
+            let most_per_second = BROKER_INFLIGHT / SLOW_COMMIT_S;
+            if per_second > most_per_second {
+                let message = format!(
+                    "broker {:?}: {per_second:.0} messages a second are asked for; with {BROKER_INFLIGHT} unacknowledged, \
+                     the usual limit, a slow disk lets {most_per_second:.0} through",
+                    broker.name
+                );
+                let help = "raise the broker's limit (mosquitto: max_inflight_messages), or publish less often";
+                let span = self.broker_spans.get(&broker.name).cloned().unwrap_or(0..0);
+                context
+                    .file
+                    .report_with(Code::BrokerThrottles, span, message, Some(help.into()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encrypted_broker_has_its_own_port_and_somebody_to_believe() {
+        let encrypted = mqtt_url("mqtts://b", None).map(|url| (url.port, url.tls));
+        assert_eq!(encrypted, Some((8883, Some(Trust::WebRoots))));
+        assert_eq!(mqtt_url("http://b", None), None);
+    }
+}
