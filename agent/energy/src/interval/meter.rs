@@ -30,12 +30,12 @@ const KEEP_MS: i64 = 25 * 3_600_000;
 const SPREAD_MS: i64 = 40 * 86_400_000;
 
 /// Readings held beyond the running and the last interval, so that a logger that delivers late can still be put in
-/// order: as long as its intervals are remembered, a day of quarter hours at least, and a day of a reading each 10 s at
-/// most. What comes later than that is refused as too old, and counted: read each second, after two and a half hours.
+/// order: as long as its intervals are remembered, a day of quarter hours at least, and a day of minutes at most, because
+/// memory and snapshots hold them. What comes later is refused as too old, and counted: read each 10 s, after four hours.
 const KEEP: Keep = Keep {
     ms: KEEP_MS,
     n_least: 96,
-    n_most: 9000,
+    n_most: 1500,
 };
 
 /// Impossible readings of a register remembered for being named: an hour of a reading each second.
