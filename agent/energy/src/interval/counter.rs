@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
             if to.0 > to_ms || to.0 >= self.swap_ms || elapsed_ms > gap_ms {
                 break;
             }
-            if rise > 0.0 && self.is_usual(rise, elapsed_ms) && self.memory.back(to.1).is_none() {
+            if rise > 0.0 && self.is_usual(rise, elapsed_ms) {
                 self.learn(to, rise);
                 sum += rise;
             } else if rise != 0.0 || !self.rests() {
@@ -423,7 +423,7 @@ impl Iterator for Walk<'_> {
             if rise == 0.0 {
                 return Some(self.unchanged(to));
             }
-            if rise > 0.0 && self.is_usual(rise, elapsed_ms) && self.memory.back(to.1).is_none() {
+            if rise > 0.0 && self.is_usual(rise, elapsed_ms) {
                 return Some(self.rises(to, rise));
             }
         }
