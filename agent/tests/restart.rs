@@ -84,14 +84,9 @@ async fn wait_for<T>(program: &mut Child, what: impl Fn() -> Option<T>) -> T {
     panic!("nothing came within two minutes");
 }
 
-#[tokio::test]
-async fn a_program_killed_while_a_press_idles_finds_it_from_its_first_sample() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let meter = tokio::spawn(serve(listener));
-    let folder = Folder::new();
-    let config = folder.path().join("wattwarden.toml");
-    let text = format!(
+/// A plant that never rests, with a press behind a meter at `port`.
+fn site_read_at(port: u16) -> String {
+    format!(
         r#"
         [site]
         name = "plant"
@@ -125,8 +120,17 @@ async fn a_program_killed_while_a_press_idles_finds_it_from_its_first_sample() {
         [web]
         listen = "127.0.0.1:0"
         "#
-    );
-    fs::write(&config, text).unwrap();
+    )
+}
+
+#[tokio::test]
+async fn a_program_killed_while_a_press_idles_finds_it_from_its_first_sample() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let meter = tokio::spawn(serve(listener));
+    let folder = Folder::new();
+    let config = folder.path().join("wattwarden.toml");
+    fs::write(&config, site_read_at(port)).unwrap();
 
     for life in 1..=KILLS {
         let mut program = program(&config);

@@ -67,16 +67,6 @@ fn lived(site: &Site, register: &[f64], is_read: impl Fn(i64) -> bool) -> Outcom
     live_on(site, minutes.map(sample).collect(), None)
 }
 
-fn sum_kwh(outcome: &Outcome) -> f64 {
-    let intervals = outcome.intervals.values();
-    intervals.filter_map(|interval| interval.energy_import_kwh).sum()
-}
-
-fn named(outcome: &Outcome) -> BTreeSet<RepairKind> {
-    let repairs = outcome.intervals.values().flat_map(|interval| &interval.repairs);
-    repairs.map(|repair| repair.kind).collect()
-}
-
 fn highest_kw(outcome: &Outcome) -> f64 {
     outcome
         .intervals
@@ -110,11 +100,11 @@ fn a_leap_for_good_is_no_energy() {
             // Against a contract of 500 kW, 800 kWh in a quarter hour are six times as much, 40 kWh in a minute as well.
             let hidden = power_kw(fault) * every as f64 / 60.0 * 1.5;
             assert!(
-                (sum_kwh(&outcome) - truth).abs() <= hidden,
+                (outcome.sum_kwh() - truth).abs() <= hidden,
                 "{name}: {}, not {truth}",
-                sum_kwh(&outcome)
+                outcome.sum_kwh()
             );
-            assert_eq!(named(&outcome), [Jump].into(), "{name}");
+            assert_eq!(outcome.named(), [Jump].into(), "{name}");
             assert!(highest_kw(&outcome) < 70.0, "{name}: {}", highest_kw(&outcome));
             let kinds: Vec<Kind> = outcome.findings.values().map(|finding| finding.kind).collect();
             assert_eq!(kinds, [Kind::MeterReset], "{name}");
@@ -129,11 +119,11 @@ fn a_leap_at_the_last_reading_is_held_back() {
     *register.last_mut().unwrap() += 800.0;
     let outcome = lived(&watched(1, false), &register, |_| true);
     assert!(
-        (sum_kwh(&outcome) - truth).abs() < 1e-6,
+        (outcome.sum_kwh() - truth).abs() < 1e-6,
         "{}, not {truth}",
-        sum_kwh(&outcome)
+        outcome.sum_kwh()
     );
-    assert_eq!(named(&outcome), [Spike].into());
+    assert_eq!(outcome.named(), [Spike].into());
     assert!(outcome.findings.is_empty(), "{:#?}", outcome.findings);
 }
 
@@ -147,11 +137,11 @@ fn a_power_that_was_never_drawn_before_is_energy_if_it_goes_on() {
         let truth = register.last().unwrap() - register[0];
         let outcome = lived(&watched(every, false), &register, |_| true);
         assert!(
-            (sum_kwh(&outcome) - truth).abs() < 1e-6,
+            (outcome.sum_kwh() - truth).abs() < 1e-6,
             "{every}: {}, not {truth}",
-            sum_kwh(&outcome)
+            outcome.sum_kwh()
         );
-        assert!(named(&outcome).is_empty(), "{every}: {:?}", named(&outcome));
+        assert!(outcome.named().is_empty(), "{every}: {:?}", outcome.named());
     }
 }
 
@@ -175,11 +165,11 @@ fn a_register_of_large_steps_does_not_leap() {
         let truth = register.last().unwrap() - register[0];
         let outcome = lived(&watched(1, false), &register, |_| true);
         assert!(
-            (sum_kwh(&outcome) - truth).abs() < 1e-6,
+            (outcome.sum_kwh() - truth).abs() < 1e-6,
             "{name}: {}, not {truth}",
-            sum_kwh(&outcome)
+            outcome.sum_kwh()
         );
-        assert_eq!(named(&outcome), kinds, "{name}");
+        assert_eq!(outcome.named(), kinds, "{name}");
     }
     let mut held = used;
     for minute in 0..8 {
@@ -188,11 +178,11 @@ fn a_register_of_large_steps_does_not_leap() {
     let outcome = lived(&watched(1, false), &held, |_| true);
     let truth = held.last().unwrap() - held[0];
     assert!(
-        (sum_kwh(&outcome) - truth).abs() < 1e-6,
+        (outcome.sum_kwh() - truth).abs() < 1e-6,
         "{}, not {truth}",
-        sum_kwh(&outcome)
+        outcome.sum_kwh()
     );
-    assert_eq!(named(&outcome), [Frozen].into());
+    assert_eq!(outcome.named(), [Frozen].into());
 }
 
 #[test]
@@ -207,16 +197,16 @@ fn zeros_for_days_take_and_give_no_energy() {
         let truth = register.last().unwrap() - register[0] - if is_lost { 0.0 } else { hidden };
         register[FAULT as usize..back as usize].fill(0.0);
         let outcome = lived(&watched(1, false), &register, |_| true);
-        let sum = sum_kwh(&outcome);
+        let sum = outcome.sum_kwh();
         assert!(
             sum >= truth - 1e-6 && sum <= truth + 1.0,
             "{hours} {is_lost}: {sum}, not {truth}"
         );
         assert!(highest_kw(&outcome) < 70.0, "{hours}: {}", highest_kw(&outcome));
         assert!(
-            named(&outcome).contains(&RepairKind::ZeroBurst),
+            outcome.named().contains(&RepairKind::ZeroBurst),
             "{hours}: {:?}",
-            named(&outcome)
+            outcome.named()
         );
     }
 }
@@ -233,11 +223,11 @@ fn a_register_that_was_frozen_over_its_top_was_not_reset() {
     register[frozen..frozen + 120].fill(used[frozen - 1]);
     let outcome = lived(&site, &register, |_| true);
     assert!(
-        (sum_kwh(&outcome) - truth).abs() < 1e-6,
+        (outcome.sum_kwh() - truth).abs() < 1e-6,
         "{}, not {truth}",
-        sum_kwh(&outcome)
+        outcome.sum_kwh()
     );
-    assert_eq!(named(&outcome), [Frozen].into());
+    assert_eq!(outcome.named(), [Frozen].into());
     assert!(
         highest_kw(&outcome) < 70.0 && outcome.findings.is_empty(),
         "{:?}",
@@ -286,7 +276,7 @@ fn readings_that_come_a_day_late_are_taken() {
             .collect();
         // The last reading is not ticked on.
         assert_eq!(plain, last / 900 - 1, "{every_s} {late_h}: {partly:#?}");
-        assert!(named(&outcome).is_empty(), "{every_s} {late_h}: {:?}", named(&outcome));
+        assert!(outcome.named().is_empty(), "{every_s} {late_h}: {:?}", outcome.named());
     }
 }
 
@@ -306,7 +296,7 @@ fn energy_of_a_silence_or_a_standstill_of_days_is_told_for_all_of_it() {
             let name = format!("{hours} h every {every} min, {is_silent}");
             let is_read = |minute: i64| !is_silent || !(FAULT..until).contains(&minute);
             let outcome = lived(&watched(every, false), &register, is_read);
-            let sum = sum_kwh(&outcome);
+            let sum = outcome.sum_kwh();
             // What is older than forty days stays untold.
             let untold = 45.0 * (hours - 960).max(0) as f64;
             assert!(

@@ -92,14 +92,6 @@ fn only(outcome: &Outcome) -> &Finding {
     outcome.findings.values().next().unwrap()
 }
 
-fn sum_kwh(outcome: &Outcome) -> f64 {
-    let kwh = outcome
-        .intervals
-        .values()
-        .filter_map(|interval| interval.energy_import_kwh);
-    kwh.sum()
-}
-
 /// Works on weekdays from 8 to 18.
 fn by_day(n: i64) -> bool {
     n / DAY % 7 < 5 && (8 * HOUR..18 * HOUR).contains(&(n % DAY))
@@ -242,7 +234,7 @@ fn energy_that_comes_later_is_spread_from_the_instant_it_stopped() {
             is_lost: false,
             ..CASE
         });
-        assert!((sum_kwh(&outcome) - KWH * (until + 3 * HOUR - 1) as f64).abs() < 1e-6);
+        assert!((outcome.sum_kwh() - KWH * (until + 3 * HOUR - 1) as f64).abs() < 1e-6);
         for interval in within(&outcome, from, until) {
             assert!(
                 (interval.energy_import_kwh.unwrap() - 15.0 * KWH).abs() < 1e-6,

@@ -7,8 +7,6 @@
 
 mod support;
 
-use std::collections::BTreeSet;
-
 use energy::{Interval, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, site::Settings};
 use jiff::SignedDuration;
 use support::{Outcome, at, live_on, site};
@@ -41,27 +39,14 @@ fn lived_on(site: &Site, register: impl Fn(i64) -> f64, restart: Option<usize>) 
     live_on(site, (0..=MINUTES).map(sample).collect(), restart)
 }
 
-fn sum_kwh(outcome: &Outcome) -> f64 {
-    let kwh = outcome
-        .intervals
-        .values()
-        .filter_map(|interval| interval.energy_import_kwh);
-    kwh.sum()
-}
-
-fn named(outcome: &Outcome) -> BTreeSet<RepairKind> {
-    let repairs = outcome.intervals.values().flat_map(|interval| &interval.repairs);
-    repairs.map(|repair| repair.kind).collect()
-}
-
 #[test]
 fn zeros_that_come_back_are_a_burst_however_long() {
     for minutes in [1, 10, 59, 61, 90, 5 * 60, 20 * 60] {
         let away = FROM..FROM + minutes;
         let outcome = lived(&watched(), |n| if away.contains(&n) { 0.0 } else { 5000.0 + n as f64 });
-        let sum = sum_kwh(&outcome);
+        let sum = outcome.sum_kwh();
         assert!((sum - MINUTES as f64).abs() < 1e-6, "{minutes}: {sum}");
-        assert_eq!(named(&outcome), [RepairKind::ZeroBurst].into(), "{minutes}");
+        assert_eq!(outcome.named(), [RepairKind::ZeroBurst].into(), "{minutes}");
         assert!(outcome.findings.is_empty(), "{minutes}: {:#?}", outcome.findings);
         let highest = outcome
             .intervals
@@ -95,9 +80,9 @@ fn first_zeros_are_a_burst_and_no_energy() {
             watched.contracts[0].contract_kw = kw;
         }
         let outcome = lived(&watched, |n| if n < minutes { 0.0 } else { 5000.0 + n as f64 });
-        let sum = sum_kwh(&outcome);
+        let sum = outcome.sum_kwh();
         assert!((sum - (MINUTES - minutes) as f64).abs() < 1e-6, "{minutes}: {sum}");
-        assert_eq!(named(&outcome), [RepairKind::ZeroBurst].into(), "{minutes}");
+        assert_eq!(outcome.named(), [RepairKind::ZeroBurst].into(), "{minutes}");
         assert!(outcome.findings.is_empty(), "{minutes}: {:#?}", outcome.findings);
         let zeros = outcome
             .intervals
@@ -112,9 +97,9 @@ fn first_zeros_are_a_burst_and_no_energy() {
 fn a_new_register_counts_from_its_first_zero() {
     for step in [0.1, 1.0, 10.0] {
         let outcome = lived(&watched(), |n| ((n - FROM).max(0) as f64 / step).floor() * step);
-        let sum = sum_kwh(&outcome);
+        let sum = outcome.sum_kwh();
         assert!((sum - (MINUTES - FROM) as f64).abs() <= step, "{step}: {sum}");
-        assert!(named(&outcome).is_empty(), "{step}");
+        assert!(outcome.named().is_empty(), "{step}");
     }
 }
 
@@ -131,11 +116,11 @@ fn a_reset_is_told_once_it_counts_from_its_new_zero() {
         });
         let expected = (MINUTES - minutes - 1) as f64;
         assert!(
-            (sum_kwh(&outcome) - expected).abs() < 1e-6,
+            (outcome.sum_kwh() - expected).abs() < 1e-6,
             "{minutes}: {}",
-            sum_kwh(&outcome)
+            outcome.sum_kwh()
         );
-        assert_eq!(named(&outcome), [RepairKind::Reset].into(), "{minutes}");
+        assert_eq!(outcome.named(), [RepairKind::Reset].into(), "{minutes}");
         let findings: Vec<_> = outcome.findings.values().collect();
         assert_eq!(findings.len(), 1, "{minutes}: {findings:#?}");
         assert_eq!(findings[0].kind, Kind::MeterReset);

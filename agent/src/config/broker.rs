@@ -57,7 +57,7 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
         );
         file.report(Code::BadValue, topic.span(), message);
     }
-    let asks_for_births = table.flag("ask_for_births").unwrap_or(true);
+    let asks_for_births = table.flag("ask_for_births").unwrap_or(false);
     let span = table.span();
     table.finish();
     let (Some(name), Some(url)) = (name, url) else { return };

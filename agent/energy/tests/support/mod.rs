@@ -7,13 +7,14 @@
     reason = "a test fails where it unwraps"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use energy::{
     Engine, Finding, Interval, Quantity, Reading, Sample, Site,
     calendar::Hours,
     engine::EngineState,
     finding::Kind,
+    interval::RepairKind,
     site::{Machine, MachineKind, Meter, Settings, StateLimits},
     tariff::{Contract, Rules, Tariff},
 };
@@ -164,6 +165,18 @@ impl Outcome {
             .extend(step.intervals.into_iter().map(|i| ((i.start, i.meter.to_string()), i)));
         self.findings
             .extend(step.findings.into_iter().map(|f| (f.id.clone(), f)));
+    }
+
+    /// All energy, kWh.
+    pub fn sum_kwh(&self) -> f64 {
+        let intervals = self.intervals.values();
+        intervals.filter_map(|interval| interval.energy_import_kwh).sum()
+    }
+
+    /// What was repaired.
+    pub fn named(&self) -> BTreeSet<RepairKind> {
+        let repairs = self.intervals.values().flat_map(|interval| &interval.repairs);
+        repairs.map(|repair| repair.kind).collect()
     }
 }
 

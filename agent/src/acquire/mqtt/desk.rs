@@ -216,7 +216,7 @@ impl Desk {
             let labels = [("broker", self.broker.as_str())];
             self.health.counter("mqtt_sparkplug_gaps_total", &labels).one();
         }
-        if let Some((topic, payload)) = ask.filter(|_| self.asks_for_births) {
+        if let Some((topic, payload)) = ask {
             self.ask_for_births(topic, payload);
         }
         for Said { meter, content } in said {
@@ -239,7 +239,17 @@ impl Desk {
         Ok(unstored)
     }
 
+    /// Asks where the site allows it: nothing else would ever go towards the plant.
     fn ask_for_births(&self, topic: String, payload: Vec<u8>) {
+        if !self.asks_for_births {
+            warn!(
+                broker = self.broker,
+                topic,
+                "births were missed: values that have only an alias stay unknown; restart the edge node, or set \
+                 ask_for_births = true"
+            );
+            return;
+        }
         info!(
             broker = self.broker,
             topic, "births were missed: the edge node is asked for them"

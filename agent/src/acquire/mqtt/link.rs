@@ -360,61 +360,41 @@ impl Events {
     }
 }
 
-fn heard_v3(event: rumqttc::Event) -> Heard {
-    use rumqttc::{Event, Packet, QoS, SubscribeReasonCode};
-    match event {
-        Event::Incoming(Packet::ConnAck(answer)) => Heard::Connected {
-            session_present: answer.session_present,
-        },
-        Event::Incoming(Packet::SubAck(answer)) => {
-            let granted = answer
-                .return_codes
-                .iter()
-                .map(|code| matches!(code, SubscribeReasonCode::Success(_)));
-            Heard::Subscribed(granted.collect())
+/// What an event of the library says; both versions of the protocol name their parts alike.
+macro_rules! heard {
+    ($name:ident, $library:ident) => {
+        fn $name(event: $library::Event) -> Heard {
+            use $library::{Event, Packet, QoS, SubscribeReasonCode};
+            match event {
+                Event::Incoming(Packet::ConnAck(answer)) => Heard::Connected {
+                    session_present: answer.session_present,
+                },
+                Event::Incoming(Packet::SubAck(answer)) => {
+                    let granted = answer
+                        .return_codes
+                        .iter()
+                        .map(|code| matches!(code, SubscribeReasonCode::Success(_)));
+                    Heard::Subscribed(granted.collect())
+                }
+                Event::Incoming(Packet::Publish(publish)) => Heard::Message(Message {
+                    topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+                    payload: publish.payload,
+                    pkid: if publish.qos == QoS::AtMostOnce {
+                        0
+                    } else {
+                        publish.pkid
+                    },
+                    is_repeated: publish.dup,
+                    is_retained: publish.retain,
+                }),
+                _ => Heard::Nothing,
+            }
         }
-        Event::Incoming(Packet::Publish(publish)) => Heard::Message(Message {
-            topic: String::from_utf8_lossy(&publish.topic).into_owned(),
-            payload: publish.payload,
-            pkid: if publish.qos == QoS::AtMostOnce {
-                0
-            } else {
-                publish.pkid
-            },
-            is_repeated: publish.dup,
-            is_retained: publish.retain,
-        }),
-        _ => Heard::Nothing,
-    }
+    };
 }
 
-fn heard_v5(event: rumqttc_v5::Event) -> Heard {
-    use rumqttc_v5::{Event, Packet, QoS, SubscribeReasonCode};
-    match event {
-        Event::Incoming(Packet::ConnAck(answer)) => Heard::Connected {
-            session_present: answer.session_present,
-        },
-        Event::Incoming(Packet::SubAck(answer)) => {
-            let granted = answer
-                .return_codes
-                .iter()
-                .map(|code| matches!(code, SubscribeReasonCode::Success(_)));
-            Heard::Subscribed(granted.collect())
-        }
-        Event::Incoming(Packet::Publish(publish)) => Heard::Message(Message {
-            topic: String::from_utf8_lossy(&publish.topic).into_owned(),
-            payload: publish.payload,
-            pkid: if publish.qos == QoS::AtMostOnce {
-                0
-            } else {
-                publish.pkid
-            },
-            is_repeated: publish.dup,
-            is_retained: publish.retain,
-        }),
-        _ => Heard::Nothing,
-    }
-}
+heard!(heard_v3, rumqttc);
+heard!(heard_v5, rumqttc_v5);
 
 fn lost_v3(error: &rumqttc::ConnectionError) -> Lost {
     use rumqttc::{ConnectionError, Error, StateError};

@@ -179,6 +179,12 @@ fn title(ko: String, en: String) -> Title {
     Title { ko, en }
 }
 
+/// How many times ours theirs is; 0 where ours is nothing.
+fn ratio(ours: Decimal, theirs: Decimal) -> Decimal {
+    let ratio = theirs.checked_div(ours).unwrap_or_default();
+    ratio.round_dp(4).normalize()
+}
+
 /// Why the supplier counted another energy.
 fn energy_reason(ours: Decimal, theirs: Decimal, bill: &Bill) -> Title {
     let difference = theirs - ours;
@@ -195,11 +201,7 @@ fn energy_reason(ours: Decimal, theirs: Decimal, bill: &Bill) -> Title {
             format!("coverage is {pct:.1} %: at the mean about {unseen} kWh were not seen"),
         );
     }
-    let ratio = if ours.is_zero() {
-        Decimal::ZERO
-    } else {
-        (theirs / ours).round_dp(4).normalize()
-    };
+    let ratio = ratio(ours, theirs);
     title(
         format!(
             "주계량기 값의 {ratio}배: {from} – {last}이 같은 검침 기간인지(reading_day), CT비와 배율이 맞는지 확인"
@@ -244,11 +246,7 @@ fn demand_reason(ours: Decimal, theirs: Decimal, bill: &Bill, contracts: &[Contr
             format!("the maxima of {months} are not known here: enter them as earlier_peaks"),
         );
     }
-    let ratio = if ours.is_zero() {
-        Decimal::ZERO
-    } else {
-        (theirs / ours).round_dp(4).normalize()
-    };
+    let ratio = ratio(ours, theirs);
     title(
         format!("여기 값의 {ratio}배: CT비, 배율, 계약전력 확인"),
         format!("{ratio} times ours: compare the CT ratio, the multiplier and the contract demand"),
