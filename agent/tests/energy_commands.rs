@@ -229,3 +229,42 @@ fn a_reset_register_is_a_finding_unless_it_is_switched_off() {
         }
     }
 }
+
+/// A counter over the turn of a month: what it stood at first and last is told beside what was made of it.
+#[test]
+fn a_months_energy_is_walked_down_to_the_registers_readings() {
+    let folder = Folder::new("energy-registers");
+    let mut csv = String::from("time,meter,energy_import_kwh\n");
+    for (day, kwh) in [("2025-02-28", 100.0), ("2025-03-01", 340.5), ("2025-03-02", 580.5)] {
+        for quarter in 0..96 {
+            let (hour, minute, stood) = (quarter / 4, quarter % 4 * 15, kwh + f64::from(quarter) * 2.5);
+            writeln!(csv, "{day}T{hour:02}:{minute:02}:00+09:00,press,{stood}").unwrap();
+        }
+    }
+    let (site, csv) = (folder.file("site.toml", SITE), folder.file("data.csv", &csv));
+    let out = folder.path("out");
+    check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+    let explain = [
+        "energy",
+        "-c",
+        &site,
+        "--from",
+        &out,
+        "--meter",
+        "press",
+        "--explain",
+        "--month",
+    ];
+    let march = [
+        "2. registers: as read, before repairs, ",
+        "2025-03-01T00:00:00+09:00  energy_import_kwh = 340.5",
+        "2025-03-02T23:45:00+09:00  energy_import_kwh = 818",
+    ];
+    check(&[&explain[..], &["2025-03"]].concat(), 0, &march);
+    std::fs::remove_file(folder.path("out/registers.csv")).unwrap();
+    check(
+        &[&explain[..], &["2025-03"]].concat(),
+        2,
+        &["registers.csv", "run the replay again"],
+    );
+}

@@ -156,6 +156,10 @@ fn a_restated_year_keeps_both_values_and_reports_print_them() {
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
+    let running = [
+        "factors", "restate", "-c", &config, "--from", &out, "--year", "2999", "--reason", "x",
+    ];
+    check(&running, 2, &["2999 is not over"]);
     let again = restate(&["--reason", "nothing"]);
     assert_eq!(again.status.code(), Some(2), "the same factors restate nothing");
     assert_eq!(restate(&["--reason", " "]).status.code(), Some(2));

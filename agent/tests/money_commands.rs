@@ -7,6 +7,7 @@ mod program_support;
 use std::fmt::Write;
 
 use program_support::{Folder, check};
+use unicode_width::UnicodeWidthStr;
 
 const SITE: &str = r#"
 [site]
@@ -141,7 +142,7 @@ fn the_three_questions_are_answered_at_an_instant() {
         "2025-04-15T14:00+09:00",
         &[
             "201.61 KRW (peak)",
-            "above 768.5 kW, on this bill only",
+            "on this bill, above 768.5 kW",
             "bill so far",
             "bill will end",
         ],
@@ -216,6 +217,11 @@ fn tariffs_are_listed_and_shown_with_their_sources() {
         ],
     );
     check(
+        &["tariff", "show", "kepco-industrial-a1-low", "--lang", "en"],
+        0,
+        &["lagging: reference 92 %, of the month's sums, held to 60–97 %"],
+    );
+    check(
         &["tariff", "show", "kepco-industrial-b-high-a-2", "--day", "2020-01-01"],
         2,
         &["holds on 2020-01-01: the first one begins on 2024-10-24"],
@@ -230,6 +236,22 @@ fn tariffs_are_listed_and_shown_with_their_sources() {
         2,
         &["did you mean"],
     );
+}
+
+#[test]
+fn no_line_of_a_tariff_is_wider_than_a_terminal() {
+    let names = check(&["tariff", "show"], 0, &[]);
+    let names = names.lines().filter_map(|line| line.split_whitespace().next());
+    for (name, day, lang) in names.flat_map(|name| {
+        let days = ["2025-12-01", "2026-05-01", "2026-07-01"];
+        days.into_iter()
+            .flat_map(move |day| ["ko", "en"].map(|lang| (name, day, lang)))
+    }) {
+        let shown = check(&["tariff", "show", name, "--day", day, "--lang", lang], 0, &[]);
+        for line in shown.lines() {
+            assert!(line.width() <= 80, "{name} {day} {lang}: {line}");
+        }
+    }
 }
 
 #[test]
@@ -252,7 +274,7 @@ fn a_months_energy_is_walked_down_to_what_it_was_made_of() {
         &[
             "main 2025-03: 297,600.00 kWh",
             "1. intervals: 2976 of 15 min, coverage 100.0 %",
-            "2. registers: as read, before repairs, 297,600.00 kWh",
+            "2. registers: none: energy of intervals or power, before repairs, 297,600.00 kWh",
             "3. repairs: none",
             "fed by recordings",
             "Energy, light load: 163200 kWh × 110.9",

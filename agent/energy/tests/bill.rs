@@ -6,8 +6,8 @@
 mod support;
 
 use energy::tariff::{
-    Contract,
-    bill::{Bill, EnteredBill, Usage, bills, demand_worth, reconcile},
+    Contract, ExcessRule,
+    bill::{Bill, DemandStep, EnteredBill, Usage, bills, demand_worth, reconcile},
 };
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use proptest::prelude::*;
@@ -103,23 +103,106 @@ fn a_peak_at_night_or_on_sunday_moves_nothing_but_the_excess() {
     }
 }
 
+/// The contract with a surcharge above it: one and a half times the price, from a fifth of the contract on twice.
+fn surcharged() -> Contract {
+    let mut contract = contract();
+    contract.rules.excess = Some(ExcessRule {
+        rates: vec![[Decimal::ZERO, dec("1.5")], [dec("0.2"), dec("2")]],
+        source: "test".to_owned(),
+    });
+    contract
+}
+
+/// Steps of one more kW at an instant after `usage`: above how many kW, its cost before levies.
+fn steps(contracts: &[Contract], usage: &[Usage], at: &str) -> Vec<(String, String)> {
+    let (_, history) = bills(contracts, usage);
+    let worth = demand_worth(contracts, &history, usage, at.parse().unwrap()).unwrap();
+    let text = |value: Decimal| value.normalize().to_string();
+    let shown = |step: &DemandStep| (text(step.above_kw), text(step.per_kw.net));
+    worth.steps.iter().map(shown).collect()
+}
+
 #[test]
 fn what_one_more_kilowatt_costs_follows_the_month_and_the_hour() {
     let usage = days(40, |_, _| 25.0);
     let (_, history) = bills(&[contract()], &usage);
-    let worth = |at: &str| demand_worth(&[contract()], &history, at.parse().unwrap()).unwrap();
+    let worth = |at: &str| demand_worth(&[contract()], &history, &usage, at.parse().unwrap()).unwrap();
     let february = worth("2026-02-10T10:00:00+09:00");
     assert_eq!((february.counts, february.n_bills), (true, 12));
     assert_eq!(february.billed.billing_kw, dec("100"));
-    assert_eq!(
-        (february.net_per_kw, february.gross_per_kw),
-        (dec("8000"), dec("8800.0"))
-    );
-    assert!(!worth("2026-02-10T23:00:00+09:00").counts);
+    let per_kw = february.steps[0].per_kw;
+    assert_eq!((per_kw.net, per_kw.gross), (dec("8000"), dec("8800")));
+    assert_eq!(february.later, per_kw);
+    assert!(worth("2026-02-10T23:00:00+09:00").steps.is_empty());
     let april = worth("2026-04-10T10:00:00+09:00");
     assert_eq!((april.n_bills, april.billed.billing_kw), (1, dec("100")));
     // Fourteen months later January is forgotten: the floor is left.
     assert_eq!(worth("2027-03-10T10:00:00+09:00").billed.billing_kw, dec("90.0"));
+}
+
+#[test]
+fn one_more_kilowatt_above_the_contract_bears_the_surcharge_too() {
+    let check = |usage: &[Usage], at, expected: &[(&str, &str)]| {
+        let owned = |(above, cost): &(&str, &str)| ((*above).to_owned(), (*cost).to_owned());
+        let expected: Vec<_> = expected.iter().map(owned).collect();
+        assert_eq!(steps(&[surcharged()], usage, at), expected, "{at}");
+    };
+    let (day, night) = ("2026-02-10T10:00:00+09:00", "2026-02-10T23:00:00+09:00");
+    // 340 kW on a night of January is the notice; February's first kW above 300 is charged, at one and a half times 8000.
+    let noticed = days(40, |on, at| if (on, at) == (5, 92) { 85.0 } else { 25.0 });
+    check(&noticed, day, &[("100", "8000"), ("300", "20000")]);
+    check(&noticed, night, &[("300", "12000")]);
+    // Nothing has gone above it yet: the first month is only a notice.
+    check(&days(40, |_, _| 25.0), day, &[("100", "8000")]);
+    // February has reached 330 kW by day: all that is more is more than billed and than the contract.
+    let above = days(40, |on, at| match (on, at) {
+        (5, 92) => 85.0,
+        (35, 40) => 82.5,
+        _ => 25.0,
+    });
+    check(&above, day, &[("330", "20000")]);
+}
+
+#[test]
+fn one_more_kilowatt_in_a_month_of_two_contracts_is_charged_by_days() {
+    let mut later = contract();
+    later.from = date("2026-02-15");
+    later.tariff.price[0].demand_per_kw = dec("4000");
+    let usage = days(40, |_, _| 25.0);
+    // 14 days at 8000 and 14 at 4000.
+    for at in ["2026-02-10T10:00:00+09:00", "2026-02-20T10:00:00+09:00"] {
+        let expected = [("100".to_owned(), "6000".to_owned())];
+        assert_eq!(steps(&[contract(), later.clone()], &usage, at), expected, "{at}");
+    }
+}
+
+proptest! {
+    /// What a step says is what two whole bills differ by: the same usage, its peak a kW higher.
+    #[test]
+    fn a_step_is_the_difference_of_two_bills(peak_kw in 361_u32..700, lag_kvarh in 0.0..20.0_f64, day in 32_i64..37) {
+        let with_peak = |kw: u32| -> Vec<Usage> {
+            // A notice of both kinds lies behind: January.
+            let kwh = |on, at| match (on, at) {
+                (5, 40) => 90.0,
+                _ if (on, at) == (day, 40) => f64::from(kw) / 4.0,
+                _ => 25.0,
+            };
+            days(40, kwh).into_iter().map(|row| Usage { lag_kvarh: Some(lag_kvarh), ..row }).collect()
+        };
+        let contracts = [surcharged()];
+        let (made, _) = bills(&contracts, &with_peak(peak_kw));
+        let (more, _) = bills(&contracts, &with_peak(peak_kw + 1));
+        let of_demand = |bill: &Bill| -> Decimal {
+            ["demand_charge", "power_factor_lag", "power_factor_lead", "excess_demand"].iter().map(|name| item(bill, name)).sum()
+        };
+        let usage = with_peak(peak_kw);
+        let (_, history) = bills(&contracts, &usage);
+        let at: Timestamp = usage[usize::try_from(day * 96 + 40).unwrap()].start;
+        let worth = demand_worth(&contracts, &history, &usage, at).unwrap();
+        let found = worth.steps.iter().rev().find(|step| step.above_kw <= Decimal::from(peak_kw)).unwrap();
+        // The power factor of one quarter hour's energy moves by a hair: the bill's own step of 1 % hides it.
+        prop_assert_eq!(found.per_kw.net.round_dp(6), (of_demand(&more[1]) - of_demand(&made[1])).round_dp(6));
+    }
 }
 
 /// January with a day of which nothing is known.

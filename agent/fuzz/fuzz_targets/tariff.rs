@@ -46,6 +46,6 @@ fuzz_target!(|text: &str| {
     for bill in &made {
         assert!(bill.items.iter().all(|item| !item.lines.is_empty()));
     }
-    demand_worth(&contracts, &history, first);
+    demand_worth(&contracts, &history, &usage, first);
     project(&contracts, &usage);
 });

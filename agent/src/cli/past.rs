@@ -13,13 +13,21 @@ use std::{
 use energy::{Interval, Name, Quality, Quantity, Site, carbon::fuel::Register, interval::Raw};
 use jiff::Timestamp;
 
-use super::{INPUT, fail};
+use super::{INPUT, fail, replay_intervals::local};
 use crate::{
     acquire::csv::{RowError, Rows},
     config::Config,
     report::Month,
     store::Reader,
 };
+
+/// The registers of electricity.
+const COUNTERS: [Quantity; 4] = [
+    Quantity::EnergyImport,
+    Quantity::EnergyExport,
+    Quantity::ReactiveEnergyLag,
+    Quantity::ReactiveEnergyLead,
+];
 
 /// Arguments of commands that look at a site's past.
 #[derive(Debug, clap::Args)]
@@ -139,6 +147,68 @@ pub(super) fn repairs(folder: &Path, site: &Site, meter: &str, month: Month) -> 
         }
     }
     Ok(lines)
+}
+
+/// What a register stood at, and when.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct RegisterEnds {
+    /// Name of the quantity.
+    pub quantity: String,
+    /// Its first and its last reading of the month: instant and value.
+    pub ends: [(String, String); 2],
+}
+
+/// First and last readings of a meter's electricity registers in a month.
+pub(super) fn register_ends(
+    args: &PastArgs,
+    config: &Config,
+    meter: &str,
+    month: Month,
+) -> Result<Vec<RegisterEnds>, ExitCode> {
+    let found = match &args.from {
+        Some(folder) => ends_of_replay(folder, meter, month),
+        None => ends_of_store(config, meter, month),
+    };
+    found.map_err(|why| fail(INPUT, why))
+}
+
+fn ends_of_store(config: &Config, meter: &str, month: Month) -> Result<Vec<RegisterEnds>, String> {
+    let (from, until) = month.bounds(&config.site.zone);
+    let failed = |error: &dyn std::fmt::Display| format!("reading the store: {error}");
+    let reader = Reader::open(&config.store).map_err(|error| failed(&error))?;
+    let mut found = Vec::new();
+    for quantity in COUNTERS {
+        let series = reader
+            .series(meter, quantity, from, until)
+            .map_err(|error| failed(&error))?;
+        let readings = series.times.into_iter().zip(series.values).zip(series.qualities);
+        let mut trusted = readings.filter(|(_, quality)| quality.is_trusted());
+        let Some((first, _)) = trusted.next() else { continue };
+        let last = trusted.next_back().map_or(first, |(last, _)| last);
+        found.push(RegisterEnds {
+            quantity: quantity.name().to_owned(),
+            ends: [first, last].map(|(at, value)| (local(at, &config.site.zone), value.to_string())),
+        });
+    }
+    Ok(found)
+}
+
+fn ends_of_replay(folder: &Path, meter: &str, month: Month) -> Result<Vec<RegisterEnds>, String> {
+    let path = folder.join("registers.csv");
+    let failed = |why: csv::Error| format!("{}: {why}; run the replay again", path.display());
+    let mut found = Vec::new();
+    for row in csv::Reader::from_path(&path).map_err(failed)?.records() {
+        let row = row.map_err(failed)?;
+        let cell = |place: usize| row.get(place).unwrap_or("").to_owned();
+        let is_counter = COUNTERS.iter().any(|quantity| quantity.name() == cell(2));
+        if is_counter && cell(0) == month.to_string() && cell(1) == meter {
+            found.push(RegisterEnds {
+                quantity: cell(2),
+                ends: [(cell(3), cell(4)), (cell(5), cell(6))],
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// One row of `intervals.csv`; else the name of the column that cannot be read.

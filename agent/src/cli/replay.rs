@@ -31,6 +31,7 @@ use crate::{
     },
 };
 
+mod registers;
 mod survey;
 mod told;
 
@@ -87,13 +88,14 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
     }
     let language = args.lang.map_or(config.language, Language::from);
     let site = with_steps(config.site, &every);
-    let (outcome, registers) = match step(&site, &args.csv, mapping.as_ref()) {
+    let (outcome, registers, ends) = match step(&site, &args.csv, mapping.as_ref()) {
         Ok(stepped) => stepped,
         Err(error) => return fail(INPUT, error),
     };
     let books = carbon::books(&site, &outcome.intervals, registers);
     let summary = Figures::compute(&site, &outcome.intervals, &outcome.findings, &books);
-    if let Err(error) = write(&args.out, &site, &outcome, &summary, &books) {
+    let written = write(&args.out, &site, &outcome, &summary, &books);
+    if let Err(error) = written.and_then(|()| ends.write(&args.out.join("registers.csv"), &site)) {
         return not_written(error);
     }
     let told = told::Told {
@@ -130,19 +132,24 @@ fn with_steps(mut site: Site, every: &BTreeMap<Name, SignedDuration>) -> Site {
 /// Readings of the fuel meters' registers.
 type Registers = BTreeMap<Name, Register>;
 
-fn step(site: &Site, paths: &[PathBuf], mapping: Option<&Mapping>) -> Result<(Outcome, Registers), String> {
+fn step(
+    site: &Site,
+    paths: &[PathBuf],
+    mapping: Option<&Mapping>,
+) -> Result<(Outcome, Registers, registers::Ends), String> {
     let mut recordings: Vec<Peekable<Recording>> = Vec::new();
     for path in paths {
         recordings.push(open(path, mapping).map_err(|errors| errors.join("\n"))?.peekable());
     }
     let mut replay = Replay::new(site.clone());
-    let mut registers = Registers::new();
+    let (mut registers, mut ends) = (Registers::new(), registers::Ends::default());
     while let Some(row) = earliest(&mut recordings) {
         let row = row.map_err(|errors| format!("a row has changed while it was read: {}", errors[0]))?;
         note_register(site, &row, &mut registers);
+        ends.note(site, &row.sample);
         replay.take(row);
     }
-    Ok((replay.finish(), registers))
+    Ok((replay.finish(), registers, ends))
 }
 
 /// Keeps what a fuel meter's register stood at: the engine makes intervals of electricity only.

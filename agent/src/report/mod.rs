@@ -25,7 +25,7 @@ pub enum Origin {
 }
 
 /// A calendar month of a site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Month {
     /// Its first day.
     pub first: Date,

@@ -4,8 +4,9 @@
 //! believed from `after` into the interval on, and not while the register has leapt by more than the plant can use: an
 //! interval with such a leap is judged once no reading can take it back. Only intervals in bands that count for the billing demand matter, or
 //! demand above the contract. Consecutive intervals above the target are one finding. The harm is kW, not kWh: the
-//! cost is what one bill bears of it, that is the kW above the target and above what was billed before, times the price
-//! of one kW. On how many more bills the ratchet may put it stands beside: what later months will draw is not known.
+//! cost is what one bill bears of it, that is of the kW above the target and above what was billed before, the surcharge
+//! above the contract included. On how many more bills the ratchet may put it stands beside: what later months will draw
+//! is not known.
 
 use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use crate::{
     now::DemandNow,
     sample::Quality,
     site::{Machine, Site},
-    tariff::{Contract, contract_at},
+    tariff::{Contract, bill::Billing, contract_at},
     unit::rounded,
 };
 
@@ -42,8 +43,8 @@ struct Peak {
     since_ms: i64,
     detected_ms: i64,
     forecast_kw: Option<f64>,
-    /// What was billed when the peak began, kW, and on how many bills more would count.
-    billed: Option<(f64, u8)>,
+    /// What was billed when the peak began.
+    billing: Billing,
     /// Highest demand of an interval that has ended, kW.
     demand_kw: Option<f64>,
     /// The meter itself did not say it: it was spread, or repaired.
@@ -124,12 +125,11 @@ impl DemandPeak {
 
 impl Peak {
     fn new(tick: &Tick<'_>, since_ms: i64, forecast_kw: Option<f64>) -> Self {
-        let worth = tick.billing.worth(&tick.site.contracts, timestamp(since_ms));
         Self {
             since_ms,
             detected_ms: tick.at_ms,
             forecast_kw,
-            billed: worth.and_then(|worth| Some((worth.billed.billing_kw.to_f64()?, worth.n_bills))),
+            billing: tick.billing.clone(),
             demand_kw: None,
             is_estimated: false,
             exceeded_until_ms: None,
@@ -150,24 +150,18 @@ impl Peak {
         let target_kw = target(machine, tick.site, since).unwrap_or(0.0);
         let peak_kw = self.demand_kw.or(self.forecast_kw).unwrap_or(0.0);
         let excess_kw = (peak_kw - target_kw).max(0.0);
+        let contracts = &tick.site.contracts;
         // Without a demand meter another kW costs nothing.
-        let contract = contract_at(&tick.site.contracts, since).filter(|_| self.billed.is_some());
-        let priced_kw = self
-            .billed
-            .map_or(0.0, |(billed_kw, _)| (peak_kw - target_kw.max(billed_kw)).max(0.0));
-        let money = |pick: fn((Decimal, Decimal)) -> Decimal| {
-            let contract = contract?;
-            demand_cost(contract, priced_kw, pick(contract.demand_price_at(since)?))
-        };
+        let billed = self.billing.billed(contracts, since);
+        let contract = contract_at(contracts, since).filter(|_| billed.is_some());
+        let span = (target_kw.min(peak_kw), peak_kw);
+        let cost = contract.and_then(|contract| Some((contract, self.billing.cost(contracts, since, span)?)));
         let mut why = vec![("target_kw", target_kw), ("excess_kw", excess_kw)];
         why.extend(self.forecast_kw.map(|kw| ("forecast_kw", kw)));
         why.extend(self.demand_kw.map(|kw| ("demand_kw", kw)));
         why.extend(contract.map(|contract| ("contract_kw", contract.contract_kw)));
-        why.extend(
-            self.billed
-                .iter()
-                .flat_map(|(kw, n)| [("billed_kw", *kw), ("n_bills", f64::from(*n))]),
-        );
+        why.extend(billed.and_then(|billed| Some(("billed_kw", billed.billing_kw.to_f64()?))));
+        why.extend(Billing::n_bills(contracts, since).map(|n| ("n_bills", f64::from(n))));
         Finding {
             id: Finding::id(Kind::DemandPeak, &machine.name, since),
             kind: Kind::DemandPeak,
@@ -181,8 +175,8 @@ impl Peak {
             energy_kwh: None,
             energy_kwh_low: None,
             energy_kwh_high: None,
-            cost: money(|(_, gross)| gross),
-            cost_net: money(|(net, _)| net),
+            cost: cost.map(|(contract, cost)| money(contract, cost.gross)),
+            cost_net: cost.map(|(contract, cost)| money(contract, cost.net)),
             kgco2e: None,
             confidence: if self.demand_kw.is_some() && !self.is_estimated {
                 1.0
@@ -245,11 +239,9 @@ fn counts(site: &Site, at: jiff::Timestamp, demand_kw: f64) -> bool {
     contract.rules.demand.is_none() || contract.demand_counts_at(at) || demand_kw > contract.contract_kw
 }
 
-fn demand_cost(contract: &Contract, excess_kw: f64, per_kw: Decimal) -> Option<Money> {
-    let amount = (Decimal::from_f64_retain(excess_kw)? * per_kw)
-        .round_dp_with_strategy(contract.rules.decimals, RoundingStrategy::MidpointAwayFromZero);
-    Some(Money {
-        amount,
+fn money(contract: &Contract, exact: Decimal) -> Money {
+    Money {
+        amount: exact.round_dp_with_strategy(contract.rules.decimals, RoundingStrategy::MidpointAwayFromZero),
         currency: contract.rules.currency.clone(),
-    })
+    }
 }

@@ -240,12 +240,13 @@ struct Charge {
 
 fn charge(tick: &Tick<'_>, at: Timestamp, missing: Decimal) -> Option<Charge> {
     let (contract, rule) = rule_at(tick.site, at)?;
-    let worth = tick.billing.worth(&tick.site.contracts, at)?;
+    let billed_kw = tick.billing.billed(&tick.site.contracts, at)?.billing_kw;
+    let (net_per_kw, gross_per_kw) = contract.demand_price_at(at)?;
     let share = rule.share_per_pct * missing;
     Some(Charge {
-        billed_kw: worth.billed.billing_kw,
-        net: worth.billed.billing_kw * worth.net_per_kw * share,
-        gross: worth.billed.billing_kw * worth.gross_per_kw * share,
+        billed_kw,
+        net: billed_kw * net_per_kw * share,
+        gross: billed_kw * gross_per_kw * share,
         decimals: contract.rules.decimals,
         currency: contract.rules.currency.clone(),
     })

@@ -83,4 +83,9 @@ impl Interval {
         let hours = self.end.duration_since(self.start).as_secs_f64() / 3600.0;
         self.energy_import_kwh.map(|energy| energy / hours)
     }
+
+    /// Its length, minutes.
+    pub(crate) fn minutes(&self) -> u16 {
+        (self.end.duration_since(self.start).as_secs() / 60) as u16
+    }
 }

@@ -18,7 +18,6 @@ use crate::{
     config::Config,
     language::Language,
     report::{Month, figures, words::item_name},
-    store::Reader,
 };
 
 /// Repairs that are listed one by one; the others are counted.
@@ -36,7 +35,7 @@ pub(super) fn explained(
     let sums = Sums::of(intervals);
     let mut text = format!("{meter} {month}: {} kWh\n\n", number(sums.energy_kwh));
     text += &of_intervals(intervals, &sums, ko);
-    text += &of_registers(args, config, meter, intervals, ko)?;
+    text += &of_registers(args, config, (meter, month), intervals, ko)?;
     text += &of_repairs(args, &config.site, (meter, month), intervals, ko)?;
     text += &of_source(config, meter, ko);
     if config.site.main_meter.as_deref() == Some(meter) {
@@ -77,7 +76,7 @@ fn of_intervals(intervals: &[&Interval], sums: &Sums, ko: bool) -> String {
 fn of_registers(
     args: &EnergyArgs,
     config: &Config,
-    meter: &str,
+    (meter, month): (&str, Month),
     intervals: &[&Interval],
     ko: bool,
 ) -> Result<String, ExitCode> {
@@ -94,26 +93,17 @@ fn of_registers(
         };
         return Ok(format!("{head}: {none}\n"));
     }
-    let what = if ko {
-        "복원 전 지시값"
-    } else {
-        "as read, before repairs,"
+    let registers = past::register_ends(&args.past, config, meter, month)?;
+    let what = match (registers.is_empty(), ko) {
+        (true, true) => "적산 지시값 없음: 구간 전력량이나 전력, 복원 전",
+        (true, false) => "none: energy of intervals or power, before repairs,",
+        (false, true) => "복원 전 지시값",
+        (false, false) => "as read, before repairs,",
     };
     let mut text = format!("{head}: {what} {} kWh\n", number(Some(raw.iter().sum())));
-    if args.past.from.is_none() {
-        let (from, until) = (intervals[0].start, intervals[intervals.len() - 1].end);
-        let reader = Reader::open(&config.store).map_err(|error| fail(INPUT, format!("reading the store: {error}")))?;
-        let series = reader.series(meter, Quantity::EnergyImport, from, until);
-        let series = series.map_err(|error| fail(INPUT, format!("reading the store: {error}")))?;
-        for index in [0, series.times.len().saturating_sub(1)] {
-            if let (Some(at), Some(value)) = (series.times.get(index), series.values.get(index)) {
-                writeln!(
-                    text,
-                    "   {}  energy_import_kwh = {value}",
-                    local(*at, &config.site.zone)
-                )
-                .ok();
-            }
+    for register in registers {
+        for (at, value) in &register.ends {
+            writeln!(text, "   {at}  {} = {value}", register.quantity).ok();
         }
     }
     Ok(text)

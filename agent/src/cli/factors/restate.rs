@@ -89,6 +89,13 @@ fn reckoned(
 ) -> Result<Restatement, ExitCode> {
     let bounds = year_bounds(config, args.year).ok_or_else(|| fail(INPUT, "there is no such year"))?;
     let now = Clock::system().now();
+    if now < bounds.1 {
+        let why = format!(
+            "{} is not over: what has not been reported yet cannot be restated",
+            args.year
+        );
+        return Err(fail(INPUT, why));
+    }
     let old = args.reported.map(Basis::Known).or_else(|| last(kept, args.year));
     let old = old.or_else(|| Date::new(args.year, 12, 31).ok().map(Basis::Known));
     let old = old.ok_or_else(|| fail(INPUT, "there is no such year"))?;

@@ -136,7 +136,10 @@ fn shown(bill: &Bill, explain: bool, differences: Option<&[Difference]>, languag
         rows.push(vec![item_name(&item.item, language).to_owned(), amount(item.amount)]);
         under.push(String::new());
         for line in item.lines.iter().filter(|_| explain) {
-            rows.push(vec![format!("  {}", line_text(line)), amount(line.amount)]);
+            rows.push(vec![
+                format!("  {}", line_text(line, &bill.currency)),
+                amount(line.amount),
+            ]);
             let how = line.how.as_ref().map(|how| wrapped(language.pick(how), 6));
             under.push(how.unwrap_or_default() + &wrapped(&line.rule, 6));
         }
@@ -190,14 +193,16 @@ fn head(bill: &Bill, language: Language) -> String {
 }
 
 /// `14,134.5 kWh × 133.4 × 50 %`, with the days it counts.
-fn line_text(line: &Line) -> String {
+fn line_text(line: &Line, currency: &str) -> String {
     let share = if line.share == Decimal::ONE {
         String::new()
     } else {
         format!(" × {} %", (line.share * Decimal::ONE_HUNDRED).round_dp(4).normalize())
     };
     let last = line.to.yesterday().unwrap_or(line.to);
-    let quantity = grouped(&line.quantity.normalize().to_string());
+    // A levy's base is exact to the last digit of a share of days; people read two places of money, three of a quantity.
+    let places = if line.unit == currency { 2 } else { 3 };
+    let quantity = grouped(&line.quantity.round_dp(places).normalize().to_string());
     format!(
         "{quantity} {} × {}{share}  {}…{}",
         line.unit,

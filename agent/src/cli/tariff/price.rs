@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use energy::tariff::{
     Contract, PriceUntil,
-    bill::{self, Bill, DemandWorth},
+    bill::{self, Amount, Bill, DemandWorth},
     contract_at,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -63,7 +63,7 @@ fn made(args: &PriceArgs) -> Result<String, ExitCode> {
     intervals.retain(|interval| interval.end <= at);
     let usage = figures::usage(&config.site, &intervals);
     let (bills, history) = bill::bills(contracts, &usage);
-    let worth = bill::demand_worth(contracts, &history, at);
+    let worth = bill::demand_worth(contracts, &history, &usage, at);
     let today = contract.rules.zone.to_datetime(at).date();
     let runs = |bill: &&Bill| !bill.complete && (bill.from..bill.to).contains(&today);
     let stands = bills.last().filter(runs);
@@ -72,9 +72,13 @@ fn made(args: &PriceArgs) -> Result<String, ExitCode> {
     rows.extend(kwh(contract, &contract.price_at(at), language));
     rows.extend(worth.iter().flat_map(|worth| kw(contract, worth, language)));
     rows.extend(bill_rows(stands, ends.as_ref(), language));
-    let unknown = worth.map_or(vec![], |worth| worth.billed.unknown);
     let newest = intervals.last().map(|interval| interval.end);
-    let notes = notes(contract, &unknown, newest.filter(|end| *end + RECENT < at), language);
+    let notes = notes(
+        contract,
+        worth.as_ref(),
+        newest.filter(|end| *end + RECENT < at),
+        language,
+    );
     Ok(table(&rows, &[false, false]) + "\n" + &notes)
 }
 
@@ -120,31 +124,43 @@ fn kwh(contract: &Contract, price: &PriceUntil, language: Language) -> Vec<Vec<S
     rows
 }
 
+/// From where on another kW costs how much on this bill, a row each, and on later bills.
 fn kw(contract: &Contract, worth: &DemandWorth, language: Language) -> Vec<Vec<String>> {
     let ko = language == Language::Ko;
-    let (currency, kw) = (&contract.rules.currency, plain(worth.billed.billing_kw));
-    let name = if ko { "1 kW 더" } else { "one more kW" };
-    if !worth.counts {
-        let nothing = if ko {
-            "0: 이 시간대는 최대수요에 들지 않음"
+    let won = |amount: Amount| format!("{} {}", plain(amount.gross), contract.rules.currency);
+    let mut costs: Vec<String> = Vec::new();
+    if worth.steps.is_empty() {
+        costs.push(if ko {
+            "0: 이 시간대는 최대수요에 들지 않음".into()
         } else {
-            "nothing: demand of this band does not count"
-        };
-        return vec![vec![name.into(), nothing.into()]];
+            "nothing: demand of this band does not count".into()
+        });
     }
-    let bills = worth.n_bills;
-    let one_bill = format!("{} {currency}", plain(worth.gross_per_kw));
-    let cost = match (ko, bills) {
-        (true, 1) => format!("{one_bill}: {kw} kW를 넘을 때, 이번 청구서에만"),
-        (true, _) => format!("{one_bill} × 청구서 최대 {bills}장: {kw} kW를 넘을 때"),
-        (false, 1) => format!("{one_bill} above {kw} kW, on this bill only"),
-        (false, _) => format!("{one_bill} on up to {bills} bills, above {kw} kW"),
-    };
-    vec![vec![name.into(), cost]]
+    for step in &worth.steps {
+        let (cost, kw) = (won(step.per_kw), plain(step.above_kw));
+        costs.push(if ko {
+            format!("{kw} kW를 넘으면 이번 청구서에 {cost}")
+        } else {
+            format!("{cost} on this bill, above {kw} kW")
+        });
+    }
+    let later = worth.n_bills - 1;
+    if worth.counts && later > 0 && !worth.later.net.is_zero() {
+        let cost = won(worth.later);
+        costs.push(if ko {
+            format!("이후 청구서 최대 {later}장에 각각 {cost}")
+        } else {
+            format!("{cost} on each of up to {later} later bills")
+        });
+    }
+    let name = if ko { "1 kW 더" } else { "one more kW" };
+    let names = [name].into_iter().chain(std::iter::repeat(""));
+    let row = |(name, cost): (&str, String)| vec![name.to_owned(), cost];
+    names.zip(costs).map(row).collect()
 }
 
 /// What the answers rest on, a line each: which edition, and what is not known.
-fn notes(contract: &Contract, unknown: &[String], newest: Option<Timestamp>, language: Language) -> String {
+fn notes(contract: &Contract, worth: Option<&DemandWorth>, newest: Option<Timestamp>, language: Language) -> String {
     let ko = language == Language::Ko;
     let mut notes = Vec::new();
     if let Some(day) = contract.edition {
@@ -154,6 +170,8 @@ fn notes(contract: &Contract, unknown: &[String], newest: Option<Timestamp>, lan
             format!("Priced by the tables and rules of {day}.")
         });
     }
+    notes.extend(worth.and_then(|worth| waived(contract, worth, language)));
+    let unknown = worth.map_or(&[][..], |worth| &worth.billed.unknown);
     if let (Some(first), Some(last)) = (unknown.first(), unknown.last()) {
         notes.push(if ko {
             format!("최대수요를 모르는 달이 있어({first} – {last}) 요금적용전력이 더 클 수 있습니다.")
@@ -170,6 +188,15 @@ fn notes(contract: &Contract, unknown: &[String], newest: Option<Timestamp>, lan
         });
     }
     notes.into_iter().map(|note| wrapped(&note, 0)).collect()
+}
+
+/// Why another kW above the contract costs no surcharge.
+fn waived(contract: &Contract, worth: &DemandWorth, language: Language) -> Option<String> {
+    let (kw, why) = (contract.contract_kw, language.pick(&worth.waived.as_ref()?.text));
+    Some(match language {
+        Language::Ko => format!("계약전력 {kw} kW를 넘는 경우: {why}"),
+        Language::En => format!("Above the contract of {kw} kW: {why}"),
+    })
 }
 
 fn bill_rows(stands: Option<&Bill>, ends: Option<&Bill>, language: Language) -> Vec<Vec<String>> {

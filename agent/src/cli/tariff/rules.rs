@@ -37,7 +37,11 @@ pub(super) fn shown(edition: &Edition<'_>, language: Language) -> String {
         None => contract_demand(rules.unused_share, language),
     });
     said.extend(own_demand(edition, language));
-    said.extend(edition.power_factor.map(|rule| power_factor(rule, language)));
+    said.extend(
+        edition
+            .power_factor
+            .map(|rule| power_factor(rule, edition.contract.tariff.low_voltage, language)),
+    );
     said.extend(rules.excess.as_ref().map(|rule| excess(rule, language)));
     said.extend(rounding(&rules.rounding, language));
     said.iter()
@@ -190,10 +194,15 @@ fn own_demand(edition: &Edition<'_>, language: Language) -> Option<Said> {
     (!texts.is_empty()).then_some((head, texts, String::new()))
 }
 
-fn power_factor(rule: &PowerFactorRule, language: Language) -> Said {
+fn power_factor(rule: &PowerFactorRule, is_low_voltage: bool, language: Language) -> Said {
     let (minutes, per_pct, hours) = (rule.interval_min, percent(rule.share_per_pct), rule.lag_hours);
     let (reference, [low, high]) = (rule.lag_reference_pct, rule.lag_clamp_pct);
     let mut texts = vec![match language {
+        // Low voltage is judged by the month's sums, and never leading.
+        Language::Ko if is_low_voltage => format!("지상: 기준 {reference} %, 한 달 누계 값을 {low}–{high} %로 제한"),
+        Language::En if is_low_voltage => {
+            format!("lagging: reference {reference} %, of the month's sums, held to {low}–{high} %")
+        }
         Language::Ko => {
             format!("지상 {hours}시: 기준 {reference} %, {minutes}분 값을 {low}–{high} %로 제한해 평균")
         }
@@ -203,7 +212,7 @@ fn power_factor(rule: &PowerFactorRule, language: Language) -> Said {
             )
         }
     }];
-    if let (Some(hours), Some(reference)) = (rule.lead_hours, rule.lead_reference_pct) {
+    if let (Some(hours), Some(reference), false) = (rule.lead_hours, rule.lead_reference_pct, is_low_voltage) {
         let floor = rule.lead_floor_pct.unwrap_or_default();
         texts.push(match language {
             Language::Ko => format!("진상 {hours}시: 기준 {reference} %, 하한 {floor} %"),

@@ -197,16 +197,13 @@ fn prices(edition: &Edition<'_>, language: Language) -> Vec<Vec<String>> {
 fn hours(edition: &Edition<'_>, language: Language) -> String {
     let spans = |spans: &[HourSpan]| spans.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let row = |(season, hours): (&String, &BTreeMap<Band, Vec<HourSpan>>)| {
-        let bands = hours
-            .iter()
-            .map(|(band, hours)| format!("{} {}", band_name(*band, language), spans(hours)));
-        vec![
-            season_name(season, language).to_owned(),
-            bands.collect::<Vec<_>>().join(" · "),
-        ]
+        let band = |(band, hours): (&Band, &Vec<HourSpan>)| format!("{} {}", band_name(*band, language), spans(hours));
+        let mut row = vec![season_name(season, language).to_owned()];
+        row.extend(hours.iter().map(band));
+        row
     };
     let rows: Vec<Vec<String>> = edition.bands.hours.iter().map(row).collect();
-    table(&rows, &[false, false])
+    table(&rows, &[false; 5])
 }
 
 /// Where the prices, charges and levies were found; the rules say it each for itself.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Contract;
 use crate::{finding::Title, interval::Interval, sample::Quality};
 
+mod demand;
 mod forecast;
 mod items;
 mod names;
@@ -28,7 +29,7 @@ pub use forecast::project;
 pub use names::item_name;
 pub use notes::Note;
 pub use reconcile::{Difference, EnteredBill, EnteredError, reconcile};
-pub use worth::{DemandWorth, demand_worth};
+pub use worth::{Amount, DemandStep, DemandWorth, demand_worth};
 
 pub(crate) use items::billed_pct;
 pub(crate) use running::Billing;
@@ -65,7 +66,7 @@ impl From<&Interval> for Usage {
     fn from(interval: &Interval) -> Self {
         Self {
             start: interval.start,
-            minutes: (interval.end.duration_since(interval.start).as_secs() / 60) as u16,
+            minutes: interval.minutes(),
             energy_kwh: interval.energy_import_kwh,
             lag_kvarh: interval.reactive_energy_lag_kvarh,
             lead_kvarh: interval.reactive_energy_lead_kvarh,
@@ -191,15 +192,6 @@ impl History {
             peaks_kw: earlier.filter_map(exact).collect(),
             ..Self::default()
         }
-    }
-
-    /// What is known of months before: counted maxima by first day of the month, kW, and what the contracts say.
-    pub fn known(contracts: &[Contract], peaks_kw: &BTreeMap<Date, f64>) -> Self {
-        let mut history = Self::of(contracts);
-        for (month, kw) in peaks_kw {
-            history.raise(*month, Decimal::from_f64(*kw).unwrap_or_default());
-        }
-        history
     }
 
     fn raise(&mut self, month: Date, kw: Decimal) {

@@ -151,8 +151,8 @@ pub(super) fn power_factor_notice() -> Note {
 pub(super) fn excess_notice() -> Note {
     note(
         "excess_notice",
-        "계약전력을 처음 초과한 달: 예고만 하고 청구하지 않습니다.",
-        "First month above the contract demand: a notice, not charged.",
+        "계약전력을 처음 초과한 달은 예고만 하고 초과사용부가금을 청구하지 않습니다.",
+        "The first month above the contract demand is a notice: the surcharge is not charged.",
     )
 }
 
@@ -161,7 +161,7 @@ pub(super) fn contract_raised() -> Note {
     note(
         "contract_raised",
         "계약전력을 올린 달에는 초과사용부가금이 없습니다.",
-        "No surcharge above the contract in the month in which it is raised.",
+        "There is no surcharge above the contract in the month in which it is raised.",
     )
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::DateTime};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use super::{
     Peak, Usage,
@@ -102,16 +102,16 @@ struct Place {
 }
 
 impl<'a> Tally<'a> {
-    /// Adds up `usage`, all of one period, ascending; `None` without usage or without any part.
+    /// Adds up `usage`, all of one period, ascending; `None` without any part.
     pub(super) fn of(period: Period, parts: Vec<Part<'a>>, usage: &[Usage]) -> Option<Self> {
-        let (first, last) = (usage.first()?, usage.last()?);
         let (parts, mut factors) = grouped(parts);
-        parts.first()?;
+        let (from, _) = period.bounds(&parts.first()?.part.edition.contract.rules.zone);
+        let (first, last) = (usage.first(), usage.last());
         let mut tally = Self {
             period,
             parts,
             power_factors: Vec::new(),
-            bounds: (first.start, last.end()),
+            bounds: (first.map_or(from, |row| row.start), last.map_or(from, Usage::end)),
             seen_min: 0.0,
             has_unpriced: false,
         };
@@ -161,8 +161,16 @@ impl<'a> Tally<'a> {
             part: index,
             quantity: part.quantity(&slot),
             demand_band: slot.demand_band,
-            counts: rule.is_some_and(|rule| rule.bands.is_empty() || rule.bands.contains(&slot.demand_band)),
+            counts: rule.is_some_and(|rule| rule.counts(slot.demand_band)),
         })
+    }
+
+    /// Takes the demand at `at` to be `kw`, and changes no energy.
+    pub(super) fn raise(&mut self, at: Timestamp, kw: Decimal) {
+        let nano_kw = (kw * Decimal::from(1_000_000_000)).round().to_i128().unwrap_or(0);
+        if let Some(place) = self.hour(at).place {
+            self.parts[place.part].reach(place, (nano_kw, at, Quality::Ok));
+        }
     }
 
     /// Highest demand of any hour, in parts that `counts` picks.
@@ -178,6 +186,12 @@ impl<'a> Tally<'a> {
     /// Highest demand that counts for the billing demand.
     pub(super) fn counted(&self) -> Option<Peak> {
         highest(self.parts.iter().filter_map(|part| part.counted))
+    }
+
+    /// Highest demand in a band, kW.
+    pub(super) fn band_peak_kw(&self, band: Band) -> Decimal {
+        let of_band = self.parts.iter().filter_map(|part| part.by_band.get(&band));
+        exact(of_band.copied().max().unwrap_or(0))
     }
 }
 
@@ -234,17 +248,16 @@ impl<'a> PartTally<'a> {
         let nano_kwh = (energy_kwh * 1e9).round() as Nano;
         self.energy[place.quantity].nano_kwh += nano_kwh;
         let nano_kw = nano_kwh * 60 / Nano::from(row.minutes);
-        raise(&mut self.peak, (nano_kw, row.start, row.quality));
-        if place.counts {
-            raise(&mut self.counted, (nano_kw, row.start, row.quality));
-        }
-        let band = self.by_band.entry(place.demand_band).or_default();
-        *band = nano_kw.max(*band);
+        self.reach(place, (nano_kw, row.start, row.quality));
     }
 
-    /// Highest demand in a band, kW.
-    pub(super) fn band_peak_kw(&self, band: Band) -> Decimal {
-        exact(self.by_band.get(&band).copied().unwrap_or(0))
+    fn reach(&mut self, place: Place, demand: Highest) {
+        raise(&mut self.peak, demand);
+        if place.counts {
+            raise(&mut self.counted, demand);
+        }
+        let band = self.by_band.entry(place.demand_band).or_default();
+        *band = demand.0.max(*band);
     }
 }
 

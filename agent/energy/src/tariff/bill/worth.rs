@@ -1,26 +1,79 @@
 //! What one more kW of demand would cost at an instant, and on how many bills.
 //!
-//! It does not forecast demand. Invariant: below what is billed anyway another kW costs nothing.
+//! It does not forecast demand. Invariant: the answer is the difference of two bills of the running period, one with a
+//! demand of so many kW at that instant and one with less; below what is billed anyway another kW costs nothing.
 
-use jiff::Timestamp;
-use rust_decimal::Decimal;
+use std::iter::Sum;
 
-use super::{BilledDemand, History, period::Period, ratchet};
-use crate::tariff::{Contract, contract_at};
+use jiff::{Timestamp, civil::Date};
+use rust_decimal::{Decimal, prelude::FromPrimitive};
 
-/// The price of a kW of demand, in the currency of the contract's rules.
+use super::{
+    BilledDemand, History, Note, Usage, demand,
+    period::{self, Period},
+    ratchet,
+    tally::Tally,
+};
+use crate::tariff::{Band, Contract, DemandRule, contract_at, edition::Edition};
+
+/// An amount in the currency of the contract's rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Amount {
+    /// Before levies.
+    pub net: Decimal,
+    /// With the levies of the day.
+    pub gross: Decimal,
+}
+
+impl Amount {
+    pub(super) fn levied(net: Decimal, edition: &Edition<'_>) -> Self {
+        Self {
+            net,
+            gross: net * edition.levy_factor(),
+        }
+    }
+
+    fn less(self, other: Self) -> Self {
+        Self {
+            net: (self.net - other.net).normalize(),
+            gross: (self.gross - other.gross).normalize(),
+        }
+    }
+}
+
+impl Sum for Amount {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::default(), |sum, one| Self {
+            net: sum.net + one.net,
+            gross: sum.gross + one.gross,
+        })
+    }
+}
+
+/// The price of a kW of demand at an instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DemandWorth {
     /// Whether a demand at this instant can raise the billed one.
     pub counts: bool,
-    /// What is billed so far; only a demand above it costs more.
+    /// What is billed so far.
     pub billed: BilledDemand,
-    /// One kW more on one bill, before levies.
-    pub net_per_kw: Decimal,
-    /// With the levies of the day.
-    pub gross_per_kw: Decimal,
+    /// From where on another kW costs more, ascending; empty where it never does.
+    pub steps: Vec<DemandStep>,
+    /// What it costs on each later bill that remembers this period, at the prices of the day.
+    pub later: Amount,
     /// On how many bills at the most, this one included: maxima of some months are remembered.
     pub n_bills: u8,
+    /// Why what lies above the contract costs no more on this bill, where that is so.
+    pub waived: Option<Note>,
+}
+
+/// One more kW on the running bill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DemandStep {
+    /// The demand above which it costs so much, kW.
+    pub above_kw: Decimal,
+    /// Its cost, all told: by days, with the power factor so far and the surcharge above the contract.
+    pub per_kw: Amount,
 }
 
 impl Contract {
@@ -34,28 +87,140 @@ impl Contract {
         let local = self.local(at);
         let edition = self.edition_of(local.date())?;
         let slot = edition.slot(self.day_kind(local.date()), local.month(), local.hour())?;
-        Some(rule.bands.is_empty() || rule.bands.contains(&slot.demand_band))
+        Some(rule.counts(slot.demand_band))
     }
 }
 
-/// What one more kW would cost at `at`, after what `history` holds; `None` without a price, or where the contract is
-/// billed whatever the demand.
-pub fn demand_worth(contracts: &[Contract], history: &History, at: Timestamp) -> Option<DemandWorth> {
-    let contract = contract_at(contracts, at)?;
-    let local = contract.local(at);
-    let edition = contract.edition_of(local.date())?;
-    let rule = contract.rules.demand.as_ref()?;
-    let month = Period::of(local.date(), contract.reading_day).month;
-    let net_per_kw = edition.prices.demand_per_kw;
-    Some(DemandWorth {
-        counts: contract.demand_counts_at(at),
-        billed: ratchet::billed(contract, month, history),
-        net_per_kw,
-        gross_per_kw: net_per_kw * edition.levy_factor(),
-        n_bills: if rule.ratchet_months.contains(&month.month()) {
-            rule.months_back
+impl DemandRule {
+    /// Whether a demand in `band` can raise the billed one.
+    pub(super) fn counts(&self, band: Band) -> bool {
+        self.bands.is_empty() || self.bands.contains(&band)
+    }
+
+    /// On how many bills at the most a maximum of `month` counts.
+    pub(super) fn n_bills(&self, month: Date) -> u8 {
+        if self.ratchet_months.contains(&month.month()) {
+            self.months_back
         } else {
             1
-        },
+        }
+    }
+}
+
+/// What one more kW would cost at `at`, after what `history` holds and `usage` of the running period, ascending; `None`
+/// without a price, or where the contract is billed whatever the demand.
+pub fn demand_worth(contracts: &[Contract], history: &History, usage: &[Usage], at: Timestamp) -> Option<DemandWorth> {
+    let mut running = Running::of(contracts, history, usage, at)?;
+    let contract = running.contract;
+    let edition = contract.edition_of(contract.local(at).date())?;
+    let rule = contract.rules.demand.as_ref()?;
+    let month = running.tally.period.month;
+    let billed = ratchet::billed(contract, month, &running.history);
+    let mut steps = Vec::new();
+    if let Some(above_kw) = running.first_step_kw(&edition, rule, &billed) {
+        steps.push(running.step(above_kw));
+    }
+    let mut waived = None;
+    if contract.rules.excess.is_some() {
+        let contract_kw = Decimal::from_f64(contract.contract_kw)?;
+        let above_kw = contract_kw.max(running.highest_kw());
+        let last = steps.last().copied();
+        if last.is_none_or(|last| last.above_kw < above_kw) {
+            let step = running.step(above_kw);
+            let costs_more = step.per_kw.net > last.map_or(Decimal::ZERO, |last| last.per_kw.net);
+            steps.extend(costs_more.then_some(step));
+        }
+        waived = running
+            .notes
+            .drain(..)
+            .find(|note| note.code == "excess_notice" || note.code == "contract_raised");
+    }
+    let later = edition.prices.demand_per_kw * rule.ratchet_share;
+    Some(DemandWorth {
+        counts: contract.demand_counts_at(at),
+        billed,
+        steps,
+        later: Amount::levied(later, &edition),
+        n_bills: rule.n_bills(month),
+        waived,
     })
+}
+
+/// What a demand of `to_kw` at `at` adds to the running bill, were it `from_kw` without it.
+pub(super) fn demand_cost(
+    contracts: &[Contract],
+    history: &History,
+    usage: &[Usage],
+    at: Timestamp,
+    (from_kw, to_kw): (Decimal, Decimal),
+) -> Option<Amount> {
+    let mut running = Running::of(contracts, history, usage, at)?;
+    let before = running.raised(from_kw);
+    Some(running.raised(to_kw).less(before))
+}
+
+/// The running period with a demand at an instant, raised step by step.
+struct Running<'a> {
+    contracts: &'a [Contract],
+    contract: &'a Contract,
+    at: Timestamp,
+    tally: Tally<'a>,
+    history: History,
+    /// What the newest bill says beside its figures.
+    notes: Vec<Note>,
+}
+
+impl<'a> Running<'a> {
+    fn of(contracts: &'a [Contract], history: &History, usage: &[Usage], at: Timestamp) -> Option<Self> {
+        let contract = contract_at(contracts, at)?;
+        let period = Period::of(contract.local(at).date(), contract.reading_day);
+        let (from, to) = period.bounds(&contract.rules.zone);
+        let first = usage.partition_point(|row| row.start < from);
+        let end = usage.partition_point(|row| row.start < to);
+        let tally = Tally::of(period, period::parts(contracts, period), &usage[first..end])?;
+        Some(Self {
+            contracts,
+            contract,
+            at,
+            tally,
+            history: history.clone(),
+            notes: Vec::new(),
+        })
+    }
+
+    /// Demand charges of the period with a demand of `kw` at the instant.
+    fn raised(&mut self, kw: Decimal) -> Amount {
+        self.tally.raise(self.at, kw);
+        if let Some(counted) = self.tally.counted() {
+            self.history.raise(self.tally.period.month, counted.kw);
+        }
+        self.notes.clear();
+        // What a first month leaves behind is not of the bills before it.
+        demand::cost(self.contracts, &self.tally, &mut self.history.clone(), &mut self.notes)
+    }
+
+    fn step(&mut self, above_kw: Decimal) -> DemandStep {
+        let before = self.raised(above_kw);
+        let per_kw = self.raised(above_kw + Decimal::ONE).less(before);
+        DemandStep { above_kw, per_kw }
+    }
+
+    /// Above which demand the billed one, or the one charged in the instant's band, is raised.
+    fn first_step_kw(&self, edition: &Edition<'_>, rule: &DemandRule, billed: &BilledDemand) -> Option<Decimal> {
+        let local = self.contract.local(self.at);
+        let slot = edition.slot(self.contract.day_kind(local.date()), local.month(), local.hour())?;
+        let by_band = edition.prices.demand_by_band_per_kw.get(edition.season);
+        let has_band = by_band.is_some_and(|bands| bands.contains_key(&slot.demand_band));
+        let of_band = has_band.then(|| self.tally.band_peak_kw(slot.demand_band));
+        let of_all =
+            (rule.counts(slot.demand_band) && !edition.prices.demand_per_kw.is_zero()).then_some(billed.billing_kw);
+        of_band.into_iter().chain(of_all).min()
+    }
+
+    /// Highest demand of any hour under the instant's contract, kW.
+    fn highest_kw(&self) -> Decimal {
+        let is_alike =
+            |part: &super::tally::PartTally<'_>| part.part.edition.contract.contract_kw == self.contract.contract_kw;
+        self.tally.peak(is_alike).map_or(Decimal::ZERO, |peak| peak.kw)
+    }
 }
