@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_modbus::prelude::{Reader, SlaveContext};
 use tokio_util::sync::CancellationToken;
 use wattwarden::{
@@ -74,7 +74,7 @@ async fn ours(addr: std::net::SocketAddr) -> f64 {
     let (intake, mut taken) = mpsc::channel(wattwarden::record::INTAKE_CAPACITY);
     let stop = CancellationToken::new();
     let running = tokio::spawn(modbus::run(
-        config,
+        watch::channel(config).1,
         Clock::system(),
         intake,
         Health::default(),

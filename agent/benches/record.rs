@@ -1,8 +1,10 @@
 //! How many readings a second go through the recorder onto the disk: channel, engine, and commits that are durable.
 
+use std::sync::Arc;
+
 use energy::{Quality, Quantity, Reading, Sample};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use wattwarden::{
     acquire::Incoming,
@@ -52,12 +54,14 @@ async fn readings_per_second() -> f64 {
         commit_every: std::time::Duration::from_secs(1),
         lateness: std::time::Duration::from_secs(5),
     };
-    let engine = record::restore(site::site(METERS), &store.reader().unwrap()).unwrap();
+    let site = site::site(METERS);
+    let (_, by) = watch::channel(Arc::new(site.clone()));
+    let engine = record::restore(site, &store.reader().unwrap()).unwrap();
     let names: Vec<_> = engine.site().meters.iter().map(|meter| meter.name.clone()).collect();
     let recorder = Recorder::new(engine, store.clone(), clock.clone(), config, health.clone());
     let (intake, taken) = mpsc::channel(record::INTAKE_CAPACITY);
     let stop = CancellationToken::new();
-    let running = tokio::spawn(record::run(recorder, taken, stop.clone()));
+    let running = tokio::spawn(record::run(recorder, taken, by, stop.clone()));
 
     let quantities: Vec<Quantity> = site::POINTS
         .iter()

@@ -5,11 +5,12 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
+use energy::Site;
+use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    acquire::{self, DeadLetter, IncomingLetter},
+    acquire::{DeadLetter, IncomingLetter, Outlets, modbus, mqtt},
     alert,
     clock::Clock,
     config::Config,
@@ -20,6 +21,10 @@ use crate::{
     store::{self, OpenError, Store, StoreError},
     web::{self, StartError},
 };
+
+mod running;
+
+use running::{Running, each};
 
 /// Messages that could not be read and wait to be written down; a broker waits when more come.
 const DEAD_LETTERS: usize = 256;
@@ -47,9 +52,17 @@ pub enum AppError {
 pub struct App {
     store: Store,
     web: web::Server,
+    site: watch::Sender<Arc<Site>>,
+    outlets: Outlets,
+    clock: Clock,
+    health: Health,
     inputs: Part,
     recorder: Part,
     readers: Part,
+    buses: Running<modbus::Config>,
+    brokers: Running<mqtt::Config>,
+    influx: Running<(influx::Config, SiteTags)>,
+    alerts: Running<alert::Config>,
 }
 
 /// Tasks that start and stop together.
@@ -82,27 +95,27 @@ impl Part {
     }
 }
 
+/// Parts of a configuration that a running agent cannot take up.
+pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let parts = [
+        ("[store]", old.store != new.store),
+        ("[web]", old.web != new.web),
+        ("[record]", old.record != new.record),
+        ("language of the page", old.language != new.language),
+    ];
+    parts
+        .into_iter()
+        .filter_map(|(part, differs)| differs.then_some(part))
+        .collect()
+}
+
 /// Starts everything that `config` asks for, on the runtime it is called in.
-pub fn start(config: Config, clock: &Clock, health: &Health, origin: Origin) -> Result<App, AppError> {
+pub fn start(config: &Config, clock: &Clock, health: &Health, origin: Origin) -> Result<App, AppError> {
     let store = Store::open(&config.store, health)?;
     let engine = record::restore(config.site.clone(), &store.reader()?)?;
-    let site = Arc::new(config.site);
-    let readers = Part::new("readers");
-    let tags = SiteTags::of(&site);
-    for receiver in config.influx {
-        let stop = readers.stop.clone();
-        readers
-            .tasks
-            .spawn(influx::run(receiver, tags.clone(), store.clone(), health.clone(), stop));
-    }
-    for receiver in config.alerts {
-        let stop = readers.stop.clone();
-        readers
-            .tasks
-            .spawn(alert::run(receiver, store.clone(), clock.clone(), health.clone(), stop));
-    }
+    let (site, _) = watch::channel(Arc::new(config.site.clone()));
     let parts = web::Parts {
-        site,
+        site: site.subscribe(),
         language: config.language,
         origin,
         store: store.clone(),
@@ -110,45 +123,99 @@ pub fn start(config: Config, clock: &Clock, health: &Health, origin: Origin) -> 
         health: health.clone(),
     };
     let web = web::start(config.web, parts)?;
-
-    let recorder = Part::new("recorder");
     let (intake, taken) = mpsc::channel(record::INTAKE_CAPACITY);
-    let loop_ = Recorder::new(engine, store.clone(), clock.clone(), config.record, health.clone());
-    recorder.tasks.spawn(record::run(loop_, taken, recorder.stop.clone()));
-
-    let inputs = Part::new("inputs");
-    for bus in config.buses {
-        let stop = inputs.stop.clone();
-        inputs.tasks.spawn(acquire::modbus::run(
-            bus,
-            clock.clone(),
-            intake.clone(),
-            health.clone(),
-            stop,
-        ));
-    }
     let (letters, unread) = mpsc::channel(DEAD_LETTERS);
-    readers.tasks.spawn(keep_dead_letters(unread, store.clone()));
-    for mut broker in config.brokers {
-        broker.dead_letters = Some(letters.clone());
-        let stop = inputs.stop.clone();
-        let (clock, intake, health) = (clock.clone(), intake.clone(), health.clone());
-        // The client's future cannot be shown to be Send: it has a thread to itself.
-        let runtime = tokio::runtime::Handle::current();
-        inputs
-            .tasks
-            .spawn_blocking(move || runtime.block_on(acquire::mqtt::run(broker, clock, intake, health, stop)));
-    }
-    Ok(App {
+    let mut app = App {
         store,
         web,
-        inputs,
-        recorder,
-        readers,
-    })
+        site,
+        outlets: Outlets {
+            intake,
+            dead_letters: Some(letters),
+        },
+        clock: clock.clone(),
+        health: health.clone(),
+        inputs: Part::new("inputs"),
+        recorder: Part::new("recorder"),
+        readers: Part::new("readers"),
+        buses: Running::default(),
+        brokers: Running::default(),
+        influx: Running::default(),
+        alerts: Running::default(),
+    };
+    app.readers.tasks.spawn(keep_dead_letters(unread, app.store.clone()));
+    app.read_log(config);
+    let recorder = Recorder::new(
+        engine,
+        app.store.clone(),
+        clock.clone(),
+        config.record.clone(),
+        health.clone(),
+    );
+    let (site, stop) = (app.site.subscribe(), app.recorder.stop.clone());
+    app.recorder.tasks.spawn(record::run(recorder, taken, site, stop));
+    app.take_in(config);
+    Ok(app)
 }
 
 impl App {
+    /// Goes on by another configuration: what it does not change runs on untouched. The store, the page's address and the
+    /// recorder's times stay as they are until a restart.
+    pub fn renew(&mut self, config: &Config) {
+        self.site.send_replace(Arc::new(config.site.clone()));
+        self.read_log(config);
+        self.take_in(config);
+    }
+
+    /// Lets the receivers of a configuration read the log, and no others.
+    fn read_log(&mut self, config: &Config) {
+        let tags = SiteTags::of(&config.site);
+        let wanted = config
+            .influx
+            .iter()
+            .map(|receiver| (receiver.name.clone(), (receiver.clone(), tags.clone())));
+        let (tasks, stop) = (&self.readers.tasks, &self.readers.stop);
+        self.influx.arrange(wanted, stop, |settings, stop| {
+            tasks.spawn(each(
+                settings,
+                stop,
+                (self.store.clone(), self.health.clone()),
+                |(receiver, tags), (store, health), stop| influx::run(receiver, tags, store, health, stop),
+            ));
+        });
+        let wanted = config
+            .alerts
+            .iter()
+            .map(|receiver| (receiver.name.clone(), receiver.clone()));
+        self.alerts.arrange(wanted, stop, |settings, stop| {
+            let parts = (self.store.clone(), self.clock.clone(), self.health.clone());
+            tasks.spawn(each(settings, stop, parts, |receiver, (store, clock, health), stop| {
+                alert::run(receiver, store, clock, health, stop)
+            }));
+        });
+    }
+
+    /// Reads the buses and brokers of a configuration, and no others.
+    fn take_in(&mut self, config: &Config) {
+        let (tasks, stop) = (&self.inputs.tasks, &self.inputs.stop);
+        let parts = || (self.clock.clone(), self.outlets.clone(), self.health.clone());
+        let wanted = config.buses.iter().map(|bus| (bus.name.clone(), bus.clone()));
+        self.buses.arrange(wanted, stop, |settings, stop| {
+            let (clock, outlets, health) = parts();
+            tasks.spawn(modbus::run(settings, clock, outlets.intake, health, stop));
+        });
+        let wanted = config
+            .brokers
+            .iter()
+            .map(|broker| (broker.name.clone(), broker.clone()));
+        self.brokers.arrange(wanted, stop, |settings, stop| {
+            let (clock, outlets, health) = parts();
+            // The client's future cannot be shown to be Send: it has a thread to itself.
+            let runtime = tokio::runtime::Handle::current();
+            tasks.spawn_blocking(move || runtime.block_on(mqtt::run(settings, clock, outlets, health, stop)));
+        });
+    }
+
     /// The address of the page.
     pub fn page(&self) -> SocketAddr {
         self.web.addr()
@@ -162,6 +229,7 @@ impl App {
     /// Stops in reverse; what was taken in is on the disk when this returns.
     pub async fn stop(self) {
         self.inputs.stop().await;
+        drop(self.outlets);
         self.recorder.stop().await;
         tokio::task::spawn_blocking(move || self.web.stop()).await.ok();
         self.readers.stop().await;

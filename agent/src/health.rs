@@ -104,6 +104,10 @@ const HELP: &[(&str, &str)] = &[
         "1 while this Modbus meter refuses the register of this address, 0 since it gives it again.",
     ),
     ("refused_registers_total", "Registers that this meter refuses."),
+    (
+        "reloads_total",
+        "Times the configuration was written anew while the agent ran, by whether it was taken up.",
+    ),
     ("samples_total", "Samples taken by the recorder."),
     (
         "skipped_polls_total",

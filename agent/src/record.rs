@@ -6,7 +6,7 @@
 //! meters; ticks go on whatever becomes of the system's clock, and what it stamped wrongly is marked before the engine
 //! sees it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use energy::{
     Engine, Name, Sample, Site,
@@ -14,7 +14,7 @@ use energy::{
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -108,8 +108,14 @@ pub fn restore(site: Site, reader: &Reader) -> Result<Engine, RestoreError> {
     }
 }
 
-/// Runs until `stop`, then takes what is still in the channel, commits it with a snapshot and returns.
-pub async fn run(recorder: Recorder, mut intake: mpsc::Receiver<Incoming>, stop: CancellationToken) {
+/// Runs until `stop`, then takes what is still in the channel, commits it with a snapshot and returns. On another value
+/// of `site` the engine goes on by that.
+pub async fn run(
+    recorder: Recorder,
+    mut intake: mpsc::Receiver<Incoming>,
+    mut site: watch::Receiver<Arc<Site>>,
+    stop: CancellationToken,
+) {
     let mut recorder = recorder;
     let mut commit_at = clock::monotonic() + recorder.config.commit_every;
     loop {
@@ -119,6 +125,10 @@ pub async fn run(recorder: Recorder, mut intake: mpsc::Receiver<Incoming>, stop:
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
+            Ok(()) = site.changed() => {
+                let site = Site::clone(&site.borrow_and_update());
+                recorder.go_on_by(site).await;
+            }
             () = recorder.clock.sleep_until(tick + lateness(&recorder.config)) => recorder.tick(tick).await,
             Some(incoming) = intake.recv() => {
                 recorder.take(incoming);
@@ -303,6 +313,16 @@ impl Recorder {
         self.engine.take(incoming.sample.clone());
         self.gathered.samples.push(incoming.sample);
         self.waiting.extend(incoming.stored);
+    }
+
+    /// Lets the engine go on by another configuration, as a restart would. The snapshot keeps what was made of the rows
+    /// until now: stepping them again by the new one might give something else.
+    async fn go_on_by(&mut self, site: Site) {
+        self.commit().await;
+        self.engine = Engine::restore(site, self.engine.state().clone());
+        self.engine.expect_all_meters();
+        self.gathered.snapshot = self.snapshot();
+        self.commit().await;
     }
 
     fn has_room(&self) -> bool {

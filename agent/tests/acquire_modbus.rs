@@ -448,3 +448,84 @@ async fn it_stops_at_once_even_while_it_waits_for_an_answer() {
     timeout(PATIENCE, &mut bus.task).await.expect("it stops").unwrap();
     assert!(bus.samples.recv().await.is_none(), "and lets go of the recorder");
 }
+
+/// A meter whose third value is read once a minute.
+fn with_a_slow_value(unit: u8) -> MeterPoints {
+    let mut meter = meter(unit);
+    meter.points[2].every = Some(Duration::from_mins(1));
+    meter
+}
+
+#[tokio::test]
+async fn a_changed_meter_begins_anew_and_the_others_keep_their_schedule() {
+    let device = Device::start(|asked| asked.right()).await;
+    let former = over_tcp(device.port, vec![with_a_slow_value(1), with_a_slow_value(2)]);
+    let mut bus = Bus::start(former.clone());
+    for unit in [1, 2, 1, 2] {
+        bus.next_of(unit).await;
+    }
+    let mut changed = with_a_slow_value(1);
+    changed.points.remove(1);
+    let config = over_tcp(device.port, vec![changed, with_a_slow_value(2), with_a_slow_value(3)]);
+    bus.settings.send_replace(config.clone());
+    let mut first_of_three = bus.next_of(3).await;
+    assert_eq!(first_of_three.readings.len(), 3, "a new meter is read whole");
+    let n_slow = |unit: u8| {
+        device
+            .asked()
+            .iter()
+            .filter(|asked| asked.unit == unit && asked.holds(200 + u16::from(unit)))
+            .count()
+    };
+    assert_eq!(
+        (n_slow(1), n_slow(2)),
+        (2, 1),
+        "only the changed meter reads its slow value again"
+    );
+    assert_eq!(bus.count("connects_total", "ok"), 1.0, "over the same connection");
+    // Another address: the connection changes, the schedule does not.
+    let other = Device::start(|asked| asked.right()).await;
+    let moved = over_tcp(other.port, config.meters.clone());
+    bus.settings.send_replace(moved);
+    while other.asked().is_empty() {
+        first_of_three = bus.next_of(3).await;
+    }
+    assert_eq!(first_of_three.readings.len(), 2);
+    assert_eq!(bus.count("connects_total", "ok"), 2.0);
+    // Settings that cannot be met are refused, and all goes on.
+    let too_much = Config {
+        timeout: Duration::ZERO,
+        ..over_tcp(other.port, vec![])
+    };
+    bus.settings.send_replace(too_much);
+    bus.next_of(2).await;
+    // A meter that is gone is asked no more.
+    bus.settings
+        .send_replace(over_tcp(other.port, vec![with_a_slow_value(2)]));
+    bus.next_of(2).await;
+    let n_asked = other.asked().len();
+    bus.next_of(2).await;
+    bus.next_of(2).await;
+    assert!(other.asked()[n_asked..].iter().all(|asked| asked.unit == 2));
+}
+
+#[tokio::test]
+async fn an_address_that_is_mended_is_tried_at_once() {
+    let device = Device::start(|asked| asked.right()).await;
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut bus = Bus::start(over_tcp(nobody, vec![meter(1)]));
+    // By then it rests for seconds between two attempts.
+    while bus.count("connects_total", "failed") < 4.0 {
+        tokio::time::sleep(EVERY).await;
+    }
+    bus.settings.send_replace(over_tcp(device.port, vec![meter(1)]));
+    let patience = Duration::from_secs(1);
+    tokio::time::timeout(patience, bus.next_of(1))
+        .await
+        .expect("before its rest is over");
+}

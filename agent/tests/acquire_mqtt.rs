@@ -214,9 +214,8 @@ async fn poison_is_counted_kept_acknowledged_and_passed_over() {
         return;
     };
     let (dead_letters, mut letters) = mpsc::channel::<IncomingLetter>(10);
-    let mut settings = config(&broker, vec![meter("dryer", "plant/dryer", "/p")]);
-    settings.dead_letters = Some(dead_letters);
-    let mut agent = Agent::start(settings.clone()).await;
+    let settings = config(&broker, vec![meter("dryer", "plant/dryer", "/p")]);
+    let mut agent = Agent::start_with_letters(settings.clone(), &dead_letters).await;
     let huge = vec![b' '; 2_000_000];
     let poison: [(&[u8], &str); 5] = [
         (b"\xFF\x00", "not_json"),
@@ -251,7 +250,7 @@ async fn poison_is_counted_kept_acknowledged_and_passed_over() {
         "nothing of it cost the connection"
     );
     agent.end().await;
-    let mut agent = Agent::start(settings).await;
+    let mut agent = Agent::start_with_letters(settings, &dead_letters).await;
     agent.nothing_comes().await;
     assert!(
         letters.try_recv().is_err(),
@@ -265,20 +264,19 @@ async fn poison_is_acknowledged_only_when_its_letter_is_kept() {
         return;
     };
     let (dead_letters, mut letters) = mpsc::channel::<IncomingLetter>(10);
-    let mut settings = config(&broker, vec![meter("dryer", "plant/dryer", "")]);
-    settings.dead_letters = Some(dead_letters);
-    let agent = Agent::start(settings.clone()).await;
+    let settings = config(&broker, vec![meter("dryer", "plant/dryer", "")]);
+    let agent = Agent::start_with_letters(settings.clone(), &dead_letters).await;
     publish(&broker, &[("plant/dryer", b"ON")]).await;
     let unkept = timeout(PATIENCE, letters.recv()).await.unwrap().unwrap();
     tokio::time::sleep(A_MOMENT).await;
     agent.die().await;
     drop(unkept);
-    let agent = Agent::start(settings.clone()).await;
+    let agent = Agent::start_with_letters(settings.clone(), &dead_letters).await;
     let again = timeout(PATIENCE, letters.recv()).await.unwrap().unwrap();
     assert_eq!(again.letter.payload, b"ON");
     again.kept.unwrap().send(()).unwrap();
     agent.end().await;
-    let _agent = Agent::start(settings).await;
+    let _agent = Agent::start_with_letters(settings, &dead_letters).await;
     assert!(timeout(A_MOMENT, letters.recv()).await.is_err(), "it was acknowledged");
 }
 
@@ -339,4 +337,38 @@ async fn a_message_without_a_promise_needs_no_answer() {
         () = polling => {}
         incoming = agent.next() => assert!(incoming.stored.is_none()),
     }
+}
+
+#[tokio::test]
+async fn topics_that_are_changed_while_it_runs_take_effect_and_nothing_is_lost() {
+    let Some(broker) = Broker::start("topics_that_are_changed_while_it_runs_take_effect_and_nothing_is_lost").await
+    else {
+        return;
+    };
+    let mut agent = Agent::start(config(&broker, vec![meter("dryer", "plant/dryer", "")])).await;
+    publish(&broker, &[("plant/dryer", b"1"), ("plant/press", b"2")]).await;
+    assert_eq!(agent.next_w().await, 1.0);
+    let both = vec![meter("dryer", "plant/dryer", ""), meter("press", "plant/press", "")];
+    agent.settings.send_replace(config(&broker, both));
+    // Whether the broker holds it or hands it on: the session goes on.
+    publish(&broker, &[("plant/dryer", b"3")]).await;
+    assert_eq!(agent.next_w().await, 3.0);
+    agent.reaches("mqtt_subscriptions_total", 2.0).await;
+    publish(&broker, &[("plant/press", b"4")]).await;
+    assert_eq!(agent.next_w().await, 4.0);
+    agent
+        .settings
+        .send_replace(config(&broker, vec![meter("press", "plant/press", "")]));
+    agent.reaches("mqtt_subscriptions_total", 3.0).await;
+    publish(&broker, &[("plant/dryer", b"5"), ("plant/press", b"6")]).await;
+    assert_eq!(agent.next_w().await, 6.0);
+    assert_eq!(agent.count("mqtt_sessions_lost_total", ""), 0.0);
+    let received = agent.count("mqtt_messages_total", "hall");
+    publish(&broker, &[("plant/dryer", b"7"), ("plant/press", b"8")]).await;
+    assert_eq!(agent.next_w().await, 8.0);
+    assert_eq!(
+        agent.count("mqtt_messages_total", "hall"),
+        received + 1.0,
+        "what is not asked for any more does not come"
+    );
 }

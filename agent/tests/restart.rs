@@ -9,7 +9,7 @@
 mod life_support;
 mod store_support;
 
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{fs, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use energy::{Quantity, Reading, Sample};
 use jiff::{SignedDuration, Timestamp};
@@ -253,6 +253,12 @@ async fn lived(seed: Option<u64>) -> (usize, usize, [String; 3]) {
         }
         for answer in answers {
             answer.await.unwrap();
+        }
+        // Not at the very end: paused time does not wait for the commit, and the last tick would never come.
+        if step < MINUTES * 6 && dice.is_cut() {
+            // The same configuration, taken up again: nothing may come of it.
+            life.site.send_replace(Arc::new(site(SITE)));
+            dice.linger().await;
         }
         if step % 6 == 0 && dice.is_cut() {
             // In the middle of the tick's own commit.

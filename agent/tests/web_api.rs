@@ -14,6 +14,7 @@ use energy::{
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use wattwarden::{
     clock::Clock,
     health::Health,
@@ -362,7 +363,7 @@ impl Bench {
         store.commit(plant()).await.unwrap();
         health.dropped("acquire", "late").one();
         let parts = Parts {
-            site: Arc::new(site()),
+            site: watch::channel(Arc::new(site())).1,
             language: Language::Ko,
             origin: Origin::Demo,
             store: store.clone(),
@@ -643,7 +644,7 @@ fn it_listens_on_loopback_only() {
     };
     std::fs::create_dir_all(&config.path).unwrap();
     let parts = Parts {
-        site: Arc::new(site()),
+        site: watch::channel(Arc::new(site())).1,
         language: Language::En,
         origin: Origin::Plant,
         store: Store::open(&config, &health).unwrap(),

@@ -14,7 +14,7 @@ use std::{
 
 use energy::Sample;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// One sample on its way to the recorder.
 #[derive(Debug)]
@@ -27,6 +27,15 @@ pub struct Incoming {
 
 /// The bounded way to the recorder; senders await room, so what was read is not thrown away.
 pub type Intake = mpsc::Sender<Incoming>;
+
+/// Where what a broker sends goes.
+#[derive(Debug, Clone)]
+pub struct Outlets {
+    /// Samples.
+    pub intake: Intake,
+    /// Messages that cannot be read; `None` = they are only counted.
+    pub dead_letters: Option<mpsc::Sender<IncomingLetter>>,
+}
 
 /// A message that could not become a sample, kept for a person to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +61,13 @@ pub struct IncomingLetter {
     pub letter: DeadLetter,
     /// Answered once the letter is durable; dropped unanswered = not kept. `None` where nobody waits for it.
     pub kept: Option<oneshot::Sender<()>>,
+}
+
+/// Ends when `settings` hold another value; without a sender, never.
+async fn renewed<T>(settings: &mut watch::Receiver<T>) {
+    if settings.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Waiting times that double after each failure in a row, spread by up to a quarter so that many do not march in step.

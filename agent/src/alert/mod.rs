@@ -33,7 +33,7 @@ const ROWS_AT_ONCE: usize = 64;
 const SAVE_AFTER_ROWS: u64 = 1_000;
 
 /// Where messages go.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Config {
     /// Name of this receiver in the configuration; its cursor in the store is `alert:<name>`.
     pub name: String,

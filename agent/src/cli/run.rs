@@ -1,13 +1,21 @@
 //! `wattwarden run`: the agent in the foreground, until a signal. Under systemd it says when it is ready and alive.
+//!
+//! A configuration that was written anew, or SIGHUP, is taken up while it runs; one with errors changes nothing.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{INPUT, INTERNAL, Secrets, fail, load};
 use crate::{
-    app::{self, AppError},
-    clock::Clock,
+    app::{self, App, AppError},
+    clock::{self, Clock},
+    config::{Config, diagnostic::Paint, watch::Watch},
     health::Health,
     report::Origin,
 };
@@ -37,10 +45,10 @@ pub fn run(args: &RunArgs) -> ExitCode {
     };
     runtime.block_on(async {
         let health = Health::default();
-        match app::start(config, &Clock::system(), &health, Origin::Plant) {
-            Ok(app) => {
+        match app::start(&config, &Clock::system(), &health, Origin::Plant) {
+            Ok(mut app) => {
                 tracing::info!(page = %format!("http://{}", app.page()), "started");
-                until_signal(&health).await;
+                until_stopped(&args.config, config, &mut app, &health).await;
                 app.stop().await;
                 tracing::info!("stopped; everything that was taken in is on the disk");
                 ExitCode::SUCCESS
@@ -61,18 +69,25 @@ pub(super) fn status_of(error: &AppError) -> u8 {
     }
 }
 
-/// Says "ready" to systemd, then "alive" as long as the recorder goes round, until SIGINT or SIGTERM.
-async fn until_signal(health: &Health) {
+/// Says "ready" to systemd, then "alive" as long as the recorder goes round, and takes up what is written into the
+/// configuration, until SIGINT or SIGTERM.
+async fn until_stopped(path: &Path, mut config: Config, app: &mut App, health: &Health) {
+    let mut watch = Watch::of(path);
+    let hangup = signal(SignalKind::hangup());
+    let mut hangup = hangup
+        .inspect_err(|error| tracing::warn!(%error, "SIGHUP cannot be caught"))
+        .ok();
     notify(sd_notify::NotifyState::Ready);
     let stop = stop_signal();
     tokio::pin!(stop);
     let beats = health.counter("recorder_rounds_total", &[]);
     let mut last_beat = beats.get();
     let pause = watchdog_pause();
+    let mut next_beat = clock::monotonic() + pause.unwrap_or_default();
     loop {
         tokio::select! {
             () = &mut stop => break,
-            () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)) => {
+            () = tokio::time::sleep_until(next_beat), if pause.is_some() => {
                 let beat = beats.get();
                 if beat == last_beat {
                     tracing::error!("the recorder does not go round; the watchdog is not told that all is well");
@@ -80,10 +95,51 @@ async fn until_signal(health: &Health) {
                     notify(sd_notify::NotifyState::Watchdog);
                 }
                 last_beat = beat;
+                next_beat += pause.unwrap_or_default();
             }
+            () = watch.changed() => renew(path, &mut config, app, health),
+            Some(()) = hung_up(&mut hangup) => renew(path, &mut config, app, health),
         }
     }
     notify(sd_notify::NotifyState::Stopping);
+}
+
+/// The next SIGHUP; without a way to hear it, none.
+async fn hung_up(hangup: &mut Option<Signal>) -> Option<()> {
+    match hangup {
+        Some(hangup) => hangup.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes up the configuration as it is written now; while it has errors all goes on as it was.
+fn renew(path: &Path, running: &mut Config, app: &mut App, health: &Health) {
+    let result = |result| health.counter("reloads_total", &[("result", result)]).one();
+    match crate::config::load_with(path, Secrets::Read) {
+        Err(found) => {
+            let paint = Paint::of(&io::stderr());
+            for diagnostic in &found {
+                eprintln!("{}", diagnostic.render(paint));
+            }
+            result("refused");
+            tracing::error!(
+                n_errors = found.len(),
+                "the configuration has errors; the agent goes on by the former one"
+            );
+        }
+        Ok(loaded) => {
+            for part in app::needs_restart(running, &loaded.config) {
+                tracing::warn!(
+                    part,
+                    "this part of the configuration is taken up at the next start only"
+                );
+            }
+            app.renew(&loaded.config);
+            *running = loaded.config;
+            result("ok");
+            tracing::info!("the configuration was taken up");
+        }
+    }
 }
 
 /// A third of what systemd waits for, so that one late beat is no restart; `None` without a watchdog.

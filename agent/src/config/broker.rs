@@ -77,7 +77,6 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
         asks_for_births,
         meters: vec![],
         sparkplug: vec![],
-        dead_letters: None,
     });
 }
 

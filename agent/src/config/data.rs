@@ -34,7 +34,17 @@ pub enum Folder {
 }
 
 impl Folder {
-    fn path(self) -> &'static str {
+    /// Every folder.
+    pub(super) const ALL: [Self; 6] = [
+        Self::Meters,
+        Self::Tariffs,
+        Self::TariffRules,
+        Self::Factors,
+        Self::Calendars,
+        Self::Top,
+    ];
+
+    pub(super) fn path(self) -> &'static str {
         match self {
             Self::Meters => "meters/",
             Self::Tariffs => "tariffs/",

@@ -36,6 +36,7 @@ mod site;
 pub(crate) mod suggest;
 mod tariff_check;
 pub mod units;
+pub mod watch;
 
 use data::{DataFiles, Folder};
 use diagnostic::{Code, Diagnostic, Place, Severity, Source};

@@ -34,7 +34,7 @@ use crate::health::Health;
 const QUEUED_COMMANDS: usize = 64;
 
 /// Where the store lies and how large it may grow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The folder; the file is `wattwarden.sqlite` inside.
     pub path: PathBuf,

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use energy::Site;
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
@@ -80,8 +81,13 @@ impl Web {
         })
     }
 
+    /// The plant, as the configuration says now.
+    pub(crate) fn site(&self) -> Arc<Site> {
+        Arc::clone(&self.parts.site.borrow())
+    }
+
     /// The month in which data time stands.
     pub(crate) fn this_month(&self) -> Month {
-        Month::of(self.parts.clock.now(), &self.parts.site.zone)
+        Month::of(self.parts.clock.now(), &self.site().zone)
     }
 }

@@ -13,6 +13,7 @@ use std::{
 };
 
 use energy::Site;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -43,8 +44,8 @@ pub struct Config {
 /// What the page shows and how it reaches it.
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// The plant.
-    pub site: Arc<Site>,
+    /// The plant, as the configuration says at the time.
+    pub site: watch::Receiver<Arc<Site>>,
     /// Language the page opens in.
     pub language: Language,
     /// Whether the plant is simulated.

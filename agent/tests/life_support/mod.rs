@@ -2,12 +2,12 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use energy::{Finding, Sample, Site};
 use jiff::Timestamp;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -83,6 +83,8 @@ pub fn findings(reader: &Reader) -> Vec<Finding> {
 
 /// A store with a recorder at work on it.
 pub struct Life {
+    /// Another value is taken up while it lives.
+    pub site: watch::Sender<Arc<Site>>,
     store: Store,
     pub intake: mpsc::Sender<Incoming>,
     recording: JoinHandle<()>,
@@ -93,11 +95,13 @@ impl Life {
     /// Takes up what the store in `folder` knows of `site`.
     pub fn begin(folder: &Folder, site: Site, clock: &Clock, settings: record::Config, health: &Health) -> Self {
         let store = store_support::open(folder);
-        let engine = record::restore(site, &store.reader().unwrap()).unwrap();
+        let engine = record::restore(site.clone(), &store.reader().unwrap()).unwrap();
+        let (site, by) = watch::channel(Arc::new(site));
         let recorder = Recorder::new(engine, store.clone(), clock.clone(), settings, health.clone());
         let ((intake, taken), stop) = (mpsc::channel(64), CancellationToken::new());
-        let recording = tokio::spawn(record::run(recorder, taken, stop.clone()));
+        let recording = tokio::spawn(record::run(recorder, taken, by, stop.clone()));
         Self {
+            site,
             store,
             intake,
             recording,

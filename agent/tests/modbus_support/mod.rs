@@ -4,7 +4,12 @@
 use std::{process::Stdio, time::Duration};
 
 use energy::{Quantity, Sample};
-use tokio::{process::Command, sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    process::Command,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use wattwarden::{
     acquire::{
@@ -51,6 +56,8 @@ pub(crate) fn config(transport: Transport, meters: Vec<MeterPoints>) -> Config {
 
 /// A running bus and what comes out of it.
 pub(crate) struct Bus {
+    /// Another value is taken up while it runs.
+    pub(crate) settings: watch::Sender<Config>,
     pub(crate) samples: mpsc::Receiver<Incoming>,
     pub(crate) health: Health,
     pub(crate) stop: CancellationToken,
@@ -75,8 +82,10 @@ impl Bus {
     pub(crate) fn on(config: Config, room: usize, clock: Clock) -> Self {
         let (intake, samples) = mpsc::channel(room);
         let (health, stop) = (Health::default(), CancellationToken::new());
-        let task = tokio::spawn(modbus::run(config, clock, intake, health.clone(), stop.clone()));
+        let (settings, taken) = watch::channel(config);
+        let task = tokio::spawn(modbus::run(taken, clock, intake, health.clone(), stop.clone()));
         Self {
+            settings,
             samples,
             health,
             stop,

@@ -19,14 +19,14 @@ use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions};
 use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use wattwarden::{
     acquire::{
-        Incoming,
+        Incoming, IncomingLetter, Outlets,
         mqtt::{self, Array, Config, TopicMeter, Url, Value, Version},
     },
     clock::Clock,
@@ -190,12 +190,13 @@ pub fn config(broker: &Broker, meters: Vec<TopicMeter>) -> Config {
         asks_for_births: true,
         meters,
         sparkplug: vec![],
-        dead_letters: None,
     }
 }
 
 /// A running client and what comes out of it.
 pub struct Agent {
+    /// Another value is taken up while it runs.
+    pub settings: watch::Sender<Config>,
     pub samples: mpsc::Receiver<Incoming>,
     pub health: Health,
     pub stop: CancellationToken,
@@ -216,12 +217,26 @@ impl Agent {
         agent
     }
 
+    /// As [`Self::start`], with a way for messages that cannot be read.
+    pub async fn start_with_letters(config: Config, letters: &mpsc::Sender<IncomingLetter>) -> Self {
+        let agent = Self::with(config, Some(letters.clone()));
+        agent.reaches("mqtt_subscriptions_total", 1.0).await;
+        agent
+    }
+
     /// Starts, and waits for nothing.
     pub fn start_unheard(config: Config) -> Self {
+        Self::with(config, None)
+    }
+
+    fn with(config: Config, dead_letters: Option<mpsc::Sender<IncomingLetter>>) -> Self {
         let (intake, samples) = mpsc::channel(1000);
+        let outlets = Outlets { intake, dead_letters };
         let (health, stop) = (Health::default(), CancellationToken::new());
-        let task = tokio::spawn(mqtt::run(config, Clock::system(), intake, health.clone(), stop.clone()));
+        let (settings, taken) = watch::channel(config);
+        let task = tokio::spawn(mqtt::run(taken, Clock::system(), outlets, health.clone(), stop.clone()));
         Self {
+            settings,
             samples,
             health,
             stop,

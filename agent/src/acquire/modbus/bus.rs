@@ -9,16 +9,18 @@ use std::{io, time::Duration};
 use energy::{Name, Sample};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
-    Config, check,
+    Config, MeterPoints, check,
     link::{self, Fault, Link},
     meter::{Meter, SILENT_AFTER, rhythms},
+    plan::plan,
 };
 use crate::{
-    acquire::{Backoff, Incoming, Intake},
+    acquire::{Backoff, Incoming, Intake, renewed},
     clock::Clock,
     health::{Counter, Health},
 };
@@ -32,18 +34,72 @@ const CONNECT_REST: Backoff = Backoff {
 /// The longest sleep at one go, in wall time: a clock set forward meanwhile is noticed this soon.
 const LONGEST_NAP: Duration = Duration::from_secs(10);
 
-/// The recorder is gone; nothing is left to read for.
-struct RecorderGone;
+/// Why reading paused.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// Nobody takes the samples any more.
+    RecorderGone,
+    /// There is another configuration.
+    Renewed,
+}
 
-/// Runs one bus until `stop` is cancelled.
+/// Runs one bus until `stop` is cancelled. A new value of `settings` is taken up between two polls: meters that it
+/// changes begin anew, all others keep their schedule, their refused registers and their rest.
 ///
 /// Counts `polls_total{bus,meter,result}`, `skipped_polls_total{bus}`, `refused_registers_total{bus,meter}`,
 /// `implausible_polls_total{bus,meter,rule}` and `connects_total{bus,result}`; sets `meter_answering{bus,meter}`,
 /// `answer_duration_s{bus,meter}` and `refused_register{bus,meter,table,at}`.
-pub async fn run(config: Config, clock: Clock, intake: Intake, health: Health, stop: CancellationToken) {
-    let connections = connections(config);
-    let one = |config| over_one(config, clock.clone(), intake.clone(), &health, &stop);
-    join_all(connections.into_iter().map(one)).await;
+pub async fn run(
+    mut settings: watch::Receiver<Config>,
+    clock: Clock,
+    intake: Intake,
+    health: Health,
+    stop: CancellationToken,
+) {
+    let mut buses: Vec<Bus> = Vec::new();
+    loop {
+        let mut config = settings.borrow_and_update().clone();
+        for point in config.meters.iter_mut().flat_map(|meter| &mut meter.points) {
+            point.every.get_or_insert(config.every);
+        }
+        if let Err(refused) = check(&config) {
+            error!("{refused}");
+        } else {
+            let new = |part| Bus::new(part, settings.clone(), clock.clone(), intake.clone(), &health);
+            buses = arranged(buses, config, new, &health).await;
+        }
+        for bus in &mut buses {
+            (bus.settings, bus.is_old) = (settings.clone(), false);
+        }
+        let driving = join_all(buses.iter_mut().map(Bus::drive));
+        match stop.run_until_cancelled(driving).await {
+            Some(ended) if ended.contains(&Ended::Renewed) => {}
+            Some(_) if !buses.is_empty() => {
+                info!(bus = buses[0].config.name, "reading ends: the recorder is gone");
+                break;
+            }
+            _ => break,
+        }
+    }
+    for bus in &mut buses {
+        bus.hang_up().await;
+    }
+}
+
+/// The connections of a configuration: those there are, with what they know of meters that it leaves as they were.
+async fn arranged(mut old: Vec<Bus>, config: Config, new: impl Fn(Config) -> Bus, health: &Health) -> Vec<Bus> {
+    let mut known: Vec<Meter> = old.iter_mut().flat_map(|bus| bus.meters.drain(..)).collect();
+    let mut old = old.into_iter();
+    let mut buses = Vec::new();
+    for part in connections(config) {
+        let mut bus = old.next().unwrap_or_else(|| new(part.clone()));
+        bus.take_up(part, &mut known, health).await;
+        buses.push(bus);
+    }
+    for mut unused in old {
+        unused.hang_up().await;
+    }
+    buses
 }
 
 /// The bus as its connections see it: the meters in turn, as `budget.rs` reckons.
@@ -62,22 +118,11 @@ fn connections(config: Config) -> Vec<Config> {
     parts
 }
 
-/// Reads the meters of one connection until `stop` is cancelled.
-async fn over_one(config: Config, clock: Clock, intake: Intake, health: &Health, stop: &CancellationToken) {
-    let mut bus = match Bus::new(config, clock, intake, health) {
-        Ok(bus) => bus,
-        Err(refused) => return error!("{refused}"),
-    };
-    if let Some(RecorderGone) = stop.run_until_cancelled(bus.drive()).await {
-        info!(bus = bus.config.name, "reading ends: the recorder is gone");
-    }
-    if let Some(link) = bus.link.take() {
-        link.close().await;
-    }
-}
-
 struct Bus {
     config: Config,
+    settings: watch::Receiver<Config>,
+    /// `settings` holds another value than the one it runs by.
+    is_old: bool,
     clock: Clock,
     intake: Intake,
     link: Option<Link>,
@@ -90,50 +135,85 @@ struct Bus {
 }
 
 impl Bus {
-    fn new(mut config: Config, clock: Clock, intake: Intake, health: &Health) -> Result<Self, super::ConfigError> {
-        for point in config.meters.iter_mut().flat_map(|meter| &mut meter.points) {
-            point.every.get_or_insert(config.every);
-        }
-        let plan = check(&config)?;
-        let now = clock.now();
-        let meters = (0..config.meters.len())
-            .map(|index| Meter::new(&config, index, rhythms(&plan.reads, index, now), health))
-            .collect();
+    /// A connection that is not open yet, without meters.
+    fn new(config: Config, settings: watch::Receiver<Config>, clock: Clock, intake: Intake, health: &Health) -> Self {
         let label = [("bus", config.name.as_str())];
         let connects = |result| health.counter("connects_total", &[label[0], ("result", result)]);
-        Ok(Self {
+        Self {
             skipped: health.counter("skipped_polls_total", &label),
             connected: connects("ok"),
             unconnected: connects("failed"),
             config,
+            settings,
+            is_old: false,
             clock,
             intake,
             link: None,
-            meters,
+            meters: Vec::new(),
             polls: 0,
             failed_connects: 0,
-        })
+        }
     }
 
-    /// Reads for ever; ends only when nobody takes the samples any more.
-    async fn drive(&mut self) -> RecorderGone {
+    /// Takes up a checked configuration, and what is `known` of its meters.
+    async fn take_up(&mut self, config: Config, known: &mut Vec<Meter>, health: &Health) {
+        if (&self.config.transport, self.config.timeout) != (&config.transport, config.timeout) {
+            self.hang_up().await;
+            self.failed_connects = 0;
+        }
+        let reads = plan(&config.meters).map(|plan| plan.reads).unwrap_or_default();
+        let now = self.clock.now();
+        let meter = |(index, points): (usize, &MeterPoints)| match known.iter().position(|meter| meter.is_of(points)) {
+            Some(place) => known.swap_remove(place),
+            None => Meter::new(&config, index, rhythms(&reads, index, now), health),
+        };
+        self.meters = config.meters.iter().enumerate().map(meter).collect();
+        self.config = config;
+    }
+
+    async fn hang_up(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.close().await;
+        }
+    }
+
+    /// Reads until nobody takes the samples any more, or until there is another configuration.
+    async fn drive(&mut self) -> Ended {
         loop {
+            // Without a sender there will be no other.
+            if self.is_old || self.settings.has_changed().unwrap_or(false) {
+                return Ended::Renewed;
+            }
             let Some((index, due)) = self.next() else {
-                self.intake.closed().await; // no meters: nothing to read
-                return RecorderGone;
+                // No meters: nothing to read.
+                let intake = self.intake.clone();
+                tokio::select! {
+                    () = intake.closed() => return Ended::RecorderGone,
+                    () = self.renewed() => continue,
+                }
             };
             let now = self.clock.now();
             if due > now {
                 let nap_ms = LONGEST_NAP.mul_f64(self.clock.speed()).as_millis() as i64;
                 let awake = due.min(now.saturating_add(SignedDuration::from_millis(nap_ms)).unwrap_or(due));
-                self.clock.sleep_until(awake).await;
+                let clock = self.clock.clone();
+                tokio::select! {
+                    () = clock.sleep_until(awake) => {}
+                    () = self.renewed() => {}
+                }
             } else if let Some(sample) = self.poll(index).await {
                 let incoming = Incoming { sample, stored: None };
                 if self.intake.send(incoming).await.is_err() {
-                    return RecorderGone;
+                    return Ended::RecorderGone;
                 }
             }
         }
+    }
+
+    /// Ends when there is another configuration.
+    async fn renewed(&mut self) {
+        renewed(&mut self.settings).await;
+        self.is_old = true;
     }
 
     /// The meter whose turn is next, and when.
@@ -219,7 +299,11 @@ impl Bus {
             let (bus, tried) = (&self.config.name, &self.config.transport);
             warn!(bus, %tried, got = %error, next_try = ?rest, "bus does not connect; check address, cable and whether another master holds it");
         }
-        tokio::time::sleep(rest).await;
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            // It may be the address that is mended.
+            () = self.renewed() => {}
+        }
     }
 
     /// What held all meters up is over: nobody needs to rest any longer.

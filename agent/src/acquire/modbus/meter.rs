@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::{
-    Config, Limits, Point, Table, decode,
+    Config, Limits, MeterPoints, Point, Table, decode,
     link::{Fault, Link},
     plan::Read,
     plausible,
@@ -95,6 +95,14 @@ pub(super) fn rhythms(reads: &[Read], meter: usize, now: Timestamp) -> Vec<Rhyth
 }
 
 impl Meter {
+    /// Whether it is read as `points` say.
+    pub(super) fn is_of(&self, points: &MeterPoints) -> bool {
+        self.name == points.name
+            && self.unit == points.unit
+            && self.limits == points.limits
+            && self.points == points.points
+    }
+
     pub(super) fn new(config: &Config, index: usize, rhythms: Vec<Rhythm>, health: &Health) -> Self {
         let meter = &config.meters[index];
         let labels = [("bus", config.name.as_str()), ("meter", &*meter.name)];

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -20,7 +23,7 @@ use super::{
     tls::OptionsError,
 };
 use crate::{
-    acquire::{Backoff, Intake},
+    acquire::{Backoff, Outlets, renewed},
     clock::Clock,
     health::{Counter, Health},
 };
@@ -39,23 +42,65 @@ pub fn check(config: &Config) -> Result<(), OptionsError> {
     link::open(config).map(drop)
 }
 
-/// Takes messages from one broker until `stop` is cancelled.
+/// Takes messages from one broker until `stop` is cancelled. On a new value of `settings` it connects again by them, and
+/// what it no longer asks for is unsubscribed; the broker keeps what comes meanwhile.
 ///
 /// Counts `mqtt_messages_total{broker}`, `connects_total{broker,result}`, `mqtt_subscriptions_total{broker}`,
 /// `mqtt_sessions_lost_total{broker}` and
 /// `dropped_total{part="mqtt",reason}`.
-pub async fn run(config: Config, clock: Clock, intake: Intake, health: Health, stop: CancellationToken) {
+pub async fn run(
+    mut settings: watch::Receiver<Config>,
+    clock: Clock,
+    outlets: Outlets,
+    health: Health,
+    stop: CancellationToken,
+) {
+    let mut former = BTreeSet::new();
+    let around = Around { clock, outlets, health };
+    while !stop.is_cancelled() {
+        let config = settings.borrow_and_update().clone();
+        let filters: BTreeSet<String> = config.subscriptions().collect();
+        let unwanted = former.difference(&filters).cloned().collect();
+        former = filters;
+        let ended = stop.child_token();
+        let one = by(config, unwanted, around.clone(), ended.clone());
+        tokio::pin!(one);
+        tokio::select! {
+            () = &mut one => {
+                // Refused, or nobody takes the samples: only other settings can help.
+                stop.run_until_cancelled(renewed(&mut settings)).await;
+            }
+            () = renewed(&mut settings) => {
+                ended.cancel();
+                one.await;
+            }
+        }
+    }
+}
+
+/// What a connection works with, whatever its settings.
+#[derive(Clone)]
+struct Around {
+    clock: Clock,
+    outlets: Outlets,
+    health: Health,
+}
+
+/// Takes messages as one configuration says until `stop` is cancelled.
+async fn by(config: Config, unwanted: BTreeSet<String>, around: Around, stop: CancellationToken) {
+    let Around { clock, outlets, health } = around;
     let (client, events) = match link::open(&config) {
         Ok(opened) => opened,
         Err(refused) => return error!("{refused}"),
     };
     let (to_desk, mut arrivals) = mpsc::channel(WINDOW);
     let line = Arc::new(Line::default());
-    let mut desk = Desk::new(&config, client.clone(), Arc::clone(&line), intake, health.clone());
+    let mut desk = Desk::new(&config, client.clone(), Arc::clone(&line), outlets, health.clone());
     let mut connection = Connection {
         counts: Counts::new(&config.name, &health),
         broker: config.name.clone(),
         filters: config.subscriptions().collect(),
+        unwanted,
         status_topic: config.status_topic.clone(),
         client: client.clone(),
         to_desk,
@@ -83,6 +128,8 @@ pub async fn run(config: Config, clock: Clock, intake: Intake, health: Health, s
 struct Connection {
     broker: String,
     filters: BTreeSet<String>,
+    /// Filters of the configuration before, which the broker may still hold for our session.
+    unwanted: BTreeSet<String>,
     status_topic: Option<String>,
     client: Client,
     to_desk: mpsc::Sender<Arrival>,
@@ -179,6 +226,11 @@ impl Connection {
         self.counts.connected.one();
         if let Err(error) = self.client.subscribe(self.filters.iter().map(String::as_str)) {
             error!(broker = self.broker, %error, "the topics could not be subscribed to; check them in the configuration");
+        }
+        for filter in &self.unwanted {
+            if let Err(error) = self.client.unsubscribe(filter) {
+                warn!(broker = self.broker, filter, %error, "the broker could not be told that this is not asked for any more");
+            }
         }
         if let Some(topic) = &self.status_topic
             && let Err(error) = self.client.say_online(topic)

@@ -30,7 +30,7 @@ use super::{
     sparkplug::Heard,
 };
 use crate::{
-    acquire::{DeadLetter, Incoming, IncomingLetter, Intake},
+    acquire::{DeadLetter, Incoming, IncomingLetter, Intake, Outlets},
     health::Health,
 };
 
@@ -113,15 +113,15 @@ impl Told {
 }
 
 impl Desk {
-    pub(super) fn new(config: &Config, client: Client, line: Arc<Line>, intake: Intake, health: Health) -> Self {
+    pub(super) fn new(config: &Config, client: Client, line: Arc<Line>, outlets: Outlets, health: Health) -> Self {
         Self {
             broker: config.name.clone(),
             reader: Reader::new(config),
-            dead_letters: config.dead_letters.clone(),
+            dead_letters: outlets.dead_letters,
             asks_for_births: config.asks_for_births,
             client,
             line,
-            intake,
+            intake: outlets.intake,
             health,
             connection: 0,
             waiting: VecDeque::new(),

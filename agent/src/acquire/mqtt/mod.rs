@@ -15,12 +15,9 @@ mod topic;
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
+use crate::secret::Secret;
 use energy::{Name, Quantity};
 use jiff::tz::TimeZone;
-use tokio::sync::mpsc;
-
-use super::IncomingLetter;
-use crate::secret::Secret;
 
 pub use client::{check, run};
 pub use reader::{Refusal, Said};
@@ -34,7 +31,7 @@ pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 pub const DEAD_LETTER_BYTES: usize = 4096;
 
 /// One broker and the meters behind it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Name of the broker: its label in logs and counters.
     pub name: String,
@@ -60,8 +57,6 @@ pub struct Config {
     pub meters: Vec<TopicMeter>,
     /// Those that publish by Sparkplug B.
     pub sparkplug: Vec<SparkplugMeter>,
-    /// Where messages go that cannot be read; `None` = they are only counted.
-    pub dead_letters: Option<mpsc::Sender<IncomingLetter>>,
 }
 
 impl Config {
@@ -100,7 +95,6 @@ impl Config {
             asks_for_births: true,
             meters: vec![],
             sparkplug: vec![],
-            dead_letters: None,
         }
     }
 }

@@ -35,7 +35,7 @@ const ROWS_AT_ONCE: u64 = 64;
 const SAVE_AFTER_ROWS: u64 = 16;
 
 /// Where to send.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Name of this receiver in the configuration; its cursor in the store is `influx:<name>`.
     pub name: String,
@@ -65,7 +65,7 @@ pub struct Pace {
 }
 
 /// A server's protocol.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Version {
     /// InfluxDB 1.x: `/write`.
     V1 {

@@ -7,7 +7,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use energy::{Finding, Interval, Quantity, calendar::Hours};
+use energy::{Finding, Interval, Quantity, Site, calendar::Hours};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -99,7 +99,7 @@ fn view(web: &Web, reader: &Reader, finding: Finding) -> Result<EvidenceView, St
         gaps,
         reference_kw: limits.first().map(|limit| limit.kw),
         limits,
-        working: hours(web, &finding).map(|hours| working(hours, from, to)),
+        working: hours(&web.site(), &finding).map(|hours| working(hours, from, to)),
         columns: columns(&rows, POINTS),
         id: finding.id,
     })
@@ -126,7 +126,8 @@ fn power(web: &Web, reader: &Reader, finding: &Finding, within: Stretch) -> Resu
     let (from, to) = (instant(within.since_ms), instant(within.until_ms));
     let rows = trusted(reader.series(&finding.meter, Quantity::ActivePower, from, to)?);
     if !rows.is_empty() {
-        let meter = web.parts.site.meters.iter().find(|meter| meter.name == finding.meter);
+        let site = web.site();
+        let meter = site.meters.iter().find(|meter| meter.name == finding.meter);
         let every = meter.map_or(SignedDuration::from_secs(1), |meter| meter.every);
         return Ok(Power {
             source: Source::Samples,
@@ -180,8 +181,8 @@ fn limits(finding: &Finding) -> Vec<Limit> {
     LIMITS.iter().filter_map(limit).collect()
 }
 
-fn hours<'a>(web: &'a Web, finding: &Finding) -> Option<&'a Hours> {
-    let mut machines = web.parts.site.machines.iter();
+fn hours<'a>(site: &'a Site, finding: &Finding) -> Option<&'a Hours> {
+    let mut machines = site.machines.iter();
     machines.find(|machine| machine.name == finding.machine)?.hours.as_ref()
 }
 

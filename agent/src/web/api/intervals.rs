@@ -47,7 +47,7 @@ pub(crate) async fn intervals(
 ) -> Result<Json<IntervalsView>, ApiError> {
     let Query(query) = query?;
     if let Some(name) = &query.meter {
-        meter(&web, name)?;
+        meter(&web.site(), name)?;
     }
     let (from, until) = stretch(&web, query.from, query.until, LONGEST)?;
     let answer = web.read(move |web, reader| {
@@ -56,7 +56,7 @@ pub(crate) async fn intervals(
         Ok(IntervalsView {
             from,
             until,
-            interval_s: web.parts.site.demand_interval.as_secs(),
+            interval_s: web.site().demand_interval.as_secs(),
             meters: rows.chunk_by(|a, b| a.meter == b.meter).map(one_meter).collect(),
         })
     });

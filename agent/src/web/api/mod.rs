@@ -9,7 +9,7 @@ pub(crate) mod report;
 pub(crate) mod series;
 pub(crate) mod site;
 
-use energy::site::Meter;
+use energy::{Site, site::Meter};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{data::Web, error::ApiError};
@@ -20,9 +20,8 @@ pub(crate) async fn unknown() -> ApiError {
 }
 
 /// The meter of a name.
-fn meter<'a>(web: &'a Web, name: &str) -> Result<&'a Meter, ApiError> {
-    let meters = &web.parts.site.meters;
-    let found = meters.iter().find(|meter| &*meter.name == name);
+fn meter<'a>(site: &'a Site, name: &str) -> Result<&'a Meter, ApiError> {
+    let found = site.meters.iter().find(|meter| &*meter.name == name);
     found.ok_or_else(|| ApiError::missing(format!("no meter is called {name:?}")))
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn now_view(web: &Web, reader: &Reader) -> Result<NowView, StoreError
     let now = reader.now()?;
     let clock = web.parts.clock.now();
     let month = web.this_month();
-    let (from, until) = month.bounds(&web.parts.site.zone);
+    let (from, until) = month.bounds(&web.site().zone);
     let mut findings = reader.findings(&FindingFilter {
         from: Some(from),
         until: Some(until),
@@ -53,7 +53,7 @@ pub(crate) fn now_view(web: &Web, reader: &Reader) -> Result<NowView, StoreError
         clock,
         age_s: now.as_ref().map(|now| age(now).max(0.0)),
         now,
-        waste_month: waste(month.to_string(), &web.parts.site, &findings),
+        waste_month: waste(month.to_string(), &web.site(), &findings),
     })
 }
 

@@ -54,7 +54,7 @@ pub(crate) async fn report(
 
 async fn made(web: &Web, month: Month) -> Result<json::Report, ApiError> {
     let answer = web.read(move |web, reader| {
-        let site = &web.parts.site;
+        let site = &*web.site();
         let (from, until) = month.bounds(&site.zone);
         // Bills remember the months before.
         let all = reader.intervals(site.main_meter.as_deref(), Timestamp::UNIX_EPOCH, until)?;

@@ -55,7 +55,7 @@ pub(crate) async fn series(
     query: Result<Query<SeriesQuery>, QueryRejection>,
 ) -> Result<Json<SeriesView>, ApiError> {
     let Query(query) = query?;
-    let allowed_ms = allowed_gap_ms(meter(&web, &query.meter)?.every);
+    let allowed_ms = allowed_gap_ms(meter(&web.site(), &query.meter)?.every);
     let (from, until) = stretch(&web, query.from, query.until, LONGEST)?;
     let points = query.points.unwrap_or(POINTS).clamp(2, MAX_POINTS);
     let answer = web.read(move |_, reader| {

@@ -44,7 +44,7 @@ struct MeterView {
 
 /// `GET /api/v1/site`.
 pub(crate) async fn site(State(web): State<Web>) -> Json<SiteView> {
-    let site = &web.parts.site;
+    let site = &*web.site();
     Json(SiteView {
         name: site.name.to_string(),
         zone: site.zone.iana_name().unwrap_or("UTC").to_owned(),
