@@ -9,10 +9,12 @@ use std::{fs, path::PathBuf};
 
 use serde_json::json;
 
+mod acquire;
 mod bill;
 mod engine;
 mod integrate;
 mod modbus;
+mod mqtt;
 mod plant;
 mod record;
 mod run;
@@ -79,7 +81,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        [plant::SERVE] => plant::serve(),
+        [plant::SERVE, meters] => plant::serve(meters.parse().unwrap()),
         [] => drop(measure(&[])),
         ["--json", file] => {
             let numbers = measure(&[]);
@@ -94,13 +96,15 @@ fn main() {
 fn measure(names: &[&str]) -> Vec<Number> {
     let cores = std::thread::available_parallelism().unwrap();
     println!("{}, {cores} cores", processor());
-    let measures: [(&str, Measure); 7] = [
+    let measures: [(&str, Measure); 9] = [
         ("integrate", integrate::measure),
         ("engine", engine::measure),
         ("bill_year", bill::measure),
         ("record", record::measure),
         ("modbus_ratio", modbus::measure),
         ("run", run::measure),
+        ("acquire", acquire::measure),
+        ("mqtt", mqtt::measure),
         ("binary", binary),
     ];
     let mut numbers = Vec::new();

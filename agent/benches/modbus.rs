@@ -18,7 +18,7 @@ const ROUNDS: usize = 9;
 const TURN: Duration = Duration::from_secs(1);
 
 pub(crate) fn measure() -> Vec<Number> {
-    let plant = plant::start();
+    let plant = plant::start(usize::from(UNITS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -26,8 +26,8 @@ pub(crate) fn measure() -> Vec<Number> {
         .unwrap();
     let (mut ratios, mut ours_all, mut bare_all) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let ours = runtime.block_on(ours(plant.addr));
-        let bare = runtime.block_on(bare(plant.addr));
+        let ours = runtime.block_on(ours(plant.addrs[0]));
+        let bare = runtime.block_on(bare(plant.addrs[0]));
         ratios.push(ours / bare);
         ours_all.push(ours);
         bare_all.push(bare);

@@ -11,15 +11,14 @@ use wattwarden::plant::load::serve_load;
 
 use crate::site::POINTS;
 
-/// The argument that makes this program serve meters until its standard input closes.
+/// The argument that makes this program serve so many meters until its standard input closes.
 pub(crate) const SERVE: &str = "serve-plant";
-/// Meters served: behind one address, each a unit of its own.
-pub(crate) const METERS: usize = 200;
 
 /// The other process.
 pub(crate) struct Plant {
     child: Child,
-    pub(crate) addr: SocketAddr,
+    /// Meter `n` is unit `n % 247 + 1` behind address `n / 247`.
+    pub(crate) addrs: Vec<SocketAddr>,
 }
 
 impl Drop for Plant {
@@ -29,9 +28,9 @@ impl Drop for Plant {
     }
 }
 
-pub(crate) fn start() -> Plant {
+pub(crate) fn start(meters: usize) -> Plant {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .arg(SERVE)
+        .args([SERVE, &meters.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -40,12 +39,12 @@ pub(crate) fn start() -> Plant {
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    let addr = line.trim().parse().unwrap();
-    Plant { child, addr }
+    let addrs = line.split_whitespace().map(|addr| addr.parse().unwrap()).collect();
+    Plant { child, addrs }
 }
 
 /// Serves until whoever started us has gone.
-pub(crate) fn serve() {
+pub(crate) fn serve(meters: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -54,9 +53,10 @@ pub(crate) fn serve() {
     let stop = CancellationToken::new();
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let addresses = runtime
-        .block_on(serve_load(METERS, POINTS.len(), anywhere, stop))
+        .block_on(serve_load(meters, POINTS.len(), anywhere, stop))
         .unwrap();
-    println!("{}", addresses[0]);
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    println!("{}", addresses.join(" "));
     let mut nothing = String::new();
     drop(std::io::stdin().read_line(&mut nothing));
 }

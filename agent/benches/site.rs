@@ -5,7 +5,10 @@
 use std::{fmt::Write, net::SocketAddr, path::Path};
 
 use energy::Site;
-use wattwarden::config::{self, Secrets, diagnostic::Source};
+use wattwarden::{
+    config::{self, Secrets, diagnostic::Source},
+    plant::load::UNITS_PER_ADDRESS,
+};
 
 /// Points of a meter: what a usual three-phase meter tells, as gauges, because the simulated registers do not grow.
 pub(crate) const POINTS: [&str; 20] = [
@@ -33,8 +36,6 @@ pub(crate) const POINTS: [&str; 20] = [
 
 /// Kinds that the machines take in turn.
 const KINDS: [&str; 4] = ["press", "compressor", "machining_centre", "injection_moulding"];
-/// Buses that the meters are spread over.
-const BUSES: usize = 4;
 
 /// A site of `meters` meters, each of a machine, fed by nobody but the measurement.
 pub(crate) fn site(meters: usize) -> Site {
@@ -49,17 +50,17 @@ pub(crate) fn site(meters: usize) -> Site {
 
 /// A whole configuration: `meters` meters of all [`POINTS`] each second at `plant`, its page on a port that is free. The
 /// simulated registers are of no load, so their values are not checked against each other.
-pub(crate) fn running(meters: usize, plant: SocketAddr, page: SocketAddr) -> String {
+pub(crate) fn running(meters: usize, plant: &[SocketAddr], page: SocketAddr) -> String {
     let mut text = head();
-    for bus in 0..BUSES {
+    for (bus, addr) in plant.iter().enumerate() {
         let written = writeln!(
             text,
-            "[[bus]]\nname = \"bus{bus}\"\nmodbus = \"tcp://{plant}\"\nevery = \"1s\"\ntimeout = \"500ms\""
+            "[[bus]]\nname = \"bus{bus}\"\nmodbus = \"tcp://{addr}\"\nevery = \"1s\"\ntimeout = \"500ms\""
         );
         written.unwrap();
     }
     for n in 0..meters {
-        let (bus, unit) = (n % BUSES, n + 1);
+        let (bus, unit) = (n / UNITS_PER_ADDRESS, n % UNITS_PER_ADDRESS + 1);
         writeln!(
             text,
             "[[meter]]\nname = \"m{n}\"\nbus = \"bus{bus}\"\nunit = {unit}\ncheck_values = false\nregisters = ["

@@ -21,6 +21,9 @@ const USUAL_KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Longest keep-alive: the protocol's limit, rounded down to hours.
 const LONGEST_KEEP_ALIVE: Duration = Duration::from_hours(18);
 
+/// The widest window of unacknowledged messages: more only costs memory, for the disk takes that many at once.
+const MOST_WINDOW: i64 = 10_000;
+
 /// Messages that brokers keep unacknowledged for a client, unless told otherwise (mosquitto: `max_inflight_messages`).
 const BROKER_INFLIGHT: f64 = 20.0;
 /// What a durable commit takes on a gateway's eMMC or SD card, s (default; measure on your own).
@@ -48,6 +51,7 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
     let password = secret_file::optional(context, &mut table, "password_file");
     let version = table.choice("version", VERSIONS).map(toml::Spanned::into_inner);
     let keep_alive = lines::within(&mut table, "keep_alive", Duration::from_secs(5), LONGEST_KEEP_ALIVE);
+    let window = table.integer("window", 1..=MOST_WINDOW);
     let status_topic = table.text("status_topic");
     let is_no_topic = |topic: &&At<&str>| topic.get_ref().is_empty() || topic.get_ref().contains(['+', '#', '\0']);
     if let Some(topic) = status_topic.as_ref().filter(is_no_topic) {
@@ -72,6 +76,7 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
         version: version.unwrap_or_default(),
         // Whole seconds, as the protocol has it.
         keep_alive: Duration::from_secs(keep_alive.unwrap_or(USUAL_KEEP_ALIVE).as_secs()),
+        window: window.map_or(mqtt::USUAL_WINDOW, |n| n.into_inner() as u16),
         identity,
         status_topic: status_topic.map(|topic| (*topic.get_ref()).to_owned()),
         asks_for_births,

@@ -185,6 +185,7 @@ pub fn config(broker: &Broker, meters: Vec<TopicMeter>) -> Config {
         password: None,
         version: Version::V3,
         keep_alive: Duration::from_secs(30),
+        window: 20,
         identity: None,
         status_topic: None,
         asks_for_births: true,

@@ -7,10 +7,10 @@ use crate::{
     step::{cargo, run},
 };
 
-/// Measures, and writes the numbers to `json` too if wanted.
-pub(crate) fn run_all(json: Option<&str>) -> Result<(), Failure> {
+/// Measures with these arguments: nothing, names of measurements, or `--json` and a file to write the numbers to.
+pub(crate) fn run_all(arguments: &[&str]) -> Result<(), Failure> {
     run(&mut cargo("build --release --locked --package wattwarden"))?;
     let mut measure = cargo("run --release --locked --package wattwarden --example bench --");
-    measure.args(json.iter().flat_map(|file| ["--json", file]));
+    measure.args(arguments);
     run(&mut measure)
 }

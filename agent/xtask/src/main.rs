@@ -14,7 +14,8 @@ mod test;
 const COMMANDS: &str = "\
 cargo xtask test                  everything that must hold: dashboard, format, clippy, tests, documents, browser;
                                   on Debian and its kin it installs the system packages that are missing
-cargo xtask bench [--json FILE]   measures the release build, each number beside its target
+cargo xtask bench [NAME… | --json FILE]
+                                  measures the release build, each number beside its target
 ";
 
 /// Why a command ended without success: said to the user as it stands.
@@ -29,8 +30,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["test"] => test::run_all(),
-        ["bench"] => bench::run_all(None),
-        ["bench", "--json", file] => bench::run_all(Some(file)),
+        ["bench", ref arguments @ ..] => bench::run_all(arguments),
         _ => Err(format!("no such command: {}\n\n{COMMANDS}", arguments.join(" "))),
     };
     match done {

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Config,
-    desk::{Arrival, Desk, Line, WINDOW},
+    desk::{Arrival, Desk, Line},
     link::{self, Client, Events, Heard, Lost},
     tls::OptionsError,
 };
@@ -33,6 +33,10 @@ const CONNECT_REST: Backoff = Backoff {
     first: Duration::from_millis(500),
     cap: Duration::from_secs(30),
 };
+
+/// Messages between the connection and the desk: enough that neither waits for the other, few enough that large ones cost
+/// little memory.
+const ARRIVALS: usize = 32;
 
 /// How long the goodbye may take.
 const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -93,7 +97,7 @@ async fn by(config: Config, unwanted: BTreeSet<String>, around: Around, stop: Ca
         Ok(opened) => opened,
         Err(refused) => return error!("{refused}"),
     };
-    let (to_desk, mut arrivals) = mpsc::channel(WINDOW);
+    let (to_desk, mut arrivals) = mpsc::channel(ARRIVALS);
     let line = Arc::new(Line::default());
     let mut desk = Desk::new(&config, client.clone(), Arc::clone(&line), outlets, health.clone());
     let mut connection = Connection {

@@ -34,8 +34,8 @@ use crate::{
     health::Health,
 };
 
-/// Messages that may wait for their acknowledgement: what mosquitto sends ahead by default (`max_inflight_messages`).
-pub(super) const WINDOW: usize = 20;
+/// Bytes of messages that may wait for their acknowledgement, beside their number: what one broker may cost in memory.
+const WAITING_BYTES: usize = 16 << 20;
 
 /// How far ahead of ours a payload's clock may be: more than a gateway's drift between two synchronisations, less than
 /// a demand interval.
@@ -80,9 +80,12 @@ pub(super) struct Desk {
     line: Arc<Line>,
     intake: Intake,
     health: Health,
+    window: usize,
     connection: u64,
     /// Of this connection, in order of arrival.
     waiting: VecDeque<Delivery>,
+    /// Of their payloads.
+    waiting_bytes: usize,
     /// Of the connection before, until the broker delivers them again.
     former: Vec<Delivery>,
     told: Told,
@@ -123,8 +126,10 @@ impl Desk {
             line,
             intake: outlets.intake,
             health,
+            window: usize::from(config.window),
             connection: 0,
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             former: Vec::new(),
             told: Told::default(),
             last_arrival: BTreeMap::new(),
@@ -144,7 +149,7 @@ impl Desk {
             tokio::select! {
                 biased;
                 stored = front_stored(&mut self.waiting), if !self.waiting.is_empty() => self.acknowledge(stored).await,
-                arrival = arrivals.recv(), if self.waiting.len() < WINDOW => match arrival {
+                arrival = arrivals.recv(), if self.has_room() => match arrival {
                     Some(Arrival::Connected { connection, session_present }) => self.begin(connection, session_present),
                     Some(Arrival::Published { message, at }) => {
                         if self.receive(message, at).await.is_err() {
@@ -157,6 +162,15 @@ impl Desk {
         }
     }
 
+    fn has_room(&self) -> bool {
+        self.waiting.len() < self.window && self.waiting_bytes < WAITING_BYTES
+    }
+
+    fn wait_for(&mut self, delivery: Delivery) {
+        self.waiting_bytes += delivery.message.payload.len();
+        self.waiting.push_back(delivery);
+    }
+
     async fn acknowledge_rest(&mut self) {
         while !self.waiting.is_empty() {
             let stored = front_stored(&mut self.waiting).await;
@@ -167,9 +181,10 @@ impl Desk {
     /// A new connection: what waits is of the old one and will be delivered again, if the broker knows us still.
     fn begin(&mut self, connection: u64, session_present: bool) {
         self.connection = connection;
+        self.waiting_bytes = 0;
         if session_present {
             self.former.extend(self.waiting.drain(..));
-            let too_old = self.former.len().saturating_sub(WINDOW);
+            let too_old = self.former.len().saturating_sub(self.window);
             self.former.drain(..too_old);
         } else {
             self.waiting.clear();
@@ -187,12 +202,12 @@ impl Desk {
                 "a message came again before it was acknowledged: its samples are on their way"
             );
             known.message = message;
-            self.waiting.push_back(known);
+            self.wait_for(known);
             return Ok(());
         }
         let unstored = self.record(&message, at).await?;
         if message.is_promised() {
-            self.waiting.push_back(Delivery { message, unstored });
+            self.wait_for(Delivery { message, unstored });
         }
         Ok(())
     }
@@ -354,6 +369,7 @@ impl Desk {
         let Some(delivery) = self.waiting.pop_front() else {
             return;
         };
+        self.waiting_bytes -= delivery.message.payload.len();
         let is_connected = self.line.ended.load(Ordering::Acquire) + 1 == self.connection;
         if let Err(NotStored) = stored {
             if is_connected {

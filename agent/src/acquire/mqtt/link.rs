@@ -2,7 +2,7 @@
 //!
 //! It decides nothing: what is subscribed to, kept and acknowledged is the caller's matter. Invariants: the broker keeps
 //! our session while we are away; nothing is acknowledged by itself; a message larger than [`LARGEST_PACKET`] is never
-//! read, and no more than [`WINDOW`] are unacknowledged.
+//! read, and no more than the window are unacknowledged.
 
 use std::{
     future::{Future, ready},
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use rumqttc::NetworkOptions;
 use rustls::ClientConfig;
 
-use super::{Config, Version, desk::WINDOW, tls};
+use super::{Config, Version, tls};
 
 /// Time for a connection including TLS and CONNACK: slow gateways take more than 5 s for a TLS handshake.
 const CONNECT_WITHIN_S: u64 = 15;
@@ -25,8 +25,8 @@ const CONNECT_WITHIN_S: u64 = 15;
 /// session, for the library ends the connection and the broker repeats it.
 pub(super) const LARGEST_PACKET: u32 = 16 << 20;
 
-/// Requests on their way to the connection: all acknowledgements of a window twice over, and some of our own.
-const REQUESTS: usize = 2 * WINDOW + 16;
+/// Requests on their way to the connection beside the acknowledgements of a window: subscriptions and what we say.
+const OTHER_REQUESTS: usize = 64;
 
 /// What we say of ourselves under the status topic, retained.
 const ONLINE: &str = "online";
@@ -111,17 +111,18 @@ pub(super) fn open(config: &Config) -> Result<(Client, Events), tls::OptionsErro
         });
     }
     let tls = tls::client(config)?.map(Arc::new);
+    let requests = 2 * usize::from(config.window) + OTHER_REQUESTS;
     Ok(match config.version {
         Version::V3 => {
             let (client, mut events) = rumqttc::AsyncClient::builder(v3(config, tls))
-                .capacity(REQUESTS)
+                .capacity(requests)
                 .build();
             events.set_network_options(network_options());
             (Client::V3(client), Events::V3(Box::new(events)))
         }
         Version::V5 => {
             let (client, events) = rumqttc_v5::AsyncClient::builder(v5(config, tls))
-                .capacity(REQUESTS)
+                .capacity(requests)
                 .build();
             (Client::V5(client), Events::V5(Box::new(events)))
         }
@@ -176,7 +177,7 @@ fn v5(config: &Config, tls: Option<Arc<ClientConfig>>) -> rumqttc_v5::MqttOption
         .set_ack_mode(AckMode::Manual)
         .set_keep_alive(keep_alive_s(config))
         .set_max_packet_size(Some(LARGEST_PACKET))
-        .set_receive_maximum(Some(WINDOW as u16))
+        .set_receive_maximum(Some(config.window))
         .set_connect_timeout(Duration::from_secs(CONNECT_WITHIN_S))
         .set_network_options(network_options())
         .set_read_batch_size(1); // as for 3.1.1

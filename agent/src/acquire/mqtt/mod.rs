@@ -27,6 +27,10 @@ pub use topic::matches;
 /// The largest message that is read; a meter's has some hundred bytes. Larger ones are counted and passed over.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
+/// Messages that may wait for their acknowledgement where nothing else is said: brokers send 20 ahead by default; one
+/// that is told to send more is then not held up by us.
+pub const USUAL_WINDOW: u16 = 1_000;
+
 /// How much of a message that was too large goes into its dead letter: enough to see what it was.
 pub const DEAD_LETTER_BYTES: usize = 4096;
 
@@ -47,6 +51,8 @@ pub struct Config {
     pub version: Version,
     /// How soon a connection that was cut without a word is noticed: within one and a half of this. Whole seconds.
     pub keep_alive: Duration,
+    /// Messages that may wait for their acknowledgement, at least 1.
+    pub window: u16,
     /// Our own certificate, if the broker wants one.
     pub identity: Option<Identity>,
     /// Where the broker says whether we are there: `online` or, by our last will, `offline`, retained.
@@ -90,6 +96,7 @@ impl Config {
             password: None,
             version: Version::V3,
             keep_alive: Duration::from_secs(30),
+            window: USUAL_WINDOW,
             identity: None,
             status_topic: None,
             asks_for_births: true,
