@@ -3,7 +3,7 @@
 //! It knows nothing of tariffs (their days are a calendar of their own) and asks no clock. Invariant: the answer at an
 //! instant comes with the instant at which it may change, and between the two it is the same.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::{
     Timestamp, ToSpan,
@@ -165,8 +165,8 @@ pub struct Hours {
     pub zone: TimeZone,
     /// Weekly hours; `None` = none but what is declared `open`.
     pub shift: Option<Shift>,
-    /// Days off that cancel the shift, with their names.
-    pub holidays: BTreeMap<Date, String>,
+    /// Days off that cancel the shift, with their names; shared by all machines of a site.
+    pub holidays: Arc<BTreeMap<Date, String>>,
     /// Planned stops, local time, end exclusive: they cancel the shift too.
     pub closed: Vec<(DateTime, DateTime)>,
     /// Declared work, local time, end exclusive: it wins over everything above.

@@ -2,7 +2,7 @@
 //!
 //! Machines and meters are read beside it. Invariant: nothing is guessed; what a file does not say is absent.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use energy::{
     calendar::{HolidayCalendar, Hours, Shift},
@@ -34,7 +34,7 @@ pub(super) struct SitePart<'a> {
     /// Language of what people read.
     pub language: Language,
     /// Days off.
-    pub holidays: BTreeMap<Date, String>,
+    pub holidays: Arc<BTreeMap<Date, String>>,
     /// Shifts by name.
     pub shifts: BTreeMap<String, Shift>,
     /// Names of the shifts, also of those that could not be read.
@@ -84,7 +84,7 @@ pub(super) fn site<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Option<Si
         name: name.unwrap_or_else(|| Spanned::new(span, "site")),
         zone: zone.map_or(TimeZone::UTC, Spanned::into_inner),
         language: language.map_or(Language::default(), Spanned::into_inner),
-        holidays: holidays.unwrap_or_default(),
+        holidays: Arc::new(holidays.unwrap_or_default()),
         shifts,
         shift_names,
         closed,
@@ -154,7 +154,7 @@ impl SitePart<'_> {
         Some(Hours {
             zone: self.zone.clone(),
             shift: shift.cloned(),
-            holidays: self.holidays.clone(),
+            holidays: Arc::clone(&self.holidays),
             closed: self.closed.clone(),
             open: self.open.iter().copied().chain(open).collect(),
         })

@@ -72,7 +72,7 @@ pub fn machine(name: &str, kind: MachineKind, states: Option<StateLimits>) -> Ma
         hours: Some(Hours {
             zone: TimeZone::get("Asia/Seoul").unwrap(),
             shift: Some("mon-fri 08:00-18:00".parse().unwrap()),
-            holidays: BTreeMap::new(),
+            holidays: std::sync::Arc::default(),
             closed: vec![],
             open: vec![],
         }),
