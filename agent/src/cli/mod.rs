@@ -20,6 +20,7 @@ use crate::{
 };
 
 pub mod check;
+pub mod commission;
 pub mod dead_letters;
 pub mod demo;
 pub mod energy;
@@ -62,6 +63,8 @@ pub struct Cli {
 enum Command {
     /// Run the agent on a simulated plant, over real sockets.
     Demo(demo::DemoArgs),
+    /// Read one block of registers in every type and order; name what mends an error.
+    Probe(commission::probe::ProbeArgs),
     /// Check a configuration: all problems at once, each with its place.
     Check(check::CheckArgs),
     /// Run the agent in the foreground.
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
             start_log(cli.log, "warn");
             demo::run(&args)
         }
+        Command::Probe(args) => commission::probe::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Run(args) => {
             start_log(cli.log, "info");

@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::{
     diagnostic::Code,
+    model::{self, Mark},
     payload::Payloads,
     points, read,
     read::{File, Table},
@@ -28,20 +29,36 @@ pub(super) struct Profile {
     pub limits: OwnLimits,
     /// Whether somebody has checked it against a device or the maker's document.
     pub is_verified: bool,
+    /// Who makes the device.
+    pub maker: String,
+    /// What the maker calls it.
+    pub model: String,
+    /// Where its registers were found.
+    pub source: String,
+    /// What a reader must know beside it.
+    pub note: Option<String>,
+    /// By what a device shows that it is this model.
+    pub marks: Vec<Mark>,
 }
 
 /// Reads a profile file.
 pub(super) fn profile(file: &File) -> Option<Profile> {
     let parsed = read::parse(file)?;
     let mut table = Table::new(file, "the profile", &parsed);
-    for key in ["maker", "model", "source"] {
+    let [maker, model, source] = ["maker", "model", "source"].map(|key| {
         let text = table.text(key);
-        table.required(key, text);
-    }
+        let text = table.required(key, text);
+        text.map(|text| (*text.get_ref()).to_owned()).unwrap_or_default()
+    });
     let is_verified = table.flag("verified");
     let is_verified = table.required("verified", is_verified);
-    table.text("note");
+    let note = table.text("note").map(|note| (*note.get_ref()).to_owned());
     let profile = Profile {
+        marks: model::marks(&mut table),
+        maker,
+        model,
+        source,
+        note,
         points: registers::all(&mut table),
         payloads: Payloads::read(&mut table),
         limits: OwnLimits::read(&mut table),
