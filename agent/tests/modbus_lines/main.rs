@@ -12,12 +12,8 @@ mod rtu;
 use std::{path::Path, time::Duration};
 
 use energy::Quantity;
-use modbus_support::{Bus, PATIENCE, Server, config};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-    time::timeout,
-};
+use modbus_support::{Bus, Server, config};
+use tokio::{process::Command, time::timeout};
 use wattwarden::acquire::modbus::{
     ByteOrder, Config, Limits, Line, MeterPoints, Parity, Point, RegisterForm, Tls, Transport,
 };

@@ -159,7 +159,7 @@ pub(crate) async fn python_with_pymodbus() -> Option<String> {
 
 /// A Python script with pymodbus that tells on its first line where it listens, until dropped.
 pub(crate) struct Server {
-    told: Lines<BufReader<ChildStdout>>,
+    pub(crate) told: Lines<BufReader<ChildStdout>>,
     _child: Child,
 }
 
