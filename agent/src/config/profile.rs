@@ -80,6 +80,7 @@ pub(super) struct OwnLimits {
     pause: Option<Duration>,
     latency: Option<Duration>,
     checks_values: Option<bool>,
+    sunspec: Option<u16>,
 }
 
 /// The longest wait between two requests that makes sense.
@@ -95,6 +96,7 @@ impl OwnLimits {
             max_registers: most.map(|most| most.into_inner() as u16),
             holes: holes(table),
             checks_values: table.flag("check_values"),
+            sunspec: table.integer("sunspec", 1..=65_534).map(|id| id.into_inner() as u16),
             ..Self::of_bus(table)
         }
     }
@@ -121,6 +123,7 @@ impl OwnLimits {
             pause: self.pause.or(other.pause),
             latency: self.latency.or(other.latency),
             checks_values: self.checks_values.or(other.checks_values),
+            sunspec: self.sunspec.or(other.sunspec),
         }
     }
 
@@ -134,6 +137,7 @@ impl OwnLimits {
             pause: self.pause.unwrap_or(usual.pause),
             latency: self.latency,
             checks_values: self.checks_values.unwrap_or(usual.checks_values),
+            sunspec: self.sunspec,
         }
     }
 }
@@ -292,7 +296,8 @@ mod tests {
     #[test]
     fn what_a_device_can_bear_is_the_meters_then_the_profiles_then_the_buss() {
         let limits = |keys: &str| check(&format!("{HEAD}{POINT}{keys}"), &[]).unwrap().limits;
-        let profile = limits("max_gap = 4\nmax_registers = 80\nholes = [[100, 119], [7, 7]]\nlatency = '30ms'");
+        let profile =
+            limits("sunspec = 203\nmax_gap = 4\nmax_registers = 80\nholes = [[100, 119], [7, 7]]\nlatency = '30ms'");
         let meter = limits("max_gap = 0\ncheck_values = false");
         let bus = limits("latency = '5ms'\npause = '20ms'");
         let filled = meter.or(&profile).or(&bus).filled();
@@ -303,6 +308,7 @@ mod tests {
             pause: Duration::from_millis(20),
             latency: Some(Duration::from_millis(30)),
             checks_values: false,
+            sunspec: Some(203),
         };
         assert_eq!(filled, expected);
         assert_eq!(OwnLimits::default().filled(), Limits::default());

@@ -7,6 +7,7 @@ mod modbus_support;
 mod probe;
 #[path = "../program_support/mod.rs"]
 mod program_support;
+mod sunspec;
 
 use modbus_support::Server;
 use serde_json::{Value, json};

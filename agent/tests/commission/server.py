@@ -3,12 +3,16 @@
 {"kind": "tcp" | "rtu+tcp" | "rtu", "silent": true where a unit that is not there answers nothing instead of 0x0B,
  "vendor": "…", "product": "…", "units": {"7": {"holding": {"100": [words]}, "input": {…}, "exception": 4}}}
 
+A unit may also have a chain: "sunspec": {"base": 40000, "layouts": FOLDER, "models": [{"id": 203, "values": {"W": 6461}},
+{"id": 103, "length": 50}]}; the layout of a model is FOLDER/model_ID.json of the SunSpec Alliance. "port" asks for one.
+
 Prints one line when it is ready: a port, or the device file of a pseudo-terminal.
 """
 
 import asyncio
 import json
 import os
+import struct
 import sys
 import threading
 import tty
@@ -18,6 +22,37 @@ from pymodbus.constants import ExcCodes
 from pymodbus.pdu.device import ModbusDeviceIdentification
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
+
+
+def words(kind, size, value):
+    """A value as a SunSpec point holds it; None is each type's own "not implemented"."""
+    if kind == "string":
+        data = (value or "").encode().ljust(2 * size, b"\0")
+    elif kind == "float32":
+        data = struct.pack(">f", float("nan") if value is None else value)
+    elif kind in ("int16", "sunssf"):
+        data = struct.pack(">h", -0x8000 if value is None else value)
+    else:
+        data = (value or 0).to_bytes(2 * size, "big")
+    return [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
+
+
+def model(layouts, described):
+    if "length" in described:
+        return [described["id"], described["length"]] + [7] * described["length"]
+    with open(f"{layouts}/model_{described['id']}.json", encoding="utf-8") as file:
+        points = json.load(file)["group"]["points"]
+    body = [
+        word
+        for point in points[2:]
+        for word in words(point["type"], point["size"], described["values"].get(point["name"]))
+    ]
+    return [described["id"], len(body)] + body
+
+
+def chain(described):
+    models = [model(described.get("layouts"), one) for one in described["models"]]
+    return {described["base"]: [0x5375, 0x6E53] + sum(models, []) + [0xFFFF, 0]}
 
 
 def block(registers):
@@ -31,7 +66,8 @@ def device(unit, described):
         async def action(*_):
             return ExcCodes(code)
     bits = [SimData(0, values=[False], datatype=DataType.BITS)]
-    tables = (bits, bits, block(described.get("holding", {})), block(described.get("input", {})))
+    holding = described.get("holding", {}) | (chain(described["sunspec"]) if "sunspec" in described else {})
+    tables = (bits, bits, block(holding), block(described.get("input", {})))
     return SimDevice(int(unit), simdata=tables, action=action)
 
 
@@ -77,7 +113,7 @@ async def main(described):
         print(os.ttyname(near), flush=True)
     else:
         framer = FramerType.RTU if described["kind"] == "rtu+tcp" else FramerType.SOCKET
-        server = ModbusTcpServer(devices, framer=framer, address=("127.0.0.1", 0), **more)
+        server = ModbusTcpServer(devices, framer=framer, address=("127.0.0.1", described.get("port", 0)), **more)
         await server.serve_forever(background=True)
         print(server.transport.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()

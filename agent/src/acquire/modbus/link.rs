@@ -51,6 +51,8 @@ pub enum Fault {
     Gateway(ExceptionCode),
     /// The meter refused.
     Refused(ExceptionCode),
+    /// The SunSpec model that is to be read is not in the device, or no longer where it was.
+    Layout(String),
 }
 
 impl Fault {
@@ -64,6 +66,7 @@ impl Fault {
             Self::Damaged => "damaged",
             Self::Gateway(_) => "gateway",
             Self::Refused(_) => "exception",
+            Self::Layout(_) => "layout",
         }
     }
 
@@ -113,6 +116,7 @@ impl fmt::Display for Fault {
                 u8::from(*code)
             ),
             Self::Refused(code) => write!(f, "the meter refused: {code} ({:#04x})", u8::from(*code)),
+            Self::Layout(why) => f.write_str(why),
         }
     }
 }

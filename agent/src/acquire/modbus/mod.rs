@@ -28,6 +28,7 @@ use energy::{Name, Quantity};
 pub use bus::run;
 pub use decode::{ByteOrder, RegisterForm};
 pub use link::Fault;
+pub use plausible::{Broken, judge};
 pub use serial::{Line, Parity};
 pub use tls::Tls;
 pub use tokio_modbus::ExceptionCode;
@@ -138,6 +139,8 @@ pub struct Limits {
     pub latency: Option<Duration>,
     /// Whether values that cannot be of one load are marked (`plausible.rs`).
     pub checks_values: bool,
+    /// The SunSpec model from whose first register addresses count; the device's chain says where that stands.
+    pub sunspec: Option<u16>,
 }
 
 impl Default for Limits {
@@ -149,6 +152,7 @@ impl Default for Limits {
             pause: Duration::ZERO,
             latency: None,
             checks_values: true,
+            sunspec: None,
         }
     }
 }

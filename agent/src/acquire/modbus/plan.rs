@@ -129,7 +129,11 @@ pub fn plan(meters: &[MeterPoints]) -> Result<Plan, PlanError> {
         check(meter)?;
         let mut order: Vec<usize> = (0..meter.points.len()).collect();
         order.sort_by_key(|&point| sort_key(&meter.points[point], point));
+        let first = reads.len();
         merge(meter, index, &order, &mut reads);
+        if meter.limits.sunspec.is_some() {
+            with_head(meter, reads[first..].first_mut());
+        }
     }
     Ok(Plan { reads })
 }
@@ -253,6 +257,15 @@ fn merge(meter: &MeterPoints, index: usize, order: &[usize], reads: &mut Vec<Rea
     }
 }
 
+/// Lets the first read of a SunSpec model begin at its head, so that each poll sees whether the model still stands there.
+fn with_head(meter: &MeterPoints, read: Option<&mut Read>) {
+    let Some(read) = read else { return };
+    let count = u32::from(read.at) + u32::from(read.count);
+    if count <= u32::from(meter.limits.max_registers) && meter.limits.hole_in(0, count).is_none() {
+        (read.at, read.count) = (0, count as u16);
+    }
+}
+
 /// Whether `point`, not before the read's last one, fits into the read.
 fn joins(meter: &MeterPoints, read: &Read, point: &Point) -> bool {
     let limits = &meter.limits;
@@ -273,6 +286,19 @@ impl Limits {
 }
 
 impl Read {
+    /// A block that holds no point.
+    pub(super) fn of(unit: u8, table: Table, at: u16, count: u16) -> Self {
+        Self {
+            meter: 0,
+            unit,
+            table,
+            at,
+            count,
+            every: None,
+            points: vec![],
+        }
+    }
+
     /// The two halves of a read whose reply was refused, cut between values; `None` when it holds one value only.
     ///
     /// Each half is trimmed to its own values, so that a hole between them is asked for no more.

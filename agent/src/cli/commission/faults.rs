@@ -47,7 +47,7 @@ fn detail(trouble: &Trouble) -> String {
     match trouble {
         Trouble::Unreachable { text, .. } => text.clone(),
         Trouble::Fault(Fault::TimedOut(limit)) => format!("{limit:?}"),
-        Trouble::Fault(Fault::Lost(why) | Fault::Foreign(why)) => why.clone(),
+        Trouble::Fault(Fault::Lost(why) | Fault::Foreign(why) | Fault::Layout(why)) => why.clone(),
         Trouble::Fault(Fault::Length { got, wanted }) => format!("{got} / {wanted}"),
         Trouble::Fault(Fault::Damaged) => String::new(),
         Trouble::Fault(Fault::Gateway(code) | Fault::Refused(code)) => format!("{:#04x}", u8::from(*code)),
@@ -112,6 +112,17 @@ fn words(trouble: &Trouble, is_serial: bool) -> Words {
             ],
         ),
         Trouble::Fault(Fault::Gateway(code) | Fault::Refused(code)) => exception(*code),
+        Trouble::Fault(Fault::Layout(_)) => Words(
+            "layout",
+            [
+                "SunSpec 모델이 장치에 없음",
+                "the device does not have this SunSpec model",
+            ],
+            [
+                "wattwarden discover 로 장치에 있는 모델을 보고 그 프로파일을 쓰십시오",
+                "see with wattwarden discover which models the device has, and take the profile of one of them",
+            ],
+        ),
     }
 }
 
@@ -279,6 +290,7 @@ mod tests {
             (Fault::Foreign("why".into()).into(), "foreign"),
             (Fault::Length { got: 1, wanted: 2 }.into(), "length"),
             (Fault::Damaged.into(), "crc"),
+            (Fault::Layout("why".into()).into(), "layout"),
             (exception(1), "exception_01"),
             (exception(2), "exception_02"),
             (exception(3), "exception_03"),

@@ -1,0 +1,128 @@
+//! SunSpec meters in a chain made from the public layouts: found wherever they stand, and again when they have moved.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use wattwarden::config::{self, Secrets, diagnostic::Source};
+
+use super::{
+    modbus_support::{Bus, Server},
+    plant,
+};
+
+/// The public layouts; `None` where they are not at hand.
+pub(super) fn layouts(test: &str) -> Option<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/sunspec_models");
+    if Path::new(folder).is_dir() {
+        return Some(folder.to_owned());
+    }
+    println!("skipped: {test}: the SunSpec layouts of ../shared/data");
+    None
+}
+
+/// A device with the common model, an inverter, and a meter of 6.46 kW behind them.
+pub(super) fn device(layouts: &str, base: u16, meter: u16, inverter_length: u16) -> Value {
+    let common = json!({"id": 1, "values": {"Mn": "Maker", "Md": "Meter-1", "Vr": "1.2", "SN": "SN-12345"}});
+    let inverter = json!({"id": 103, "length": inverter_length});
+    let values = if meter < 210 {
+        json!({"A_SF": -2, "AphA": 1020, "AphB": 980, "AphC": 1050, "V_SF": -1, "PhVphA": 2301, "PhVphB": 2294,
+               "PhVphC": 2312, "Hz_SF": -2, "Hz": 6000, "W_SF": 0, "W": 6461, "PF_SF": 0, "PF": 92, "TotWh_SF": 1,
+               "TotWhImp": 1_234_560})
+    } else {
+        json!({"AphA": 10.2, "AphB": 9.8, "AphC": 10.5, "PhVphA": 230.1, "PhVphB": 229.4, "PhVphC": 231.2, "Hz": 60.0,
+               "W": 6461.0, "PF": 92.0, "TotWhImp": 12_345_600.0})
+    };
+    let meter = json!({"id": meter, "values": values});
+    json!({"sunspec": {"base": base, "layouts": layouts, "models": [common, inverter, meter]}})
+}
+
+/// A bus with one meter of a profile, read twenty times a second.
+fn bus(address: &str, profile: &str) -> Bus {
+    let text = format!(
+        "[site]\nname = 's'\nzone = 'Asia/Seoul'\n[[bus]]\nname = 'b'\nmodbus = '{address}'\nevery = '100ms'\n\
+         [[meter]]\nname = 'main'\nbus = 'b'\nunit = 3\nprofile = '{profile}'\n"
+    );
+    let loaded = config::parse(Source::new("site", &text), Path::new("."), Secrets::LeaveOut);
+    Bus::start(loaded.unwrap().config.buses.remove(0))
+}
+
+/// The first sample, value by value.
+async fn check(address: &str, profile: &str) -> Bus {
+    let mut bus = bus(address, profile);
+    let sample = bus.next().await;
+    for (quantity, expected) in [
+        ("voltage_l1_v", 230.1),
+        ("current_l3_a", 10.5),
+        ("frequency_hz", 60.0),
+        ("active_power_kw", 6.461),
+        ("energy_import_kwh", 12345.6),
+    ] {
+        let got = sample.trusted(quantity.parse().unwrap());
+        let is_near = got.is_some_and(|got| (got - expected).abs() < 1e-3);
+        assert!(is_near, "{profile} {quantity}: {got:?} in {sample:?}");
+    }
+    assert_eq!(
+        sample.trusted("active_power_l1_kw".parse().unwrap()),
+        None,
+        "not implemented is no value"
+    );
+    bus
+}
+
+#[tokio::test]
+async fn a_meter_is_found_wherever_the_chain_has_it() {
+    let name = "a_meter_is_found_wherever_the_chain_has_it";
+    let Some(layouts) = layouts(name) else { return };
+    for (base, meter, inverter_length) in [(40_000, 203, 50), (50_000, 213, 51), (0, 203, 1)] {
+        let units = json!({"3": device(&layouts, base, meter, inverter_length)});
+        let Some((_server, address)) = plant(name, &json!({"kind": "tcp", "units": units})).await else {
+            return;
+        };
+        check(&address, &format!("sunspec-{meter}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_chain_that_has_changed_is_walked_again() {
+    let name = "a_chain_that_has_changed_is_walked_again";
+    let Some(layouts) = layouts(name) else { return };
+    let described = |inverter_length| json!({"3": device(&layouts, 40_000, 203, inverter_length)});
+    let Some((server, address)) = plant(name, &json!({"kind": "tcp", "units": described(50)})).await else {
+        return;
+    };
+    let mut bus = check(&address, "sunspec-203").await;
+    drop(server);
+    let port: u16 = address.rsplit(':').next().unwrap().parse().unwrap();
+    let _server = restarted(name, &json!({"kind": "tcp", "port": port, "units": described(60)})).await;
+    loop {
+        let sample = bus.next().await;
+        let Some(kw) = sample.trusted("active_power_kw".parse().unwrap()) else {
+            continue;
+        };
+        assert_eq!(kw, 6.461, "no value of another model ever");
+        if bus.count("polls_total", "layout") > 0.0 {
+            break;
+        }
+    }
+}
+
+/// The port is free once the old server's process is gone, which takes a moment.
+async fn restarted(name: &str, described: &Value) -> Server {
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    plant(name, described).await.unwrap().0
+}
+
+#[tokio::test]
+async fn a_device_without_the_model_says_which_it_has() {
+    let name = "a_device_without_the_model_says_which_it_has";
+    let Some(layouts) = layouts(name) else { return };
+    let units = json!({"3": device(&layouts, 40_000, 203, 50)});
+    let Some((_server, address)) = plant(name, &json!({"kind": "tcp", "units": units})).await else {
+        return;
+    };
+    let bus = bus(&address, "sunspec-201");
+    while bus.count("polls_total", "layout") < 2.0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(bus.count("polls_total", "ok"), 0.0);
+}
