@@ -65,6 +65,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Read one block of registers in every type and order; name what mends an error.
     Probe(commission::probe::ProbeArgs),
+    /// Find meters on hosts or a serial port that you name, and write a configuration.
+    Discover(commission::discover::DiscoverArgs),
     /// Check a configuration: all problems at once, each with its place.
     Check(check::CheckArgs),
     /// Run the agent in the foreground.
@@ -136,6 +138,7 @@ pub fn main() -> ExitCode {
             demo::run(&args)
         }
         Command::Probe(args) => commission::probe::run(&args),
+        Command::Discover(args) => commission::discover::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Run(args) => {
             start_log(cli.log, "info");

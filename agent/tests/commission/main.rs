@@ -2,6 +2,7 @@
 //! pseudo-terminal: what they print in both languages within 80 columns, their JSON, their exit status.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod discover;
 #[path = "../modbus_support/mod.rs"]
 mod modbus_support;
 mod probe;
@@ -63,4 +64,22 @@ fn registers(blocks: &[(u16, &[u16])]) -> Value {
         .map(|(at, words)| (at.to_string(), json!(words)))
         .collect::<serde_json::Map<_, _>>()
         .into()
+}
+
+/// The registers of a shipped profile's test vector, as [`server.py`] wants a unit.
+fn of_vector(profile: &str) -> Value {
+    let path = format!("{}/../config/meters/{profile}.toml", env!("CARGO_MANIFEST_DIR"));
+    let parsed: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+    let mut unit = json!({"holding": {}, "input": {}});
+    for reply in parsed["vector"][0]["replies"].as_array().unwrap() {
+        let table = reply.get("table").and_then(toml::Value::as_str).unwrap_or("holding");
+        let words: Vec<i64> = reply["words"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(toml::Value::as_integer)
+            .collect();
+        unit[table][reply["at"].as_integer().unwrap().to_string()] = json!(words);
+    }
+    unit
 }

@@ -66,6 +66,8 @@ pub struct Master {
     transport: Transport,
     /// Wall time for an answer.
     timeout: Duration,
+    /// Wall time for a connection.
+    connect_within: Duration,
     /// Least time from an answer to the next request.
     gap: Duration,
     wire: Option<Wire>,
@@ -84,10 +86,20 @@ impl Master {
         Self {
             transport,
             timeout,
+            connect_within: timeout.max(CONNECT_AT_LEAST),
             gap,
             wire: None,
             rests_until: monotonic(),
             n_requests: 0,
+        }
+    }
+
+    /// A master that gives a connection no more time than an answer: where most addresses are expected to be empty.
+    #[must_use]
+    pub fn hasty(self) -> Self {
+        Self {
+            connect_within: self.timeout,
+            ..self
         }
     }
 
@@ -139,7 +151,7 @@ impl Master {
     /// Opens the connection, if none is open.
     pub async fn connect(&mut self) -> Result<(), Trouble> {
         if self.wire.is_none() {
-            let limit = self.timeout.max(CONNECT_AT_LEAST);
+            let limit = self.connect_within;
             let opened = timeout(limit, open(&self.transport)).await.unwrap_or_else(|_| {
                 let text = format!("no connection within {limit:?}");
                 Err(io::Error::new(io::ErrorKind::TimedOut, text))

@@ -18,9 +18,15 @@ use crate::{
 };
 
 mod block;
+mod candidates;
+pub mod discover;
 mod faults;
+mod live;
+mod offer;
 pub mod probe;
+mod range;
 mod ranges;
+mod scan;
 mod sheet;
 mod show;
 

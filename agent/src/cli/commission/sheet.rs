@@ -262,8 +262,15 @@ impl Device {
             ]
         }));
         let mut text = table(&rows, &[false, false, true, false, true, false]);
-        for value in self.values.iter().filter(|value| !value.remark.is_empty()) {
-            text += &wrapped(&format!("{}: {}", value.name, value.remark), 4);
+        let mut remarks: Vec<(&str, Vec<&str>)> = vec![];
+        for Value { name, remark, .. } in self.values.iter().filter(|value| !value.remark.is_empty()) {
+            match remarks.iter_mut().find(|(known, _)| known == remark) {
+                Some((_, names)) => names.push(name),
+                None => remarks.push((remark, vec![name])),
+            }
+        }
+        for (remark, names) in remarks {
+            text += &wrapped(&format!("{remark}: {}", names.join(", ")), 4);
         }
         text
     }
