@@ -67,6 +67,8 @@ enum Command {
     Probe(commission::probe::ProbeArgs),
     /// Find meters on hosts or a serial port that you name, and write a configuration.
     Discover(commission::discover::DiscoverArgs),
+    /// Known meter models: list them, make one from answers, try one on a device.
+    Profile(commission::profile::ProfileArgs),
     /// Check a configuration: all problems at once, each with its place.
     Check(check::CheckArgs),
     /// Run the agent in the foreground.
@@ -139,6 +141,7 @@ pub fn main() -> ExitCode {
         }
         Command::Probe(args) => commission::probe::run(&args),
         Command::Discover(args) => commission::discover::run(&args),
+        Command::Profile(args) => commission::profile::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Run(args) => {
             start_log(cli.log, "info");

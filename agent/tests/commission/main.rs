@@ -6,6 +6,7 @@ mod discover;
 #[path = "../modbus_support/mod.rs"]
 mod modbus_support;
 mod probe;
+mod profile;
 #[path = "../program_support/mod.rs"]
 mod program_support;
 mod sunspec;

@@ -24,17 +24,16 @@ mod faults;
 mod live;
 mod offer;
 pub mod probe;
+pub mod profile;
 mod range;
 mod ranges;
 mod scan;
 mod sheet;
 mod show;
 
-/// How a line is reached, and how patiently.
+/// How a serial line is set, and how patiently a device is asked.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct LineArgs {
-    /// `tcp://HOST:502`, `rtu+tcp://HOST:PORT`, `tls://HOST`, or a serial port as /dev/ttyUSB0.
-    pub(crate) address: String,
     /// Speed of a serial port.
     #[arg(long, value_name = "BITS_A_SECOND", default_value_t = 19_200)]
     pub(crate) baud: u32,
@@ -85,11 +84,11 @@ fn parity(text: &str) -> Result<Parity, String> {
 }
 
 impl LineArgs {
-    /// The line of the address.
-    fn transport(&self) -> Result<Transport, ExitCode> {
-        if self.address.starts_with('/') {
+    /// The line of an address: `tcp://HOST:502`, `rtu+tcp://HOST:PORT`, `tls://HOST`, or a serial port.
+    fn transport(&self, text: &str) -> Result<Transport, ExitCode> {
+        if text.starts_with('/') {
             return Ok(Transport::Rtu {
-                path: self.address.clone(),
+                path: text.to_owned(),
                 line: Line {
                     baud: self.baud,
                     parity: self.parity,
@@ -98,8 +97,7 @@ impl LineArgs {
             });
         }
         let tls = Tls::default();
-        address(&self.address, tls)
-            .map_err(|why| fail(INPUT, format!("{why}; {}, or a serial port as /dev/ttyUSB0", bus::HOW)))
+        address(text, tls).map_err(|why| fail(INPUT, format!("{why}; {}, or a serial port as /dev/ttyUSB0", bus::HOW)))
     }
 }
 

@@ -71,11 +71,7 @@ pub(super) fn text(offer: &Offer<'_>) -> String {
         ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(found.devices.iter().map(|device| {
-            let says = said(device)
-                .into_iter()
-                .map(|(_, said)| said)
-                .next()
-                .unwrap_or_default();
+            let says = own_name(device);
             let line = written(&device.transport).chars().take(40).collect();
             let says = says.chars().take(24).collect();
             vec![line, device.unit.to_string(), says, String::new()]

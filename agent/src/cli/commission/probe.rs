@@ -39,6 +39,8 @@ use crate::{
     wattwarden probe /dev/ttyUSB0 --baud 9600 --parity none --unit 1 --reg 0 --fn 4\n  \
     wattwarden probe tcp://192.168.10.21 --profile eastron-sdm630 --point voltage_l1_v")]
 pub struct ProbeArgs {
+    /// `tcp://HOST:502`, `rtu+tcp://HOST:PORT`, `tls://HOST`, or a serial port as /dev/ttyUSB0.
+    address: String,
     #[command(flatten)]
     line: LineArgs,
     /// Unit (slave) of the device, 1 to 255.
@@ -140,7 +142,7 @@ fn probe(args: &ProbeArgs) -> Result<ExitCode, ExitCode> {
         (None, None) => Sought::Anything,
     };
     let asked = asked(args, model.as_ref())?;
-    let transport = args.line.transport()?;
+    let transport = args.line.transport(&args.address)?;
     let found = block_on(ask(transport, args.line.timeout, asked, sought, language))?;
     let shown = Shown {
         found: &found,
