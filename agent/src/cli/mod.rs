@@ -46,6 +46,7 @@ pub const NO_ANSWER: u8 = 3;
 #[command(name = "wattwarden", version, propagate_version = true)]
 #[command(after_help = "Begin here:\n  \
     wattwarden demo                 a simulated plant and its page, no set-up\n  \
+    wattwarden discover --hosts A-B which meters answer; writes a configuration\n  \
     wattwarden check --config FILE  every error of a configuration, with its place\n  \
     wattwarden run --config FILE    the agent\n\n\
     Exit status: 0 done, 1 internal error, 2 the user's input, 3 no answer from a\n\
@@ -63,11 +64,11 @@ pub struct Cli {
 enum Command {
     /// Run the agent on a simulated plant, over real sockets.
     Demo(demo::DemoArgs),
-    /// Read one block of registers in every type and order; name what mends an error.
+    /// Read one block of registers in every type and order.
     Probe(commission::probe::ProbeArgs),
-    /// Find meters on hosts or a serial port that you name, and write a configuration.
+    /// Find meters on hosts or a serial port that you name.
     Discover(commission::discover::DiscoverArgs),
-    /// Known meter models: list them, make one from answers, try one on a device.
+    /// Known meter models: list, make, try on a device.
     Profile(commission::profile::ProfileArgs),
     /// Check a configuration: all problems at once, each with its place.
     Check(check::CheckArgs),

@@ -86,7 +86,27 @@ async fn meters_behind_a_gateway_are_found_told_and_written_down() {
         found["devices"].as_array().unwrap().len(),
         if layouts.is_some() { 4 } else { 3 }
     );
+}
 
+#[tokio::test]
+async fn what_was_found_is_written_as_a_configuration_that_check_accepts() {
+    let name = "what_was_found_is_written_as_a_configuration_that_check_accepts";
+    let Some((_server, address)) = plant(name, &gateway(None)).await else {
+        return;
+    };
+    let port = port(&address);
+    let asked = [
+        "discover",
+        "--hosts",
+        "127.0.0.1",
+        "--port",
+        port,
+        "--units",
+        "1-12",
+        "--gap",
+        "1ms",
+        "--yes",
+    ];
     let folder = Folder::new("discover");
     let (config, sheet) = (folder.path("plant.toml"), folder.path("sheet.txt"));
     let store = format!("\n[store]\npath = \"{}\"\n", folder.path("store"));
@@ -102,12 +122,7 @@ async fn meters_behind_a_gateway_are_found_told_and_written_down() {
     check(&written, 0, &["plant.toml", "check --live"]).await;
     check(&written, 2, &["not written over"]).await;
     std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &store).unwrap();
-    check(
-        &["check", "-c", &config],
-        0,
-        &["0 errors", if layouts.is_some() { "3 meters" } else { "2 meters" }],
-    )
-    .await;
+    check(&["check", "-c", &config], 0, &["0 errors", "2 meters"]).await;
     let sheet = std::fs::read_to_string(sheet).unwrap();
     for fact in ["SDM630", "4366 199A", "verified = false", "signed"] {
         assert!(sheet.contains(fact), "{fact} is not in\n{sheet}");
@@ -151,6 +166,43 @@ async fn a_device_that_answers_to_every_unit_is_written_once_and_twins_in_regist
     let text = std::fs::read_to_string(&config).unwrap();
     assert_eq!(text.matches("[[meter]]").count(), 1, "{text}");
     assert!(text.contains("schneider-pm5110, schneider-pm5320"), "{text}");
+}
+
+#[tokio::test]
+async fn a_fingerprint_names_the_model() {
+    let folder = Folder::new("discover-mark");
+    std::fs::create_dir_all(folder.path("meters")).unwrap();
+    let profile = "maker = 'Maker'\nmodel = 'Own'\nsource = 's'\nverified = true\n\
+                   registers = [{ at = 0, type = 'u16', quantity = 'temperature_c' }]\n\
+                   [[fingerprint]]\nsource = 's'\nat = 100\nregisters = 3\ntext = 'OWN-'\n";
+    folder.file("meters/own.toml", profile);
+    let holding = registers(&[(0, &[21]), (100, &[0x4F57, 0x4E2D, 0x3100])]);
+    let described =
+        json!({"kind": "tcp", "units": {"1": {"holding": holding}, "2": {"holding": registers(&[(0, &[21])])}}});
+    let Some((_server, address)) = plant("fingerprint", &described).await else {
+        return;
+    };
+    let beside = folder.0.display().to_string();
+    let asked = [
+        "discover",
+        "--hosts",
+        "127.0.0.1",
+        "--port",
+        port(&address),
+        "--units",
+        "1-2",
+        "--gap",
+        "1ms",
+        "--yes",
+    ];
+    let asked = [&asked[..], &["--beside", &beside]].concat();
+    check_both(
+        &asked,
+        0,
+        &["→ own", "검증된 프로파일; 지문", "모델이 아님"],
+        &["→ own", "verified profile; its fingerprint", "no model"],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! `probe`: every kind of line, every kind of error, and what it names as the fix.
 
-use std::time::Instant;
-
 use serde_json::{Value, json};
 
 use super::{check, check_both, plant, program_support::Folder, registers};
@@ -126,7 +124,7 @@ async fn the_right_framing_is_named_whichever_was_written() {
         };
         let port = address.rsplit(':').next().unwrap();
         let wrong = format!("{written}://127.0.0.1:{port}");
-        let started = Instant::now();
+        let started = wattwarden::clock::monotonic();
         let found = format!("modbus = \"{right}://127.0.0.1:{port}\"");
         let args = ["probe", &wrong, "--unit", "7", "--reg", "3059", "--timeout", "300ms"];
         check_both(&args, 0, &["이렇게 하면 응답", &found], &["this is answered", &found]).await;

@@ -4,7 +4,7 @@
  "vendor": "…", "product": "…", "units": {"7": {"holding": {"100": [words]}, "input": {…}, "exception": 4}}}
 
 A unit may also have a chain: "sunspec": {"base": 40000, "layouts": FOLDER, "models": [{"id": 203, "values": {"W": 6461}},
-{"id": 103, "length": 50}]}; the layout of a model is FOLDER/model_ID.json of the SunSpec Alliance. "port" asks for one.
+{"id": 103, "length": 50}]}; the layout of a model is FOLDER/model_ID.json of the SunSpec Alliance. "port" asks for one, "delay_s" is what every answer takes.
 
 Prints one line when it is ready: a port, or the device file of a pseudo-terminal.
 """
@@ -60,11 +60,12 @@ def block(registers):
     return data or [SimData(65535, values=[0], datatype=DataType.REGISTERS)]
 
 
-def device(unit, described):
-    action = None
-    if code := described.get("exception"):
-        async def action(*_):
+def device(unit, described, delay_s):
+    async def action(*_):
+        await asyncio.sleep(delay_s)
+        if code := described.get("exception"):
             return ExcCodes(code)
+        return None
     bits = [SimData(0, values=[False], datatype=DataType.BITS)]
     holding = described.get("holding", {}) | (chain(described["sunspec"]) if "sunspec" in described else {})
     tables = (bits, bits, block(holding), block(described.get("input", {})))
@@ -91,7 +92,7 @@ def relay(ours, theirs):
 
 
 async def main(described):
-    devices = [device(unit, registers) for unit, registers in described["units"].items()]
+    devices = [device(unit, registers, described.get("delay_s", 0)) for unit, registers in described["units"].items()]
     devices.append(nobody(described.get("silent", described["kind"] == "rtu")))
     identity = ModbusDeviceIdentification(
         info_name={

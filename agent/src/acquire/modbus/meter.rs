@@ -162,7 +162,7 @@ impl Meter {
             let mut block = 0;
             while self.rhythms[nth].due <= sample.at && block < self.rhythms[nth].reads.len() {
                 let read = &self.rhythms[nth].reads[block];
-                match link.read(&*moved(read, base), limit, self.limits.pause).await {
+                match link.read(&moved(read, base), limit, self.limits.pause).await {
                     Ok(words) if self.is_elsewhere(read, &words) => return Err(self.look_again(base)),
                     Ok(words) => {
                         self.counts.answer.set(link.answered_in.as_secs_f64());

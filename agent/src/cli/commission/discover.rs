@@ -31,9 +31,9 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     wattwarden discover --hosts 192.168.10.20-40 --units 1-32\n  \
-    wattwarden discover --hosts 192.168.10.0/24 --units 1 --write plant.toml --sheet plant.txt\n  \
+    wattwarden discover --hosts 192.168.10.0/24 --units 1 --write plant.toml\n  \
     wattwarden discover --serial /dev/ttyUSB0 --baud 9600,19200 --units 1-32 --yes\n\n\
-    It only reads, one request at a time. Nobody's network is searched that was not named.")]
+    It only reads, one request at a time, and asks nobody that was not named.")]
 pub struct DiscoverArgs {
     /// Hosts: 192.168.10.20-40, 192.168.10.0/24, names, or a list of them.
     #[arg(
@@ -79,6 +79,9 @@ pub struct DiscoverArgs {
     /// Its time zone.
     #[arg(long, default_value = "Asia/Seoul")]
     zone: String,
+    /// Also write the hand-over sheet: as JSON to a .json, else as text.
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
     #[command(flatten)]
     out: OutArgs,
 }
@@ -101,14 +104,11 @@ fn discover(args: &DiscoverArgs) -> Result<ExitCode, ExitCode> {
     }
     let models: Vec<_> = models.into_iter().filter(|model| !model.points.is_empty()).collect();
     let lines = lines(args)?;
-    for path in args.write.iter().chain(&args.out.sheet).filter(|path| path.exists()) {
-        return Err(fail(
-            INPUT,
-            format!(
-                "{} is there already and is not written over; name another file",
-                path.display()
-            ),
-        ));
+    let mut files = args.write.iter().chain(&args.sheet);
+    if let Some(path) = files.find(|path| path.exists()) {
+        let path = path.display();
+        let why = format!("{path} is there already and is not written over; name another file");
+        return Err(fail(INPUT, why));
     }
     agreed(args, &lines, language)?;
     let search = Search {
@@ -143,7 +143,7 @@ fn discover(args: &DiscoverArgs) -> Result<ExitCode, ExitCode> {
         new_file(path, &config)?;
         told(args, language, path);
     }
-    if let Some(path) = &args.out.sheet {
+    if let Some(path) = &args.sheet {
         sheet.save(path, language)?;
     }
     Ok(if found.devices.is_empty() {

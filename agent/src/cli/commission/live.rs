@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     acquire::modbus::{
-        ExceptionCode, Fault, MeterPoints, Point, Table,
+        ExceptionCode, Fault, MeterPoints, Point, Table, Transport,
         ask::{Master, Trouble},
         decode, judge, plan,
         sunspec::{self, Walk},
@@ -24,13 +24,16 @@ use crate::{
     language::Language,
 };
 
+/// Characters of a request and of its reply beside the registers.
+const FRAMES: usize = 13;
+
 /// What a meter said.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Live {
     /// Its points in the order of the profile.
     pub(super) points: Vec<PointRead>,
-    /// The longest answer.
-    pub(super) slowest: Duration,
+    /// The longest that the device took for an answer, beside what the characters take on a serial line.
+    pub(super) latency: Duration,
     /// Why the meter as a whole was given up.
     pub(super) trouble: Option<Trouble>,
 }
@@ -121,7 +124,11 @@ fn unread(point: &Point, base: u16) -> PointRead {
 async fn read_block(master: &mut Master, unit: u8, block: &plan::Read, live: &mut Live) -> Result<(), Trouble> {
     match master.registers(unit, block.table, block.at, block.count).await {
         Ok(answer) => {
-            live.slowest = live.slowest.max(answer.took);
+            let on_line = match master.transport() {
+                Transport::Rtu { line, .. } => line.characters(FRAMES + 2 * usize::from(block.count)),
+                _ => Duration::ZERO,
+            };
+            live.latency = live.latency.max(answer.took.saturating_sub(on_line));
             for nth in &block.points {
                 take(&mut live.points[*nth], answer.at, &answer.words);
             }

@@ -19,6 +19,7 @@ use crate::{
 
 mod block;
 mod candidates;
+pub mod check_live;
 pub mod discover;
 mod faults;
 mod live;
@@ -54,9 +55,6 @@ pub(crate) struct OutArgs {
     /// Print one JSON document for programs.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Also write the hand-over sheet: FILE.json for programs, any other name as text.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) sheet: Option<PathBuf>,
     /// Language; else that of LANG.
     #[arg(long, alias = "language", value_enum)]
     pub(crate) lang: Option<Lang>,

@@ -4,7 +4,7 @@
 //! other table, the neighbours, and the units that a device behind TCP has by custom. Exit status: 0 read, 2 the user's
 //! input, 3 no answer.
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use energy::Quantity;
 use serde::Serialize;
@@ -34,12 +34,12 @@ use crate::{
 /// Arguments of `probe`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    wattwarden probe tcp://192.168.10.21:502 --unit 7 --reg 3059 --quantity power\n  \
-    wattwarden probe tcp://192.168.10.21 --unit 7 --reg 3060 --base 1 --expect 12.4\n  \
-    wattwarden probe /dev/ttyUSB0 --baud 9600 --parity none --unit 1 --reg 0 --fn 4\n  \
-    wattwarden probe tcp://192.168.10.21 --profile eastron-sdm630 --point voltage_l1_v")]
+    wattwarden probe tcp://10.0.0.21:502 --unit 7 --reg 3059 --quantity power\n  \
+    wattwarden probe tcp://10.0.0.21 --unit 7 --reg 3060 --base 1 --expect 12.4\n  \
+    wattwarden probe /dev/ttyUSB0 --baud 9600 --parity none --reg 0 --fn 4\n  \
+    wattwarden probe tcp://10.0.0.21 --profile eastron-sdm630 --point voltage_l1_v")]
 pub struct ProbeArgs {
-    /// `tcp://HOST:502`, `rtu+tcp://HOST:PORT`, `tls://HOST`, or a serial port as /dev/ttyUSB0.
+    /// tcp://HOST:502, rtu+tcp://HOST:PORT, tls://HOST, or /dev/ttyUSB0.
     address: String,
     #[command(flatten)]
     line: LineArgs,
@@ -55,7 +55,7 @@ pub struct ProbeArgs {
     /// Function: 3 holding registers, 4 input registers.
     #[arg(long = "fn", value_name = "FUNCTION", default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=4))]
     function: u8,
-    /// The number of the first register: 0 as on the wire, 1 as in many manuals.
+    /// Number of the first register: 0 as on the wire, 1 as in manuals.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
     base: u8,
     /// What the meter's display shows.
@@ -70,6 +70,9 @@ pub struct ProbeArgs {
     /// A point of the profile, by its quantity, in place of --reg.
     #[arg(long, value_name = "QUANTITY", requires = "profile")]
     point: Option<Quantity>,
+    /// Also write the hand-over sheet: as JSON to a .json, else as text.
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
     #[command(flatten)]
     out: OutArgs,
 }
@@ -156,7 +159,7 @@ fn probe(args: &ProbeArgs) -> Result<ExitCode, ExitCode> {
     } else {
         show::text(&shown)
     });
-    if let Some(path) = &args.out.sheet {
+    if let Some(path) = &args.sheet {
         show::sheet(&shown).save(path, language)?;
     }
     Ok(match found.block {

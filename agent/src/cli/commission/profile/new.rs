@@ -35,7 +35,7 @@ pub(super) struct NewArgs {
     /// What the maker calls it.
     #[arg(long)]
     model: Option<String>,
-    /// Where the registers are from: document and edition, or who measured them.
+    /// Where the registers are from: document and edition.
     #[arg(long)]
     source: Option<String>,
     /// What a reader must know beside it.
@@ -53,7 +53,7 @@ pub(super) struct NewArgs {
     /// Order of their bytes.
     #[arg(long, default_value = "abcd")]
     order: String,
-    /// QUANTITY@REGISTER and what differs, as `,type=i32,scale=0.001,every=10s`; several times.
+    /// QUANTITY@REGISTER,type=i32,scale=0.001,every=10s; several times.
     #[arg(long = "point", value_name = "POINT")]
     points: Vec<String>,
     /// Folder of the new file.

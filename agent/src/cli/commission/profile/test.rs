@@ -3,7 +3,11 @@
 //!
 //! It only reads. Exit status: 0 all points came, 2 the user's input, 3 the device failed or refused a point.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use super::super::{
     LineArgs, OutArgs, block_on,
@@ -28,12 +32,12 @@ use crate::{
 /// Arguments of `profile test`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    wattwarden profile test eastron-sdm630 --address tcp://192.168.10.21:502 --unit 3\n  \
-    wattwarden profile test ./maker-m1.toml --address /dev/ttyUSB0 --baud 9600 --unit 1 --sheet m1.txt")]
+    wattwarden profile test eastron-sdm630 --address tcp://10.0.0.21:502\n  \
+    wattwarden profile test ./m1.toml --address /dev/ttyUSB0 --baud 9600")]
 pub(super) struct TestArgs {
     /// A profile's name, or its file.
     profile: String,
-    /// `tcp://HOST:502`, `rtu+tcp://HOST:PORT`, `tls://HOST`, or a serial port as /dev/ttyUSB0.
+    /// tcp://HOST:502, rtu+tcp://HOST:PORT, tls://HOST, or /dev/ttyUSB0.
     #[arg(long)]
     address: String,
     /// Unit of the device.
@@ -41,6 +45,9 @@ pub(super) struct TestArgs {
     unit: u8,
     #[command(flatten)]
     line: LineArgs,
+    /// Also write the hand-over sheet: as JSON to a .json, else as text.
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
     #[command(flatten)]
     out: OutArgs,
 }
@@ -76,7 +83,7 @@ pub(super) fn test(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     } else {
         sheet.text(language)
     });
-    if let Some(path) = &args.out.sheet {
+    if let Some(path) = &args.sheet {
         sheet.save(path, language)?;
     }
     let is_whole = live.trouble.is_none() && live.points.iter().all(|read| read.trouble.is_none());
