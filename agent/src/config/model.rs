@@ -173,6 +173,29 @@ mod tests {
     }
 
     #[test]
+    fn every_shipped_sunspec_model_is_seen_by_its_head_in_each_poll() {
+        let (models, _) = models(&DataFiles::beside(std::path::Path::new("/nonexistent")));
+        let sunspec: Vec<_> = models.iter().filter(|model| model.limits.sunspec.is_some()).collect();
+        assert_eq!(sunspec.len(), crate::acquire::modbus::sunspec::METERS.len());
+        for model in sunspec {
+            assert!(crate::acquire::modbus::sunspec::METERS.contains(&model.limits.sunspec.unwrap()));
+            let meter = crate::acquire::modbus::MeterPoints {
+                name: "m".into(),
+                unit: 1,
+                points: model.points.clone(),
+                limits: model.limits.clone(),
+            };
+            let reads = crate::acquire::modbus::plan::plan(&[meter]).unwrap().reads;
+            assert_eq!(
+                (reads[0].at, reads[0].table),
+                (0, RegisterTable::Holding),
+                "{}",
+                model.name
+            );
+        }
+    }
+
+    #[test]
     fn a_fingerprint_is_words_a_text_or_what_the_device_says() {
         let table = RegisterTable::Input;
         check(

@@ -63,7 +63,7 @@ async fn each_meter_says_how_it_is() {
     check_both(
         &args,
         3,
-        &["fail press", "국번 1, 2은 응답함"],
+        &["fail press", "국번 1, 2에서는 응답이 있음"],
         &["fail press", "no answer", "unit 1, 2 on the same line answers"],
     )
     .await;

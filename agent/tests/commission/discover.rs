@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{check, check_both, of_vector, plant, program_support::Folder, registers, sunspec};
+use super::{check, check_both, of_vector, on_terminal, plant, program_support::Folder, registers, sunspec};
 
 fn port(address: &str) -> &str {
     address.rsplit(':').next().unwrap()
@@ -273,4 +273,35 @@ async fn nothing_is_asked_that_nobody_named_and_what_does_not_answer_is_told() {
         .to_string();
     let asked = ["discover", "--hosts", "127.0.0.1", "--port", &closed, "--yes"];
     check_both(&asked, 3, &["연결을 거절", "장치 0개"], &["refuses", "0 devices"]).await;
+}
+
+#[tokio::test]
+async fn the_search_begins_only_when_somebody_says_so() {
+    let described = json!({"kind": "tcp", "units": {"2": of_vector("eastron-sdm630")}});
+    let Some((_server, address)) = plant("terminal", &described).await else {
+        return;
+    };
+    let asked = [
+        "discover",
+        "--hosts",
+        "127.0.0.1",
+        "--port",
+        port(&address),
+        "--units",
+        "2",
+        "--gap",
+        "1ms",
+        "--lang",
+        "ko",
+    ];
+    let (status, text) = on_terminal("n", &asked).await;
+    assert!(
+        status == Some(2) && text.contains("읽기만 합니다") && !text.contains("sdm630"),
+        "{text}"
+    );
+    let (status, text) = on_terminal("예", &asked).await;
+    assert!(
+        status == Some(0) && text.contains("eastron-sdm630") && text.contains("국번 2"),
+        "{text}"
+    );
 }

@@ -64,6 +64,20 @@ async fn check_both(args: &[&str], status: i32, ko: &[&str], en: &[&str]) {
     }
 }
 
+/// The program on a terminal, where somebody types these answers, one to a question.
+async fn on_terminal(answers: &str, args: &[&str]) -> (Option<i32>, String) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/commission/terminal.py");
+    let mut command = tokio::process::Command::new("python3");
+    command
+        .args([script, answers, env!("CARGO_BIN_EXE_wattwarden")])
+        .args(args);
+    let output = command.output().await.unwrap();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
+}
+
 /// Registers as [`server.py`] wants them.
 fn registers(blocks: &[(u16, &[u16])]) -> Value {
     blocks

@@ -201,6 +201,25 @@ async fn each_error_names_its_fix() {
     )
     .await;
     check(&["probe", &closed], 2, &["--reg"]).await;
+    check(
+        &["probe", &closed, "--reg", "0", "--profile", "sunspec-203"],
+        2,
+        &["profile test"],
+    )
+    .await;
+    check(
+        &[
+            "probe",
+            &closed,
+            "--profile",
+            "eastron-sdm72",
+            "--point",
+            "voltage_l1_v",
+        ],
+        2,
+        &["has no voltage_l1_v"],
+    )
+    .await;
 }
 
 #[tokio::test]

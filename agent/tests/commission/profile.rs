@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{check, check_both, of_vector, plant, program_support::Folder};
+use super::{
+    check, check_both, modbus_support::python_with_pymodbus, of_vector, on_terminal, plant, program_support::Folder,
+};
 
 #[tokio::test]
 async fn known_models_are_listed() {
@@ -137,5 +139,26 @@ async fn a_wrong_profile_a_silent_device_and_wrong_answers_are_told() {
         std::fs::read_dir(&folder.0).unwrap().count(),
         0,
         "nothing is written that the loader refuses"
+    );
+}
+
+#[tokio::test]
+async fn what_no_flag_says_is_asked_on_the_terminal() {
+    if python_with_pymodbus().await.is_none() {
+        println!("skipped: what_no_flag_says_is_asked_on_the_terminal: python3");
+        return;
+    }
+    let folder = Folder::new("profile-asked");
+    let here = folder.0.display().to_string();
+    let answers = "own-m1|제조사 \"가\"|M1|manual, edition 2|1|voltage|voltage_l1_v@1|active_power_kw@53,scale=0.001|";
+    let (status, text) = on_terminal(answers, &["profile", "new", "--out", &here, "--lang", "ko"]).await;
+    assert!(
+        status == Some(0) && text.contains("QUANTITY@REGISTER") && text.contains("점 2개"),
+        "{text}"
+    );
+    let written = std::fs::read_to_string(folder.path("own-m1.toml")).unwrap();
+    assert!(
+        written.contains("제조사 \"가\"") && written.contains("{ at = 53, "),
+        "{written}"
     );
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use wattwarden::config::{self, Secrets, diagnostic::Source};
 
 use super::{
+    check_both,
     modbus_support::{Bus, Server},
     plant,
 };
@@ -120,6 +121,17 @@ async fn a_device_without_the_model_says_which_it_has() {
     let Some((_server, address)) = plant(name, &json!({"kind": "tcp", "units": units})).await else {
         return;
     };
+    let test = |profile: &'static str| ["profile", "test", profile, "--address", &address, "--unit", "3"];
+    // The meter's id stands at 40122, its power 18 registers on.
+    let power = ["active_power_kw 6.461 kW 40140 193D"];
+    check_both(&test("sunspec-203"), 0, &power, &power).await;
+    check_both(
+        &test("sunspec-201"),
+        3,
+        &["201 / [1, 103, 203]"],
+        &["201 / [1, 103, 203]"],
+    )
+    .await;
     let bus = bus(&address, "sunspec-201");
     while bus.count("polls_total", "layout") < 2.0 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;

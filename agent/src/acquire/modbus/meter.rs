@@ -185,11 +185,15 @@ impl Meter {
         outcome
     }
 
-    /// From where this meter's addresses count: 0, or where its SunSpec model begins, for which the chain is walked once.
+    /// From where this meter's addresses count: 0, or where its SunSpec model begins. The chain is walked once, if a read
+    /// shows the model's head ever after; else before each poll.
     async fn base(&mut self, link: &mut Link, limit: Duration) -> Result<u16, Fault> {
-        let (Some(id), None) = (self.limits.sunspec, self.model_at) else {
-            return Ok(self.model_at.unwrap_or_default());
-        };
+        let Some(id) = self.limits.sunspec else { return Ok(0) };
+        let mut reads = self.rhythms.iter().flat_map(|rhythm| &rhythm.reads);
+        let shows_head = reads.any(|read| read.at == 0 && read.table == Table::Holding);
+        if let Some(at) = self.model_at.filter(|_| shows_head) {
+            return Ok(at);
+        }
         let mut walk = Walk::default();
         while let Some(at) = walk.asks() {
             let head = Read::of(self.unit, Table::Holding, at, sunspec::HEAD);
@@ -206,8 +210,9 @@ impl Meter {
             )));
         };
         let (meter, unit, at) = (&*self.name, self.unit, found.at);
-        info!(meter, unit, model = id, at, "SunSpec model found in the device's chain");
-        self.model_at = Some(at);
+        if self.model_at.replace(at) != Some(at) {
+            info!(meter, unit, model = id, at, "SunSpec model found in the device's chain");
+        }
         Ok(at)
     }
 

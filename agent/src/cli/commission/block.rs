@@ -126,7 +126,8 @@ fn fitting_of(readings: &[&Reading], sought: Sought<'_>) -> Vec<Fit> {
             });
         }
     }
-    let rank = |fit: &Fit| (place(fit.scale, sought), !fit.reading.form.is_float());
+    let is_common = |form: RegisterForm| form.is_float() && form != RegisterForm::F16;
+    let rank = |fit: &Fit| (place(fit.scale, sought), !is_common(fit.reading.form));
     found.sort_by_key(rank);
     found
 }
@@ -149,8 +150,9 @@ fn factor(reading: &Reading, sought: Sought<'_>) -> Option<f64> {
     if !value.is_finite() || value == 0.0 {
         return None;
     }
-    // Decimal digits are rare, and nearly any word can be read so: only what a display shows can speak for them.
-    if reading.form.is_decimal() && !matches!(sought, Sought::Value(..)) {
+    // Decimal digits and half floats are rare, and nearly any word can be read so: only a display can speak for them.
+    let is_rare = reading.form.is_decimal() || reading.form == RegisterForm::F16;
+    if is_rare && !matches!(sought, Sought::Value(..)) {
         return None;
     }
     // A float carries its unit's own size: makers scale it by thousands only.
@@ -166,7 +168,7 @@ fn factor(reading: &Reading, sought: Sought<'_>) -> Option<f64> {
         }
         Sought::Anything => {
             let is_size = reading.form.is_float() && ANY_FLOAT.contains(&value.abs());
-            (is_size && reading.form != RegisterForm::F16).then_some(1.0)
+            is_size.then_some(1.0)
         }
     }
 }

@@ -72,8 +72,7 @@ async fn one_bus(bus: &Bus, ranges: &Ranges) -> BusLive {
     for meter in &mut bus.meters {
         let live = live::read(&mut master, meter).await;
         if live.has_values() {
-            let whole_ms = Duration::from_millis(live.latency.as_millis() as u64 + 1);
-            meter.limits.latency.get_or_insert(whole_ms);
+            meter.limits.latency.get_or_insert(whole_ms(live.latency));
         }
         meters.push(live);
     }
@@ -82,6 +81,11 @@ async fn one_bus(bus: &Bus, ranges: &Ranges) -> BusLive {
         ranges: ranges.clone(),
         meters,
     }
+}
+
+/// Rounded up, as people write a latency.
+fn whole_ms(time: Duration) -> Duration {
+    Duration::from_millis(time.as_micros().div_ceil(1000) as u64)
 }
 
 /// Whether a device failed.
@@ -126,7 +130,7 @@ impl BusLive {
         let value = |quantity| live.value(quantity).map(number);
         let kw = value(Quantity::ActivePower).map(|kw| kw + " kW");
         let pf = value(Quantity::PowerFactor).map(|pf| format!("pf {pf}"));
-        let ms = Some(format!("{} ms", live.latency.as_millis())).filter(|_| live.has_values());
+        let ms = Some(format!("{} ms", whole_ms(live.latency).as_millis())).filter(|_| live.has_values());
         vec![
             format!("  {}", self.verdict(nth).name()),
             meter.name.to_string(),
@@ -150,7 +154,9 @@ impl BusLive {
             } else {
                 let units = units.join(", ");
                 match language {
-                    Language::Ko => format!("같은 회선의 국번 {units}은 응답함 → 이 계측기의 국번, 배선, 전원을 확인"),
+                    Language::Ko => {
+                        format!("같은 회선의 국번 {units}에서는 응답이 있음 → 이 계측기의 국번, 배선, 전원을 확인")
+                    }
                     Language::En => {
                         format!("unit {units} on the same line answers → check this meter's unit, wiring and power")
                     }

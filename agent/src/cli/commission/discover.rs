@@ -204,15 +204,15 @@ fn agreed(args: &DiscoverArgs, lines: &[Transport], language: Language) -> Resul
     }
     let (first, last) = (lines.first().map(written), lines.last().map(written));
     let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
-    let (n, n_units, at_most) = (lines.len(), args.units.len(), args.at_most);
+    let (n, n_units, min) = (lines.len(), args.units.len(), args.at_most.as_secs().div_ceil(60));
     eprint!(
         "{}",
         match language {
             Language::Ko => format!(
-                "{first} … {last}\n회선 {n}개, 국번 {n_units}개씩, 최대 {at_most:?}. 읽기만 합니다. 시작할까요? [y/N] "
+                "{first} … {last}\n회선 {n}개, 국번 {n_units}개씩, 최대 {min}분. 읽기만 합니다. 시작할까요? [y/N] "
             ),
             Language::En => format!(
-                "{first} … {last}\n{n} lines with {n_units} units each, at most {at_most:?}. It only reads. Begin? [y/N] "
+                "{first} … {last}\nLines: {n}, units on each: {n_units}, at most {min} min. It only reads. Begin? [y/N] "
             ),
         }
     );

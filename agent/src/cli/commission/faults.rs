@@ -57,22 +57,7 @@ fn detail(trouble: &Trouble) -> String {
 fn words(trouble: &Trouble, is_serial: bool) -> Words {
     match trouble {
         Trouble::Unreachable { kind, .. } => unreachable(*kind),
-        Trouble::Fault(Fault::TimedOut(_)) if is_serial => Words(
-            "timeout",
-            ["제한 시간 안에 응답이 없음", "no answer in time"],
-            [
-                "국번(unit), 통신 속도, 패리티를 계측기 설정과 맞추고 A/B 선이 바뀌지 않았는지 확인하십시오",
-                "compare unit, speed and parity with the meter's own settings; check that A and B are not exchanged",
-            ],
-        ),
-        Trouble::Fault(Fault::TimedOut(_)) => Words(
-            "timeout",
-            ["연결은 되었으나 응답이 없음", "connected, but no answer in time"],
-            [
-                "국번(unit)을 확인하고, 단순 변환기라면 rtu+tcp:// 로 시도하고, 다른 마스터가 연결을 차지하고 있는지 보십시오",
-                "check the unit; behind a plain converter try rtu+tcp://; see whether another master holds the connection",
-            ],
-        ),
+        Trouble::Fault(Fault::TimedOut(_)) => timed_out(is_serial),
         Trouble::Fault(Fault::Lost(_)) => Words(
             "lost",
             ["응답 없이 연결이 끊어짐", "the connection ended without an answer"],
@@ -123,6 +108,28 @@ fn words(trouble: &Trouble, is_serial: bool) -> Words {
                 "see with wattwarden discover which models the device has, and take the profile of one of them",
             ],
         ),
+    }
+}
+
+fn timed_out(is_serial: bool) -> Words {
+    if is_serial {
+        Words(
+            "timeout",
+            ["제한 시간 안에 응답이 없음", "no answer in time"],
+            [
+                "국번(unit), 통신 속도, 패리티를 계측기 설정과 맞추고 A/B 선이 바뀌지 않았는지 확인하십시오",
+                "compare unit, speed and parity with the meter's own settings; check that A and B are not exchanged",
+            ],
+        )
+    } else {
+        Words(
+            "timeout",
+            ["연결은 되었으나 응답이 없음", "connected, but no answer in time"],
+            [
+                "국번(unit)을 확인하고, 단순 변환기라면 rtu+tcp:// 로 시도하고, 다른 마스터가 연결을 차지하고 있는지 보십시오",
+                "check the unit; behind a plain converter try rtu+tcp://; see whether another master holds the connection",
+            ],
+        )
     }
 }
 

@@ -281,7 +281,12 @@ impl Live {
         Some(Check {
             what: say(language, "CT 방향", "direction of current").to_owned(),
             ok,
-            found: format!("{} kW {}{}", number(kw), reversed.join(" "), if ok { "" } else { fix }),
+            found: format!(
+                "{} kW{}{}",
+                number(kw),
+                [&[""], &reversed[..]].concat().join(" "),
+                if ok { "" } else { fix }
+            ),
         })
     }
 

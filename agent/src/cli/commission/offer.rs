@@ -32,6 +32,8 @@ pub(super) struct Offer<'a> {
 
 /// Periods tried for a bus, the fastest that its line can give is written.
 const PERIODS: [&str; 7] = ["1s", "2s", "5s", "10s", "30s", "1m", "5m"];
+/// Silent lines that are named at most; the JSON has all.
+const LINES_AT_MOST: usize = 8;
 /// Names in a row of the table at most.
 const NAMES_AT_MOST: usize = 3;
 
@@ -205,7 +207,7 @@ fn tail(offer: &Offer<'_>) -> String {
             text += &wrapped(&format!("→ {fix}"), 2);
         }
     }
-    for line in &found.silent {
+    for line in found.silent.iter().take(LINES_AT_MOST) {
         let line = written(line);
         text += &wrapped(
             &match offer.language {
@@ -218,6 +220,12 @@ fn tail(offer: &Offer<'_>) -> String {
             },
             0,
         );
+    }
+    if let Some(more) = found.silent.len().checked_sub(LINES_AT_MOST).filter(|more| *more > 0) {
+        text.extend([match offer.language {
+            Language::Ko => format!("  그 밖에 {more}개 (--json)\n"),
+            Language::En => format!("  and {more} more (--json)\n"),
+        }]);
     }
     if found.is_cut {
         text += &wrapped(
@@ -285,7 +293,6 @@ pub(super) fn devices(offer: &Offer<'_>) -> Vec<sheet::Device> {
         let best = offer.best(device);
         let is_sure = best.len() == 1;
         let transport = &device.transport;
-        let mut open = vec![];
         if device.same_as.is_some() {
             // The first of them has the values.
             return sheet::Device {
@@ -295,37 +302,6 @@ pub(super) fn devices(offer: &Offer<'_>) -> Vec<sheet::Device> {
                 open: vec![verdict(offer, device)],
                 ..sheet::Device::default()
             };
-        }
-        if device.live.has_values() {
-            open.push(
-                offer
-                    .say(
-                        "값을 계측기 표시창과 비교",
-                        "compare the values with the meter's display",
-                    )
-                    .to_owned(),
-            );
-        }
-        if !is_sure {
-            open.push(
-                offer
-                    .say("명판을 보고 모델을 정함", "decide the model by the name plate")
-                    .to_owned(),
-            );
-        }
-        if best.first().is_some_and(|model| !model.is_verified) {
-            open.push(
-                offer
-                    .say(
-                        "비교가 끝나면 프로파일을 복사해 verified = true 로 함",
-                        "after the comparison copy the profile and set verified = true",
-                    )
-                    .to_owned(),
-            );
-        }
-        if let Some(trouble) = &device.live.trouble {
-            let told = told(trouble, transport, offer.language);
-            open.push(format!("{}: {}", told.what, told.fix));
         }
         sheet::Device {
             name: name.clone(),
@@ -347,10 +323,47 @@ pub(super) fn devices(offer: &Offer<'_>) -> Vec<sheet::Device> {
                 told(trouble, transport, offer.language).what
             }),
             checks: device.live.checks(offer.ranges, offer.language),
-            open,
+            open: open(offer, device),
         }
     };
     offer.found.devices.iter().zip(&named).map(device).collect()
+}
+
+/// What is still to be done about a device.
+fn open(offer: &Offer<'_>, device: &Device) -> Vec<String> {
+    let (best, mut open) = (offer.best(device), vec![]);
+    if device.live.has_values() {
+        open.push(
+            offer
+                .say(
+                    "값을 계측기 표시창과 비교",
+                    "compare the values with the meter's display",
+                )
+                .to_owned(),
+        );
+    }
+    if best.len() != 1 {
+        open.push(
+            offer
+                .say("명판을 보고 모델을 정함", "decide the model by the name plate")
+                .to_owned(),
+        );
+    }
+    if best.first().is_some_and(|model| !model.is_verified) {
+        open.push(
+            offer
+                .say(
+                    "비교가 끝나면 프로파일을 복사해 verified = true 로 함",
+                    "after the comparison copy the profile and set verified = true",
+                )
+                .to_owned(),
+        );
+    }
+    if let Some(trouble) = &device.live.trouble {
+        let told = told(trouble, &device.transport, offer.language);
+        open.push(format!("{}: {}", told.what, told.fix));
+    }
+    open
 }
 
 /// Names of the devices that go into a configuration, in their order.

@@ -182,6 +182,13 @@ pub(super) fn profile(data: &crate::config::data::DataFiles, name: &str) -> Resu
 
 fn asked(args: &ProbeArgs, model: Option<&Model>) -> Result<Asked, ExitCode> {
     let unit = args.unit;
+    if let Some(model) = model.filter(|model| model.limits.sunspec.is_some()) {
+        let why = format!(
+            "the addresses of {:?} count from a place that the device's chain tells",
+            model.name
+        );
+        return Err(fail(INPUT, why + "; `wattwarden profile test` walks it"));
+    }
     if let (Some(model), Some(quantity)) = (model, args.point) {
         let point = model.points.iter().find(|point| point.quantity == quantity);
         let point = point.ok_or_else(|| fail(INPUT, format!("profile {:?} has no {quantity}", model.name)))?;

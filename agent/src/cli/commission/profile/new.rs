@@ -172,7 +172,10 @@ fn points(args: &NewArgs, language: Language) -> Result<Vec<String>, ExitCode> {
             if line.is_empty() {
                 break;
             }
-            given.push(line);
+            match point(&line) {
+                Ok(_) => given.push(line),
+                Err(why) => eprintln!("{why}"),
+            }
         }
     }
     if given.is_empty() {
@@ -212,11 +215,16 @@ fn point(text: &str) -> Result<String, String> {
     Ok(row + " }")
 }
 
+/// A text as TOML has it.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
 fn written(args: &NewArgs, head: &[(&str, &String)], base: &str, points: &[String], language: Language) -> String {
     let say = |ko, en| say(language, ko, en);
     let mut text = String::new();
     for (key, value) in head {
-        writeln!(text, "{key} = {value:?}").ok();
+        writeln!(text, "{key} = {}", quoted(value)).ok();
     }
     let verified = say(
         "계측기 표시창이나 제조사 문서와 비교한 뒤에만 true 로 바꾸십시오",
@@ -225,7 +233,7 @@ fn written(args: &NewArgs, head: &[(&str, &String)], base: &str, points: &[Strin
     writeln!(text, "# {verified}").ok();
     text += "verified = false\n";
     if let Some(note) = &args.note {
-        writeln!(text, "note = {note:?}").ok();
+        writeln!(text, "note = {}", quoted(note)).ok();
     }
     let counts = say(
         "출처가 첫 레지스터를 세는 번호",
