@@ -273,6 +273,13 @@ async fn nothing_is_asked_that_nobody_named_and_what_does_not_answer_is_told() {
         .to_string();
     let asked = ["discover", "--hosts", "127.0.0.1", "--port", &closed, "--yes"];
     check_both(&asked, 3, &["연결을 거절", "장치 0개"], &["refuses", "0 devices"]).await;
+    let folder = Folder::new("discover-nothing");
+    let config = folder.path("plant.toml");
+    check(&[&asked[..], &["--write", &config]].concat(), 3, &[]).await;
+    assert!(
+        !std::path::Path::new(&config).exists(),
+        "an empty configuration helps nobody"
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use wattwarden::config::{self, Secrets, diagnostic::Source};
+use wattwarden::{
+    acquire::modbus,
+    config::{self, Secrets, diagnostic::Source},
+};
 
 use super::{
     check_both,
@@ -21,17 +24,26 @@ pub(super) fn layouts(test: &str) -> Option<String> {
     None
 }
 
+/// What its phases make together: one, two or three of them.
+fn watts(meter: u16) -> u16 {
+    match meter % 10 {
+        1 => 2159,
+        2 => 4228,
+        _ => 6461,
+    }
+}
+
 /// A device with the common model, an inverter, and a meter of 6.46 kW behind them.
 pub(super) fn device(layouts: &str, base: u16, meter: u16, inverter_length: u16) -> Value {
     let common = json!({"id": 1, "values": {"Mn": "Maker", "Md": "Meter-1", "Vr": "1.2", "SN": "SN-12345"}});
     let inverter = json!({"id": 103, "length": inverter_length});
     let values = if meter < 210 {
         json!({"A_SF": -2, "AphA": 1020, "AphB": 980, "AphC": 1050, "V_SF": -1, "PhVphA": 2301, "PhVphB": 2294,
-               "PhVphC": 2312, "Hz_SF": -2, "Hz": 6000, "W_SF": 0, "W": 6461, "PF_SF": 0, "PF": 92, "TotWh_SF": 1,
+               "PhVphC": 2312, "Hz_SF": -2, "Hz": 6000, "W_SF": 0, "W": watts(meter), "PF_SF": 0, "PF": 92, "TotWh_SF": 1,
                "TotWhImp": 1_234_560})
     } else {
         json!({"AphA": 10.2, "AphB": 9.8, "AphC": 10.5, "PhVphA": 230.1, "PhVphB": 229.4, "PhVphC": 231.2, "Hz": 60.0,
-               "W": 6461.0, "PF": 92.0, "TotWhImp": 12_345_600.0})
+               "W": f64::from(watts(meter)), "PF": 0.92, "TotWhImp": 12_345_600.0})
     };
     let meter = json!({"id": meter, "values": values});
     json!({"sunspec": {"base": base, "layouts": layouts, "models": [common, inverter, meter]}})
@@ -47,26 +59,24 @@ fn bus(address: &str, profile: &str) -> Bus {
     Bus::start(loaded.unwrap().config.buses.remove(0))
 }
 
-/// The first sample, value by value.
-async fn check(address: &str, profile: &str) -> Bus {
-    let mut bus = bus(address, profile);
+/// The first sample of a meter by its profile, value by value.
+async fn check(address: &str, meter: u16) -> Bus {
+    let mut bus = bus(address, &format!("sunspec-{meter}"));
     let sample = bus.next().await;
     for (quantity, expected) in [
         ("voltage_l1_v", 230.1),
-        ("current_l3_a", 10.5),
+        ("current_l1_a", 10.2),
         ("frequency_hz", 60.0),
-        ("active_power_kw", 6.461),
+        ("power_factor", 0.92),
+        ("active_power_kw", f64::from(watts(meter)) / 1000.0),
         ("energy_import_kwh", 12345.6),
     ] {
         let got = sample.trusted(quantity.parse().unwrap());
         let is_near = got.is_some_and(|got| (got - expected).abs() < 1e-3);
-        assert!(is_near, "{profile} {quantity}: {got:?} in {sample:?}");
+        assert!(is_near, "{meter} {quantity}: {got:?} in {sample:?}");
     }
-    assert_eq!(
-        sample.trusted("active_power_l1_kw".parse().unwrap()),
-        None,
-        "not implemented is no value"
-    );
+    let unset = sample.trusted("apparent_power_kva".parse().unwrap());
+    assert_eq!(unset, None, "{meter}: not implemented is no value");
     bus
 }
 
@@ -74,12 +84,13 @@ async fn check(address: &str, profile: &str) -> Bus {
 async fn a_meter_is_found_wherever_the_chain_has_it() {
     let name = "a_meter_is_found_wherever_the_chain_has_it";
     let Some(layouts) = layouts(name) else { return };
-    for (base, meter, inverter_length) in [(40_000, 203, 50), (50_000, 213, 51), (0, 203, 1)] {
+    for (nth, meter) in modbus::sunspec::METERS.into_iter().enumerate() {
+        let (base, inverter_length) = ([40_000, 50_000, 0][nth % 3], [50, 1, 60, 7][nth % 4]);
         let units = json!({"3": device(&layouts, base, meter, inverter_length)});
         let Some((_server, address)) = plant(name, &json!({"kind": "tcp", "units": units})).await else {
             return;
         };
-        check(&address, &format!("sunspec-{meter}")).await;
+        check(&address, meter).await;
     }
 }
 
@@ -91,7 +102,7 @@ async fn a_chain_that_has_changed_is_walked_again() {
     let Some((server, address)) = plant(name, &json!({"kind": "tcp", "units": described(50)})).await else {
         return;
     };
-    let mut bus = check(&address, "sunspec-203").await;
+    let mut bus = check(&address, 203).await;
     drop(server);
     let port: u16 = address.rsplit(':').next().unwrap().parse().unwrap();
     let _server = restarted(name, &json!({"kind": "tcp", "port": port, "units": described(60)})).await;

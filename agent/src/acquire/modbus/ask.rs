@@ -244,3 +244,89 @@ impl Mbap {
         Ok(reply)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a device answers to a read of two registers of unit 7 → the registers, or the trouble's name.
+    async fn check(answer: &[u8], expected: Result<&[u16], &str>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answer = answer.to_vec();
+        let shown = format!("{answer:02x?}");
+        let device = tokio::spawn(async move {
+            let mut n_connections = 0;
+            while let Ok((mut stream, _)) = listener.accept().await {
+                n_connections += 1;
+                let mut request = [0; 12];
+                while stream.read_exact(&mut request).await.is_ok() {
+                    assert_eq!(request[4..], [0, 6, 7, 3, 0, 100, 0, 2], "connection {n_connections}");
+                    if answer.is_empty() {
+                        break; // closes without a word
+                    }
+                    stream.write_all(&answer).await.unwrap();
+                }
+            }
+        });
+        let host = "127.0.0.1".to_owned();
+        let mut master = Master::new(
+            Transport::Tcp { host, port },
+            Duration::from_millis(100),
+            Duration::ZERO,
+        );
+        let got = master.registers(7, Table::Holding, 100, 2).await;
+        let got = got
+            .as_ref()
+            .map(|block| &block.words[..])
+            .map_err(|trouble| match trouble {
+                Trouble::Fault(fault) => fault.result(),
+                Trouble::Unreachable { .. } => "unreachable",
+            });
+        assert_eq!(got, expected, "{shown}");
+        device.abort();
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_believed_only_if_everything_fits() {
+        let right = [0, 1, 0, 0, 0, 7, 7, 3, 4, 0, 9, 1, 2];
+        check(&right, Ok(&[9, 0x0102])).await;
+        let with = |nth: usize, value: u8| {
+            let mut answer = right;
+            answer[nth] = value;
+            answer
+        };
+        check(&with(1, 2), Err("foreign")).await; // another transaction
+        check(&with(6, 8), Err("foreign")).await; // another unit
+        check(&with(3, 1), Err("foreign")).await; // another protocol
+        check(&with(4, 9), Err("foreign")).await; // longer than any frame
+        check(&with(7, 4), Err("foreign")).await; // another function
+        check(&[0, 1, 0, 0, 0, 5, 7, 3, 2, 0, 9], Err("length")).await;
+        check(&[0, 1, 0, 0, 0, 3, 7, 0x83, 2], Err("exception")).await;
+        check(&[0, 1, 0, 0, 0, 3, 7, 0x83, 0x0B], Err("gateway")).await;
+        check(&right[..9], Err("timeout")).await;
+        check(b"HTTP/1.1 400 Bad Request\r\n", Err("foreign")).await;
+        check(&[], Err("lost")).await;
+    }
+
+    #[tokio::test]
+    async fn nobody_at_the_port_is_told_by_its_kind() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let (host, port) = (closed.ip().to_string(), closed.port());
+        let mut master = Master::new(Transport::Tcp { host, port }, Duration::from_secs(1), Duration::ZERO);
+        let got = master.server_id(1).await;
+        assert!(
+            matches!(
+                &got,
+                Err(Trouble::Unreachable {
+                    kind: io::ErrorKind::ConnectionRefused,
+                    ..
+                })
+            ),
+            "{got:?}"
+        );
+        assert_eq!(master.n_requests(), 0);
+    }
+}

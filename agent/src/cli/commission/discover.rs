@@ -138,7 +138,7 @@ fn discover(args: &DiscoverArgs) -> Result<ExitCode, ExitCode> {
     } else {
         offer::text(&offer)
     });
-    if let Some(path) = &args.write {
+    if let Some(path) = args.write.as_ref().filter(|_| !found.devices.is_empty()) {
         let config = offer::configuration(&offer, (&args.site, &args.zone), path)?;
         new_file(path, &config)?;
         told(args, language, path);

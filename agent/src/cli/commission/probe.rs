@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     acquire::modbus::{
-        Table, Transport,
+        Fault, Table, Transport,
         ask::{Block, Master, Trouble},
     },
     cli::{INPUT, NO_ANSWER, fail, print},
@@ -264,7 +264,7 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
             }
         }
     }
-    if matches!(&answered, Err(trouble) if trouble.is_reply()) {
+    if matches!(&answered, Err(Trouble::Fault(Fault::Refused(_)))) {
         for other in elsewhere(asked) {
             if let Ok(block) = asker.read(other).await {
                 answered = Ok((other, block));
