@@ -12,7 +12,7 @@ mod profile;
 mod program_support;
 mod sunspec;
 
-use modbus_support::Server;
+use modbus_support::server::Server;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 

@@ -10,7 +10,7 @@ use wattwarden::{
 
 use super::{
     check_both,
-    modbus_support::{Bus, Server},
+    modbus_support::{Bus, server::Server},
     plant,
 };
 

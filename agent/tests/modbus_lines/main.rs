@@ -12,7 +12,7 @@ mod rtu;
 use std::{path::Path, time::Duration};
 
 use energy::Quantity;
-use modbus_support::{Bus, Server, config};
+use modbus_support::{Bus, config, server::Server};
 use tokio::{process::Command, time::timeout};
 use wattwarden::acquire::modbus::{
     ByteOrder, Config, Limits, Line, MeterPoints, Parity, Point, RegisterForm, Tls, Transport,

@@ -1,16 +1,12 @@
 //! A bus in a test: meters that hold their own addresses, what comes out of it, and a Python with a server of others.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod server;
+
 use std::{process::Stdio, time::Duration};
 
 use energy::{Quantity, Sample};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-    sync::mpsc,
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{process::Command, sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use wattwarden::{
     acquire::{
@@ -155,34 +151,4 @@ pub(crate) async fn python_with_pymodbus() -> Option<String> {
         }
     }
     Some(python)
-}
-
-/// A Python script with pymodbus that tells on its first line where it listens, until dropped.
-pub(crate) struct Server {
-    pub(crate) told: Lines<BufReader<ChildStdout>>,
-    _child: Child,
-}
-
-impl Server {
-    /// The server, and where it listens.
-    pub(crate) async fn start(test: &str, script: &str, args: &[&str]) -> Option<(Self, String)> {
-        let Some(python) = python_with_pymodbus().await else {
-            println!("skipped: {test}: python3 with pymodbus");
-            return None;
-        };
-        let mut command = Command::new(python);
-        command.arg(script).args(args).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().expect("python was found");
-        let told = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let mut server = Self { told, _child: child };
-        let place = server.next_line().await.expect("a server says where it listens");
-        Some((server, place))
-    }
-
-    pub(crate) async fn next_line(&mut self) -> Option<String> {
-        timeout(PATIENCE, self.told.next_line())
-            .await
-            .expect("a line in time")
-            .expect("its output can be read")
-    }
 }
