@@ -542,6 +542,8 @@ fn check_exits_by_what_it_found() {
             config: file.clone(),
             json: strict,
             strict,
+            live: false,
+            lang: None,
         };
         let exit = std::process::ExitCode::from(expected);
         assert_eq!(format!("{:?}", check::run(&args)), format!("{exit:?}"), "{text}");

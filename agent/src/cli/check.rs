@@ -1,6 +1,7 @@
 //! `wattwarden check`: is this configuration fit to start with? All problems at once, each with its place.
 //!
-//! It opens no connection; in the store's folder it makes a file and takes it away, to see whether `run` could. Exit status: 0 fit, 2 errors, 4 warnings with `--strict`.
+//! Without `--live` it opens no connection; in the store's folder it makes a file and takes it away, to see whether `run`
+//! could. Exit status: 0 fit, 2 errors, 3 a device failed (`--live`), 4 warnings with `--strict`.
 
 use std::{
     io::{self, Write},
@@ -8,19 +9,30 @@ use std::{
     process::ExitCode,
 };
 
+use super::{
+    Lang, NO_ANSWER,
+    commission::check_live::{self, BusLive},
+    language,
+};
 use crate::{
     acquire::modbus,
     clock::Clock,
     config::{
         self, Config, Loaded,
+        bus::written,
         diagnostic::{Code, Diagnostic, Paint, Severity},
         meter_card,
     },
+    language::Language,
     store,
 };
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  wattwarden check -c plant.toml\n  wattwarden check -c plant.toml --live\n  \
+    wattwarden check -c plant.toml --json --strict"
+)]
 pub struct CheckArgs {
     /// Configuration to check.
     #[arg(long, short, default_value = "/etc/wattwarden/wattwarden.toml")]
@@ -31,6 +43,12 @@ pub struct CheckArgs {
     /// Exit with status 4 when there are warnings.
     #[arg(long)]
     pub strict: bool,
+    /// Also read each point of each Modbus meter once.
+    #[arg(long)]
+    pub live: bool,
+    /// Language of what the devices say; else that of LANG.
+    #[arg(long, value_enum)]
+    pub lang: Option<Lang>,
 }
 
 const ERRORS: u8 = 2;
@@ -49,15 +67,25 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         }
         Err(found) => (None, found),
     };
+    let live = match loaded.as_ref().filter(|_| args.live) {
+        Some(config) => match check_live::buses(config) {
+            Ok(live) => Some(live),
+            Err(status) => return status,
+        },
+        None => None,
+    };
+    let language = language(args.lang);
     let text = if args.json {
-        json(loaded.as_ref(), &found)
+        json(loaded.as_ref(), &found, live.as_deref(), language)
     } else {
-        shown(loaded.as_ref(), &found, Paint::of(&io::stdout()))
+        let live = live.as_deref().map(|live| check_live::text(live, language));
+        shown(loaded.as_ref(), &found, Paint::of(&io::stdout())) + &live.unwrap_or_default()
     };
     // A closed pipe is the reader's wish, not our error.
     drop(io::stdout().write_all(text.as_bytes()));
     match loaded {
         None => ExitCode::from(ERRORS),
+        Some(_) if live.is_some_and(|live| check_live::has_failed(&live)) => ExitCode::from(NO_ANSWER),
         Some(_) if args.strict && count(&found, Severity::Warning) > 0 => ExitCode::from(WARNINGS),
         Some(_) => ExitCode::SUCCESS,
     }
@@ -95,12 +123,43 @@ fn numbered(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-fn json(config: Option<&Config>, found: &[Diagnostic]) -> String {
-    let document = serde_json::json!({
+fn json(config: Option<&Config>, found: &[Diagnostic], live: Option<&[BusLive]>, language: Language) -> String {
+    let mut document = serde_json::json!({
         "ok": config.is_some(),
         "diagnostics": found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
     });
+    if let Some(config) = config {
+        document["plan"] = config.buses.iter().filter_map(planned).collect();
+    }
+    if let Some(live) = live {
+        document["live"] = check_live::json(live, language);
+    }
     format!("{document:#}\n")
+}
+
+/// What one bus reads, in how many requests, and what that takes of its time.
+fn planned(bus: &modbus::Config) -> Option<serde_json::Value> {
+    let plan = modbus::check(bus).ok()?;
+    let budget = modbus::budget::budget(bus, &plan);
+    let ms = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
+    let rhythms = budget.rhythms.iter().map(|rhythm| {
+        let (time_ms, share) = (ms(rhythm.time), rhythm.share());
+        serde_json::json!({
+            "every_ms": ms(rhythm.every), "requests": rhythm.requests, "registers": rhythm.registers,
+            "time_ms": Some(time_ms).filter(|_| budget.is_whole), "share": Some(share).filter(|_| budget.is_whole),
+        })
+    });
+    let reads = plan.reads.iter().map(|read| {
+        serde_json::json!({
+            "meter": &*bus.meters[read.meter].name, "unit": read.unit, "table": read.table.to_string(), "at": read.at,
+            "count": read.count, "every_ms": ms(read.every.unwrap_or(bus.every)), "points": read.points.len(),
+        })
+    });
+    Some(serde_json::json!({
+        "bus": bus.name, "address": written(&bus.transport), "rhythms": rhythms.collect::<Vec<_>>(),
+        "longest_cycle_ms": Some(ms(budget.longest_cycle())).filter(|_| budget.is_whole),
+        "is_whole": budget.is_whole, "reads": reads.collect::<Vec<_>>(),
+    }))
 }
 
 /// What the configuration means, in plain words.

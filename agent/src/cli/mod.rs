@@ -20,6 +20,7 @@ use crate::{
 };
 
 pub mod check;
+pub mod commission;
 pub mod dead_letters;
 pub mod demo;
 pub mod energy;
@@ -45,6 +46,7 @@ pub const NO_ANSWER: u8 = 3;
 #[command(name = "wattwarden", version, propagate_version = true)]
 #[command(after_help = "Begin here:\n  \
     wattwarden demo                 a simulated plant and its page, no set-up\n  \
+    wattwarden discover --hosts A-B which meters answer; writes a configuration\n  \
     wattwarden check --config FILE  every error of a configuration, with its place\n  \
     wattwarden run --config FILE    the agent\n\n\
     Exit status: 0 done, 1 internal error, 2 the user's input, 3 no answer from a\n\
@@ -62,6 +64,12 @@ pub struct Cli {
 enum Command {
     /// Run the agent on a simulated plant, over real sockets.
     Demo(demo::DemoArgs),
+    /// Read one block of registers in every type and order.
+    Probe(commission::probe::ProbeArgs),
+    /// Find meters on hosts or a serial port that you name.
+    Discover(commission::discover::DiscoverArgs),
+    /// Known meter models: list, make, try on a device.
+    Profile(commission::profile::ProfileArgs),
     /// Check a configuration: all problems at once, each with its place.
     Check(check::CheckArgs),
     /// Run the agent in the foreground.
@@ -132,6 +140,9 @@ pub fn main() -> ExitCode {
             start_log(cli.log, "warn");
             demo::run(&args)
         }
+        Command::Probe(args) => commission::probe::run(&args),
+        Command::Discover(args) => commission::discover::run(&args),
+        Command::Profile(args) => commission::profile::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Run(args) => {
             start_log(cli.log, "info");

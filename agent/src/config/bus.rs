@@ -25,7 +25,8 @@ const MOST_CONNECTIONS: i64 = 16;
 /// Speeds of serial lines, from the slowest that meters still offer to the fastest that RS-485 adapters do.
 const BAUDS: std::ops::RangeInclusive<u32> = 300..=921_600;
 
-const HOW: &str = "write tcp://HOST:PORT, as \"tcp://192.0.2.10:502\", tls://HOST, rtu+tcp://HOST:PORT, or \
+/// How an address is written.
+pub const HOW: &str = "write tcp://HOST:PORT, as \"tcp://192.0.2.10:502\", tls://HOST, rtu+tcp://HOST:PORT, or \
                    rtu:///dev/ttyUSB0?baud=9600&parity=even";
 
 /// Reads a bus, without its meters; and what its meters inherit.
@@ -56,11 +57,16 @@ pub(super) fn bus(
 }
 
 fn transport(context: &Context<'_>, url: &At<&str>, tls: Tls) -> Option<Transport> {
-    let text = *url.get_ref();
-    let report = |message: String| {
+    let found = address(url.get_ref(), tls);
+    let report = |why| {
         let help = Some(HOW.to_owned());
-        context.file.report_with(Code::BadValue, url.span(), message, help);
+        context.file.report_with(Code::BadValue, url.span(), why, help);
     };
+    found.map_err(report).ok()
+}
+
+/// How the line of an address is reached, or what is wrong with it.
+pub fn address(text: &str, tls: Tls) -> Result<Transport, String> {
     let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
     let found = match scheme {
         "tcp" => host_and_port(rest, 502).map(|(host, port)| Transport::Tcp { host, port }),
@@ -68,23 +74,30 @@ fn transport(context: &Context<'_>, url: &At<&str>, tls: Tls) -> Option<Transpor
         "tls" => host_and_port(rest, 802).map(|(host, port)| Transport::Tls { host, port, tls }),
         "rtu" => {
             let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-            match line(query) {
-                Ok(line) => path.starts_with('/').then(|| Transport::Rtu {
-                    path: path.to_owned(),
-                    line,
-                }),
-                Err(why) => {
-                    report(format!("{text:?}: {why}"));
-                    return None;
-                }
-            }
+            let line = line(query).map_err(|why| format!("{text:?}: {why}"))?;
+            path.starts_with('/').then(|| Transport::Rtu {
+                path: path.to_owned(),
+                line,
+            })
         }
         _ => None,
     };
-    if found.is_none() {
-        report(format!("{text:?} is not the address of a Modbus line"));
+    found.ok_or_else(|| format!("{text:?} is not the address of a Modbus line"))
+}
+
+/// The address of a line, as [`address`] reads it; files of a TLS line are keys of their own.
+pub fn written(transport: &Transport) -> String {
+    match transport {
+        Transport::Rtu { path, line } => {
+            let parity = Parity::ALL.iter().find(|(_, known)| *known == line.parity);
+            let parity = parity.map_or("none", |(name, _)| name);
+            format!(
+                "rtu://{path}?baud={}&parity={parity}&stop={}",
+                line.baud, line.stop_bits
+            )
+        }
+        other => other.to_string(),
     }
-    found
 }
 
 /// `baud=9600&parity=even&stop=1`.
@@ -152,6 +165,30 @@ fn tls(context: &Context<'_>, table: &mut Table<'_>, url: Option<&At<&str>>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_come_back_as_written() {
+        for text in [
+            "tcp://192.0.2.10:502",
+            "tcp://[2001:db8::1]:1502",
+            "tls://meter.hall:802",
+            "rtu+tcp://192.0.2.10:4001",
+            "rtu:///dev/ttyUSB0?baud=9600&parity=none&stop=2",
+        ] {
+            assert_eq!(written(&address(text, Tls::default()).unwrap()), text);
+        }
+        for text in [
+            "",
+            "tcp://",
+            "udp://h",
+            "rtu://dev/ttyUSB0",
+            "192.0.2.10",
+            "rtu:///dev/x?baud=1",
+        ] {
+            let why = address(text, Tls::default()).unwrap_err();
+            assert!(why.contains(text), "{why}");
+        }
+    }
 
     #[test]
     fn serial_lines_are_written_as_in_a_url() {

@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use crate::{acquire, alert, forward, language::Language, record, store, web};
 
 mod broker;
-mod bus;
+pub mod bus;
 mod carbon;
 pub mod data;
 pub mod diagnostic;
@@ -24,6 +24,7 @@ mod lines;
 mod machines;
 pub mod mapping;
 pub mod meter_card;
+pub mod model;
 mod names;
 mod outputs;
 mod payload;

@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::{
     diagnostic::Code,
+    model::{self, Mark},
     payload::Payloads,
     points, read,
     read::{File, Table},
@@ -28,20 +29,36 @@ pub(super) struct Profile {
     pub limits: OwnLimits,
     /// Whether somebody has checked it against a device or the maker's document.
     pub is_verified: bool,
+    /// Who makes the device.
+    pub maker: String,
+    /// What the maker calls it.
+    pub model: String,
+    /// Where its registers were found.
+    pub source: String,
+    /// What a reader must know beside it.
+    pub note: Option<String>,
+    /// By what a device shows that it is this model.
+    pub marks: Vec<Mark>,
 }
 
 /// Reads a profile file.
 pub(super) fn profile(file: &File) -> Option<Profile> {
     let parsed = read::parse(file)?;
     let mut table = Table::new(file, "the profile", &parsed);
-    for key in ["maker", "model", "source"] {
+    let [maker, model, source] = ["maker", "model", "source"].map(|key| {
         let text = table.text(key);
-        table.required(key, text);
-    }
+        let text = table.required(key, text);
+        text.map(|text| (*text.get_ref()).to_owned()).unwrap_or_default()
+    });
     let is_verified = table.flag("verified");
     let is_verified = table.required("verified", is_verified);
-    table.text("note");
+    let note = table.text("note").map(|note| (*note.get_ref()).to_owned());
     let profile = Profile {
+        marks: model::marks(&mut table),
+        maker,
+        model,
+        source,
+        note,
         points: registers::all(&mut table),
         payloads: Payloads::read(&mut table),
         limits: OwnLimits::read(&mut table),
@@ -63,6 +80,7 @@ pub(super) struct OwnLimits {
     pause: Option<Duration>,
     latency: Option<Duration>,
     checks_values: Option<bool>,
+    sunspec: Option<u16>,
 }
 
 /// The longest wait between two requests that makes sense.
@@ -78,6 +96,7 @@ impl OwnLimits {
             max_registers: most.map(|most| most.into_inner() as u16),
             holes: holes(table),
             checks_values: table.flag("check_values"),
+            sunspec: table.integer("sunspec", 1..=65_534).map(|id| id.into_inner() as u16),
             ..Self::of_bus(table)
         }
     }
@@ -104,6 +123,7 @@ impl OwnLimits {
             pause: self.pause.or(other.pause),
             latency: self.latency.or(other.latency),
             checks_values: self.checks_values.or(other.checks_values),
+            sunspec: self.sunspec.or(other.sunspec),
         }
     }
 
@@ -117,6 +137,7 @@ impl OwnLimits {
             pause: self.pause.unwrap_or(usual.pause),
             latency: self.latency,
             checks_values: self.checks_values.unwrap_or(usual.checks_values),
+            sunspec: self.sunspec,
         }
     }
 }
@@ -275,7 +296,8 @@ mod tests {
     #[test]
     fn what_a_device_can_bear_is_the_meters_then_the_profiles_then_the_buss() {
         let limits = |keys: &str| check(&format!("{HEAD}{POINT}{keys}"), &[]).unwrap().limits;
-        let profile = limits("max_gap = 4\nmax_registers = 80\nholes = [[100, 119], [7, 7]]\nlatency = '30ms'");
+        let profile =
+            limits("sunspec = 203\nmax_gap = 4\nmax_registers = 80\nholes = [[100, 119], [7, 7]]\nlatency = '30ms'");
         let meter = limits("max_gap = 0\ncheck_values = false");
         let bus = limits("latency = '5ms'\npause = '20ms'");
         let filled = meter.or(&profile).or(&bus).filled();
@@ -286,6 +308,7 @@ mod tests {
             pause: Duration::from_millis(20),
             latency: Some(Duration::from_millis(30)),
             checks_values: false,
+            sunspec: Some(203),
         };
         assert_eq!(filled, expected);
         assert_eq!(OwnLimits::default().filled(), Limits::default());

@@ -9,49 +9,20 @@ mod modbus_support;
 mod recording;
 mod rtu;
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{path::Path, time::Duration};
 
 use energy::Quantity;
-use modbus_support::{Bus, PATIENCE, config, python_with_pymodbus};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-    time::timeout,
-};
+use modbus_support::{Bus, config, server::Server};
+use tokio::{process::Command, time::timeout};
 use wattwarden::acquire::modbus::{
     ByteOrder, Config, Limits, Line, MeterPoints, Parity, Point, RegisterForm, Tls, Transport,
 };
 
-/// pymodbus at the far end of a line, until dropped.
-struct Server {
-    told: Lines<BufReader<ChildStdout>>,
-    _child: Child,
-}
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/modbus_lines/server.py");
 
-impl Server {
-    /// The server, and where it listens.
-    async fn start(test: &str, kind: &str, folder: &Path) -> Option<(Self, String)> {
-        let Some(python) = python_with_pymodbus().await else {
-            println!("skipped: {test}: python3 with pymodbus");
-            return None;
-        };
-        let mut command = Command::new(python);
-        command
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/modbus_lines/server.py"))
-            .arg(kind)
-            .arg(folder)
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
-        let told = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut server = Self { told, _child: child };
-        let place = server.next_line().await.expect("a server says where it listens");
-        Some((server, place))
-    }
-
-    async fn next_line(&mut self) -> Option<String> {
-        timeout(PATIENCE, self.told.next_line()).await.unwrap().unwrap()
-    }
+/// pymodbus at the far end of a line, and where it listens.
+async fn start(test: &str, kind: &str, folder: &Path) -> Option<(Server, String)> {
+    Server::start(test, SCRIPT, &[kind, &folder.display().to_string()]).await
 }
 
 /// What the server holds, as points and values.
@@ -122,12 +93,12 @@ async fn check(transport: Transport, n: usize) {
 async fn a_server_that_others_wrote_is_read_over_tcp_and_rtu_over_tcp() {
     let name = "a_server_that_others_wrote_is_read_over_tcp_and_rtu_over_tcp";
     let host = || "127.0.0.1".to_owned();
-    let Some((_tcp, port)) = Server::start(name, "tcp", Path::new("")).await else {
+    let Some((_tcp, port)) = start(name, "tcp", Path::new("")).await else {
         return;
     };
     let port = port.parse().unwrap();
     check(Transport::Tcp { host: host(), port }, 3).await;
-    let (_rtu, port) = Server::start(name, "rtu+tcp", Path::new("")).await.unwrap();
+    let (_rtu, port) = start(name, "rtu+tcp", Path::new("")).await.unwrap();
     let port = port.parse().unwrap();
     check(Transport::RtuOverTcp { host: host(), port }, 3).await;
 }
@@ -135,7 +106,7 @@ async fn a_server_that_others_wrote_is_read_over_tcp_and_rtu_over_tcp() {
 #[tokio::test]
 async fn a_server_that_others_wrote_is_read_over_a_serial_line_with_its_silences() {
     let name = "a_server_that_others_wrote_is_read_over_a_serial_line_with_its_silences";
-    let Some((mut server, path)) = Server::start(name, "rtu", Path::new("")).await else {
+    let Some((mut server, path)) = start(name, "rtu", Path::new("")).await else {
         return;
     };
     let line = Line {
@@ -190,7 +161,7 @@ async fn over_tls_both_sides_show_certificates_or_nothing_is_read() {
         println!("skipped: {name}: openssl");
         return;
     }
-    let Some((_server, port)) = Server::start(name, "tls", &folder).await else {
+    let Some((_server, port)) = start(name, "tls", &folder).await else {
         return;
     };
     let port = port.parse().unwrap();

@@ -1,6 +1,8 @@
 //! A bus in a test: meters that hold their own addresses, what comes out of it, and a Python with a server of others.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod server;
+
 use std::{process::Stdio, time::Duration};
 
 use energy::{Quantity, Sample};

@@ -68,6 +68,11 @@ impl RegisterForm {
         matches!(self, Self::U16 | Self::U32 | Self::U64)
     }
 
+    /// Whether it holds four decimal digits a register.
+    pub fn is_decimal(self) -> bool {
+        matches!(self, Self::Bcd16 | Self::Bcd32 | Self::Bcd64)
+    }
+
     /// Whether it holds fractions by itself.
     pub fn is_float(self) -> bool {
         matches!(self, Self::F16 | Self::F32 | Self::F64)

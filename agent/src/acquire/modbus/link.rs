@@ -27,11 +27,11 @@ use crate::clock::monotonic;
 
 /// A connection may take this long even where devices answer faster: it crosses name servers, switches and, at a
 /// gateway's start, its boot.
-const CONNECT_AT_LEAST: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_AT_LEAST: Duration = Duration::from_secs(3);
 
 /// Why a block was not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// Nothing came within this time.
     TimedOut(Duration),
     /// The connection broke or carried no Modbus.
@@ -39,18 +39,25 @@ pub(super) enum Fault {
     /// The reply belongs to another request: transaction, unit or function differ.
     Foreign(String),
     /// The reply has another number of registers than asked for.
-    Length { got: usize, wanted: u16 },
+    Length {
+        /// Registers that came.
+        got: usize,
+        /// Registers that were asked for.
+        wanted: u16,
+    },
     /// The reply's sum of control is wrong: noise, or two devices with one unit id.
     Damaged,
     /// The gateway answered in the meter's place (exceptions 0x0A and 0x0B).
     Gateway(ExceptionCode),
     /// The meter refused.
     Refused(ExceptionCode),
+    /// The SunSpec model that is to be read is not in the device, or no longer where it was.
+    Layout(String),
 }
 
 impl Fault {
     /// The label `result` of the counter `polls_total`.
-    pub(super) fn result(&self) -> &'static str {
+    pub fn result(&self) -> &'static str {
         match self {
             Self::TimedOut(_) => "timeout",
             Self::Lost(_) => "lost",
@@ -59,6 +66,7 @@ impl Fault {
             Self::Damaged => "damaged",
             Self::Gateway(_) => "gateway",
             Self::Refused(_) => "exception",
+            Self::Layout(_) => "layout",
         }
     }
 
@@ -77,12 +85,12 @@ impl Fault {
     }
 
     /// Whether a device has answered, if only to refuse.
-    pub(super) fn is_reply(&self) -> bool {
+    pub fn is_reply(&self) -> bool {
         matches!(self, Self::Gateway(_) | Self::Refused(_))
     }
 
     /// Who speaks by this exception: 0x0A and 0x0B are a gateway's own words.
-    pub(super) fn of_exception(code: ExceptionCode) -> Self {
+    pub fn of_exception(code: ExceptionCode) -> Self {
         match code {
             ExceptionCode::GatewayPathUnavailable | ExceptionCode::GatewayTargetDevice => Self::Gateway(code),
             code => Self::Refused(code),
@@ -108,6 +116,7 @@ impl fmt::Display for Fault {
                 u8::from(*code)
             ),
             Self::Refused(code) => write!(f, "the meter refused: {code} ({:#04x})", u8::from(*code)),
+            Self::Layout(why) => f.write_str(why),
         }
     }
 }
@@ -161,7 +170,7 @@ async fn wire(transport: &Transport) -> io::Result<Wire> {
     })
 }
 
-async fn connected(host: &str, port: u16) -> io::Result<TcpStream> {
+pub(super) async fn connected(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

@@ -4,7 +4,7 @@
 //! the register that the meter does not have is known, and all others go on; a refused register is tried again ever more
 //! seldom; a silent meter rests, doubling its rest up to a minute, and costs its bus nothing meanwhile.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use energy::{Name, Quantity, Reading, Sample};
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use super::{
     plan::Read,
     plausible,
     schedule::{Rhythm, later},
+    sunspec::{self, Walk},
 };
 use crate::{
     acquire::Backoff,
@@ -55,6 +56,8 @@ pub(super) struct Meter {
     retry_refused_at: Option<Timestamp>,
     /// Retries in a row after which something was refused still.
     refused_retries: u32,
+    /// Register of the SunSpec model's id, once the chain has been walked; addresses count from there.
+    model_at: Option<u16>,
     /// The rule that the last poll's values broke.
     broken: Option<&'static str>,
     /// Failures in a row.
@@ -119,6 +122,7 @@ impl Meter {
             "damaged",
             "gateway",
             "exception",
+            "layout",
         ];
         Self {
             name: Name::clone(&meter.name),
@@ -130,6 +134,7 @@ impl Meter {
             refused: BTreeSet::new(),
             retry_refused_at: None,
             refused_retries: 0,
+            model_at: None,
             broken: None,
             failures: 0,
             silent_since: None,
@@ -159,12 +164,14 @@ impl Meter {
             self.refused_retries += 1;
             self.restore_planned_reads();
         }
+        let base = self.base(link, limit).await?;
         let mut outcome = Ok(());
         for nth in 0..self.rhythms.len() {
             let mut block = 0;
             while self.rhythms[nth].due <= sample.at && block < self.rhythms[nth].reads.len() {
                 let read = &self.rhythms[nth].reads[block];
-                match link.read(read, limit, self.limits.pause).await {
+                match link.read(&moved(read, base), limit, self.limits.pause).await {
+                    Ok(words) if self.is_elsewhere(read, &words) => return Err(self.look_again(base)),
                     Ok(words) => {
                         self.counts.answer.set(link.answered_in.as_secs_f64());
                         decode_block(read, &self.points, &words, &mut sample.readings);
@@ -184,6 +191,54 @@ impl Meter {
             }
         }
         outcome
+    }
+
+    /// From where this meter's addresses count: 0, or where its SunSpec model begins. The chain is walked once, if a read
+    /// shows the model's head ever after; else before each poll.
+    async fn base(&mut self, link: &mut Link, limit: Duration) -> Result<u16, Fault> {
+        let Some(id) = self.limits.sunspec else { return Ok(0) };
+        let mut reads = self.rhythms.iter().flat_map(|rhythm| &rhythm.reads);
+        let shows_head = reads.any(|read| read.at == 0 && read.table == Table::Holding);
+        if let Some(at) = self.model_at.filter(|_| shows_head) {
+            return Ok(at);
+        }
+        let mut walk = Walk::default();
+        while let Some(at) = walk.asks() {
+            let head = Read::of(self.unit, Table::Holding, at, sunspec::HEAD);
+            match link.read(&head, limit, self.limits.pause).await {
+                Ok(words) => walk.came(Some(&words)),
+                Err(Fault::Refused(_)) => walk.came(None),
+                Err(fault) => return Err(fault),
+            }
+        }
+        let Some(found) = walk.find(id) else {
+            let ids: Vec<u16> = walk.models().iter().map(|model| model.id).collect();
+            return Err(Fault::Layout(format!(
+                "no SunSpec model {id} in the device, only {ids:?}; check the profile"
+            )));
+        };
+        let (meter, unit, at) = (&*self.name, self.unit, found.at);
+        if self.model_at.replace(at) != Some(at) {
+            info!(meter, unit, model = id, at, "SunSpec model found in the device's chain");
+        }
+        Ok(at)
+    }
+
+    /// Whether a block that begins with a SunSpec model's head shows another model there.
+    fn is_elsewhere(&self, read: &Read, words: &[u16]) -> bool {
+        let wanted = self
+            .limits
+            .sunspec
+            .filter(|_| read.at == 0 && read.table == Table::Holding);
+        wanted.is_some() && words.first() != wanted.as_ref()
+    }
+
+    /// Forgets where the model stood; the next poll walks the chain again.
+    fn look_again(&mut self, base: u16) -> Fault {
+        self.model_at = None;
+        Fault::Layout(format!(
+            "the SunSpec model is no longer at {base}; the chain is walked again"
+        ))
     }
 
     /// Marks values that cannot be of one load; says so when it begins and when it is over.
@@ -333,6 +388,18 @@ impl Counts {
         let labels = [(bus.0, &*bus.1), (meter.0, &*meter.1), ("table", &*table), ("at", &*at)];
         self.health.gauge("refused_register", &labels).set(is_refused);
     }
+}
+
+/// A read of addresses that count from `base`, as it goes over the wire.
+fn moved(read: &Read, base: u16) -> Cow<'_, Read> {
+    if base == 0 {
+        return Cow::Borrowed(read);
+    }
+    // The walk has seen that the model ends before the last register; a point beyond its end is the device's to refuse.
+    Cow::Owned(Read {
+        at: read.at.saturating_add(base),
+        ..read.clone()
+    })
 }
 
 fn decode_block(read: &Read, points: &[Point], words: &[u16], readings: &mut Vec<Reading>) {

@@ -4,17 +4,21 @@
 //! connection a bus unless more are asked for; only reading function codes can leave ([`guard`]); a reply that is late,
 //! short or foreign never becomes a value; a bus that is asked for more than its line can give does not start.
 
+pub mod ask;
 pub mod budget;
 mod bus;
 pub mod decode;
 pub mod guard;
+pub mod identify;
 mod link;
 mod meter;
+mod pdu;
 pub mod plan;
 mod plausible;
 mod rtu;
 mod schedule;
 mod serial;
+pub mod sunspec;
 mod tls;
 
 use std::time::Duration;
@@ -23,8 +27,11 @@ use energy::{Name, Quantity};
 
 pub use bus::run;
 pub use decode::{ByteOrder, RegisterForm};
+pub use link::Fault;
+pub use plausible::{Broken, judge};
 pub use serial::{Line, Parity};
 pub use tls::Tls;
+pub use tokio_modbus::ExceptionCode;
 
 /// Registers a merged read may bridge when nothing else is said: 20 take 23 ms at 19200 baud, a second request takes
 /// 9 ms on the line and the device's answering time, 20 ms and more.
@@ -132,6 +139,8 @@ pub struct Limits {
     pub latency: Option<Duration>,
     /// Whether values that cannot be of one load are marked (`plausible.rs`).
     pub checks_values: bool,
+    /// The SunSpec model from whose first register addresses count; the device's chain says where that stands.
+    pub sunspec: Option<u16>,
 }
 
 impl Default for Limits {
@@ -143,6 +152,7 @@ impl Default for Limits {
             pause: Duration::ZERO,
             latency: None,
             checks_values: true,
+            sunspec: None,
         }
     }
 }

@@ -129,7 +129,11 @@ pub fn plan(meters: &[MeterPoints]) -> Result<Plan, PlanError> {
         check(meter)?;
         let mut order: Vec<usize> = (0..meter.points.len()).collect();
         order.sort_by_key(|&point| sort_key(&meter.points[point], point));
+        let first = reads.len();
         merge(meter, index, &order, &mut reads);
+        if meter.limits.sunspec.is_some() {
+            with_head(meter, reads[first..].first_mut());
+        }
     }
     Ok(Plan { reads })
 }
@@ -253,6 +257,18 @@ fn merge(meter: &MeterPoints, index: usize, order: &[usize], reads: &mut Vec<Rea
     }
 }
 
+/// Lets the first read of a SunSpec model begin at its head, so that each poll sees whether the model still stands there;
+/// where it cannot, the meter walks the chain before each poll (`meter.rs`).
+fn with_head(meter: &MeterPoints, read: Option<&mut Read>) {
+    let Some(read) = read.filter(|read| read.table == Table::Holding) else {
+        return;
+    };
+    let count = u32::from(read.at) + u32::from(read.count);
+    if count <= u32::from(meter.limits.max_registers) && meter.limits.hole_in(0, count).is_none() {
+        (read.at, read.count) = (0, count as u16);
+    }
+}
+
 /// Whether `point`, not before the read's last one, fits into the read.
 fn joins(meter: &MeterPoints, read: &Read, point: &Point) -> bool {
     let limits = &meter.limits;
@@ -273,6 +289,19 @@ impl Limits {
 }
 
 impl Read {
+    /// A block that holds no point.
+    pub(super) fn of(unit: u8, table: Table, at: u16, count: u16) -> Self {
+        Self {
+            meter: 0,
+            unit,
+            table,
+            at,
+            count,
+            every: None,
+            points: vec![],
+        }
+    }
+
     /// The two halves of a read whose reply was refused, cut between values; `None` when it holds one value only.
     ///
     /// Each half is trimmed to its own values, so that a hole between them is asked for no more.
@@ -362,6 +391,22 @@ mod tests {
         check(&[(0, F32), (2, F32), (4, F32)], (16, 4), &[(0, 4), (4, 2)]);
         check(&[(65_534, F32), (65_533, U16)], (16, 125), &[(65_533, 3)]);
         check(&[(10, F32), (10, F32)], (16, 125), &[(10, 2)]); // one register for two quantities
+    }
+
+    #[test]
+    fn the_first_read_of_a_model_begins_at_its_head_if_it_can() {
+        for (points, max_registers, expected) in [
+            (&[(3, U16), (90, U16)][..], 125, &[(0, 4), (90, 1)][..]),
+            (&[(0, U16)], 125, &[(0, 1)]),
+            (&[(50, F32)], 52, &[(0, 52)]),
+            (&[(50, F32)], 51, &[(50, 2)]),
+        ] {
+            let mut meter = meter(points, 16, max_registers);
+            meter.limits.sunspec = Some(203);
+            let reads = plan(&[meter]).unwrap().reads;
+            let got: Vec<_> = reads.iter().map(|read| (read.at, read.count)).collect();
+            assert_eq!(got, expected, "{points:?} limit {max_registers}");
+        }
     }
 
     #[test]

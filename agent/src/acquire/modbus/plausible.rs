@@ -38,20 +38,20 @@ const PHASES: [[Quantity; 4]; 3] = [
 
 /// A rule that the values of a poll break.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Broken {
+pub struct Broken {
     /// Its name in counters.
-    pub(super) rule: &'static str,
+    pub rule: &'static str,
     /// What the meter says, kW.
-    pub(super) got_kw: f64,
+    pub got_kw: f64,
     /// What its other values say, kW.
-    pub(super) wanted_kw: f64,
+    pub wanted_kw: f64,
 }
 
 /// The rules, for the counters.
 pub(super) const RULES: [&str; 2] = ["phases", "volt-ampere"];
 
 /// Marks what cannot be; tells the first rule that is broken.
-pub(super) fn judge(readings: &mut [Reading]) -> Option<Broken> {
+pub fn judge(readings: &mut [Reading]) -> Option<Broken> {
     let broken = sum_of_phases(readings).or_else(|| volt_ampere(readings))?;
     let mut rests_on: Vec<Quantity> = PHASES.iter().map(|phase| phase[0]).collect();
     rests_on.push(Quantity::ActivePower);

@@ -12,12 +12,12 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, timeout, timeout_at},
 };
-use tokio_modbus::ExceptionCode;
 
 use super::{
-    Line, Table,
+    Line,
     guard::{Framing, ReadOnly},
     link::Fault,
+    pdu,
     plan::Read,
 };
 use crate::clock::monotonic;
@@ -32,6 +32,9 @@ const SETTLED: Duration = Duration::from_millis(20);
 
 /// Bytes that are drained at most before a request: no frame is longer than 256, and more than a few are no late answers.
 const DRAINED_AT_MOST: usize = 4096;
+
+/// No frame is longer, from the specification.
+const LONGEST_FRAME: usize = 256;
 
 /// The end of an RTU line at which requests leave.
 pub(super) struct Wire {
@@ -60,22 +63,29 @@ impl Wire {
 
     /// Asks for one block and awaits its answer for `limit`, beside what the characters take.
     pub(super) async fn exchange(&mut self, read: &Read, limit: Duration) -> Result<Vec<u16>, Fault> {
-        self.drain(read.unit).await?;
-        let wanted = 5 + 2 * usize::from(read.count);
-        let limit_on_line = limit + self.line.map_or(Duration::ZERO, |line| line.characters(8 + wanted));
-        let (asked, frame) = (monotonic(), request(read));
+        let request = pdu::read(read.table, read.at, read.count);
+        let reply = self.ask(read.unit, &request, limit).await?;
+        Ok(pdu::registers(&reply))
+    }
+
+    /// Sends one request, function and data, and awaits its reply for `limit`, beside what the characters take.
+    pub(super) async fn ask(&mut self, unit: u8, request: &[u8], limit: Duration) -> Result<Vec<u8>, Fault> {
+        self.drain(unit).await?;
+        let n_characters = request.len() + 3 + reply_characters(request);
+        let limit_on_line = limit + self.line.map_or(Duration::ZERO, |line| line.characters(n_characters));
+        let (asked, frame) = (monotonic(), framed(unit, request));
         let answer = timeout(limit_on_line, async {
             self.stream.write_all(&frame).await.map_err(|error| lost(&error))?;
             self.stream.flush().await.map_err(|error| lost(&error))?;
-            receive(&mut self.stream, read).await
+            receive(&mut self.stream, unit, request).await
         });
         let answer = answer.await.unwrap_or(Err(Fault::TimedOut(limit)));
         self.busy = monotonic();
         self.is_troubled = answer.as_ref().err().is_some_and(|fault| !fault.is_reply());
         if self.is_troubled {
-            self.owing.insert(read.unit, asked + limit_on_line * 2);
+            self.owing.insert(unit, asked + limit_on_line * 2);
         } else {
-            self.owing.remove(&read.unit);
+            self.owing.remove(&unit);
         }
         answer
     }
@@ -116,39 +126,49 @@ impl Wire {
     }
 }
 
-/// The frame that asks for a block.
-fn request(read: &Read) -> [u8; 8] {
-    let ([at_high, at_low], [count_high, count_low]) = (read.at.to_be_bytes(), read.count.to_be_bytes());
-    let mut frame = [
-        read.unit,
-        function(read.table),
-        at_high,
-        at_low,
-        count_high,
-        count_low,
-        0,
-        0,
-    ];
-    let crc = crc(&frame[..6]);
-    frame[6..].copy_from_slice(&crc);
-    frame
+/// A request as it goes over the line.
+fn framed(unit: u8, request: &[u8]) -> Vec<u8> {
+    let body = [&[unit], request].concat();
+    [&body[..], &crc(&body)].concat()
 }
 
-fn function(table: Table) -> u8 {
-    match table {
-        Table::Holding => 3,
-        Table::Input => 4,
-    }
+/// Characters of a reply at most.
+fn reply_characters(request: &[u8]) -> usize {
+    pdu::wanted_registers(request).map_or(LONGEST_FRAME, |count| 5 + 2 * usize::from(count))
 }
 
-/// The registers of the answer to `read`, if that is what comes.
-async fn receive(stream: &mut (impl AsyncRead + Unpin), read: &Read) -> Result<Vec<u16>, Fault> {
+/// The reply to `request`, function and data, if that is what comes.
+async fn receive(stream: &mut (impl AsyncRead + Unpin), unit: u8, request: &[u8]) -> Result<Vec<u8>, Fault> {
     let mut frame = vec![0; 3];
     fill(stream, &mut frame).await?;
-    let rest = rest_length([frame[0], frame[1], frame[2]], read)?;
-    frame.resize(3 + rest, 0);
-    fill(stream, &mut frame[3..]).await?;
-    judged(&frame, read)
+    let rest = rest_length([frame[0], frame[1], frame[2]], unit, request)?;
+    if frame[1] == pdu::IDENTIFICATION {
+        more(stream, &mut frame, 5).await?; // read code, conformity, two marks, number of objects
+        for _ in 0..frame[7] {
+            more(stream, &mut frame, 2).await?;
+            let length = frame[frame.len() - 1];
+            more(stream, &mut frame, length.into()).await?;
+            if frame.len() > LONGEST_FRAME {
+                return Err(Fault::Foreign(
+                    "an identification longer than a frame may be".to_owned(),
+                ));
+            }
+        }
+    }
+    more(stream, &mut frame, rest).await?;
+    let sum = frame.split_off(frame.len() - 2);
+    if crc(&frame)[..] != sum {
+        return Err(Fault::Damaged);
+    }
+    let reply = frame.split_off(1);
+    pdu::judged(request, &reply)?;
+    Ok(reply)
+}
+
+async fn more(stream: &mut (impl AsyncRead + Unpin), frame: &mut Vec<u8>, n: usize) -> Result<(), Fault> {
+    let have = frame.len();
+    frame.resize(have + n, 0);
+    fill(stream, &mut frame[have..]).await
 }
 
 async fn fill(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> Result<(), Fault> {
@@ -159,11 +179,12 @@ async fn fill(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> Resul
     }
 }
 
-/// Bytes that must follow a frame's first three, of an exception its CRC alone; or why it is not our answer.
-fn rest_length([unit, code, length]: [u8; 3], read: &Read) -> Result<usize, Fault> {
-    let wanted = function(read.table);
-    if unit != read.unit {
-        return Err(Fault::Foreign(format!("unit {unit} instead of {}", read.unit)));
+/// Bytes that must follow a frame's first three, of an exception and of what says its own length later the CRC alone; or
+/// why it is not our answer.
+fn rest_length([got, code, length]: [u8; 3], unit: u8, request: &[u8]) -> Result<usize, Fault> {
+    let wanted = request[0];
+    if got != unit {
+        return Err(Fault::Foreign(format!("unit {got} instead of {unit}")));
     }
     if code == wanted | 0x80 {
         return Ok(2);
@@ -171,27 +192,16 @@ fn rest_length([unit, code, length]: [u8; 3], read: &Read) -> Result<usize, Faul
     if code != wanted {
         return Err(Fault::Foreign(format!("function {code} instead of {wanted}")));
     }
-    if usize::from(length) != 2 * usize::from(read.count) {
-        return Err(Fault::Length {
+    if code == pdu::IDENTIFICATION {
+        return Ok(2);
+    }
+    match pdu::wanted_registers(request) {
+        Some(wanted) if usize::from(length) != 2 * usize::from(wanted) => Err(Fault::Length {
             got: usize::from(length) / 2,
-            wanted: read.count,
-        });
+            wanted,
+        }),
+        _ => Ok(usize::from(length) + 2),
     }
-    Ok(usize::from(length) + 2)
-}
-
-/// A whole frame of the right unit, function and length: its registers, or what its CRC or exception says.
-fn judged(frame: &[u8], read: &Read) -> Result<Vec<u16>, Fault> {
-    let (body, sum) = frame.split_at(frame.len() - 2);
-    if crc(body) != *sum {
-        return Err(Fault::Damaged);
-    }
-    if body[1] & 0x80 != 0 {
-        return Err(Fault::of_exception(ExceptionCode::new(body[2])));
-    }
-    debug_assert_eq!(body.len(), 3 + 2 * usize::from(read.count));
-    let words = body[3..].chunks_exact(2);
-    Ok(words.map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())
 }
 
 /// CRC-16/MODBUS, low byte first as it goes over the line.
@@ -216,17 +226,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::acquire::modbus::Table;
 
-    fn read(unit: u8, table: Table, at: u16, count: u16) -> Read {
-        Read {
-            meter: 0,
-            unit,
-            table,
-            at,
-            count,
-            every: None,
-            points: vec![],
-        }
+    fn read(unit: u8, table: Table, at: u16, count: u16) -> (u8, [u8; 5]) {
+        (unit, pdu::read(table, at, count))
+    }
+
+    fn request((unit, request): (u8, [u8; 5])) -> Vec<u8> {
+        framed(unit, &request)
+    }
+
+    async fn received(bytes: &[u8], (unit, request): (u8, [u8; 5])) -> Result<Vec<u16>, Fault> {
+        let reply = receive(&mut &*bytes, unit, &request).await?;
+        Ok(pdu::registers(&reply))
     }
 
     fn summed(frame: &[u8]) -> Vec<u8> {
@@ -234,9 +246,9 @@ mod tests {
     }
 
     /// The bytes that come → registers, or the fault's name in the counters.
-    fn check(read: &Read, bytes: &[u8], expected: Result<&[u16], &str>) {
+    fn check(read: (u8, [u8; 5]), bytes: &[u8], expected: Result<&[u16], &str>) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let got = runtime.block_on(receive(&mut &*bytes, read));
+        let got = runtime.block_on(received(bytes, read));
         let got = got.as_deref().map_err(Fault::result);
         assert_eq!(got, expected, "{bytes:02x?}");
     }
@@ -245,16 +257,16 @@ mod tests {
     fn frames_are_those_of_the_specification() {
         // Modbus over Serial Line V1.02, and the sums that manuals print beside their examples.
         let holding = read(1, Table::Holding, 0, 10);
-        assert_eq!(request(&holding), [0x01, 0x03, 0x00, 0x00, 0x00, 0x0A, 0xC5, 0xCD]);
+        assert_eq!(request(holding), [0x01, 0x03, 0x00, 0x00, 0x00, 0x0A, 0xC5, 0xCD]);
         let input = read(1, Table::Input, 0, 2);
-        assert_eq!(request(&input), [0x01, 0x04, 0x00, 0x00, 0x00, 0x02, 0x71, 0xCB]);
+        assert_eq!(request(input), [0x01, 0x04, 0x00, 0x00, 0x00, 0x02, 0x71, 0xCB]);
         check(
-            &input,
+            input,
             &[0x01, 0x04, 0x04, 0x43, 0x66, 0x33, 0x34, 0x1B, 0x38],
             Ok(&[0x4366, 0x3334]),
         );
         check(
-            &input,
+            input,
             &summed(&[1, 4, 4, 0x43, 0x66, 0x33, 0x34]),
             Ok(&[0x4366, 0x3334]),
         );
@@ -264,18 +276,32 @@ mod tests {
     fn an_answer_is_believed_only_if_everything_fits() {
         let asked = read(7, Table::Holding, 100, 2);
         let right = summed(&[7, 3, 4, 0, 100, 0, 101]);
-        check(&asked, &right, Ok(&[100, 101]));
-        check(&asked, &[&right[..], &[0xFF]].concat(), Ok(&[100, 101])); // what follows is drained
-        check(&asked, &summed(&[8, 3, 4, 0, 100, 0, 101]), Err("foreign"));
-        check(&asked, &summed(&[7, 4, 4, 0, 100, 0, 101]), Err("foreign"));
-        check(&asked, &summed(&[7, 3, 2, 0, 100]), Err("length"));
-        check(&asked, &summed(&[7, 0x83, 2]), Err("exception"));
-        check(&asked, &summed(&[7, 0x84, 2]), Err("foreign"));
-        check(&asked, &summed(&[7, 0x83, 0x0B]), Err("gateway"));
-        check(&asked, &right[..right.len() - 1], Err("lost")); // the stream ended
-        check(&asked, &[], Err("lost"));
+        check(asked, &right, Ok(&[100, 101]));
+        check(asked, &[&right[..], &[0xFF]].concat(), Ok(&[100, 101])); // what follows is drained
+        check(asked, &summed(&[8, 3, 4, 0, 100, 0, 101]), Err("foreign"));
+        check(asked, &summed(&[7, 4, 4, 0, 100, 0, 101]), Err("foreign"));
+        check(asked, &summed(&[7, 3, 2, 0, 100]), Err("length"));
+        check(asked, &summed(&[7, 0x83, 2]), Err("exception"));
+        check(asked, &summed(&[7, 0x84, 2]), Err("foreign"));
+        check(asked, &summed(&[7, 0x83, 0x0B]), Err("gateway"));
+        check(asked, &right[..right.len() - 1], Err("lost")); // the stream ended
+        check(asked, &[], Err("lost"));
         // Our own request, as an adapter that hears itself gives it back.
-        check(&asked, &request(&asked), Err("length"));
+        check(asked, &request(asked), Err("length"));
+    }
+
+    #[tokio::test]
+    async fn an_identification_says_its_own_length() {
+        let request = pdu::identification(1, 0);
+        let reply = [0x2B, 0x0E, 1, 0x81, 0, 0, 2, 0, 2, b'A', b'B', 1, 1, b'C'];
+        let frame = summed(&[&[7], &reply[..]].concat());
+        assert_eq!(receive(&mut &*frame, 7, &request).await.as_deref(), Ok(&reply[..]));
+        let refused = summed(&[7, 0xAB, 1]);
+        let fault = receive(&mut &*refused, 7, &request).await.unwrap_err();
+        assert_eq!(fault.result(), "exception");
+        let endless = [&[7, 0x2B, 0x0E, 1, 0x81, 0, 0, 255][..], &[0, 250].repeat(400)].concat();
+        let fault = receive(&mut &*endless, 7, &request).await.unwrap_err();
+        assert_eq!(fault.result(), "foreign");
     }
 
     proptest! {
@@ -285,18 +311,18 @@ mod tests {
             let mut frame = vec![7, 3, (words.len() * 2) as u8];
             frame.extend(words.iter().flat_map(|word| word.to_be_bytes()));
             let mut frame = summed(&frame);
-            prop_assert_eq!(judged(&frame, &asked).ok(), Some(words));
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            prop_assert_eq!(runtime.block_on(received(&frame, asked)).ok(), Some(words));
             let bit = bit.index(frame.len() * 8);
             frame[bit / 8] ^= 1 << (bit % 8);
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            prop_assert!(runtime.block_on(receive(&mut &*frame, &asked)).is_err());
+            prop_assert!(runtime.block_on(received(&frame, asked)).is_err());
         }
 
         #[test]
         fn whatever_comes_nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), count in 1_u16..=125) {
             let asked = read(bytes.first().copied().unwrap_or(1), Table::Holding, 0, count);
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            if let Ok(words) = runtime.block_on(receive(&mut &*bytes, &asked)) {
+            if let Ok(words) = runtime.block_on(received(&bytes, asked)) {
                 prop_assert_eq!(words.len(), usize::from(count));
             }
         }

@@ -1,0 +1,328 @@
+//! What went wrong when a device was asked, and what mends it, in Korean and English. Pure.
+//!
+//! It asks nothing. Invariant: every kind of trouble has a key for programs, a sentence and a fix.
+
+use std::io::ErrorKind;
+
+use serde::Serialize;
+
+use crate::{
+    acquire::modbus::{ExceptionCode, Fault, Transport, ask::Trouble},
+    language::Language,
+};
+
+/// Trouble, told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Told {
+    /// For programs.
+    pub(crate) key: &'static str,
+    /// What happened.
+    pub(crate) what: String,
+    /// What mends it.
+    pub(crate) fix: String,
+}
+
+/// A key with its sentence and its fix.
+struct Words(&'static str, [&'static str; 2], [&'static str; 2]);
+
+/// Trouble on a line of this kind, told.
+pub(crate) fn told(trouble: &Trouble, transport: &Transport, language: Language) -> Told {
+    let Words(key, what, fix) = words(trouble, matches!(transport, Transport::Rtu { .. }));
+    let nth = usize::from(language == Language::En);
+    let detail = detail(trouble);
+    let what = if detail.is_empty() {
+        what[nth].to_owned()
+    } else {
+        format!("{} ({detail})", what[nth])
+    };
+    Told {
+        key,
+        what,
+        fix: fix[nth].to_owned(),
+    }
+}
+
+/// What no sentence can know beforehand.
+fn detail(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Unreachable { text, .. } => text.clone(),
+        Trouble::Fault(Fault::TimedOut(limit)) => format!("{limit:?}"),
+        Trouble::Fault(Fault::Lost(why) | Fault::Foreign(why) | Fault::Layout(why)) => why.clone(),
+        Trouble::Fault(Fault::Length { got, wanted }) => format!("{got} / {wanted}"),
+        Trouble::Fault(Fault::Damaged) => String::new(),
+        Trouble::Fault(Fault::Gateway(code) | Fault::Refused(code)) => format!("{:#04x}", u8::from(*code)),
+    }
+}
+
+fn words(trouble: &Trouble, is_serial: bool) -> Words {
+    match trouble {
+        Trouble::Unreachable { kind, .. } => unreachable(*kind),
+        Trouble::Fault(Fault::TimedOut(_)) => timed_out(is_serial),
+        Trouble::Fault(Fault::Lost(_)) => Words(
+            "lost",
+            ["응답 없이 연결이 끊어짐", "the connection ended without an answer"],
+            [
+                "프레임 방식(tcp:// 또는 rtu+tcp://)을 확인하십시오. 연결을 하나만 받는 장치라면 다른 프로그램을 먼저 끊으십시오",
+                "check the framing (tcp:// or rtu+tcp://); a device that takes one connection must be left by other programs",
+            ],
+        ),
+        Trouble::Fault(Fault::Foreign(_)) => Words(
+            "foreign",
+            [
+                "이 요청의 응답이 아닌 것이 옴",
+                "what came is no answer to this request",
+            ],
+            [
+                "프레임 방식이 다르거나, 한 선에 마스터가 둘이거나, 이 포트가 Modbus가 아닙니다",
+                "the framing is another, two masters share the line, or this port does not speak Modbus",
+            ],
+        ),
+        Trouble::Fault(Fault::Length { .. }) => Words(
+            "length",
+            [
+                "응답의 레지스터 수가 다름",
+                "the answer has another number of registers",
+            ],
+            [
+                "요청할 레지스터 수(--len)를 줄이고, 메아리(echo)를 내는 RS-485 어댑터가 아닌지 확인하십시오",
+                "ask for fewer registers (--len); see whether the RS-485 adapter hears its own echo",
+            ],
+        ),
+        Trouble::Fault(Fault::Damaged) => Words(
+            "crc",
+            ["CRC가 맞지 않음", "the answer is damaged (CRC)"],
+            [
+                "배선, 종단 저항, 차폐, 통신 속도와 패리티를 확인하십시오. 같은 국번을 가진 장치가 둘이어도 이렇게 됩니다",
+                "check cable, termination, shield, speed and parity; two devices with one unit id do this too",
+            ],
+        ),
+        Trouble::Fault(Fault::Gateway(code) | Fault::Refused(code)) => exception(*code),
+        Trouble::Fault(Fault::Layout(_)) => Words(
+            "layout",
+            [
+                "SunSpec 모델이 장치에 없음",
+                "the device does not have this SunSpec model",
+            ],
+            [
+                "wattwarden discover 로 장치에 있는 모델을 보고 그 프로파일을 쓰십시오",
+                "see with wattwarden discover which models the device has, and take the profile of one of them",
+            ],
+        ),
+    }
+}
+
+fn timed_out(is_serial: bool) -> Words {
+    if is_serial {
+        Words(
+            "timeout",
+            ["제한 시간 안에 응답이 없음", "no answer in time"],
+            [
+                "국번(unit), 통신 속도, 패리티를 계측기 설정과 맞추고 A/B 선이 바뀌지 않았는지 확인하십시오",
+                "compare unit, speed and parity with the meter's own settings; check that A and B are not exchanged",
+            ],
+        )
+    } else {
+        Words(
+            "timeout",
+            ["연결은 되었으나 응답이 없음", "connected, but no answer in time"],
+            [
+                "국번(unit)을 확인하고, 단순 변환기라면 rtu+tcp:// 로 시도하고, 다른 마스터가 연결을 차지하고 있는지 보십시오",
+                "check the unit; behind a plain converter try rtu+tcp://; see whether another master holds the connection",
+            ],
+        )
+    }
+}
+
+fn unreachable(kind: ErrorKind) -> Words {
+    match kind {
+        ErrorKind::ConnectionRefused => Words(
+            "refused",
+            ["장치가 연결을 거절함", "the device refuses the connection"],
+            [
+                "포트 번호(보통 502)와 장치의 Modbus TCP 기능이 켜져 있는지 확인하십시오",
+                "check the port (502 by custom) and that Modbus TCP is switched on in the device",
+            ],
+        ),
+        ErrorKind::PermissionDenied => Words(
+            "not_allowed",
+            ["포트를 열 권한이 없음", "this user may not open the port"],
+            [
+                "사용자를 dialout 그룹에 넣고 다시 로그인하십시오: sudo usermod -aG dialout 사용자",
+                "put the user into the group dialout and sign in again: sudo usermod -aG dialout USER",
+            ],
+        ),
+        ErrorKind::NotFound => Words(
+            "no_port",
+            ["그런 포트나 이름이 없음", "there is no such port or name"],
+            [
+                "ls /dev/serial/by-id 로 어댑터가 보이는지, 호스트 이름의 철자가 맞는지 확인하십시오",
+                "see with ls /dev/serial/by-id whether the adapter is there, or check how the host's name is spelt",
+            ],
+        ),
+        ErrorKind::ResourceBusy => Words(
+            "busy_port",
+            ["다른 프로그램이 포트를 쓰고 있음", "another program holds the port"],
+            [
+                "wattwarden run 이나 다른 Modbus 프로그램을 먼저 멈추십시오",
+                "stop wattwarden run or the other Modbus program first",
+            ],
+        ),
+        _ => Words(
+            "unreachable",
+            ["연결할 수 없음", "no connection"],
+            [
+                "IP 주소, 전원, 랜선, VLAN과 방화벽을 확인하십시오. 장치에서 이 컴퓨터로 ping이 되는지 보십시오",
+                "check address, power, cable, VLAN and firewall; see whether device and computer can ping each other",
+            ],
+        ),
+    }
+}
+
+fn exception(code: ExceptionCode) -> Words {
+    match u8::from(code) {
+        1 => Words(
+            "exception_01",
+            ["계측기가 이 기능 코드를 모름", "the meter does not know this function"],
+            [
+                "다른 기능 코드로 읽으십시오: 입력 레지스터 --fn 4, 보유 레지스터 --fn 3",
+                "read by the other function: --fn 4 for input registers, --fn 3 for holding registers",
+            ],
+        ),
+        2 => Words(
+            "exception_02",
+            ["계측기에 이 주소가 없음", "the meter does not have this address"],
+            [
+                "설명서 주소가 1부터 시작하면 --base 1 을 주고, 40001/30001 식 번호의 첫 자리는 빼고, --fn 을 바꾸어 보십시오",
+                "where the manual counts from 1 say --base 1; leave out the table's digit of 40001 or 30001; try the other --fn",
+            ],
+        ),
+        3 => Words(
+            "exception_03",
+            [
+                "계측기가 이 레지스터 수를 받지 않음",
+                "the meter refuses this number of registers",
+            ],
+            [
+                "--len 을 줄이십시오. 프로파일에는 max_registers 로 적습니다",
+                "ask for fewer with --len; a profile says so by max_registers",
+            ],
+        ),
+        4 => Words(
+            "exception_04",
+            ["계측기 내부 고장", "the meter failed inside"],
+            [
+                "계측기 표시창의 오류를 보고 전원을 다시 넣으십시오. 이 주소만 그렇다면 읽지 않는 곳(holes)으로 적으십시오",
+                "look at the meter's display and restart it; if only this address does it, name it as one of the holes",
+            ],
+        ),
+        5 | 6 => Words(
+            "exception_06",
+            ["계측기가 바쁨", "the meter is busy"],
+            [
+                "잠시 뒤 다시 하고, 주기(every)를 늘리거나 쉬는 시간(pause)을 주십시오",
+                "try again in a moment; read less often (every) or leave it a pause",
+            ],
+        ),
+        0x0A | 0x0B => gateway(code),
+        _ => Words(
+            "exception",
+            ["계측기가 거절함", "the meter refused"],
+            [
+                "설명서에서 이 예외 코드를 찾으십시오",
+                "look this exception up in the manual",
+            ],
+        ),
+    }
+}
+
+/// What gateways say in their own name.
+fn gateway(code: ExceptionCode) -> Words {
+    if u8::from(code) == 0x0A {
+        Words(
+            "exception_0a",
+            [
+                "게이트웨이: 이 국번으로 가는 길이 없음",
+                "the gateway has no path to this unit",
+            ],
+            [
+                "게이트웨이의 국번·포트 배정과 직렬 설정을 확인하십시오. 계측기의 답이 아닙니다",
+                "check which units and serial ports the gateway maps, and its serial settings; this is not the meter's answer",
+            ],
+        )
+    } else {
+        Words(
+            "exception_0b",
+            [
+                "게이트웨이: 계측기가 응답하지 않음",
+                "the gateway heard nothing from the meter",
+            ],
+            [
+                "국번, 게이트웨이와 계측기 사이의 RS-485 배선, 속도와 패리티를 확인하십시오. 게이트웨이까지는 정상입니다",
+                "check the unit and the RS-485 line behind the gateway, its speed and parity; up to the gateway all is well",
+            ],
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::acquire::modbus::Line;
+
+    #[test]
+    fn every_trouble_has_its_key_its_words_and_its_fix_in_both_languages() {
+        let tcp = Transport::Tcp {
+            host: "h".into(),
+            port: 502,
+        };
+        let serial = Transport::Rtu {
+            path: "/dev/x".into(),
+            line: Line::default(),
+        };
+        let unreachable = |kind| Trouble::Unreachable {
+            kind,
+            text: "text".into(),
+        };
+        let exception = |code| Trouble::Fault(Fault::of_exception(ExceptionCode::new(code)));
+        let faults = [
+            (unreachable(ErrorKind::ConnectionRefused), "refused"),
+            (unreachable(ErrorKind::TimedOut), "unreachable"),
+            (unreachable(ErrorKind::PermissionDenied), "not_allowed"),
+            (unreachable(ErrorKind::NotFound), "no_port"),
+            (unreachable(ErrorKind::ResourceBusy), "busy_port"),
+            (Fault::TimedOut(Duration::from_secs(1)).into(), "timeout"),
+            (Fault::Lost("why".into()).into(), "lost"),
+            (Fault::Foreign("why".into()).into(), "foreign"),
+            (Fault::Length { got: 1, wanted: 2 }.into(), "length"),
+            (Fault::Damaged.into(), "crc"),
+            (Fault::Layout("why".into()).into(), "layout"),
+            (exception(1), "exception_01"),
+            (exception(2), "exception_02"),
+            (exception(3), "exception_03"),
+            (exception(4), "exception_04"),
+            (exception(6), "exception_06"),
+            (exception(0x0A), "exception_0a"),
+            (exception(0x0B), "exception_0b"),
+            (exception(0x63), "exception"),
+        ];
+        for (trouble, key) in faults {
+            for transport in [&tcp, &serial] {
+                let (ko, en) = (
+                    told(&trouble, transport, Language::Ko),
+                    told(&trouble, transport, Language::En),
+                );
+                assert_eq!((ko.key, en.key), (key, key));
+                let is_korean = |text: &str| text.chars().any(|c| ('가'..='힣').contains(&c));
+                assert!(is_korean(&ko.what) && is_korean(&ko.fix), "{ko:?}");
+                assert!(!is_korean(&en.what) && !is_korean(&en.fix), "{en:?}");
+            }
+        }
+        let timeout = Fault::TimedOut(Duration::from_secs(1)).into();
+        assert_ne!(
+            told(&timeout, &tcp, Language::En).fix,
+            told(&timeout, &serial, Language::En).fix
+        );
+    }
+}

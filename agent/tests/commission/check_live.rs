@@ -1,0 +1,126 @@
+//! `check --live` and the plan in `check --json`.
+
+use serde_json::{Value, json};
+
+use super::{check, check_both, of_vector, plant, program_support::Folder};
+
+/// A configuration with these meters on one line, and a store's folder that is there.
+fn config(folder: &Folder, address: &str, meters: &[(&str, u8, &str)]) -> String {
+    std::fs::create_dir_all(folder.path("store")).unwrap();
+    let mut text = format!(
+        "[site]\nname = \"s\"\nzone = \"Asia/Seoul\"\n[store]\npath = \"store\"\n\
+         [[bus]]\nname = \"panel-a\"\nmodbus = \"{address}\"\ntimeout = \"300ms\"\n"
+    );
+    for (name, unit, profile) in meters {
+        text.extend([format!(
+            "[[meter]]\nname = \"{name}\"\nbus = \"panel-a\"\nunit = {unit}\nprofile = \"{profile}\"\n"
+        )]);
+    }
+    folder.file("w.toml", &text)
+}
+
+/// The SDM630's vector with its powers negative: the sign is a float's first bit.
+fn reversed() -> Value {
+    let mut unit = of_vector("eastron-sdm630");
+    for (block, nth) in [("0", 12), ("0", 14), ("0", 16), ("52", 0)] {
+        let word = unit["input"][block][nth].as_i64().unwrap();
+        unit["input"][block][nth] = json!(word ^ 0x8000);
+    }
+    unit
+}
+
+#[tokio::test]
+async fn each_meter_says_how_it_is() {
+    let units = json!({"1": of_vector("eastron-sdm630"), "2": reversed()});
+    let Some((_server, address)) = plant("live", &json!({"kind": "tcp", "silent": true, "units": units})).await else {
+        return;
+    };
+    let folder = Folder::new("check-live");
+    let meters = [("main", 1, "eastron-sdm630"), ("dryer", 2, "eastron-sdm630")];
+    let path = config(&folder, &address, &meters);
+    let args = ["check", "-c", &path, "--live"];
+    check_both(
+        &args,
+        0,
+        &["ok main", "6.461 kW", "warn dryer", "CT 방향", "거꾸로", "회선", "%"],
+        &[
+            "ok main",
+            "6.461 kW",
+            "pf 0.920",
+            "warn dryer",
+            "-6.461 kW",
+            "reversed",
+            "measured answers",
+        ],
+    )
+    .await;
+    let path = config(
+        &folder,
+        &address,
+        &[&meters[..], &[("press", 3, "eastron-sdm630")]].concat(),
+    );
+    let args = ["check", "-c", &path, "--live"];
+    check_both(
+        &args,
+        3,
+        &["fail press", "국번 1, 2에서는 응답이 있음"],
+        &["fail press", "no answer", "unit 1, 2 on the same line answers"],
+    )
+    .await;
+    let found: Value = serde_json::from_str(&check(&[&args[..], &["--json"]].concat(), 3, &[]).await).unwrap();
+    let meters = found["live"][0]["meters"].as_array().unwrap();
+    let verdicts: Vec<_> = meters.iter().map(|meter| meter["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["ok", "warn", "fail"]);
+    assert_eq!(meters[2]["trouble"]["key"], "timeout");
+    assert_eq!(meters[0]["values"].as_array().unwrap().len(), 24);
+    assert!(meters[0]["latency_ms"].as_f64().unwrap() > 0.0);
+    assert_eq!(found["live"][0]["can_be_kept_up"], true);
+}
+
+#[tokio::test]
+async fn the_plan_is_told_to_programs() {
+    let folder = Folder::new("check-plan");
+    let path = config(
+        &folder,
+        "rtu:///dev/ttyUSB0?baud=19200",
+        &[("main", 1, "eastron-sdm630")],
+    );
+    let found: Value = serde_json::from_str(&check(&["check", "-c", &path, "--json"], 0, &[]).await).unwrap();
+    let plan = &found["plan"][0];
+    assert_eq!((&plan["bus"], &plan["is_whole"]), (&json!("panel-a"), &json!(true)));
+    let rhythms = plan["rhythms"].as_array().unwrap();
+    assert_eq!(
+        rhythms
+            .iter()
+            .map(|rhythm| rhythm["every_ms"].as_f64().unwrap())
+            .collect::<Vec<_>>(),
+        [1000.0, 10_000.0, 60_000.0]
+    );
+    let requests: u64 = rhythms.iter().map(|rhythm| rhythm["requests"].as_u64().unwrap()).sum();
+    assert_eq!(requests as usize, plan["reads"].as_array().unwrap().len());
+    let share = rhythms[0]["share"].as_f64().unwrap();
+    assert!((0.01..1.0).contains(&share), "{plan:#}");
+    assert_eq!(plan["reads"][0]["table"], "input");
+}
+
+#[tokio::test]
+async fn a_line_that_cannot_keep_up_by_what_was_measured_is_told() {
+    let units = json!({"1": of_vector("eastron-sdm630")});
+    let Some((_server, address)) = plant("slow", &json!({"kind": "tcp", "delay_s": 0.3, "units": units})).await else {
+        return;
+    };
+    let folder = Folder::new("check-slow");
+    let path = config(&folder, &address, &[("main", 1, "eastron-sdm630")]);
+    let text = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("300ms", "2s")
+        .replace("[[meter]]", "every = \"200ms\"\n[[meter]]");
+    std::fs::write(&path, text).unwrap();
+    check_both(
+        &["check", "-c", &path, "--live"],
+        0,
+        &["warn", "can be met"],
+        &["warn", "can be met"],
+    )
+    .await;
+}
