@@ -451,6 +451,8 @@ enum Event {
     Reset,
     /// The register does not move for so many minutes, nor is anything used.
     Stands(i64),
+    /// The register says zeros for so many minutes, and then goes on as if it had counted.
+    Zeros(i64),
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -459,6 +461,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (4i64..300).prop_map(Event::Silence),
         1 => Just(Event::Reset),
         1 => (1i64..90).prop_map(Event::Stands),
+        1 => prop_oneof![2i64..100, 1300i64..2500].prop_map(Event::Zeros),
     ];
     prop::collection::vec(event, 1..20)
 }
@@ -487,6 +490,18 @@ fn lived(events: &[Event]) -> (Vec<Sample>, f64, f64) {
                 (minutes, rate, minutes)
             }
             Event::Stands(minutes) => (minutes, 0.0, 1),
+            Event::Zeros(minutes) => {
+                // Near the top, and over it, nobody can tell what they hid.
+                if is_reset || !(300.0..600.0).contains(&register) {
+                    continue;
+                }
+                for left in (0..minutes).rev() {
+                    let rise = rate.min(250.0 / minutes as f64);
+                    (used, register, minute) = (used + rise, register + rise, minute + 1);
+                    samples.push(read(minute, if left > 0 { 0.0 } else { register }));
+                }
+                continue;
+            }
             Event::Reset => {
                 // Near the top nobody can tell it from a rollover, near zero from nothing.
                 is_reset = (300.0..600.0).contains(&register) || is_reset;

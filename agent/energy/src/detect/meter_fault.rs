@@ -1,5 +1,6 @@
 //! `meter_reset`: a register was set back or leapt, and nobody has entered a change of the meter. `meter_stuck`: a
-//! register stood still for longer than `after` while energy was used.
+//! register stood still for longer than `after` while energy was used, or said zero for more than a day where it had
+//! counted, and nobody can tell whether it was reset.
 //!
 //! Both are told by the repairs of a meter's intervals; what those mean is decided in `interval/counter.rs`. Invariants:
 //! a fault is told once no reading to come can explain it otherwise; consecutive standstills are one finding. The harm
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     finding::{Condition, Finding, Kind, Title},
-    interval::{Interval, Patience, Repair, RepairKind},
+    interval::{Interval, Patience, Repair, RepairKind, ZERO_MS},
     quantity::Quantity,
     sample::Name,
     site::{Machine, Meter, Site},
@@ -86,6 +87,8 @@ struct Fault {
     jump: Option<f64>,
     /// The longest standstill before, s, where this one is only doubted.
     longest_s: Option<f64>,
+    /// The register says zero.
+    is_zero: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,6 +100,7 @@ struct Stuck {
     before: f64,
     jump: Option<f64>,
     longest_s: Option<f64>,
+    is_zero: bool,
 }
 
 /// Where and when faults are told.
@@ -151,20 +155,30 @@ impl MeterFaults {
 
 impl Fault {
     fn of(repair: &Repair) -> Option<Self> {
+        let why = |name| repair.why.get(name).copied();
+        let until_ms = repair.until.as_millisecond();
+        let mut since_ms = repair.since.as_millisecond();
+        let is_zero = repair.kind == RepairKind::ZeroBurst;
         let kind = match repair.kind {
             RepairKind::Reset | RepairKind::Jump => Kind::MeterReset,
             RepairKind::Frozen => Kind::MeterStuck,
+            RepairKind::ZeroBurst => {
+                let lasted_ms = (why("lasted_s")? * 1000.0) as i64;
+                since_ms = until_ms - lasted_ms;
+                (lasted_ms > ZERO_MS).then_some(Kind::MeterStuck)?
+            }
             _ => return None,
         };
         Some(Self {
             kind,
             quantity: repair.quantity,
-            since_ms: repair.since.as_millisecond(),
-            until_ms: repair.until.as_millisecond(),
-            before: repair.before,
+            since_ms,
+            until_ms,
+            before: why("stood_at").unwrap_or(repair.before),
             after: repair.after,
-            jump: repair.why.get("jump").copied(),
-            longest_s: repair.why.get("longest_s").copied(),
+            jump: why(if is_zero { "whole" } else { "jump" }),
+            longest_s: why("longest_s"),
+            is_zero,
         })
     }
 }
@@ -229,6 +243,7 @@ impl Faults {
             before: standstill.before,
             jump: None,
             longest_s: standstill.longest_s,
+            is_zero: standstill.is_zero,
         });
         stuck.until_ms = stuck.until_ms.max(standstill.until_ms);
         if stuck.quantity == standstill.quantity {
@@ -293,6 +308,18 @@ impl Stuck {
         let stood_ms = self.until_ms - self.since_ms;
         let (ko, en) = in_words(stood_ms);
         let title = match self.longest_s {
+            _ if self.is_zero => Title {
+                ko: format!(
+                    "계측기 {name}: {quantity} 지시값이 {before}에서 0이 된 뒤 {ko} 동안 0: 게이트웨이가 계측기를 읽지 \
+                     못하거나 초기화됨; 다시 계량할 때까지 사용량을 알 수 없음",
+                    before = self.before
+                ),
+                en: format!(
+                    "meter {name}: {quantity} has said 0 for {en}, after {before}: either its gateway cannot read it, or \
+                     it was reset; what was used is not known before it counts again",
+                    before = self.before
+                ),
+            },
             None => Title {
                 ko: format!("계측기 {name}: 사용 중인데 {quantity} 지시값이 {ko} 동안 변하지 않음"),
                 en: format!("meter {name}: {quantity} has stood still for {en} while energy was used"),

@@ -190,6 +190,9 @@ impl<'a> Walk<'a> {
 
     /// Whether the standstill that it is in is one of every day, which a usual rise ends.
     fn rests(&mut self) -> bool {
+        if self.memory.zeroed.is_some() {
+            return false;
+        }
         if self.at < self.looked_at {
             return !self.is_doubted;
         }
@@ -247,6 +250,9 @@ impl<'a> Walk<'a> {
             let jump = self.jump();
             let n_equal = jump - self.at;
             self.looked_at = jump - 1;
+            if let Some(step) = self.back(jump) {
+                return step;
+            }
             if self.is_frozen(jump, n_equal) {
                 return self.frozen(jump, n_equal);
             }
@@ -337,8 +343,8 @@ impl<'a> Walk<'a> {
         if self.is_awake(self.at + 1) {
             return self.awoken(self.at + 1);
         }
-        if let Some(before) = self.memory.back(to.1) {
-            return self.unzeroed(to, before);
+        if let Some(step) = self.back(self.at + 1) {
+            return step;
         }
         self.leapt(to, rise).unwrap_or_else(|| self.rises(to, rise))
     }
@@ -377,11 +383,15 @@ impl<'a> Walk<'a> {
             let why = vec![("n_readings", 1.0), ("furthest", self.reference)];
             return self.repaired(self.at + 1, RepairKind::Spike, None, why);
         }
+        if to.1 == 0.0
+            && let Some(step) = self.zeroed()
+        {
+            return step;
+        }
         // What it has counted since its new zero was used, if it can have been.
         let since_zero = Some(to.1).filter(|value| *value > 0.0 && self.is_usual(*value, elapsed_ms));
         let mut why = vec![("fall", self.reference - to.1), ("plausible", plausible)];
         why.extend(self.rules.rollover.map(|top| ("wrapped", top - self.reference + to.1)));
-        self.memory.zeroed = (to.1 == 0.0).then_some((self.points[self.at].0, self.reference));
         self.repaired(self.at + 1, RepairKind::Reset, since_zero, why)
     }
 
@@ -393,7 +403,8 @@ impl<'a> Walk<'a> {
         });
         // The entered readings are those of the import register; of the others only the new zero is known.
         let is_entered = self.rules.quantity == Quantity::EnergyImport;
-        let (mut rise, mut zero, mut why) = (0.0, self.reference, Vec::new());
+        let last = self.memory.zeroed.map_or(self.reference, |(_, before)| before);
+        let (mut rise, mut zero, mut why) = (0.0, last, Vec::new());
         for swap in swaps {
             rise += (swap.last_kwh - zero).max(0.0);
             zero = swap.first_kwh;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    counter::{RETURN_MS, RETURN_READINGS, Walk, ZERO_MS},
+    counter::{RETURN_MS, RETURN_READINGS, Repaired, Walk, ZERO_MS},
     cut::{Cut, Part},
     known::{Mark, Memory, Rules, is_usual, limit_kw},
     load::Load,
@@ -178,6 +178,7 @@ impl Series {
         {
             return match self.unsettled {
                 Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
+                None if before == 0.0 && last > 0.0 && self.has_fallen() => self.unsettle(at_ms),
                 _ => before_ms,
             };
         }
@@ -192,9 +193,12 @@ impl Series {
             .partition_point(|point| point.0 < at_ms - RETURN_MS)
             .min(index.saturating_sub(RETURN_READINGS + 1))
             .saturating_sub(1);
-        // … and of the standstill before that.
+        // … and of the standstill before that, or of what zeros came after.
         while first > 0 && self.points[first - 1].1 == self.points[first].1 {
             first -= 1;
+        }
+        if self.points.get(first).is_some_and(|point| point.1 == 0.0) {
+            first = first.saturating_sub(1);
         }
         let from_ms = self.points.get(first).map_or(at_ms, |point| point.0);
         let leapt_ms = self.has_leapt(index).then_some(at_ms);
@@ -211,6 +215,12 @@ impl Series {
         let from_ms = unsettled.from_ms;
         self.marks.retain(|mark| mark.at_ms <= from_ms);
         from_ms
+    }
+
+    /// Whether the zeros before the newest reading came after something else.
+    fn has_fallen(&self) -> bool {
+        let before = self.points.iter().rev().skip(1).find(|point| point.1 != 0.0);
+        before.is_some()
     }
 
     /// Whether the rise to the reading at `index`, which is more than usual, is a leap: neither one of a register's large
@@ -314,12 +324,14 @@ impl Series {
         };
         let (first, first_ms) = (self.place(mark.at_ms), mark.at_ms);
         let Some(last_gone) = first.checked_sub(1) else { return };
+        // Zeros begin at the reading before them.
+        let from_ms = |since_ms| mark.memory.zeroed().map_or(since_ms, |(before_ms, _)| before_ms);
         match mark.memory.since_ms.filter(|since_ms| *since_ms < first_ms) {
-            Some(since_ms) if start_of(since_ms) >= oldest_ms => {
+            Some(since_ms) if start_of(from_ms(since_ms)) >= oldest_ms => {
                 self.points.drain(self.place(since_ms + 1)..first);
                 self.marks
                     .retain(|mark| mark.at_ms <= since_ms || mark.at_ms >= first_ms);
-                let start_ms = start_of(since_ms);
+                let start_ms = start_of(from_ms(since_ms));
                 if let Some(head) = self.marks.iter().rfind(|mark| mark.at_ms <= start_ms).copied() {
                     self.begin_at(head);
                 }
@@ -380,14 +392,21 @@ impl Series {
     }
 
     /// From when on energy can be told, ms: from the first reading not forgotten, or through the whole standstill
-    /// before it if that has turned out to be one of the register alone, or is not believed. `None` = all of it.
+    /// before it if that has turned out to be one of the register alone, is not believed, or was taken for something
+    /// else until the register counted again. `None` = all of it.
     pub(crate) fn told_from_ms(&self, rules: Option<Rules<'_>>, load: &Load) -> Option<i64> {
         let forgotten_ms = self.forgotten_ms?;
         let first_ms = self.points.first()?.0;
         let is_told = rules.filter(|_| first_ms < forgotten_ms).is_some_and(|rules| {
-            let across = Walk::new(&self.points, self.memory, rules).find(|step| step.to_ms >= forgotten_ms);
             let is_doubted = |since_ms: i64| !load.is_heard(since_ms, forgotten_ms);
-            across.is_some_and(|step| step.repaired.is_some() || step.doubted_since_ms.is_some_and(is_doubted))
+            let is_reset = |repaired: &Repaired| repaired.kind == RepairKind::Reset;
+            let mut across = Walk::new(&self.points, self.memory, rules).take_while(|step| step.from_ms < forgotten_ms);
+            across.any(|step| {
+                let is_across = step.to_ms >= forgotten_ms;
+                let repaired = step.repaired.as_deref();
+                repaired.is_some_and(|repaired| is_across || is_reset(repaired) && step.after == 0.0)
+                    || is_across && step.doubted_since_ms.is_some_and(is_doubted)
+            })
         });
         Some(if is_told { first_ms } else { forgotten_ms })
     }

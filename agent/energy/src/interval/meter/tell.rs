@@ -62,7 +62,8 @@ impl MeterIntervals {
             let mut interval = interval(start_ms, end_ms, basis, self.parts(start_ms, end_ms, basis));
             let closed = self.closed.get(&start_ms);
             // Of one that is not remembered, all has to be reckoned again, or nothing.
-            let is_told = closed.is_some() || start_ms >= held_ms && interval.energy_import_kwh.is_some();
+            let is_reckoned = interval.energy_import_kwh.is_some() || !interval.repairs.is_empty();
+            let is_told = closed.is_some() || start_ms >= held_ms && is_reckoned;
             if let Some(closed) = closed {
                 keep_older(
                     &mut interval,
