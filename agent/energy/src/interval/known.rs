@@ -71,6 +71,8 @@ pub(crate) struct Memory {
     pub(super) known_ms: i64,
     /// Where it stood, and when, before it fell to zero, while it has said nothing but zeros since.
     pub(super) zeroed: Option<Point>,
+    /// The newest change of the meter that was applied, as entered, ms.
+    pub(super) swapped_ms: Option<i64>,
 }
 
 impl Memory {

@@ -138,7 +138,7 @@ impl MeterIntervals {
             match series.put(at_ms, reading.value) {
                 Put::Newest | Put::Between => {
                     let from_ms = match source {
-                        Source::Counter => series.told_anew_ms(at_ms, basis.max_kw),
+                        Source::Counter => series.told_anew_ms(at_ms, basis.max_kw, &basis.meter.swaps),
                         Source::Power => series.before(at_ms),
                         Source::IntervalEnergy => at_ms,
                     };

@@ -6,14 +6,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    counter::{RETURN_MS, RETURN_READINGS, Repaired, Walk, ZERO_MS},
+    counter::{RETURN_MS, RETURN_READINGS, Repaired, Walk, ZERO_MS, changing_ms},
     cut::{Cut, Part},
     known::{Mark, Memory, Rules, is_usual, limit_kw},
     load::Load,
     meter::timestamp,
     repair::{Repair, RepairKind},
 };
-use crate::{quantity::Quantity, sample::Quality};
+use crate::{quantity::Quantity, sample::Quality, site::Swap};
 
 /// One trusted reading: milliseconds since the epoch, value.
 pub(crate) type Point = (i64, f64);
@@ -49,6 +49,8 @@ pub(crate) struct Series {
     /// Smallest rise of the last walk.
     least: f64,
     unsettled: Option<Unsettled>,
+    /// A change of the meter was entered for about now: from here on energy may be told anew, ms.
+    changing_ms: Option<i64>,
     /// Where walks over a counter's readings can begin that need not begin at the first: ascending, each before
     /// everything that is told anew.
     marks: Vec<Mark>,
@@ -171,7 +173,36 @@ impl Series {
     /// that goes its usual way tells of the time since the one before, and so does one that says the same again; any
     /// other may tell what those before it were.
     #[inline]
-    pub(crate) fn told_anew_ms(&mut self, at_ms: i64, max_kw: Option<f64>) -> i64 {
+    pub(crate) fn told_anew_ms(&mut self, at_ms: i64, max_kw: Option<f64>, swaps: &[Swap]) -> i64 {
+        let told_ms = self.told_by(at_ms, max_kw);
+        if swaps.is_empty() {
+            return told_ms;
+        }
+        self.told_of_change(told_ms, at_ms, swaps)
+    }
+
+    /// About a change of the meter, whatever is unusual may show when it was, and so does the last reading that may.
+    fn told_of_change(&mut self, told_ms: i64, at_ms: i64, swaps: &[Swap]) -> i64 {
+        let changing_ms = |at_ms: Option<i64>| changing_ms(swaps, at_ms?);
+        let now_ms = changing_ms(self.last_ms());
+        let earlier_ms = std::mem::replace(&mut self.changing_ms, now_ms);
+        let is_over = earlier_ms != self.changing_ms;
+        let is_unusual = told_ms < self.before(at_ms);
+        let from_ms = earlier_ms
+            .filter(|_| is_over)
+            .into_iter()
+            .chain(changing_ms(Some(at_ms)).filter(|_| is_unusual))
+            .chain([told_ms])
+            .min()
+            .unwrap_or(told_ms);
+        if from_ms < told_ms {
+            self.marks.retain(|mark| mark.at_ms <= from_ms);
+        }
+        from_ms
+    }
+
+    #[inline]
+    fn told_by(&mut self, at_ms: i64, max_kw: Option<f64>) -> i64 {
         if let [.., (before_ms, before), (last_ms, last)] = self.points[..]
             && last_ms == at_ms
             && is_usual(last - before, before, at_ms - before_ms, limit_kw(self.peak_kw, max_kw))
@@ -269,7 +300,8 @@ impl Series {
 
     /// From when on later readings may explain what a counter did, ms.
     pub(crate) fn unsettled_ms(&self) -> Option<i64> {
-        self.unsettled.map(|unsettled| unsettled.from_ms)
+        let unsettled_ms = self.unsettled.map(|unsettled| unsettled.from_ms);
+        unsettled_ms.into_iter().chain(self.changing_ms).min()
     }
 
     /// Forgets everything but what could not be real.
@@ -312,9 +344,7 @@ impl Series {
     /// As [`Series::prune`], of a counter: what the readings have taught stays, and so does the beginning of a
     /// standstill that lasts, with the interval it lies in, or at the oldest start that can be told again, `oldest_ms`.
     pub(crate) fn prune_counter(&mut self, before_ms: i64, keep: Keep, oldest_ms: i64, start_of: impl Fn(i64) -> i64) {
-        let before_ms = self
-            .unsettled
-            .map_or(before_ms, |unsettled| before_ms.min(unsettled.from_ms));
+        let before_ms = before_ms.min(self.unsettled_ms().unwrap_or(before_ms));
         let Some(n_gone) = self.first_kept(before_ms, keep) else {
             return;
         };
@@ -377,7 +407,7 @@ impl Series {
     pub(crate) fn keep_mark(&mut self, mark: Mark) {
         self.peak_kw = mark.memory.peak_kw();
         self.least = mark.memory.least();
-        let is_settled = self.unsettled.is_none_or(|unsettled| mark.at_ms <= unsettled.from_ms);
+        let is_settled = self.unsettled_ms().is_none_or(|from_ms| mark.at_ms <= from_ms);
         if is_settled && self.marks.last().is_none_or(|last| last.at_ms < mark.at_ms) {
             self.marks.push(mark);
         }

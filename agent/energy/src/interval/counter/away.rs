@@ -29,7 +29,12 @@ impl Walk<'_> {
     /// Index of the reading at which the register is back where it stands at the reading `from`, if the one after that
     /// only left it.
     pub(super) fn returned(&self, from: usize) -> Option<usize> {
-        let (base_ms, base) = (self.points[from].0, self.reference);
+        self.returned_to(from, self.reference)
+    }
+
+    /// The same, where it stands at `base`.
+    pub(super) fn returned_to(&self, from: usize, base: f64) -> Option<usize> {
+        let base_ms = self.points[from].0;
         let first = from + 1;
         let (left_ms, left) = *self.points.get(first)?;
         let near = RETURN_SHARE * (left - base).abs();
@@ -101,7 +106,7 @@ impl Walk<'_> {
     }
 
     /// A fall to zero that no reading explains yet, or that is explained only by the first that is no zero: the register
-    /// is back, with more than can be told. `None` where it was reset.
+    /// is back, with more than can be told, or another. `None` where it was reset.
     pub(super) fn zeroed(&mut self) -> Option<Step> {
         let before = (self.points[self.at].0, self.reference);
         let zeros = self.points[self.at + 1..].iter();
@@ -111,8 +116,10 @@ impl Walk<'_> {
                 .take_while(|point| point.1 == 0.0 && point.0 < self.swap_ms)
                 .count();
         self.memory.zeroed = Some(before);
-        if self.points.get(jump).is_some_and(|point| point.0 < self.swap_ms) {
-            return self.back(jump);
+        match self.points.get(jump) {
+            Some(point) if point.0 < self.swap_ms => return self.back(jump),
+            Some(point) if point.1 > 0.0 => return Some(self.swapped(jump)),
+            _ => {}
         }
         let lasted_ms = self.points[self.at + 1].0 - before.0;
         let why = vec![("lasted_s", lasted_ms as f64 / 1000.0), ("stood_at", before.1)];
