@@ -325,9 +325,9 @@ impl Engine {
         };
         meter.intervals.take(sample, &basis, &mut self.state.counts.refused);
         let at_ms = sample.at.as_millisecond();
-        self.state
-            .silent
-            .heard(&sample.meter, if due_ms == at_ms + 1 { at_ms } else { due_ms });
+        let told_ms = if due_ms == at_ms + 1 { at_ms } else { due_ms };
+        let times_ms = (told_ms, self.state.tick_ms.unwrap_or(told_ms));
+        self.state.silent.heard(&self.site.meters[index], times_ms, &self.site);
         if meter.stepped_ms.is_some_and(|stepped_ms| due_ms < stepped_ms) {
             return;
         }
