@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Moment, Setting, SettingForm, Tick, after, default, in_words, meter_after_ms, meter_finding, meter_machine, setting,
+    Moment, Setting, SettingForm, Tick, after, default, episode::is_due, in_words, meter_after_ms, meter_finding,
+    meter_machine, setting,
 };
 use crate::{
     finding::{Condition, Finding, Kind, Title},
@@ -43,6 +44,9 @@ pub(super) const STUCK: &[Setting] = &[
     },
 ];
 pub(super) const RESET: &[Setting] = &[];
+
+/// Confidence of a standstill that nothing proves: the meter may be stuck, or nothing was used, and neither is likelier.
+const DOUBTED: f64 = 0.5;
 
 /// How long a register of a meter at `machine` may stand still before it is doubted.
 pub(crate) fn patience(machine: Option<&Machine>) -> Patience {
@@ -96,6 +100,7 @@ struct Stuck {
     since_ms: i64,
     until_ms: i64,
     detected_ms: Option<i64>,
+    written_ms: Option<i64>,
     quantity: Quantity,
     before: f64,
     jump: Option<f64>,
@@ -220,11 +225,17 @@ impl Faults {
         {
             self.end(after_ms, place, out);
         }
-        let Some(stuck) = self.stuck.as_mut().filter(|stuck| stuck.detected_ms.is_none()) else {
+        let is_long = |stuck: &Stuck| after_ms.is_some_and(|after_ms| stuck.until_ms - stuck.since_ms >= after_ms);
+        let Some(stuck) = self
+            .stuck
+            .as_mut()
+            .filter(|stuck| stuck.detected_ms.is_some() || is_long(stuck))
+        else {
             return;
         };
-        if after_ms.is_some_and(|after_ms| stuck.until_ms - stuck.since_ms >= after_ms) {
-            stuck.detected_ms = Some(place.at_ms);
+        if settled_ms == i64::MAX || is_due(stuck.since_ms, stuck.written_ms, place.at_ms) {
+            stuck.detected_ms.get_or_insert(place.at_ms);
+            stuck.written_ms = Some(place.at_ms);
             out.push(stuck.finding(Condition::Open, place));
         }
     }
@@ -239,6 +250,7 @@ impl Faults {
             since_ms,
             until_ms: standstill.until_ms,
             detected_ms: None,
+            written_ms: None,
             quantity: standstill.quantity,
             before: standstill.before,
             jump: None,
@@ -343,6 +355,11 @@ impl Stuck {
         why.extend(self.jump.map(|jump| (format!("spread_{}", unit(quantity)), jump)));
         let until_ms = (state == Condition::Closed).then_some(self.until_ms);
         let times_ms = (self.since_ms, self.detected_ms.unwrap_or(self.until_ms), until_ms);
-        place.finding(Kind::MeterStuck, times_ms, title, why)
+        // A jump, or power beside it, proves a standstill; one that was only long may be the machine's.
+        let is_doubted = self.jump.is_none() && (self.is_zero || self.longest_s.is_some());
+        Finding {
+            confidence: if is_doubted { DOUBTED } else { 1.0 },
+            ..place.finding(Kind::MeterStuck, times_ms, title, why)
+        }
     }
 }
