@@ -690,6 +690,46 @@ fn a_counter_that_stands_still_while_its_meter_says_power_is_unknown_not_zero() 
     }
 }
 
+/// What power says is no register's, and ends where a counter begins.
+#[test]
+fn energy_of_power_is_named_calculated_and_never_mixed() {
+    let power = register(Quantity::ActivePower, |_| 60.0);
+    let calculated = together(std::slice::from_ref(&power));
+    assert_eq!(calculated.len(), 4);
+    for interval in &calculated {
+        let repair = &interval.repairs[0];
+        assert_eq!(
+            (repair.kind, repair.quantity),
+            (RepairKind::Calculated, Quantity::ActivePower)
+        );
+        assert_eq!((repair.before, repair.after, repair.amount), (60.0, 60.0, Some(15.0)));
+        assert_eq!(
+            (interval.energy_import_kwh, interval.raw.energy_import_kwh),
+            (Some(15.0), None)
+        );
+        assert_eq!((interval.quality, interval.coverage), (Quality::Ok, 1.0));
+    }
+    // The counter begins at 09:35 and says 30 kW.
+    let mut counter = register(Quantity::EnergyImport, |n| 500.0 + n as f64 / 2.0);
+    counter.retain(|sample| sample.at >= at("09:35:00"));
+    let found = together(&[power.clone(), counter]);
+    assert_eq!(found[..2], calculated[..2], "what was told stays");
+    assert_eq!(
+        (found[2].energy_import_kwh, found[2].raw.energy_import_kwh),
+        (Some(5.0), Some(5.0))
+    );
+    assert!((found[2].coverage - 10.0 / 15.0).abs() < 1e-9, "{:?}", found[2]);
+    let repair = &found[2].repairs[0];
+    assert_eq!(
+        (repair.kind, repair.amount, repair.until),
+        (RepairKind::Calculated, None, at("09:35:00"))
+    );
+    assert_eq!((found[3].energy_import_kwh, found[3].repairs.len()), (Some(7.5), 0));
+    // A meter that says both from its beginning has a counter.
+    let both = together(&[power, register(Quantity::EnergyImport, |n| 500.0 + n as f64)]);
+    assert!(both.iter().all(|interval| interval.repairs.is_empty()), "{both:?}");
+}
+
 #[test]
 fn every_register_is_repaired_by_itself() {
     let found = together(&[

@@ -15,7 +15,7 @@ use super::{
     Basis, Interval,
     cut::Part,
     load::Load,
-    series::{Keep, Put, Series},
+    series::{Keep, Point, Put, Series},
 };
 use crate::{
     quantity::Quantity,
@@ -58,6 +58,8 @@ pub struct MeterIntervals {
     series: [Series; 4],
     /// Power beside a counter.
     load: Load,
+    /// The last power that energy was calculated from, and when something better came, ms.
+    calculated: Option<(Point, i64)>,
     /// End of the newest stretch that energy was heard of, ms.
     heard_ms: Option<i64>,
     /// Start of the first interval that has not closed, ms.
@@ -122,7 +124,7 @@ impl MeterIntervals {
             if source == Source::Power {
                 self.witness(at_ms, reading.value);
             }
-            if !self.admits(source) {
+            if !self.admits(source, at_ms) {
                 continue;
             }
             if source == Source::IntervalEnergy && basis.start_of(at_ms) != at_ms {
@@ -179,11 +181,16 @@ impl MeterIntervals {
     }
 
     /// Whether readings of `source` are used; a better source drops what a worse one had gathered.
-    fn admits(&mut self, source: Source) -> bool {
+    fn admits(&mut self, source: Source, at_ms: i64) -> bool {
         if source > self.source {
+            // What was calculated from power stays so; the interval in which something better begins is its alone.
+            let is_told = self.source == Source::Power && !self.closed.is_empty();
+            let last = self.series[Register::Import as usize].last().filter(|_| is_told);
+            self.calculated = last.map(|last| (last, at_ms));
             self.source = source;
-            self.series[Register::Import as usize].clear();
-            self.series[Register::Export as usize].clear();
+            for register in [Register::Import, Register::Export] {
+                self.series[register as usize].clear(last.map(|_| at_ms));
+            }
         }
         source == self.source
     }

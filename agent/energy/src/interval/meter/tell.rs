@@ -3,9 +3,11 @@
 //! Part of `meter.rs`, which says when. Invariants: an interval that is told again has the next revision; what can no
 //! longer be reckoned stays as it was told.
 
+use std::collections::BTreeMap;
+
 use super::{KEEP_MS, MeterIntervals, Register, SPREAD_MS, Source, timestamp};
 use crate::{
-    interval::{Basis, Interval, Raw, cut::Part, older::keep_older, series::Series},
+    interval::{Basis, Interval, Raw, Repair, RepairKind, cut::Part, older::keep_older, series::Series},
     quantity::Quantity,
     sample::Quality,
     unit::rounded,
@@ -90,6 +92,31 @@ impl MeterIntervals {
         told_from_ms.map_or(i64::MIN, |ms| basis.boundary(ms))
     }
 
+    /// That an amount of import is none of a register, but of power; or that power was used no longer, from within the
+    /// interval on.
+    fn calculated(&self, from_ms: i64, to_ms: i64, amount: Option<f64>) -> Option<Repair> {
+        let power = &self.series[Register::Import as usize];
+        let (first, last, amount) = if self.source == Source::Power {
+            let (first, last) = power.ends(from_ms, to_ms)?;
+            (first, last, Some(amount?))
+        } else {
+            let (last, until_ms) = self
+                .calculated
+                .filter(|(_, until_ms)| (from_ms..to_ms).contains(until_ms))?;
+            (last, (until_ms, last.1), None)
+        };
+        Some(Repair {
+            kind: RepairKind::Calculated,
+            quantity: Quantity::ActivePower,
+            since: timestamp(first.0.max(from_ms)),
+            until: timestamp(last.0.min(to_ms)),
+            before: printable(first.1),
+            after: printable(last.1),
+            amount: amount.map(printable),
+            why: BTreeMap::new(),
+        })
+    }
+
     /// Import, export, lag and lead.
     fn parts(&self, start_ms: i64, end_ms: i64, basis: &Basis<'_>) -> [Part; 4] {
         let mut parts = Register::ALL.map(|register| self.part(register, start_ms, end_ms, basis));
@@ -120,6 +147,13 @@ impl MeterIntervals {
             Source::IntervalEnergy => series.delta(from_ms, to_ms),
             Source::Power => series.power(from_ms, to_ms, gap_ms, 1.0),
         };
+        if register == Register::Import {
+            let calculated = self.calculated(from_ms, to_ms, part.amount);
+            if part.repairs.is_empty() && self.source != Source::Power {
+                part.raw = part.amount;
+            }
+            part.repairs.extend(calculated);
+        }
         part.repairs.extend(series.spoilt(from_ms, to_ms, register.counter()));
         part
     }
@@ -127,6 +161,9 @@ impl MeterIntervals {
 
 fn interval(start_ms: i64, end_ms: i64, basis: &Basis<'_>, parts: [Part; 4]) -> Interval {
     let [import, export, lag, lead] = parts;
+    // What was calculated from power no register says.
+    let is_calculated = |repair: &Repair| repair.kind == RepairKind::Calculated && repair.amount.is_some();
+    let has_registers = !import.repairs.iter().any(is_calculated);
     let raw = |part: &Part| if part.repairs.is_empty() { part.amount } else { part.raw }.map(printable);
     Interval {
         meter: basis.meter.name.clone(),
@@ -145,7 +182,7 @@ fn interval(start_ms: i64, end_ms: i64, basis: &Basis<'_>, parts: [Part; 4]) -> 
         revision: 0,
         raw: Raw {
             energy_import_kwh: raw(&import),
-            energy_export_kwh: raw(&export),
+            energy_export_kwh: raw(&export).filter(|_| has_registers),
             reactive_energy_lag_kvarh: raw(&lag),
             reactive_energy_lead_kvarh: raw(&lead),
         },
