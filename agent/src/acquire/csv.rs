@@ -550,8 +550,8 @@ mod tests {
             mapping
         };
         let instants = |labels: &[&str], marks| {
-            let rows: String = labels.iter().map(|label| format!("{label};1000\n")).collect();
-            let told = read(&format!("when;W\n{rows}"), Some(&berlin(marks)));
+            let rows: Vec<String> = labels.iter().map(|label| format!("{label};1000\n")).collect();
+            let told = read(&format!("when;W\n{}", rows.concat()), Some(&berlin(marks)));
             let time = |row: &String| {
                 row.get(11..16)
                     .filter(|_| row.starts_with("2026"))
