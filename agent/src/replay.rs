@@ -1,6 +1,6 @@
 //! Recorded rows through the engine: the same steps as living through them, in data time.
 //!
-//! Rows are put in order of time over a bounded window, and every minute between them is ticked. An export of our own
+//! Rows are put in order of time over a bounded number of them, and every minute between them is ticked. An export of our own
 //! log carries the tick each row came after, and is followed as it stands: what was late is late again. It reads no
 //! file and writes none.
 
@@ -14,11 +14,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::acquire::csv::{Order, Row};
 
-/// Rows are put in order over this stretch of data time: loggers write a day's last interval first, or deliver a day
-/// late. What comes later still is late, and taken while its interval can be opened again.
-const ORDER_WINDOW: SignedDuration = SignedDuration::from_hours(25);
-/// … and over no more rows than this, so that a recording by the second does not fill the memory.
-const ORDER_ROWS: usize = 100_000;
+/// Rows are put in order over so many: a recording of a year of minutes may stand in any order, and one by the second does
+/// not fill the memory (about 150 MB). What comes later still is late, and taken while its interval can be opened again.
+const ORDER_ROWS: usize = 600_000;
 
 /// What came out of a replay.
 #[derive(Debug, Default)]
@@ -112,16 +110,9 @@ impl Replay {
             number: self.n_rows,
             row,
         }));
-        while self.waiting.len() > ORDER_ROWS || self.spans_window() {
+        while self.waiting.len() > ORDER_ROWS {
             self.release();
         }
-    }
-
-    fn spans_window(&self) -> bool {
-        let oldest = self.waiting.peek().map(|Reverse(waiting)| waiting.due);
-        oldest
-            .zip(self.newest)
-            .is_some_and(|(oldest, newest)| newest.duration_since(oldest) > ORDER_WINDOW)
     }
 
     /// Hands the oldest waiting row to the engine, every minute before it first.

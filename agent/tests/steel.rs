@@ -245,4 +245,14 @@ fn the_order_of_rows_and_repeated_rows_change_nothing() {
     let late = file(late);
     assert_eq!(printed(&late), printed(&as_recorded));
     assert_eq!(late.tally.late, 3);
+
+    // Days in any order, and newest first.
+    let mut shuffled: Vec<(usize, &str)> = (0..).zip(rows.iter().copied()).collect();
+    shuffled.sort_by_key(|(index, _)| (index * 7919 % rows.len(), *index));
+    let shuffled = file(shuffled.into_iter().map(|(_, row)| row).collect());
+    let reversed = file(rows.iter().rev().copied().collect());
+    for other in [shuffled, reversed] {
+        assert_eq!(other.tally.too_old, 0);
+        assert_eq!(printed(&other), printed(&as_recorded));
+    }
 }

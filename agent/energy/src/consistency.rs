@@ -139,18 +139,49 @@ pub struct Evidence<'a> {
     pub kwh_per_unit: Option<f64>,
 }
 
-/// Runs the methods in the guideline's order until one finds the meters consistent.
+/// Runs the methods in the guideline's order until one finds the meters consistent, or their children above them.
 pub fn checks(evidence: &Evidence<'_>, limits: &Limits) -> Vec<Check> {
     let mut found: Vec<Check> = vec![];
     for method in ORDER {
         let check = check(method, evidence, limits);
         let is_consistent = check.verdict == Verdict::Consistent;
         found.push(check);
-        if is_consistent {
+        // What flows through children has flowed through the parent: no pattern makes more of them plausible.
+        if is_consistent || method == Method::ConstantDifference && above(evidence, limits).is_some() {
             break;
         }
     }
     found
+}
+
+/// Energy of the parent and of its children, kWh, over the intervals in which all, or the checked one, are known, where
+/// theirs is above it by more than the limit.
+fn above(evidence: &Evidence<'_>, limits: &Limits) -> Option<(f64, f64)> {
+    let sums = |child_kwh: &dyn Fn(&Family) -> Option<f64>| {
+        let known = evidence
+            .families
+            .iter()
+            .filter_map(|family| family.parent_kwh.zip(child_kwh(family)));
+        let (n, parent, children) = known.fold((0, 0.0, 0.0), |(n, parent, children), (parent_kwh, child_kwh)| {
+            (n + 1, parent + parent_kwh, children + child_kwh)
+        });
+        (n >= limits.least_values.max(1) && children > parent * (1.0 + limits.sum_error)).then_some((parent, children))
+    };
+    let of_all = sums(&Family::sum_kwh);
+    of_all.or_else(|| sums(&|family| family.children_kwh.get(evidence.child?).copied().flatten()))
+}
+
+/// A ratio or a difference of parent and child, which must not be above it, however constant.
+fn constant(method: Method, values: &[f64], evidence: &Evidence<'_>, limits: &Limits) -> Check {
+    let Some((parent, children)) = above(evidence, limits) else {
+        return spread(method, values, limits);
+    };
+    let reason = Title {
+        ko: format!("하위 계측 {children:.1} kWh가 상위 계측 {parent:.1} kWh보다 큼: 불가능함"),
+        en: format!("the children's {children:.1} kWh are above the parent's {parent:.1} kWh, which cannot be"),
+    };
+    let excess = (children - parent) / parent.max(f64::MIN_POSITIVE);
+    within(method, excess, limits.sum_error, reason)
 }
 
 /// What all of them say: consistent if one found it so, inconsistent if none did and one could tell.
@@ -167,8 +198,18 @@ pub fn verdict(checks: &[Check]) -> Verdict {
 pub fn check(method: Method, evidence: &Evidence<'_>, limits: &Limits) -> Check {
     match method {
         Method::Sum => sum(evidence, limits),
-        Method::ConstantRatio => spread(method, &pairs(evidence, |parent, child| child / parent), limits),
-        Method::ConstantDifference => spread(method, &pairs(evidence, |parent, child| parent - child), limits),
+        Method::ConstantRatio => constant(
+            method,
+            &pairs(evidence, |parent, child| child / parent),
+            evidence,
+            limits,
+        ),
+        Method::ConstantDifference => constant(
+            method,
+            &pairs(evidence, |parent, child| parent - child),
+            evidence,
+            limits,
+        ),
         Method::Utilisation => utilisation(evidence, limits),
         Method::Regression => regression(evidence, limits),
         Method::Production => production(evidence, limits),
@@ -491,6 +532,30 @@ mod tests {
         check_one(Method::FlatPattern, &parent, &half, none, (Some(0.3849), Inconsistent));
         check_one(Method::Capacity, &parent, &flat, capacity, (Some(0.0), Consistent));
         check_one(Method::Capacity, &parent, &half, none, (None, CannotTell));
+    }
+
+    #[test]
+    fn children_above_their_parent_are_never_consistent() {
+        let run = |child: &[f64]| {
+            let families = families(&[100.0, 200.0, 100.0, 200.0], child);
+            let evidence = Evidence {
+                families: &families,
+                child: Some(0),
+                rated_kwh: Some(195.0),
+                ..Evidence::default()
+            };
+            checks(&evidence, &limits())
+        };
+        // Half as much again throughout; and flat, as rated, but above.
+        for child in [[150.0, 300.0, 150.0, 300.0], [195.0; 4]] {
+            let found = run(&child);
+            assert_eq!(verdict(&found), Verdict::Inconsistent, "{found:?}");
+            let ratio = &found[1];
+            assert_eq!((ratio.method, ratio.limit), (Method::ConstantRatio, 0.01));
+            assert!(ratio.reason.en.contains("above the parent's 600.0 kWh"), "{ratio:?}");
+        }
+        // Within the limit of their sum it is an error of the meters.
+        assert_eq!(verdict(&run(&[100.5, 201.0, 100.5, 201.0])), Verdict::Consistent);
     }
 
     #[test]

@@ -451,6 +451,8 @@ enum Event {
     Reset,
     /// The register does not move for so many minutes, nor is anything used.
     Stands(i64),
+    /// The register says zeros for so many minutes, and then goes on as if it had counted.
+    Zeros(i64),
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -459,6 +461,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (4i64..300).prop_map(Event::Silence),
         1 => Just(Event::Reset),
         1 => (1i64..90).prop_map(Event::Stands),
+        1 => prop_oneof![2i64..100, 1300i64..2500].prop_map(Event::Zeros),
     ];
     prop::collection::vec(event, 1..20)
 }
@@ -487,6 +490,18 @@ fn lived(events: &[Event]) -> (Vec<Sample>, f64, f64) {
                 (minutes, rate, minutes)
             }
             Event::Stands(minutes) => (minutes, 0.0, 1),
+            Event::Zeros(minutes) => {
+                // Near the top, and over it, nobody can tell what they hid.
+                if is_reset || !(300.0..600.0).contains(&register) {
+                    continue;
+                }
+                for left in (0..minutes).rev() {
+                    let rise = rate.min(250.0 / minutes as f64);
+                    (used, register, minute) = (used + rise, register + rise, minute + 1);
+                    samples.push(read(minute, if left > 0 { 0.0 } else { register }));
+                }
+                continue;
+            }
             Event::Reset => {
                 // Near the top nobody can tell it from a rollover, near zero from nothing.
                 is_reset = (300.0..600.0).contains(&register) || is_reset;
@@ -673,6 +688,46 @@ fn a_counter_that_stands_still_while_its_meter_says_power_is_unknown_not_zero() 
         );
         assert!(found[3].repairs.is_empty(), "{:?}", found[3]);
     }
+}
+
+/// What power says is no register's, and ends where a counter begins.
+#[test]
+fn energy_of_power_is_named_calculated_and_never_mixed() {
+    let power = register(Quantity::ActivePower, |_| 60.0);
+    let calculated = together(std::slice::from_ref(&power));
+    assert_eq!(calculated.len(), 4);
+    for interval in &calculated {
+        let repair = &interval.repairs[0];
+        assert_eq!(
+            (repair.kind, repair.quantity),
+            (RepairKind::Calculated, Quantity::ActivePower)
+        );
+        assert_eq!((repair.before, repair.after, repair.amount), (60.0, 60.0, Some(15.0)));
+        assert_eq!(
+            (interval.energy_import_kwh, interval.raw.energy_import_kwh),
+            (Some(15.0), None)
+        );
+        assert_eq!((interval.quality, interval.coverage), (Quality::Ok, 1.0));
+    }
+    // The counter begins at 09:35 and says 30 kW.
+    let mut counter = register(Quantity::EnergyImport, |n| 500.0 + n as f64 / 2.0);
+    counter.retain(|sample| sample.at >= at("09:35:00"));
+    let found = together(&[power.clone(), counter]);
+    assert_eq!(found[..2], calculated[..2], "what was told stays");
+    assert_eq!(
+        (found[2].energy_import_kwh, found[2].raw.energy_import_kwh),
+        (Some(5.0), Some(5.0))
+    );
+    assert!((found[2].coverage - 10.0 / 15.0).abs() < 1e-9, "{:?}", found[2]);
+    let repair = &found[2].repairs[0];
+    assert_eq!(
+        (repair.kind, repair.amount, repair.until),
+        (RepairKind::Calculated, None, at("09:35:00"))
+    );
+    assert_eq!((found[3].energy_import_kwh, found[3].repairs.len()), (Some(7.5), 0));
+    // A meter that says both from its beginning has a counter.
+    let both = together(&[power, register(Quantity::EnergyImport, |n| 500.0 + n as f64)]);
+    assert!(both.iter().all(|interval| interval.repairs.is_empty()), "{both:?}");
 }
 
 #[test]

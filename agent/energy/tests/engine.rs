@@ -32,6 +32,38 @@ fn check(samples: Vec<Sample>, expected: &[(&str, Option<&str>, f64)]) -> Vec<Fi
     findings
 }
 
+/// A gateway that hands everything on late is heard of when it does so, and silent when it stops.
+#[test]
+fn a_meter_that_is_always_late_is_not_silent() {
+    for late in [0, 30, 55, 90] {
+        let mut site = site();
+        site.meters.truncate(1);
+        let mut engine = Engine::new(site);
+        let mut outcome = Outcome::default();
+        for minute in 0..10 * 60 {
+            let now = at("08:00:00") + SignedDuration::from_mins(minute);
+            if minute >= late && !(300..400).contains(&minute) {
+                let read = now - SignedDuration::from_mins(late);
+                engine.take(sample("main", read, Quantity::ActivePower, 3.0));
+            }
+            outcome.keep(engine.tick(now + SignedDuration::from_mins(1)));
+        }
+        let findings = outcome.findings.values();
+        let silent: Vec<_> = findings.filter(|finding| finding.kind == Kind::MeterSilent).collect();
+        let since = |index: usize| silent[index].since.duration_since(at("08:00:00")).as_mins();
+        if late <= 60 {
+            assert_eq!(
+                (silent.len(), since(0), silent[0].until.is_some()),
+                (1, 299, true),
+                "{late}: {silent:#?}"
+            );
+        } else {
+            // Later than may be: it is silent since its newest reading, again and again.
+            assert!(since(0) < 60, "{late}: {silent:#?}");
+        }
+    }
+}
+
 #[test]
 fn a_press_that_idles_in_its_shift_is_found_after_ten_minutes() {
     let samples = [

@@ -11,9 +11,9 @@ mod support;
 use std::{collections::BTreeSet, f64::consts::TAU};
 
 use energy::{
-    Interval, Quantity, Reading, Sample, Site,
+    Interval, Quality, Quantity, Reading, Sample, Site,
     finding::Kind,
-    interval::RepairKind::{self, Frozen, Jump, Spike},
+    interval::RepairKind::{self, Frozen, Jump, Spike, ZeroBurst},
     site::Settings,
 };
 use jiff::SignedDuration;
@@ -186,28 +186,92 @@ fn a_register_of_large_steps_does_not_leap() {
 }
 
 #[test]
-fn zeros_for_days_take_and_give_no_energy() {
-    for (hours, is_lost) in [(25, false), (30, false), (90, false), (200, false), (30, true)] {
+fn zeros_for_days_hide_what_is_told_once_they_come_back() {
+    for (hours, is_lost) in [(25, false), (30, false), (90, false), (700, false), (30, true)] {
         let mut register = used_kwh(FAULT + (hours + 40) * HOUR, |_| true);
         let back = FAULT + hours * HOUR;
         let hidden = register[back as usize] - register[FAULT as usize - 1];
         if is_lost {
             register[back as usize..].iter_mut().for_each(|kwh| *kwh -= hidden);
         }
-        let truth = register.last().unwrap() - register[0] - if is_lost { 0.0 } else { hidden };
+        let truth = register.last().unwrap() - register[0];
         register[FAULT as usize..back as usize].fill(0.0);
-        let outcome = lived(&watched(1, false), &register, |_| true);
+        let mut site = watched(1, false);
+        site.machines[0].detect.insert(Kind::MeterStuck, Settings::new());
+        let outcome = lived(&site, &register, |_| true);
         let sum = outcome.sum_kwh();
-        assert!(
-            sum >= truth - 1e-6 && sum <= truth + 1.0,
-            "{hours} {is_lost}: {sum}, not {truth}"
-        );
+        assert!((sum - truth).abs() < 1e-6, "{hours} {is_lost}: {sum}, not {truth}");
         assert!(highest_kw(&outcome) < 70.0, "{hours}: {}", highest_kw(&outcome));
-        assert!(
-            outcome.named().contains(&RepairKind::ZeroBurst),
-            "{hours}: {:?}",
-            outcome.named()
+        assert_eq!(outcome.named(), [ZeroBurst].into(), "{hours} {is_lost}");
+        let hidden: Vec<&Interval> = outcome.intervals.values().filter(|i| !i.repairs.is_empty()).collect();
+        assert_eq!(hidden.len() as i64, hours * 4 + 1, "{hours} {is_lost}");
+        let whole = |i: &&Interval| i.coverage == 0.0 && i.quality == Quality::Estimated;
+        assert_eq!(
+            hidden.iter().filter(|i| whole(i)).count() as i64,
+            hours * 4,
+            "{hours} {is_lost}"
         );
+        // A fault of the meter, which ends when the register is back; no reset.
+        let finding = outcome.findings.values().next().unwrap();
+        assert_eq!(outcome.findings.len(), 1, "{:#?}", outcome.findings);
+        let times = (finding.since, finding.until);
+        let minute = |n: i64| at("00:00:00") + SignedDuration::from_mins(n);
+        assert_eq!(
+            (finding.kind, times),
+            (Kind::MeterStuck, (minute(FAULT - 1), Some(minute(back))))
+        );
+        assert!(finding.title.en.contains("has said 0 for"), "{}", finding.title.en);
+    }
+}
+
+/// Zeros are the truth where the register counts from them, and then nothing was used in their time.
+#[test]
+fn a_reset_is_told_once_it_counts_again_however_late() {
+    for hours in [20, 62, 500] {
+        let mut register = used_kwh(FAULT + (hours + 40) * HOUR, |_| true);
+        let back = FAULT + hours * HOUR;
+        let (before, after) = (register[FAULT as usize - 1], register[back as usize]);
+        register[FAULT as usize..back as usize].fill(0.0);
+        register[back as usize..].iter_mut().for_each(|kwh| *kwh -= after);
+        let truth = before - register[0] + register.last().unwrap();
+        let outcome = lived(&watched(1, false), &register, |_| true);
+        assert!(
+            (outcome.sum_kwh() - truth).abs() < 1e-6,
+            "{hours}: {}, not {truth}",
+            outcome.sum_kwh()
+        );
+        assert_eq!(outcome.named(), [RepairKind::Reset].into(), "{hours}");
+        // Of readings that are forgotten nobody knows any more how close they were.
+        let zeros = outcome.intervals.values().filter(|i| i.energy_import_kwh == Some(0.0));
+        let covered = zeros.clone().filter(|i| i.coverage == 1.0);
+        assert_eq!(zeros.count() as i64, hours * 4, "{hours}: nothing was used");
+        assert!(covered.count() as i64 >= hours.min(24) * 4, "{hours}");
+        let kinds: Vec<Kind> = outcome.findings.values().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [Kind::MeterReset], "{hours}");
+    }
+}
+
+/// What was used before a register's first true reading is not known, and no zero.
+#[test]
+fn first_zeros_for_days_are_unknown_once_it_is_heard() {
+    for hours in [20, 26, 90, 700] {
+        let mut register = used_kwh((hours + 40) * HOUR, |_| true);
+        let back = (hours * HOUR) as usize;
+        let truth = register.last().unwrap() - register[back];
+        register[..back].fill(0.0);
+        let outcome = lived(&watched(1, false), &register, |_| true);
+        assert!(
+            (outcome.sum_kwh() - truth).abs() < 1e-6,
+            "{hours}: {}, not {truth}",
+            outcome.sum_kwh()
+        );
+        assert_eq!(outcome.named(), [ZeroBurst].into(), "{hours}");
+        let unknown = outcome
+            .intervals
+            .values()
+            .filter(|i| i.energy_import_kwh.is_none() && i.coverage == 0.0);
+        assert_eq!(unknown.count() as i64, hours * 4, "{hours}");
+        assert!(outcome.findings.is_empty(), "{hours}: {:#?}", outcome.findings);
     }
 }
 

@@ -206,6 +206,111 @@ fn a_habit_is_not_doubted_and_neither_is_what_power_vouches_for() {
     assert!(doubted.count() > 96, "from a day before it was doubted");
 }
 
+/// While it lasts the finding says so anew, and how far it is believed.
+#[test]
+fn a_doubted_standstill_is_told_with_its_doubt_and_grows() {
+    let case = Case {
+        frozen: (CASE.frozen.0, CASE.frozen.0 + 20 * HOUR),
+        minutes: CASE.frozen.0 + 24 * HOUR,
+        ..CASE
+    };
+    let told = |is_lost: bool| told_of(&Case { is_lost, ..case });
+    let lost = told(true);
+    let open: Vec<&Finding> = lost.iter().filter(|finding| finding.state == Condition::Open).collect();
+    assert!((20..=80).contains(&open.len()), "{} times", open.len());
+    assert!(open.is_sorted_by(|a, b| a.why["stood_s"] < b.why["stood_s"]));
+    assert!(
+        lost.iter()
+            .all(|finding| finding.confidence == 0.5 && finding.id == lost[0].id)
+    );
+    // The jump proves it.
+    assert_eq!(
+        told(false).last().map(|finding| (finding.state, finding.confidence)),
+        Some((Condition::Closed, 1.0))
+    );
+}
+
+/// Every state of every finding, in the order in which they were told.
+fn told_of(case: &Case) -> Vec<Finding> {
+    let (from, until) = case.frozen;
+    let (mut used, mut shown) = (1000.0, 1000.0);
+    let mut engine = Engine::new(watched());
+    let mut told = vec![];
+    for n in 0..case.minutes {
+        used += KWH;
+        if !(from..until).contains(&n) {
+            shown = if case.is_lost { shown + KWH } else { used };
+        }
+        let readings = vec![Reading::new(Quantity::EnergyImport, shown)];
+        engine.take(Sample {
+            meter: "main".into(),
+            at: minute(n),
+            readings,
+        });
+        told.extend(engine.tick(minute(n + 1)).findings);
+    }
+    told
+}
+
+/// A peak that only the end of a standstill shows, and one that was a forecast when it began.
+#[test]
+fn a_peak_that_a_frozen_register_hid_is_told_once_it_is_known() {
+    let mut site = watched();
+    site.machines[0].detect = [(Kind::DemandPeak, [("target_kw".to_owned(), 100.0)].into())].into();
+    // 30 kW; from 08:00 on 130 kW for three hours. The register stands still from so many minutes before or after.
+    let lived = |from: i64, until: i64| {
+        let kwh = |n: i64| 1000.0 + KWH * n as f64 + (n - 8 * HOUR).clamp(0, 3 * HOUR) as f64 * 100.0 / 60.0;
+        let sample = |n: i64| Sample {
+            meter: "main".into(),
+            at: minute(n),
+            readings: vec![Reading::new(
+                Quantity::EnergyImport,
+                kwh(if (from..until).contains(&n) { from } else { n }),
+            )],
+        };
+        live_on(&site, (0..14 * HOUR).map(sample).collect(), None)
+    };
+    let plain = lived(0, 0);
+    let plain = only(&plain);
+    for (from, until) in [
+        (7 * HOUR + 55, 9 * HOUR + 15),
+        (8 * HOUR + 10, 9 * HOUR + 15),
+        (8 * HOUR + 9, 10 * HOUR),
+    ] {
+        let outcome = lived(from, until);
+        let highest = outcome
+            .intervals
+            .values()
+            .filter_map(Interval::demand_kw)
+            .fold(0.0, f64::max);
+        let told = outcome
+            .findings
+            .values()
+            .filter_map(|finding| finding.why.get("demand_kw"));
+        let told_kw = told.fold(0.0, |a: f64, b| a.max(*b));
+        assert!(
+            (told_kw - highest).abs() < 0.01,
+            "{from}: {highest} kW, told {told_kw}: {:#?}",
+            outcome.findings
+        );
+        for finding in outcome.findings.values() {
+            let touched = within(&outcome, from, until)
+                .iter()
+                .any(|interval| interval.start == finding.since);
+            assert!(
+                !touched || finding.title.en.contains("(estimated)"),
+                "{from}: {finding:#?}"
+            );
+            assert_eq!(
+                (finding.state, finding.until <= plain.until),
+                (Condition::Closed, true),
+                "{from}: {finding:#?} {plain:#?}"
+            );
+        }
+        assert!(outcome.findings.len() <= 3, "{from}: {:#?}", outcome.findings);
+    }
+}
+
 /// One that froze once is doubted again when it freezes for less than three times as long.
 #[test]
 fn a_doubted_standstill_teaches_little() {

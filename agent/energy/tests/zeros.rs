@@ -132,13 +132,29 @@ fn a_reset_is_told_once_it_counts_from_its_new_zero() {
     }
 }
 
-/// Zeros for longer than a day are told as a reset: nothing before can be opened again.
+/// Zeros for longer than a day are a fault, and no reset before the register counts from zero.
 #[test]
 fn zeros_without_end_are_told_after_a_day() {
-    let outcome = lived(&watched(), |n| if n < FROM { 5000.0 + n as f64 } else { 0.0 });
+    let mut site = watched();
+    site.machines[0].detect.insert(Kind::MeterStuck, Settings::new());
+    let outcome = lived(&site, |n| if n < FROM { 5000.0 + n as f64 } else { 0.0 });
+    assert_eq!(outcome.findings.len(), 1, "{:#?}", outcome.findings);
     let finding = outcome.findings.values().next().unwrap();
+    assert_eq!((finding.kind, finding.since), (Kind::MeterStuck, at("09:19:00")));
     let after = finding.detected_at.duration_since(at("09:20:00")).as_mins();
     assert!((1440..=1456).contains(&after), "{after}");
+    for interval in outcome
+        .intervals
+        .values()
+        .filter(|interval| interval.start >= at("09:20:00"))
+    {
+        let told = (interval.energy_import_kwh, interval.coverage);
+        assert_eq!(told, (None, 0.0), "unknown, and not a reset: {interval:?}");
+        assert_eq!(
+            (interval.repairs.len(), interval.repairs[0].kind),
+            (1, RepairKind::ZeroBurst)
+        );
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! It reads from anything that gives bytes and writes nothing. It neither sorts nor repairs: a row that cannot be read
 //! is an error with its line and column, and all of them are handed out, so that a file is mended once. Invariant: what
-//! a label means is settled by the label and the mapping, never by the order of rows.
+//! a label means is settled by the label and the mapping, never by the order of rows; but for an hour that the clock showed
+//! twice, where nothing else tells (`csv/fold.rs`).
 
 use std::io::Read;
 
@@ -14,8 +15,10 @@ use jiff::{
     tz::TimeZone,
 };
 
+mod fold;
 mod line_ends;
 
+use fold::Folds;
 use line_ends::LineEnds;
 
 /// One row of a recording.
@@ -182,6 +185,7 @@ pub struct Rows<R> {
     reader: csv::Reader<LineEnds<R>>,
     record: StringRecord,
     layout: Layout,
+    folds: Folds,
 }
 
 impl<R: Read> Rows<R> {
@@ -214,6 +218,7 @@ impl<R: Read> Rows<R> {
             reader,
             record: StringRecord::new(),
             layout,
+            folds: Folds::default(),
         })
     }
 }
@@ -233,7 +238,7 @@ impl<R: Read> Iterator for Rows<R> {
         };
         let line = line(&mut self.reader, position);
         Some(match read {
-            Ok(_) => self.layout.row(&self.record, line),
+            Ok(_) => self.layout.row(&self.record, line, &mut self.folds),
             Err(error) => Err(vec![unreadable(&error, line)]),
         })
     }
@@ -299,17 +304,17 @@ impl Layout {
         }
     }
 
-    fn row(&self, record: &StringRecord, line: u64) -> Result<Row, Vec<RowError>> {
+    fn row(&self, record: &StringRecord, line: u64, folds: &mut Folds) -> Result<Row, Vec<RowError>> {
         let mut errors = Vec::new();
+        let meter = self.meter(record);
         let at = self
-            .time(record)
+            .time(record, &meter, folds)
             .map_err(|message| errors.push(self.error(line, self.time.first(), message)));
         let readings = self.readings(record, line, &mut errors);
         let order = self.order(record).unwrap_or_else(|message| {
             errors.push(self.error(line, self.tick.as_ref(), message));
             Order::ByTime
         });
-        let meter = self.meter(record);
         if meter.is_empty() {
             errors.push(self.error(line, self.meter.as_ref(), "no meter is named".into()));
         }
@@ -375,7 +380,7 @@ impl Layout {
         readings
     }
 
-    fn time(&self, record: &StringRecord) -> Result<Timestamp, String> {
+    fn time(&self, record: &StringRecord, meter: &Name, folds: &mut Folds) -> Result<Timestamp, String> {
         let text = self
             .time
             .iter()
@@ -389,7 +394,7 @@ impl Layout {
                 .map_err(|_| format!("{text:?} is not a time in RFC 3339 with offset"))?,
             TimeFormat::UnixSeconds => epoch(&text, 1000.0)?,
             TimeFormat::UnixMillis => epoch(&text, 1.0)?,
-            TimeFormat::Strftime(format) => self.local(&text, format)?,
+            TimeFormat::Strftime(format) => self.local(&text, format, meter, folds)?,
         };
         let at = crate::clock::truncated_to_ms(at);
         if !(EARLIEST_MS..LATEST_MS).contains(&at.as_millisecond()) {
@@ -404,7 +409,7 @@ impl Layout {
         })
     }
 
-    fn local(&self, text: &str, format: &str) -> Result<Timestamp, String> {
+    fn local(&self, text: &str, format: &str, meter: &Name, folds: &mut Folds) -> Result<Timestamp, String> {
         let time = &self.mapping.time;
         // "24:00" is no clock time to the parser; it is the end of the day it stands in.
         let is_midnight_24 = text.contains("24:00");
@@ -427,9 +432,9 @@ impl Layout {
         if is_midnight_24 || ends_its_day {
             local += 1.day();
         }
-        time.zone
-            .to_timestamp(local)
-            .map_err(|error| format!("{text:?} does not exist in the zone: {error}"))
+        folds
+            .instant(meter, local, &time.zone, time.marks)
+            .map_err(|error| format!("{text:?}: {error}"))
     }
 
     fn error(&self, line: u64, place: Option<&usize>, message: String) -> RowError {
@@ -534,6 +539,69 @@ mod tests {
 
     fn check(text: &str, mapping: Option<&Mapping>, expected: &[&str]) {
         assert_eq!(read(text, mapping), expected, "{text}");
+    }
+
+    /// Clocks of Berlin: 02:00 to 03:00 is missing on 29 March 2026, and comes twice on 25 October.
+    #[test]
+    fn clocks_that_are_set_are_read_by_what_they_showed() {
+        let berlin = |marks| {
+            let mut mapping = mapping(labels(), marks, EndOfDay::NextDayStart);
+            mapping.time.zone = TimeZone::get("Europe/Berlin").expect("known");
+            mapping
+        };
+        let instants = |labels: &[&str], marks| {
+            let rows: Vec<String> = labels.iter().map(|label| format!("{label};1000\n")).collect();
+            let told = read(&format!("when;W\n{}", rows.concat()), Some(&berlin(marks)));
+            let time = |row: &String| {
+                row.get(11..16)
+                    .filter(|_| row.starts_with("2026"))
+                    .map_or(row.clone(), str::to_owned)
+            };
+            told.iter().map(time).collect::<Vec<_>>()
+        };
+        let spring = ["29-03-2026 01:45", "29-03-2026 03:00"];
+        assert_eq!(instants(&spring, Marks::Instant), ["00:45", "01:00"]);
+        for (label, marks) in [
+            ("02:00", Marks::Instant),
+            ("02:30", Marks::Instant),
+            ("02:15", Marks::IntervalEnd),
+        ] {
+            let refused = instants(&[spring[0], &format!("29-03-2026 {label}")], marks);
+            let place = format!("line 3, column \"when\": \"29-03-2026 {label}\": no clock of Europe/Berlin showed it");
+            assert!(
+                refused[1].starts_with(&place) && refused[1].contains("%:z"),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(
+            instants(&["29-03-2026 02:00"], Marks::IntervalEnd),
+            ["00:45"],
+            "the last before it"
+        );
+        let autumn = |clock: &[&str]| {
+            let labels: Vec<String> = clock.iter().map(|clock| format!("25-10-2026 {clock}")).collect();
+            instants(&labels.iter().map(String::as_str).collect::<Vec<_>>(), Marks::Instant)
+        };
+        assert_eq!(
+            autumn(&["01:30", "02:00", "02:30", "02:30", "02:00", "02:30", "03:00"]),
+            ["23:30", "00:00", "00:30", "00:30", "01:00", "01:30", "02:00"]
+        );
+        assert_eq!(
+            autumn(&["02:00", "02:45", "02:30", "03:00"]),
+            ["00:00", "00:45", "00:30", "02:00"],
+            "one late"
+        );
+        // Newest first, and a third time: nobody can tell.
+        for clock in [
+            &["02:30", "02:00", "02:30"][..],
+            &["02:00", "02:30", "02:00", "02:30", "02:00"],
+        ] {
+            let refused = autumn(clock);
+            assert!(
+                refused.last().is_some_and(|row| row.contains("showed it twice")),
+                "{refused:?}"
+            );
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! above the contract included. On how many more bills the ratchet may put it stands beside: what later months will draw
 //! is not known.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
 use serde::{Deserialize, Serialize};
 
@@ -33,9 +35,16 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// Peaks that are over are remembered for so long, ms: 40 days, as long as an interval may be told again.
+const TOLD_MS: i64 = 40 * 86_400_000;
+
 /// State of this detector at the site.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct DemandPeak(Option<Peak>);
+pub(crate) struct DemandPeak {
+    now: Option<Peak>,
+    /// Peaks that are over, by when they began, ms: their intervals may be told again.
+    over: BTreeMap<i64, Peak>,
+}
 
 /// One or more consecutive intervals above the target.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,6 +65,9 @@ struct Peak {
 
 impl Detector for DemandPeak {
     fn tick(&mut self, tick: &Tick<'_>, machine: &Machine, out: &mut Vec<Finding>) {
+        for interval in tick.retold {
+            self.take_retold(tick, interval, machine, out);
+        }
         for interval in tick.closed {
             self.take_closed(tick, interval, machine, out);
         }
@@ -72,16 +84,24 @@ impl DemandPeak {
             return;
         };
         let (start_ms, end_ms) = (interval.start.as_millisecond(), interval.end.as_millisecond());
+        let exceeds = demand_kw > target_kw && counts(tick.site, interval.start, demand_kw);
+        // It was held back until its peak, a forecast, was over.
+        let is_over = self.over.contains_key(&start_ms);
+        if is_over || self.now.is_none() && self.over_at(start_ms, exceeds).is_some() {
+            self.write(tick, machine, Condition::Closed, out);
+            self.take_retold(tick, interval, machine, out);
+            return;
+        }
         let is_new = |peak: &Peak| peak.exceeded_until_ms.is_some_and(|until_ms| until_ms < start_ms);
-        if self.0.as_ref().is_some_and(is_new) {
+        if self.now.as_ref().is_some_and(is_new) {
             self.write(tick, machine, Condition::Closed, out);
         }
-        if demand_kw > target_kw && counts(tick.site, interval.start, demand_kw) {
-            let peak = self.0.get_or_insert_with(|| Peak::new(tick, start_ms, None));
+        if exceeds {
+            let peak = self.now.get_or_insert_with(|| Peak::new(tick, start_ms, None));
             peak.reach(demand_kw, interval.quality);
             peak.exceeded_until_ms = Some(end_ms);
             self.write(tick, machine, Condition::Open, out);
-        } else if let Some(peak) = self.0.as_mut().filter(|peak| peak.since_ms <= start_ms) {
+        } else if let Some(peak) = self.now.as_mut().filter(|peak| peak.since_ms <= start_ms) {
             if peak.exceeded_until_ms.is_none() {
                 // The forecast did not come true.
                 peak.reach(demand_kw, interval.quality);
@@ -102,23 +122,55 @@ impl DemandPeak {
         }
         if forecast_kw > target_kw && counts(tick.site, demand.start, forecast_kw) {
             let peak = self
-                .0
+                .now
                 .get_or_insert_with(|| Peak::new(tick, start_ms, Some(forecast_kw)));
             raise(&mut peak.forecast_kw, forecast_kw);
             if !peak.is_written {
                 self.write(tick, machine, Condition::Open, out);
             }
-        } else if self.0.as_ref().is_some_and(|peak| peak.since_ms < start_ms) {
+        } else if self.now.as_ref().is_some_and(|peak| peak.since_ms < start_ms) {
             self.write(tick, machine, Condition::Closed, out);
         }
     }
 
+    /// An interval that was told before, or was not known, is told otherwise: what was said of it is said anew, and a peak
+    /// that only this shows is one that is over.
+    fn take_retold(&mut self, tick: &Tick<'_>, interval: &Interval, machine: &Machine, out: &mut Vec<Finding>) {
+        let (Some(demand_kw), Some(target_kw)) = (interval.demand_kw(), target(machine, tick.site, interval.start))
+        else {
+            return;
+        };
+        let (start_ms, end_ms) = (interval.start.as_millisecond(), interval.end.as_millisecond());
+        let exceeds = demand_kw > target_kw && counts(tick.site, interval.start, demand_kw);
+        if let Some(now) = self.now.as_mut().filter(|peak| peak.since_ms <= start_ms) {
+            now.reach_again((start_ms, end_ms), demand_kw, exceeds, interval.quality);
+            return;
+        }
+        let since_ms = match self.over_at(start_ms, exceeds) {
+            Some(since_ms) => since_ms,
+            None if exceeds => start_ms,
+            None => return,
+        };
+        let new = || Peak::new(tick, since_ms, None);
+        let peak = self.over.entry(since_ms).or_insert_with(new);
+        peak.reach_again((start_ms, end_ms), demand_kw, exceeds, interval.quality);
+        out.push(peak.finding(tick, machine, Condition::Closed));
+    }
+
+    /// When the peak that is over began, ms, of which the interval that begins at `start_ms` is one, or the next.
+    fn over_at(&self, start_ms: i64, exceeds: bool) -> Option<i64> {
+        let (since_ms, peak) = self.over.range(..=start_ms).next_back()?;
+        let is_next = exceeds && peak.exceeded_until_ms == Some(start_ms);
+        (is_next || peak.holds(start_ms)).then_some(*since_ms)
+    }
+
     fn write(&mut self, tick: &Tick<'_>, machine: &Machine, state: Condition, out: &mut Vec<Finding>) {
-        let Some(peak) = &mut self.0 else { return };
+        let Some(peak) = &mut self.now else { return };
         peak.is_written = true;
         out.push(peak.finding(tick, machine, state));
         if state == Condition::Closed {
-            self.0 = None;
+            self.over.extend(self.now.take().map(|peak| (peak.since_ms, peak)));
+            self.over.retain(|since_ms, _| tick.at_ms - since_ms <= TOLD_MS);
         }
     }
 }
@@ -142,6 +194,23 @@ impl Peak {
         if self.demand_kw.is_none_or(|highest_kw| demand_kw > highest_kw) {
             self.demand_kw = Some(demand_kw);
             self.is_estimated = quality != Quality::Ok;
+        }
+    }
+
+    /// Whether the interval that begins at `start_ms` is one of it: the first, or one up to its end.
+    fn holds(&self, start_ms: i64) -> bool {
+        self.since_ms == start_ms || self.exceeded_until_ms.is_some_and(|until_ms| start_ms < until_ms)
+    }
+
+    /// One of its intervals is told again. Of several the highest counts, as it was told at any time.
+    fn reach_again(&mut self, (start_ms, end_ms): (i64, i64), demand_kw: f64, exceeds: bool, quality: Quality) {
+        let is_only = start_ms == self.since_ms && self.exceeded_until_ms.is_none_or(|until_ms| until_ms <= end_ms);
+        if is_only {
+            self.demand_kw = None;
+        }
+        self.reach(demand_kw, quality);
+        if exceeds || is_only {
+            self.exceeded_until_ms = self.exceeded_until_ms.max(Some(end_ms));
         }
     }
 

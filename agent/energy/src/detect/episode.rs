@@ -159,7 +159,7 @@ impl Episode {
             out.push(stay.finding(machine, account(&stay), Condition::Closed));
         }
         let Some(stay) = &mut self.stay else { return };
-        let is_due = tick.moment == Moment::Last || stay.is_due(tick.at_ms);
+        let is_due = tick.moment == Moment::Last || is_due(stay.since_ms, stay.written_ms, tick.at_ms);
         if stay.detected_ms.is_some() && is_due {
             stay.written_ms = Some(tick.at_ms);
             out.push(stay.finding(machine, account(stay), Condition::Open));
@@ -198,14 +198,6 @@ impl Stay {
         self.kwh_high += high_kw * hours;
         self.drawn_kwh += piece.kw * hours;
         self.lots.add(&piece.rate, kw * hours);
-    }
-
-    /// Whether its finding is to be written anew.
-    fn is_due(&self, at_ms: i64) -> bool {
-        let [least_ms, most_ms] = UPDATE_MS;
-        let behind_ms = ((at_ms - self.since_ms) as f64 * BEHIND_SHARE) as i64;
-        self.written_ms
-            .is_none_or(|written_ms| at_ms - written_ms >= behind_ms.clamp(least_ms, most_ms))
     }
 
     /// Counts a piece out of the condition; true when the stay is over.
@@ -257,6 +249,13 @@ impl Stay {
             title: account.title,
         }
     }
+}
+
+/// Whether an open finding is to be written anew: so often that it is behind by a share of its age only.
+pub(super) fn is_due(since_ms: i64, written_ms: Option<i64>, at_ms: i64) -> bool {
+    let [least_ms, most_ms] = UPDATE_MS;
+    let behind_ms = ((at_ms - since_ms) as f64 * BEHIND_SHARE) as i64;
+    written_ms.is_none_or(|written_ms| at_ms - written_ms >= behind_ms.clamp(least_ms, most_ms))
 }
 
 /// How soon somebody should look, by what could be saved.

@@ -1,5 +1,6 @@
 //! `meter_reset`: a register was set back or leapt, and nobody has entered a change of the meter. `meter_stuck`: a
-//! register stood still for longer than `after` while energy was used.
+//! register stood still for longer than `after` while energy was used, or said zero for more than a day where it had
+//! counted, and nobody can tell whether it was reset.
 //!
 //! Both are told by the repairs of a meter's intervals; what those mean is decided in `interval/counter.rs`. Invariants:
 //! a fault is told once no reading to come can explain it otherwise; consecutive standstills are one finding. The harm
@@ -10,11 +11,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Moment, Setting, SettingForm, Tick, after, default, in_words, meter_after_ms, meter_finding, meter_machine, setting,
+    Moment, Setting, SettingForm, Tick, after, default, episode::is_due, in_words, meter_after_ms, meter_finding,
+    meter_machine, setting,
 };
 use crate::{
     finding::{Condition, Finding, Kind, Title},
-    interval::{Interval, Patience, Repair, RepairKind},
+    interval::{Interval, Patience, Repair, RepairKind, ZERO_MS},
     quantity::Quantity,
     sample::Name,
     site::{Machine, Meter, Site},
@@ -42,6 +44,9 @@ pub(super) const STUCK: &[Setting] = &[
     },
 ];
 pub(super) const RESET: &[Setting] = &[];
+
+/// Confidence of a standstill that nothing proves: the meter may be stuck, or nothing was used, and neither is likelier.
+const DOUBTED: f64 = 0.5;
 
 /// How long a register of a meter at `machine` may stand still before it is doubted.
 pub(crate) fn patience(machine: Option<&Machine>) -> Patience {
@@ -86,6 +91,8 @@ struct Fault {
     jump: Option<f64>,
     /// The longest standstill before, s, where this one is only doubted.
     longest_s: Option<f64>,
+    /// The register says zero.
+    is_zero: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,10 +100,12 @@ struct Stuck {
     since_ms: i64,
     until_ms: i64,
     detected_ms: Option<i64>,
+    written_ms: Option<i64>,
     quantity: Quantity,
     before: f64,
     jump: Option<f64>,
     longest_s: Option<f64>,
+    is_zero: bool,
 }
 
 /// Where and when faults are told.
@@ -151,20 +160,30 @@ impl MeterFaults {
 
 impl Fault {
     fn of(repair: &Repair) -> Option<Self> {
+        let why = |name| repair.why.get(name).copied();
+        let until_ms = repair.until.as_millisecond();
+        let mut since_ms = repair.since.as_millisecond();
+        let is_zero = repair.kind == RepairKind::ZeroBurst;
         let kind = match repair.kind {
             RepairKind::Reset | RepairKind::Jump => Kind::MeterReset,
             RepairKind::Frozen => Kind::MeterStuck,
+            RepairKind::ZeroBurst => {
+                let lasted_ms = (why("lasted_s")? * 1000.0) as i64;
+                since_ms = until_ms - lasted_ms;
+                (lasted_ms > ZERO_MS).then_some(Kind::MeterStuck)?
+            }
             _ => return None,
         };
         Some(Self {
             kind,
             quantity: repair.quantity,
-            since_ms: repair.since.as_millisecond(),
-            until_ms: repair.until.as_millisecond(),
-            before: repair.before,
+            since_ms,
+            until_ms,
+            before: why("stood_at").unwrap_or(repair.before),
             after: repair.after,
-            jump: repair.why.get("jump").copied(),
-            longest_s: repair.why.get("longest_s").copied(),
+            jump: why(if is_zero { "whole" } else { "jump" }),
+            longest_s: why("longest_s"),
+            is_zero,
         })
     }
 }
@@ -206,11 +225,17 @@ impl Faults {
         {
             self.end(after_ms, place, out);
         }
-        let Some(stuck) = self.stuck.as_mut().filter(|stuck| stuck.detected_ms.is_none()) else {
+        let is_long = |stuck: &Stuck| after_ms.is_some_and(|after_ms| stuck.until_ms - stuck.since_ms >= after_ms);
+        let Some(stuck) = self
+            .stuck
+            .as_mut()
+            .filter(|stuck| stuck.detected_ms.is_some() || is_long(stuck))
+        else {
             return;
         };
-        if after_ms.is_some_and(|after_ms| stuck.until_ms - stuck.since_ms >= after_ms) {
-            stuck.detected_ms = Some(place.at_ms);
+        if settled_ms == i64::MAX || is_due(stuck.since_ms, stuck.written_ms, place.at_ms) {
+            stuck.detected_ms.get_or_insert(place.at_ms);
+            stuck.written_ms = Some(place.at_ms);
             out.push(stuck.finding(Condition::Open, place));
         }
     }
@@ -225,10 +250,12 @@ impl Faults {
             since_ms,
             until_ms: standstill.until_ms,
             detected_ms: None,
+            written_ms: None,
             quantity: standstill.quantity,
             before: standstill.before,
             jump: None,
             longest_s: standstill.longest_s,
+            is_zero: standstill.is_zero,
         });
         stuck.until_ms = stuck.until_ms.max(standstill.until_ms);
         if stuck.quantity == standstill.quantity {
@@ -293,6 +320,18 @@ impl Stuck {
         let stood_ms = self.until_ms - self.since_ms;
         let (ko, en) = in_words(stood_ms);
         let title = match self.longest_s {
+            _ if self.is_zero => Title {
+                ko: format!(
+                    "계측기 {name}: {quantity} 지시값이 {before}에서 0이 된 뒤 {ko} 동안 0: 게이트웨이가 계측기를 읽지 \
+                     못하거나 초기화됨; 다시 계량할 때까지 사용량을 알 수 없음",
+                    before = self.before
+                ),
+                en: format!(
+                    "meter {name}: {quantity} has said 0 for {en}, after {before}: either its gateway cannot read it, or \
+                     it was reset; what was used is not known before it counts again",
+                    before = self.before
+                ),
+            },
             None => Title {
                 ko: format!("계측기 {name}: 사용 중인데 {quantity} 지시값이 {ko} 동안 변하지 않음"),
                 en: format!("meter {name}: {quantity} has stood still for {en} while energy was used"),
@@ -316,6 +355,11 @@ impl Stuck {
         why.extend(self.jump.map(|jump| (format!("spread_{}", unit(quantity)), jump)));
         let until_ms = (state == Condition::Closed).then_some(self.until_ms);
         let times_ms = (self.since_ms, self.detected_ms.unwrap_or(self.until_ms), until_ms);
-        place.finding(Kind::MeterStuck, times_ms, title, why)
+        // A jump, or power beside it, proves a standstill; one that was only long may be the machine's.
+        let is_doubted = self.jump.is_none() && (self.is_zero || self.longest_s.is_some());
+        Finding {
+            confidence: if is_doubted { DOUBTED } else { 1.0 },
+            ..place.finding(Kind::MeterStuck, times_ms, title, why)
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! `meter_silent`: a meter has not been heard of for longer than `after`.
+//! `meter_silent`: a meter has not been heard of for longer than `after`. It is heard of when a reading comes, if that is
+//! newer than all before and no later than `late`: a gateway that hands everything on half an hour late is not silent.
 //!
 //! When all meters fall silent together nothing can be said of any one of them (the line, the gateway or the agent
 //! itself was down): that is one finding at the site. It judges at ticks only, from what was heard, so that a
@@ -8,32 +9,59 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Setting, after, in_words, meter_after_ms, meter_finding, meter_machine};
+use super::{Setting, SettingForm, after, default, in_words, meter_after_ms, meter_finding, meter_machine, setting};
 use crate::{
+    engine::TICK_MS,
     finding::{Finding, Kind, Title},
+    interval::CHANGE_MS,
     sample::Name,
     site::{Meter, Site},
 };
 
-pub(super) const SETTINGS: &[Setting] = &[after(600.0)];
+pub(super) const SETTINGS: &[Setting] = &[
+    after(600.0),
+    Setting {
+        name: "late",
+        form: SettingForm::Duration,
+        default: Some(3600.0),
+        doc: "readings may come so late at most for their meter to be heard of when they come, not when they were made",
+    },
+];
 
 /// While others are still heard this much later than a meter, that meter alone is silent: they do not all fall silent
 /// at the same second, and a tick may come between.
 const TOGETHER_MS: i64 = 60_000;
-/// Changing a meter may take so long on either side of the instant that was entered for it.
-const CHANGE_MS: i64 = 2 * 3_600_000;
 /// A meter is never called silent before this many of its own periods have passed.
 const PERIODS: i64 = 3;
 
 /// State of this detector over all meters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct MeterSilent {
-    heard_ms: BTreeMap<Name, i64>,
+    heard: BTreeMap<Name, Heard>,
     /// Whether meters never heard of count, and since when (the first tick) they were waited for.
     expects_all: bool,
     waiting_since_ms: Option<i64>,
     /// Open findings by meter; the site's own stands under [`ALL`].
     open: BTreeMap<Name, Silence>,
+}
+
+/// The newest reading of a meter, and the start of the minute in which it came.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Heard {
+    at_ms: i64,
+    came_ms: i64,
+}
+
+impl Heard {
+    /// When the meter was heard of, ms.
+    fn ms(self, meter: &Meter, site: &Site) -> i64 {
+        let is_late = self.came_ms - self.at_ms > TICK_MS;
+        if is_late && self.came_ms - self.at_ms <= late_ms(meter, site) {
+            self.came_ms
+        } else {
+            self.at_ms
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,18 +85,23 @@ impl MeterSilent {
         self.expects_all = true;
     }
 
-    /// A meter was heard at `at_ms`.
-    pub(crate) fn heard(&mut self, meter: &Name, at_ms: i64) {
-        if let Some(heard_ms) = self.heard_ms.get_mut(meter) {
-            *heard_ms = at_ms.max(*heard_ms);
-        } else {
-            self.heard_ms.insert(meter.clone(), at_ms);
+    /// A reading of a meter, made at `at_ms`, came before the tick at `tick_ms`.
+    pub(crate) fn heard(&mut self, meter: &Meter, (at_ms, tick_ms): (i64, i64), site: &Site) {
+        let now = Heard {
+            at_ms,
+            came_ms: tick_ms - TICK_MS,
+        };
+        match self.heard.get_mut(&meter.name) {
+            // One that is older than what is known says nothing of the meter.
+            Some(heard) if at_ms <= heard.at_ms => return,
+            Some(heard) => *heard = now,
+            None => _ = self.heard.insert(meter.name.clone(), now),
         }
         if !self.open.is_empty() {
-            for name in [&**meter, ALL] {
-                // A late sample from before is no sign of life.
-                if let Some(silence) = self.open.get_mut(name).filter(|silence| at_ms > silence.since_ms) {
-                    silence.resumed_ms.get_or_insert(at_ms);
+            let heard_ms = now.ms(meter, site);
+            for name in [&*meter.name, ALL] {
+                if let Some(silence) = self.open.get_mut(name).filter(|silence| heard_ms > silence.since_ms) {
+                    silence.resumed_ms.get_or_insert(heard_ms);
                 }
             }
         }
@@ -82,7 +115,10 @@ impl MeterSilent {
             .meters
             .iter()
             .filter(|meter| after_ms(meter, site).is_some())
-            .filter_map(|meter| Some((meter, self.heard_ms.get(&meter.name).copied().or(waited_ms)?)))
+            .filter_map(|meter| {
+                let heard = self.heard.get(&meter.name);
+                Some((meter, heard.map(|heard| heard.ms(meter, site)).or(waited_ms)?))
+            })
             .filter(|(meter, heard_ms)| !is_changed(meter, *heard_ms, at_ms))
             .collect();
         let Some(newest_ms) = watched.iter().map(|(_, heard_ms)| *heard_ms).max() else {
@@ -129,6 +165,16 @@ fn is_changed(meter: &Meter, heard_ms: i64, at_ms: i64) -> bool {
     swaps.any(|swap_ms| {
         heard_ms - CHANGE_MS <= swap_ms && swap_ms - heard_ms <= CHANGE_MS && at_ms - swap_ms <= CHANGE_MS
     })
+}
+
+/// How late a reading may be for its meter to be heard of when it comes, ms.
+fn late_ms(meter: &Meter, site: &Site) -> i64 {
+    let machine = site.machines.iter().find(|machine| machine.meter == meter.name);
+    let late_s = match machine {
+        Some(machine) => setting(machine, Kind::MeterSilent, "late"),
+        None => default(Kind::MeterSilent, "late"),
+    };
+    (late_s.unwrap_or(0.0) * 1000.0) as i64
 }
 
 /// How long a meter may be silent, ms; `None` where its machine has switched this kind off.

@@ -98,6 +98,8 @@ pub(crate) struct Tick<'a> {
     pub(crate) demand: Option<&'a DemandNow>,
     /// The main meter's intervals that closed for the first time at this tick.
     pub(crate) closed: &'a [Interval],
+    /// Its intervals that closed earlier, and are told otherwise now.
+    pub(crate) retold: &'a [Interval],
     /// What demand has cost so far.
     pub(crate) billing: &'a Billing,
     pub(crate) moment: Moment,

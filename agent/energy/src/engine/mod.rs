@@ -92,8 +92,10 @@ pub struct EngineState {
     faults: MeterFaults,
     billing: Billing,
     today: Today,
-    /// Closed intervals of the main meter that the detectors have not seen, because its register leapt in them.
+    /// Intervals of the main meter as the detectors have not seen them, because its register leapt in them.
     unsure: BTreeMap<Timestamp, Interval>,
+    /// Start of the newest that they have seen.
+    shown: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -328,9 +330,9 @@ impl Engine {
         };
         meter.intervals.take(sample, &basis, &mut self.state.counts.refused);
         let at_ms = sample.at.as_millisecond();
-        self.state
-            .silent
-            .heard(&sample.meter, if due_ms == at_ms + 1 { at_ms } else { due_ms });
+        let told_ms = if due_ms == at_ms + 1 { at_ms } else { due_ms };
+        let times_ms = (told_ms, self.state.tick_ms.unwrap_or(told_ms));
+        self.state.silent.heard(&self.site.meters[index], times_ms, &self.site);
         if meter.stepped_ms.is_some_and(|stepped_ms| due_ms < stepped_ms) {
             return;
         }
@@ -408,13 +410,14 @@ impl Engine {
 
     fn detect(&mut self, tick_ms: i64, intervals: &[Interval], moment: Moment, out: &mut Vec<Finding>) {
         self.note_today(tick_ms, intervals);
-        let main = self.sure(intervals, moment);
+        let (main, retold) = self.sure(intervals, moment);
         let demand = self.demand(tick_ms);
         let tick = Tick {
             at_ms: tick_ms,
             site: &self.site,
             demand: demand.as_ref(),
             closed: &main,
+            retold: &retold,
             billing: &self.state.billing,
             moment,
         };
@@ -430,27 +433,30 @@ impl Engine {
         let settled_ms = |meter: &Name| meters.get(meter).map_or(i64::MAX, |meter| meter.intervals.settled_ms());
         let faults = &mut self.state.faults;
         faults.tick(&tick, intervals, settled_ms, out);
-        for interval in &main {
+        for interval in main.iter().chain(&retold) {
             self.state.billing.note(&self.site.contracts, interval);
         }
         self.state.silent.tick(tick_ms, &self.site, out);
     }
 
-    /// The main meter's intervals that closed and hold no leap of its register that may yet be taken back: those wait.
-    fn sure(&mut self, intervals: &[Interval], moment: Moment) -> Vec<Interval> {
+    /// The main meter's intervals that hold no leap of its register that may yet be taken back: those that closed, and
+    /// those told again. Others wait.
+    fn sure(&mut self, intervals: &[Interval], moment: Moment) -> (Vec<Interval>, Vec<Interval>) {
         let Some(main) = self.site.main_meter.as_ref() else {
-            return vec![];
+            return (vec![], vec![]);
         };
         let unsure = &mut self.state.unsure;
         for interval in intervals.iter().filter(|interval| interval.meter == *main) {
-            if interval.revision == 0 || unsure.contains_key(&interval.start) {
-                unsure.insert(interval.start, interval.clone());
-            }
+            unsure.insert(interval.start, interval.clone());
         }
         let leapt_ms = self.state.meters.get(main).and_then(|meter| meter.intervals.leapt_ms());
         let leapt = leapt_ms.filter(|_| moment == Moment::Running).map(timestamp);
         let is_sure = |_: &Timestamp, interval: &mut Interval| leapt.is_none_or(|leapt| interval.end < leapt);
-        unsure.extract_if(.., is_sure).map(|(_, interval)| interval).collect()
+        let sure = unsure.extract_if(.., is_sure).map(|(_, interval)| interval);
+        let shown = self.state.shown;
+        let (retold, first): (Vec<_>, Vec<_>) = sure.partition(|interval| Some(interval.start) <= shown);
+        self.state.shown = shown.max(first.last().map(|interval| interval.start));
+        (first, retold)
     }
 
     fn note_today(&mut self, tick_ms: i64, intervals: &[Interval]) {

@@ -6,15 +6,17 @@
 
 mod away;
 mod leap;
+mod swap;
 
 use super::{
     known::{Mark, Memory, Rules, limit_kw, waver},
     repair::RepairKind,
     series::{MS_PER_HOUR, Point, hours},
 };
-use crate::{quantity::Quantity, site::Swap};
+use crate::quantity::Quantity;
 
 pub(crate) use away::{RETURN_MS, RETURN_READINGS, ZERO_MS};
+pub(crate) use swap::{CHANGE_MS, changing_ms};
 
 /// A rise is impossible beyond this times what is plausible by the power the site's file says: nameplates are wrong
 /// at times, but not so far.
@@ -62,8 +64,10 @@ pub(crate) struct Walk<'a> {
     looked_at: usize,
     /// They have been seen to last for longer than is believed.
     is_doubted: bool,
-    /// The next change of the meter; `i64::MAX` when there is none.
+    /// From when on readings are another meter's; `i64::MAX` when no change comes.
     swap_ms: i64,
+    /// From when on that has to be looked for.
+    look_ms: i64,
     limit_kw: f64,
     memory: Memory,
 }
@@ -71,30 +75,34 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Begins at the first of `points`, which is believed.
     pub(crate) fn new(points: &'a [Point], memory: Memory, rules: Rules<'a>) -> Self {
-        let (at_ms, first) = points.first().copied().unwrap_or((0, 0.0));
-        Self {
-            points,
-            rules,
-            at: 0,
-            reference: memory.reference.unwrap_or(first),
-            since_ms: memory.since_ms.unwrap_or(at_ms),
-            looked_at: 0,
-            is_doubted: false,
-            swap_ms: next_swap_ms(rules.swaps, at_ms),
-            limit_kw: limit_kw(memory.peak_kw, rules.max_kw),
-            memory,
-        }
+        Self::stands_at(0, points, memory, rules)
     }
 
     /// Goes on at a mark set earlier, on the same or more readings.
     pub(crate) fn resume(points: &'a [Point], mark: &Mark, rules: Rules<'a>) -> Self {
         let at = points.partition_point(|point| point.0 < mark.at_ms);
-        Self {
+        Self::stands_at(at, points, mark.memory, rules)
+    }
+
+    fn stands_at(at: usize, points: &'a [Point], memory: Memory, rules: Rules<'a>) -> Self {
+        let (at_ms, first) = points.first().copied().unwrap_or((0, 0.0));
+        let mut walk = Self {
+            points,
+            rules,
             at,
+            reference: memory.reference.unwrap_or(first),
+            since_ms: memory.since_ms.unwrap_or(at_ms),
             looked_at: at,
-            swap_ms: next_swap_ms(rules.swaps, mark.at_ms),
-            ..Self::new(points, mark.memory, rules)
+            is_doubted: false,
+            swap_ms: i64::MAX,
+            look_ms: i64::MAX,
+            limit_kw: limit_kw(memory.peak_kw, rules.max_kw),
+            memory,
+        };
+        if !rules.swaps.is_empty() {
+            walk.expect_swap();
         }
+        walk
     }
 
     /// The place it stands at.
@@ -174,7 +182,7 @@ impl<'a> Walk<'a> {
         while let Some(&to) = self.points.get(self.at + 1) {
             let elapsed_ms = to.0 - self.points[self.at].0;
             let rise = to.1 - self.reference;
-            if to.0 > to_ms || to.0 >= self.swap_ms || elapsed_ms > gap_ms {
+            if to.0 > to_ms || to.0 >= self.swap_ms.min(self.look_ms) || elapsed_ms > gap_ms {
                 break;
             }
             if rise > 0.0 && self.is_usual(rise, elapsed_ms) {
@@ -190,6 +198,9 @@ impl<'a> Walk<'a> {
 
     /// Whether the standstill that it is in is one of every day, which a usual rise ends.
     fn rests(&mut self) -> bool {
+        if self.memory.zeroed.is_some() {
+            return false;
+        }
         if self.at < self.looked_at {
             return !self.is_doubted;
         }
@@ -247,6 +258,9 @@ impl<'a> Walk<'a> {
             let jump = self.jump();
             let n_equal = jump - self.at;
             self.looked_at = jump - 1;
+            if let Some(step) = self.back(jump) {
+                return step;
+            }
             if self.is_frozen(jump, n_equal) {
                 return self.frozen(jump, n_equal);
             }
@@ -323,7 +337,7 @@ impl<'a> Walk<'a> {
     fn unusual(&mut self, to: Point, rise: f64) -> Step {
         let elapsed_ms = to.0 - self.points[self.at].0;
         if to.0 >= self.swap_ms {
-            return self.swapped(to);
+            return self.swapped(self.at + 1);
         }
         if rise < 0.0 && -rise <= waver(self.reference) {
             return self.wavered(to);
@@ -337,8 +351,8 @@ impl<'a> Walk<'a> {
         if self.is_awake(self.at + 1) {
             return self.awoken(self.at + 1);
         }
-        if let Some(before) = self.memory.back(to.1) {
-            return self.unzeroed(to, before);
+        if let Some(step) = self.back(self.at + 1) {
+            return step;
         }
         self.leapt(to, rise).unwrap_or_else(|| self.rises(to, rise))
     }
@@ -377,38 +391,16 @@ impl<'a> Walk<'a> {
             let why = vec![("n_readings", 1.0), ("furthest", self.reference)];
             return self.repaired(self.at + 1, RepairKind::Spike, None, why);
         }
+        if to.1 == 0.0
+            && let Some(step) = self.zeroed()
+        {
+            return step;
+        }
         // What it has counted since its new zero was used, if it can have been.
         let since_zero = Some(to.1).filter(|value| *value > 0.0 && self.is_usual(*value, elapsed_ms));
         let mut why = vec![("fall", self.reference - to.1), ("plausible", plausible)];
         why.extend(self.rules.rollover.map(|top| ("wrapped", top - self.reference + to.1)));
-        self.memory.zeroed = (to.1 == 0.0).then_some((self.points[self.at].0, self.reference));
         self.repaired(self.at + 1, RepairKind::Reset, since_zero, why)
-    }
-
-    /// Another meter, or several one after the other, between two readings.
-    fn swapped(&mut self, to: Point) -> Step {
-        let swaps = self.rules.swaps.iter().filter(|swap| {
-            let at_ms = swap.at.as_millisecond();
-            at_ms >= self.swap_ms && at_ms <= to.0
-        });
-        // The entered readings are those of the import register; of the others only the new zero is known.
-        let is_entered = self.rules.quantity == Quantity::EnergyImport;
-        let (mut rise, mut zero, mut why) = (0.0, self.reference, Vec::new());
-        for swap in swaps {
-            rise += (swap.last_kwh - zero).max(0.0);
-            zero = swap.first_kwh;
-            why = vec![("last_kwh", swap.last_kwh), ("first_kwh", swap.first_kwh)];
-        }
-        rise += (to.1 - zero).max(0.0);
-        self.memory.zeroed = None;
-        let step = self.repaired(
-            self.at + 1,
-            RepairKind::Swap,
-            is_entered.then_some(rise),
-            if is_entered { why } else { vec![] },
-        );
-        self.swap_ms = next_swap_ms(self.rules.swaps, to.0);
-        step
     }
 }
 
@@ -419,6 +411,9 @@ impl Iterator for Walk<'_> {
         let &to = self.points.get(self.at + 1)?;
         let rise = to.1 - self.reference;
         let elapsed_ms = to.0 - self.points[self.at].0;
+        if to.0 >= self.look_ms {
+            self.look_for_swap();
+        }
         if to.0 < self.swap_ms {
             if rise == 0.0 {
                 return Some(self.unchanged(to));
@@ -429,9 +424,4 @@ impl Iterator for Walk<'_> {
         }
         Some(self.unusual(to, rise))
     }
-}
-
-fn next_swap_ms(swaps: &[Swap], after_ms: i64) -> i64 {
-    let mut at = swaps.iter().map(|swap| swap.at.as_millisecond());
-    at.find(|at_ms| *at_ms > after_ms).unwrap_or(i64::MAX)
 }

@@ -9,7 +9,7 @@ use super::{
     load::{Flow, Load},
     meter::timestamp,
     repair::{Repair, RepairKind},
-    series::hours,
+    series::{Point, hours},
 };
 use crate::{quantity::Quantity, sample::Quality, unit::rounded};
 
@@ -81,6 +81,8 @@ struct Stood {
     /// Since when it has stood there, where that is too long to be believed, and its longest standstill before, ms.
     doubted_since_ms: Option<i64>,
     longest_ms: i64,
+    /// Where it stood, and when, before zeros that nobody can explain yet.
+    zeroed: Option<Point>,
 }
 
 impl Cut {
@@ -124,6 +126,7 @@ impl Cut {
                 value: step.after,
                 doubted_since_ms: step.doubted_since_ms,
                 longest_ms: memory.longest_ms(),
+                zeroed: memory.zeroed().filter(|_| self.quantity == Quantity::EnergyImport),
             });
             stood.to_ms = to_ms;
             stood.covered_ms += covered_ms;
@@ -184,6 +187,10 @@ impl Cut {
     /// said and it stood too long, nothing was used as far as the register can tell.
     fn stand(&mut self, memory: &Memory, load: &Load) {
         let Some(stood) = self.stood.take() else { return };
+        if let Some(zeroed) = stood.zeroed {
+            self.say_zeros(&stood, zeroed);
+            return;
+        }
         let flow = match self.quantity {
             Quantity::EnergyImport => Some(Flow::Import),
             Quantity::EnergyExport => Some(Flow::Export),
@@ -210,6 +217,20 @@ impl Cut {
             ],
         };
         self.name((stood.from_ms, stood.to_ms), (stood.value, stood.value), frozen, None);
+    }
+
+    /// It says zeros, and whether it was reset or comes back is not known: no energy is. Of import alone: other registers
+    /// that were reset may say zero for seasons.
+    fn say_zeros(&mut self, stood: &Stood, (before_ms, before): Point) {
+        self.part.quality = self.part.quality.max(Quality::Restored);
+        let zeros = Repaired {
+            kind: RepairKind::ZeroBurst,
+            why: vec![
+                ("lasted_s", (stood.to_ms - before_ms) as f64 / 1000.0),
+                ("stood_at", before),
+            ],
+        };
+        self.name((stood.from_ms, stood.to_ms), (before, stood.value), zeros, None);
     }
 
     /// It stood for longer than ever: a zero that nobody vouches for.
@@ -260,6 +281,16 @@ impl Cut {
         };
         match self.part.repairs.last_mut() {
             Some(last) if last.kind == RepairKind::Waver && repair.kind == RepairKind::Waver => last.join(repair),
+            // The fall to zero, and the zeros after it.
+            Some(last)
+                if last.kind == RepairKind::ZeroBurst
+                    && repair.kind == RepairKind::ZeroBurst
+                    && last.until == repair.since
+                    && last.amount.is_none()
+                    && repair.amount.is_none() =>
+            {
+                (last.until, last.after, last.why) = (repair.until, repair.after, repair.why);
+            }
             _ => {
                 if repair.kind == RepairKind::Waver {
                     repair.why.insert("n_readings".to_owned(), 1.0);

@@ -69,14 +69,21 @@ pub(crate) struct Memory {
     pub(super) longest_ms: i64,
     /// How long it has been followed until its last rise, ms; silences do not count.
     pub(super) known_ms: i64,
-    /// Where it stood, and when, before it fell to zero and was taken for reset, while it says zeros since.
+    /// Where it stood, and when, before it fell to zero, while it has said nothing but zeros since.
     pub(super) zeroed: Option<Point>,
+    /// The newest change of the meter that was applied, as entered, ms.
+    pub(super) swapped_ms: Option<i64>,
 }
 
 impl Memory {
     /// Where the register stood before the zeros it says, if `value` is that again or more.
     pub(super) fn back(&self, value: f64) -> Option<Point> {
         self.zeroed.filter(|(_, before)| value >= before - waver(*before))
+    }
+
+    /// Where the register stood, and when, before the zeros that it says, where nobody can tell what they mean.
+    pub(crate) fn zeroed(&self) -> Option<Point> {
+        self.zeroed
     }
 
     /// Where the register stands; `value` before anything was learnt.

@@ -9,17 +9,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod tell;
+
 use super::{
-    Basis, Interval, Raw,
+    Basis, Interval,
     cut::Part,
     load::Load,
-    older::keep_older,
-    series::{Keep, Put, Series},
+    series::{Keep, Point, Put, Series},
 };
 use crate::{
     quantity::Quantity,
     sample::{Quality, Reading, Sample},
-    unit::rounded,
 };
 
 /// Closed intervals are remembered for so long, ms, to tell what late data changed and to count revisions: a day, as long
@@ -27,7 +27,7 @@ use crate::{
 const KEEP_MS: i64 = 25 * 3_600_000;
 /// Energy that a register counted in a silence, or while it was frozen, is told again for so long back, ms: 40 days, more
 /// than a month's bill. What is older stays in the repair's `whole`.
-const SPREAD_MS: i64 = 40 * 86_400_000;
+pub(super) const SPREAD_MS: i64 = 40 * 86_400_000;
 
 /// Readings held beyond the running and the last interval, so that a logger that delivers late can still be put in
 /// order: as long as its intervals are remembered, a day of quarter hours at least, and a day of minutes at most, because
@@ -58,6 +58,8 @@ pub struct MeterIntervals {
     series: [Series; 4],
     /// Power beside a counter.
     load: Load,
+    /// The last power that energy was calculated from, and when something better came, ms.
+    calculated: Option<(Point, i64)>,
     /// End of the newest stretch that energy was heard of, ms.
     heard_ms: Option<i64>,
     /// Start of the first interval that has not closed, ms.
@@ -122,7 +124,7 @@ impl MeterIntervals {
             if source == Source::Power {
                 self.witness(at_ms, reading.value);
             }
-            if !self.admits(source) {
+            if !self.admits(source, at_ms) {
                 continue;
             }
             if source == Source::IntervalEnergy && basis.start_of(at_ms) != at_ms {
@@ -138,7 +140,7 @@ impl MeterIntervals {
             match series.put(at_ms, reading.value) {
                 Put::Newest | Put::Between => {
                     let from_ms = match source {
-                        Source::Counter => series.told_anew_ms(at_ms, basis.max_kw),
+                        Source::Counter => series.told_anew_ms(at_ms, basis.max_kw, &basis.meter.swaps),
                         Source::Power => series.before(at_ms),
                         Source::IntervalEnergy => at_ms,
                     };
@@ -179,11 +181,16 @@ impl MeterIntervals {
     }
 
     /// Whether readings of `source` are used; a better source drops what a worse one had gathered.
-    fn admits(&mut self, source: Source) -> bool {
+    fn admits(&mut self, source: Source, at_ms: i64) -> bool {
         if source > self.source {
+            // What was calculated from power stays so; the interval in which something better begins is its alone.
+            let is_told = self.source == Source::Power && !self.closed.is_empty();
+            let last = self.series[Register::Import as usize].last().filter(|_| is_told);
+            self.calculated = last.map(|last| (last, at_ms));
             self.source = source;
-            self.series[Register::Import as usize].clear();
-            self.series[Register::Export as usize].clear();
+            for register in [Register::Import, Register::Export] {
+                self.series[register as usize].clear(last.map(|_| at_ms));
+            }
         }
         source == self.source
     }
@@ -254,117 +261,6 @@ impl MeterIntervals {
             self.close(start_ms, basis.end_of(start_ms), basis, out);
         }
         self.reopen_all(basis, out);
-    }
-
-    fn close(&mut self, start_ms: i64, end_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
-        let parts = self.parts(start_ms, end_ms, basis);
-        let mut doubted_ms = None;
-        for (series, part) in self.series.iter_mut().zip(&parts) {
-            if let Some(mark) = part.mark {
-                series.keep_mark(mark);
-            }
-            doubted_ms = doubted_ms.or(part.doubted_ms.filter(|since_ms| series.doubt(*since_ms)));
-        }
-        if let Some(since_ms) = doubted_ms {
-            self.soil(since_ms);
-        }
-        let interval = interval(start_ms, end_ms, basis, parts);
-        out.push(interval.clone());
-        self.closed.insert(start_ms, interval);
-        self.open_ms = Some(end_ms);
-    }
-
-    /// Tells anew what was touched; what is not remembered only where no later reading can take it back.
-    fn reopen(&mut self, basis: &Basis<'_>, out: &mut Vec<Interval>) {
-        let (Some(dirty_ms), Some(open_ms)) = (self.dirty_ms.take(), self.open_ms) else {
-            return;
-        };
-        let is_unsettled = self.series.iter().any(|series| series.unsettled_ms().is_some());
-        let kept_ms = if is_unsettled { KEEP_MS } else { SPREAD_MS };
-        if is_unsettled && dirty_ms < open_ms - KEEP_MS {
-            self.waiting_ms = Some(self.waiting_ms.map_or(dirty_ms, |waiting_ms| waiting_ms.min(dirty_ms)));
-        }
-        self.retell(dirty_ms.max(open_ms - kept_ms), basis, out);
-    }
-
-    /// Tells anew everything that was touched, at the end of a recording.
-    fn reopen_all(&mut self, basis: &Basis<'_>, out: &mut Vec<Interval>) {
-        let dirty_ms = self.dirty_ms.take().into_iter().chain(self.waiting_ms.take()).min();
-        if let (Some(dirty_ms), Some(open_ms)) = (dirty_ms, self.open_ms) {
-            self.retell(dirty_ms.max(open_ms - SPREAD_MS), basis, out);
-        }
-    }
-
-    fn retell(&mut self, from_ms: i64, basis: &Basis<'_>, out: &mut Vec<Interval>) {
-        // What stands before the first reading still held cannot be reckoned again.
-        let told_from_ms = Register::ALL.map(|register| self.told_from_ms(register, basis));
-        let held_ms = self.series.iter().filter_map(Series::held_from_ms).max();
-        let held_ms = held_ms.map_or(i64::MIN, |held_ms| basis.boundary(held_ms));
-        let mut start_ms = basis.start_of(from_ms).max(told_from_ms[Register::Import as usize]);
-        while self.open_ms.is_some_and(|open_ms| start_ms < open_ms) {
-            let end_ms = basis.end_of(start_ms);
-            let mut interval = interval(start_ms, end_ms, basis, self.parts(start_ms, end_ms, basis));
-            let closed = self.closed.get(&start_ms);
-            // Of one that is not remembered, all has to be reckoned again, or nothing.
-            let is_told = closed.is_some() || start_ms >= held_ms && interval.energy_import_kwh.is_some();
-            if let Some(closed) = closed {
-                keep_older(
-                    &mut interval,
-                    closed,
-                    told_from_ms.map(|told_from_ms| start_ms < told_from_ms),
-                );
-                interval.revision = closed.revision;
-            } else {
-                interval.revision = self.revisions.get(&start_ms).copied().unwrap_or(0);
-            }
-            if is_told && closed != Some(&interval) {
-                interval.revision += 1;
-                out.push(interval.clone());
-                self.closed.insert(start_ms, interval);
-            }
-            start_ms = end_ms;
-        }
-    }
-
-    /// The first start of an interval whose amount of `register` can be reckoned again.
-    fn told_from_ms(&self, register: Register, basis: &Basis<'_>) -> i64 {
-        let rules = (self.source == Source::Counter).then(|| basis.rules(register.counter()));
-        let told_from_ms = self.series[register as usize].told_from_ms(rules, &self.load);
-        told_from_ms.map_or(i64::MIN, |ms| basis.boundary(ms))
-    }
-
-    /// Import, export, lag and lead.
-    fn parts(&self, start_ms: i64, end_ms: i64, basis: &Basis<'_>) -> [Part; 4] {
-        let mut parts = Register::ALL.map(|register| self.part(register, start_ms, end_ms, basis));
-        if self.source == Source::Power {
-            let power = &self.series[Register::Import as usize];
-            let gap_ms = self.gap_ms(Register::Import, basis);
-            let export = power.power(start_ms, end_ms, gap_ms, -1.0);
-            parts[Register::Export as usize].amount = export.amount.filter(|amount| *amount > 0.0);
-        }
-        parts
-    }
-
-    fn gap_ms(&self, register: Register, basis: &Basis<'_>) -> i64 {
-        match self.source {
-            Source::Counter => basis.gap_ms(register.counter()),
-            Source::Power => basis.gap_ms(Quantity::ActivePower),
-            Source::IntervalEnergy => basis.lengths.gap_ms,
-        }
-    }
-
-    fn part(&self, register: Register, from_ms: i64, to_ms: i64, basis: &Basis<'_>) -> Part {
-        let (series, gap_ms) = (&self.series[register as usize], self.gap_ms(register, basis));
-        let mut part = match self.source {
-            Source::Counter => {
-                let rules = basis.rules(register.counter());
-                series.counter((from_ms, to_ms), gap_ms, rules, &self.load)
-            }
-            Source::IntervalEnergy => series.delta(from_ms, to_ms),
-            Source::Power => series.power(from_ms, to_ms, gap_ms, 1.0),
-        };
-        part.repairs.extend(series.spoilt(from_ms, to_ms, register.counter()));
-        part
     }
 
     /// Energy between two instants, as far as it is known.
@@ -443,37 +339,6 @@ impl MeterIntervals {
     }
 }
 
-fn interval(start_ms: i64, end_ms: i64, basis: &Basis<'_>, parts: [Part; 4]) -> Interval {
-    let [import, export, lag, lead] = parts;
-    let raw = |part: &Part| if part.repairs.is_empty() { part.amount } else { part.raw }.map(printable);
-    Interval {
-        meter: basis.meter.name.clone(),
-        start: timestamp(start_ms),
-        end: timestamp(end_ms),
-        energy_import_kwh: import.amount.map(printable),
-        energy_export_kwh: export.amount.map(printable),
-        reactive_energy_lag_kvarh: lag.amount.map(printable),
-        reactive_energy_lead_kvarh: lead.amount.map(printable),
-        quality: if import.amount.is_some() {
-            import.quality
-        } else {
-            Quality::Stale
-        },
-        coverage: import.covered_ms as f64 / (end_ms - start_ms) as f64,
-        revision: 0,
-        raw: Raw {
-            energy_import_kwh: raw(&import),
-            energy_export_kwh: raw(&export),
-            reactive_energy_lag_kvarh: raw(&lag),
-            reactive_energy_lead_kvarh: raw(&lead),
-        },
-        repairs: [import, export, lag, lead]
-            .into_iter()
-            .flat_map(|part| part.repairs)
-            .collect(),
-    }
-}
-
 /// What a quantity tells, and of which register; `None` where it is no energy.
 #[inline]
 fn place_of(quantity: Quantity) -> Option<(Source, Register)> {
@@ -488,11 +353,6 @@ fn place_of(quantity: Quantity) -> Option<(Source, Register)> {
         Quantity::ActivePower => (Source::Power, Register::Import),
         _ => return None,
     })
-}
-
-/// An amount without the noise of floating-point sums: a micro-watt-hour is far below any register.
-fn printable(amount: f64) -> f64 {
-    rounded(amount, 9)
 }
 
 pub(crate) fn timestamp(ms: i64) -> Timestamp {

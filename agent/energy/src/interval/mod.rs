@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use basis::GAP_PERIODS;
 pub use basis::{Basis, Lengths, Patience};
+pub(crate) use counter::{CHANGE_MS, ZERO_MS};
 pub use meter::{MeterIntervals, Refused};
 pub use repair::{Repair, RepairKind};
 

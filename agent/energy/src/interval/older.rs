@@ -2,7 +2,8 @@
 //!
 //! Invariant: a register's amount and its repairs come from the same telling.
 
-use super::{Interval, meter::Register};
+use super::{Interval, Repair, meter::Register};
+use crate::quantity::Quantity;
 
 /// What of a closed interval can no longer be reckoned stays as it was.
 pub(super) fn keep_older(interval: &mut Interval, closed: &Interval, is_older: [bool; 4]) {
@@ -15,13 +16,19 @@ pub(super) fn keep_older(interval: &mut Interval, closed: &Interval, is_older: [
         let mut older = closed.clone();
         let (older_amount, older_raw) = amounts(&mut older, register);
         (*amount, *raw) = (*older_amount, *older_raw);
-        interval.repairs.retain(|repair| repair.quantity != register.counter());
-        older.repairs.retain(|repair| repair.quantity == register.counter());
+        interval.repairs.retain(|repair| !is_of(repair, register));
+        older.repairs.retain(|repair| is_of(repair, register));
         interval.repairs.append(&mut older.repairs);
     }
     interval
         .repairs
         .sort_by_key(|repair| (repair.quantity, repair.since, repair.kind));
+}
+
+/// Whether a repair is of this register; what was calculated from power stands for import.
+fn is_of(repair: &Repair, register: Register) -> bool {
+    let is_power = repair.quantity == Quantity::ActivePower && register == Register::Import;
+    repair.quantity == register.counter() || is_power
 }
 
 fn amounts(interval: &mut Interval, register: Register) -> (&mut Option<f64>, &mut Option<f64>) {

@@ -49,6 +49,8 @@ kinds! {
     Waver "waver";
     /// The register stood still while energy was used: spread over its time once it jumps, unknown until then.
     Frozen "frozen";
+    /// No counter said it: integrated from power. Where a counter begins, what power said of that interval is not used.
+    Calculated "calculated";
     /// Energy over a time without readings, known from the register on both sides: spread evenly.
     GapSpread "gap_spread";
 }
@@ -64,7 +66,7 @@ impl std::fmt::Display for RepairKind {
 pub struct Repair {
     /// What was done.
     pub kind: RepairKind,
-    /// The register.
+    /// The register; the power where there is none.
     pub quantity: Quantity,
     /// The last reading before it that was believed.
     pub since: Timestamp,
@@ -74,7 +76,7 @@ pub struct Repair {
     pub before: f64,
     /// The register after.
     pub after: f64,
-    /// What the repair gave this interval, in the quantity's unit; `None` = unknown, and missing from the interval.
+    /// What the repair gave this interval, in the register's unit, kWh of a power; `None` = unknown, and missing from the interval.
     pub amount: Option<f64>,
     /// The numbers it was decided by, unit last in each name.
     pub why: BTreeMap<String, f64>,

@@ -3,34 +3,27 @@
 //! It decides nothing about meters or when intervals close; what a counter's readings mean is told in `counter.rs`.
 //! Invariants: points are ascending in time, one an instant; the parts of adjoining stretches add up to the whole.
 
+mod keep;
+
+pub(crate) use keep::Keep;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    counter::{RETURN_MS, RETURN_READINGS, Walk, ZERO_MS},
+    counter::{RETURN_MS, RETURN_READINGS, Repaired, Walk, ZERO_MS, changing_ms},
     cut::{Cut, Part},
     known::{Mark, Memory, Rules, is_usual, limit_kw},
     load::Load,
     meter::timestamp,
     repair::{Repair, RepairKind},
 };
-use crate::{quantity::Quantity, sample::Quality};
+use crate::{quantity::Quantity, sample::Quality, site::Swap};
 
 /// One trusted reading: milliseconds since the epoch, value.
 pub(crate) type Point = (i64, f64);
 
 /// Milliseconds of an hour.
 pub(crate) const MS_PER_HOUR: f64 = 3_600_000.0;
-
-/// Readings that stay although no interval needs them any more, so that late ones still find their place.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Keep {
-    /// Those no older than the newest by more than this, ms …
-    pub(crate) ms: i64,
-    /// … at least so many, however far apart …
-    pub(crate) n_least: usize,
-    /// … and never more.
-    pub(crate) n_most: usize,
-}
 
 /// Ascending readings of one quantity of one meter.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +42,8 @@ pub(crate) struct Series {
     /// Smallest rise of the last walk.
     least: f64,
     unsettled: Option<Unsettled>,
+    /// A change of the meter was entered for about now: from here on energy may be told anew, ms.
+    changing_ms: Option<i64>,
     /// Where walks over a counter's readings can begin that need not begin at the first: ascending, each before
     /// everything that is told anew.
     marks: Vec<Mark>,
@@ -171,13 +166,43 @@ impl Series {
     /// that goes its usual way tells of the time since the one before, and so does one that says the same again; any
     /// other may tell what those before it were.
     #[inline]
-    pub(crate) fn told_anew_ms(&mut self, at_ms: i64, max_kw: Option<f64>) -> i64 {
+    pub(crate) fn told_anew_ms(&mut self, at_ms: i64, max_kw: Option<f64>, swaps: &[Swap]) -> i64 {
+        let told_ms = self.told_by(at_ms, max_kw);
+        if swaps.is_empty() {
+            return told_ms;
+        }
+        self.told_of_change(told_ms, at_ms, swaps)
+    }
+
+    /// About a change of the meter, whatever is unusual may show when it was, and so does the last reading that may.
+    fn told_of_change(&mut self, told_ms: i64, at_ms: i64, swaps: &[Swap]) -> i64 {
+        let changing_ms = |at_ms: Option<i64>| changing_ms(swaps, at_ms?);
+        let now_ms = changing_ms(self.last_ms());
+        let earlier_ms = std::mem::replace(&mut self.changing_ms, now_ms);
+        let is_over = earlier_ms != self.changing_ms;
+        let is_unusual = told_ms < self.before(at_ms);
+        let from_ms = earlier_ms
+            .filter(|_| is_over)
+            .into_iter()
+            .chain(changing_ms(Some(at_ms)).filter(|_| is_unusual))
+            .chain([told_ms])
+            .min()
+            .unwrap_or(told_ms);
+        if from_ms < told_ms {
+            self.marks.retain(|mark| mark.at_ms <= from_ms);
+        }
+        from_ms
+    }
+
+    #[inline]
+    fn told_by(&mut self, at_ms: i64, max_kw: Option<f64>) -> i64 {
         if let [.., (before_ms, before), (last_ms, last)] = self.points[..]
             && last_ms == at_ms
             && is_usual(last - before, before, at_ms - before_ms, limit_kw(self.peak_kw, max_kw))
         {
             return match self.unsettled {
                 Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
+                None if before == 0.0 && last > 0.0 && self.has_fallen() => self.unsettle(at_ms),
                 _ => before_ms,
             };
         }
@@ -192,9 +217,12 @@ impl Series {
             .partition_point(|point| point.0 < at_ms - RETURN_MS)
             .min(index.saturating_sub(RETURN_READINGS + 1))
             .saturating_sub(1);
-        // … and of the standstill before that.
+        // … and of the standstill before that, or of what zeros came after.
         while first > 0 && self.points[first - 1].1 == self.points[first].1 {
             first -= 1;
+        }
+        if self.points.get(first).is_some_and(|point| point.1 == 0.0) {
+            first = first.saturating_sub(1);
         }
         let from_ms = self.points.get(first).map_or(at_ms, |point| point.0);
         let leapt_ms = self.has_leapt(index).then_some(at_ms);
@@ -211,6 +239,12 @@ impl Series {
         let from_ms = unsettled.from_ms;
         self.marks.retain(|mark| mark.at_ms <= from_ms);
         from_ms
+    }
+
+    /// Whether the zeros before the newest reading came after something else.
+    fn has_fallen(&self) -> bool {
+        let before = self.points.iter().rev().skip(1).find(|point| point.1 != 0.0);
+        before.is_some()
     }
 
     /// Whether the rise to the reading at `index`, which is more than usual, is a leap: neither one of a register's large
@@ -259,84 +293,27 @@ impl Series {
 
     /// From when on later readings may explain what a counter did, ms.
     pub(crate) fn unsettled_ms(&self) -> Option<i64> {
-        self.unsettled.map(|unsettled| unsettled.from_ms)
+        let unsettled_ms = self.unsettled.map(|unsettled| unsettled.from_ms);
+        unsettled_ms.into_iter().chain(self.changing_ms).min()
     }
 
-    /// Forgets everything but what could not be real.
-    pub(crate) fn clear(&mut self) {
+    /// Forgets everything but what could not be real; what was told before `told_ms` stays.
+    pub(crate) fn clear(&mut self, told_ms: Option<i64>) {
         *self = Self {
             bad: std::mem::take(&mut self.bad),
+            forgotten_ms: told_ms,
             ..Self::default()
         };
+    }
+
+    /// The newest reading.
+    pub(crate) fn last(&self) -> Option<Point> {
+        self.points.last().copied()
     }
 
     /// Instant of the newest reading.
     pub(crate) fn last_ms(&self) -> Option<i64> {
         self.points.last().map(|point| point.0)
-    }
-
-    /// Which reading is the first to stay, where those before `before_ms` are needed no more but to `keep`.
-    fn first_kept(&self, before_ms: i64, keep: Keep) -> Option<usize> {
-        let (n_held, last_ms) = (self.points.len(), self.last_ms()?);
-        let n_before = |ms: i64| self.place(ms).saturating_sub(1);
-        let n_late = n_before(last_ms - keep.ms)
-            .min(n_held.saturating_sub(keep.n_least))
-            .max(n_held.saturating_sub(keep.n_most));
-        let n_gone = n_before(before_ms).min(n_late);
-        // Moving the rest costs as much as what is kept: wait until it is worth it.
-        (n_gone > keep.n_least.max(n_held / 4)).then_some(n_gone)
-    }
-
-    /// Forgets what no interval needs any more: readings before `before_ms`, all but those to `keep`, and the one just
-    /// before them.
-    pub(crate) fn prune(&mut self, before_ms: i64, keep: Keep) {
-        if let Some(n_gone) = self.first_kept(before_ms, keep) {
-            let first_ms = self.points[n_gone].0;
-            self.points.drain(..n_gone);
-            self.torn_ms.retain(|torn_ms| *torn_ms >= first_ms);
-            self.bad.drain(..self.bad.partition_point(|point| point.0 < first_ms));
-            self.forgotten_ms = Some(first_ms);
-        }
-    }
-
-    /// As [`Series::prune`], of a counter: what the readings have taught stays, and so does the beginning of a
-    /// standstill that lasts, with the interval it lies in, or at the oldest start that can be told again, `oldest_ms`.
-    pub(crate) fn prune_counter(&mut self, before_ms: i64, keep: Keep, oldest_ms: i64, start_of: impl Fn(i64) -> i64) {
-        let before_ms = self
-            .unsettled
-            .map_or(before_ms, |unsettled| before_ms.min(unsettled.from_ms));
-        let Some(n_gone) = self.first_kept(before_ms, keep) else {
-            return;
-        };
-        let cut_ms = self.points[n_gone].0;
-        let Some(mark) = self.marks.iter().rfind(|mark| mark.at_ms <= cut_ms).copied() else {
-            return;
-        };
-        let (first, first_ms) = (self.place(mark.at_ms), mark.at_ms);
-        let Some(last_gone) = first.checked_sub(1) else { return };
-        match mark.memory.since_ms.filter(|since_ms| *since_ms < first_ms) {
-            Some(since_ms) if start_of(since_ms) >= oldest_ms => {
-                self.points.drain(self.place(since_ms + 1)..first);
-                self.marks
-                    .retain(|mark| mark.at_ms <= since_ms || mark.at_ms >= first_ms);
-                let start_ms = start_of(since_ms);
-                if let Some(head) = self.marks.iter().rfind(|mark| mark.at_ms <= start_ms).copied() {
-                    self.begin_at(head);
-                }
-            }
-            Some(_) if oldest_ms < first_ms => {
-                self.points[last_gone] = (oldest_ms, mark.memory.reference_or(self.points[first].1));
-                self.begin_at(Mark {
-                    at_ms: oldest_ms,
-                    ..mark
-                });
-                self.marks.retain(|mark| mark.at_ms >= first_ms);
-            }
-            _ => self.begin_at(mark),
-        }
-        self.bad.drain(..self.bad.partition_point(|point| point.0 < first_ms));
-        self.torn_ms.retain(|torn_ms| *torn_ms >= first_ms);
-        self.forgotten_ms = Some(first_ms);
     }
 
     /// From when on nothing is missing that this register said, but for the same again, ms. `None` = from its first.
@@ -349,13 +326,6 @@ impl Series {
         self.points.partition_point(|point| point.0 < at_ms)
     }
 
-    /// Forgets the readings before a mark.
-    fn begin_at(&mut self, mark: Mark) {
-        self.points.drain(..self.place(mark.at_ms));
-        self.marks.retain(|later| later.at_ms > mark.at_ms);
-        self.memory = mark.memory;
-    }
-
     /// A standstill that began at `since_ms` is not believed; whether that is new.
     pub(crate) fn doubt(&mut self, since_ms: i64) -> bool {
         self.doubted_ms.replace(since_ms) != Some(since_ms)
@@ -365,7 +335,7 @@ impl Series {
     pub(crate) fn keep_mark(&mut self, mark: Mark) {
         self.peak_kw = mark.memory.peak_kw();
         self.least = mark.memory.least();
-        let is_settled = self.unsettled.is_none_or(|unsettled| mark.at_ms <= unsettled.from_ms);
+        let is_settled = self.unsettled_ms().is_none_or(|from_ms| mark.at_ms <= from_ms);
         if is_settled && self.marks.last().is_none_or(|last| last.at_ms < mark.at_ms) {
             self.marks.push(mark);
         }
@@ -380,14 +350,21 @@ impl Series {
     }
 
     /// From when on energy can be told, ms: from the first reading not forgotten, or through the whole standstill
-    /// before it if that has turned out to be one of the register alone, or is not believed. `None` = all of it.
+    /// before it if that has turned out to be one of the register alone, is not believed, or was taken for something
+    /// else until the register counted again. `None` = all of it.
     pub(crate) fn told_from_ms(&self, rules: Option<Rules<'_>>, load: &Load) -> Option<i64> {
         let forgotten_ms = self.forgotten_ms?;
         let first_ms = self.points.first()?.0;
         let is_told = rules.filter(|_| first_ms < forgotten_ms).is_some_and(|rules| {
-            let across = Walk::new(&self.points, self.memory, rules).find(|step| step.to_ms >= forgotten_ms);
             let is_doubted = |since_ms: i64| !load.is_heard(since_ms, forgotten_ms);
-            across.is_some_and(|step| step.repaired.is_some() || step.doubted_since_ms.is_some_and(is_doubted))
+            let is_reset = |repaired: &Repaired| repaired.kind == RepairKind::Reset;
+            let mut across = Walk::new(&self.points, self.memory, rules).take_while(|step| step.from_ms < forgotten_ms);
+            across.any(|step| {
+                let is_across = step.to_ms >= forgotten_ms;
+                let repaired = step.repaired.as_deref();
+                repaired.is_some_and(|repaired| is_across || is_reset(repaired) && step.after == 0.0)
+                    || is_across && step.doubted_since_ms.is_some_and(is_doubted)
+            })
         });
         Some(if is_told { first_ms } else { forgotten_ms })
     }
@@ -462,6 +439,12 @@ impl Series {
             part.add(self.points[index].1, to - from, Quality::Ok);
         }
         part
+    }
+
+    /// The readings that enclose `[from, to)`: the first and the last.
+    pub(crate) fn ends(&self, from: i64, to: i64) -> Option<(Point, Point)> {
+        let around = self.around(from, to);
+        Some((*around.first()?, *around.last()?))
     }
 
     /// The readings that enclose `[from, to)`.

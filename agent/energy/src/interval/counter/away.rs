@@ -1,11 +1,12 @@
-//! Readings far from the register's place that come back: spikes and bursts of zeros, within the hour or a day.
+//! Readings far from the register's place that come back: spikes within the hour, zeros however long they last.
 //!
 //! Part of the walk in `counter.rs`. Invariant: what is discarded gives and takes no energy; the register goes on from
-//! where it stood.
+//! where it stood. While nothing but zeros follows, nobody can tell whether it was reset.
 
 use super::{Step, Walk};
 use crate::interval::{
     known::{MARGIN, waver},
+    meter::SPREAD_MS,
     repair::RepairKind,
     series::{Point, hours},
 };
@@ -14,8 +15,8 @@ use crate::interval::{
 pub(crate) const RETURN_MS: i64 = 3_600_000;
 /// … or within this number of readings, if they are further apart.
 pub(crate) const RETURN_READINGS: usize = 4;
-/// Zeros and nothing else may last for longer than that before they come back: a day, as long as intervals can be opened
-/// again.
+/// Zeros and nothing else may last for longer than that before they come back. After a day they are told, as a fault of
+/// the meter.
 pub(crate) const ZERO_MS: i64 = 86_400_000;
 /// They are back when they stand no further from their place than this share of how far they had left.
 const RETURN_SHARE: f64 = 0.1;
@@ -28,7 +29,12 @@ impl Walk<'_> {
     /// Index of the reading at which the register is back where it stands at the reading `from`, if the one after that
     /// only left it.
     pub(super) fn returned(&self, from: usize) -> Option<usize> {
-        let (base_ms, base) = (self.points[from].0, self.reference);
+        self.returned_to(from, self.reference)
+    }
+
+    /// The same, where it stands at `base`.
+    pub(super) fn returned_to(&self, from: usize, base: f64) -> Option<usize> {
+        let base_ms = self.points[from].0;
         let first = from + 1;
         let (left_ms, left) = *self.points.get(first)?;
         let near = RETURN_SHARE * (left - base).abs();
@@ -37,7 +43,7 @@ impl Walk<'_> {
             let ((before_ms, before), (ms, value)) = (self.points[back - 1], self.points[back]);
             is_zero &= before == 0.0;
             let is_late = ms - left_ms > RETURN_MS && back - first > RETURN_READINGS;
-            if ms >= self.swap_ms || is_late && !(is_zero && ms - left_ms <= ZERO_MS) {
+            if ms >= self.swap_ms || is_late && !(is_zero && ms - left_ms <= SPREAD_MS) {
                 return None;
             }
             let (leap, off) = (value - before, value - base);
@@ -66,7 +72,7 @@ impl Walk<'_> {
         let (from_ms, reference) = (self.points[self.at].0, self.reference);
         let away = &self.points[self.at + 1..back];
         let to = self.points[back];
-        let is_zero = away.iter().all(|point| point.1 == 0.0);
+        let is_zero = reference > 0.0 && away.iter().all(|point| point.1 == 0.0);
         let furthest = away.iter().map(|point| point.1).fold(reference, |furthest, value| {
             if (value - reference).abs() > (furthest - reference).abs() {
                 value
@@ -74,12 +80,16 @@ impl Walk<'_> {
                 furthest
             }
         });
-        let why = vec![
+        let mut why = vec![
             ("n_readings", away.len() as f64),
             ("furthest", furthest),
             ("lasted_s", (to.0 - from_ms) as f64 / 1000.0),
         ];
-        let kind = if is_zero && reference > 0.0 {
+        if is_zero {
+            why.push(("stood_at", reference));
+            why.push(("whole", (to.1 - reference).max(0.0)));
+        }
+        let kind = if is_zero {
             RepairKind::ZeroBurst
         } else {
             RepairKind::Spike
@@ -95,9 +105,43 @@ impl Walk<'_> {
         step
     }
 
-    /// A step from zeros that were taken for a reset back to where the register stood `before` them. What it counted
-    /// since then is spread over all that time: only the share of the last step can be told here.
-    pub(super) fn unzeroed(&mut self, to: Point, (before_ms, before): Point) -> Step {
+    /// A fall to zero that no reading explains yet, or that is explained only by the first that is no zero: the register
+    /// is back, with more than can be told, or another. `None` where it was reset.
+    pub(super) fn zeroed(&mut self) -> Option<Step> {
+        let before = (self.points[self.at].0, self.reference);
+        let zeros = self.points[self.at + 1..].iter();
+        let jump = self.at
+            + 1
+            + zeros
+                .take_while(|point| point.1 == 0.0 && point.0 < self.swap_ms)
+                .count();
+        self.memory.zeroed = Some(before);
+        match self.points.get(jump) {
+            Some(point) if point.0 < self.swap_ms => return self.back(jump),
+            Some(point) if point.1 > 0.0 => return Some(self.swapped(jump)),
+            _ => {}
+        }
+        let lasted_ms = self.points[self.at + 1].0 - before.0;
+        let why = vec![("lasted_s", lasted_ms as f64 / 1000.0), ("stood_at", before.1)];
+        Some(self.repaired(self.at + 1, RepairKind::ZeroBurst, None, why))
+    }
+
+    /// The step over zeros, whose meaning was not known, to the reading at `jump`. `None` where it shows that they were
+    /// true, or where they are none.
+    pub(super) fn back(&mut self, jump: usize) -> Option<Step> {
+        let zeroed = self.memory.zeroed?;
+        let to = *self.points.get(jump).filter(|point| point.0 < self.swap_ms)?;
+        if self.memory.back(to.1).is_none() || self.is_usual(to.1, to.0 - self.points[jump - 1].0) {
+            self.memory.zeroed = None;
+            return None;
+        }
+        Some(self.unzeroed(jump, zeroed))
+    }
+
+    /// A step over zeros back to where the register stood `before` them, at the reading `jump`. What it counted since then
+    /// is spread over all that time.
+    fn unzeroed(&mut self, jump: usize, (before_ms, before): Point) -> Step {
+        let to = self.points[jump];
         let (from_ms, whole) = (self.points[self.at].0, (to.1 - before).max(0.0));
         let share = (to.0 - from_ms) as f64 / (to.0 - before_ms) as f64;
         let rise = self.is_plausible(whole, to.0 - before_ms).then_some(whole * share);
@@ -107,7 +151,7 @@ impl Walk<'_> {
             ("whole", whole),
         ];
         self.memory.zeroed = None;
-        self.repaired(self.at + 1, RepairKind::ZeroBurst, rise, why)
+        self.repaired(jump, RepairKind::ZeroBurst, rise, why)
     }
 
     /// Whether the reading at `jump` shows that the zeros before it, the first that was ever heard, were none.

@@ -15,7 +15,7 @@ const ANY_KW: f64 = 1e5;
 /// A register has shown what it counts once it has been followed for a day, ms.
 const LEARNT_MS: i64 = 86_400_000;
 /// A rise is a leap beyond this times what the highest power makes, learnt or rated.
-const LEAP: f64 = 3.0;
+pub(super) const LEAP: f64 = 3.0;
 /// A leap is a power that goes on where what follows is at least this share of it.
 const GOES_ON_SHARE: f64 = 0.5;
 

@@ -1,0 +1,192 @@
+//! Changes of the meter, as entered: where in a register's readings each one lies, and what was used across it.
+//!
+//! Part of the walk in `counter.rs`. People enter the instant from memory or from a sheet, so the register's own fall or
+//! leap nearest to it counts. Invariants: a change is applied once; an entered reading that the register's own
+//! contradict neither gives nor takes energy.
+
+use super::{Step, Walk, leap::LEAP};
+use crate::{
+    interval::{
+        known::{MARGIN, waver},
+        repair::RepairKind,
+        series::{MS_PER_HOUR, Point},
+    },
+    quantity::Quantity,
+    site::Swap,
+};
+
+/// A change of the meter may have been entered so far off, ms, and may take as long, on either side.
+pub(crate) const CHANGE_MS: i64 = 2 * 3_600_000;
+/// What came within that time may still prove to be a spike for so long, ms.
+const SURE_MS: i64 = 3_600_000;
+
+/// From when on a register read at `at_ms` may be told anew, because of a change of the meter about then, ms.
+pub(crate) fn changing_ms(swaps: &[Swap], at_ms: i64) -> Option<i64> {
+    let mut entered = swaps.iter().map(|swap| swap.at.as_millisecond());
+    let entered_ms = entered.find(|ms| (ms - CHANGE_MS..ms + CHANGE_MS + SURE_MS).contains(&at_ms))?;
+    Some(entered_ms - CHANGE_MS)
+}
+
+impl<'a> Walk<'a> {
+    /// The next change of the meter is looked for where it may first be: whatever the walk began at, it has learnt the same
+    /// by then.
+    pub(super) fn expect_swap(&mut self) {
+        let at_ms = self.at_ms().unwrap_or(i64::MAX);
+        let mut entered = self.coming().iter().map(|swap| swap.at.as_millisecond());
+        let next_ms = entered.find(|entered_ms| entered_ms.saturating_add(CHANGE_MS) > at_ms);
+        self.swap_ms = i64::MAX;
+        self.look_ms = next_ms.map_or(i64::MAX, |entered_ms| entered_ms - CHANGE_MS);
+    }
+
+    /// Looks for the reading from which on the next change of the meter counts.
+    #[cold]
+    pub(super) fn look_for_swap(&mut self) {
+        self.look_ms = i64::MAX;
+        let (Some(at_ms), Some(next_ms), Some(&(last_ms, _))) = (self.at_ms(), self.next_ms(), self.points.last())
+        else {
+            return;
+        };
+        for swap in self.coming() {
+            let entered_ms = swap.at.as_millisecond();
+            if entered_ms + CHANGE_MS <= at_ms {
+                continue;
+            }
+            if entered_ms - CHANGE_MS > next_ms {
+                self.look_ms = entered_ms - CHANGE_MS;
+                return;
+            }
+            let changed_ms = self.change(swap, self.at);
+            if let Some(swap_ms) = changed_ms {
+                self.swap_ms = swap_ms;
+                return;
+            }
+            if entered_ms > at_ms {
+                // Where the register shows none it is as entered; until that is sure, it goes on.
+                if last_ms >= entered_ms + CHANGE_MS {
+                    self.swap_ms = entered_ms;
+                }
+                return;
+            }
+        }
+    }
+
+    /// The changes that have not been applied.
+    fn coming(&self) -> &'a [Swap] {
+        let (swaps, done_ms) = (self.rules.swaps, self.memory.swapped_ms);
+        let is_done = |swap: &Swap| done_ms.is_some_and(|done_ms| swap.at.as_millisecond() <= done_ms);
+        &swaps[swaps.partition_point(is_done)..]
+    }
+
+    /// Instant of the reading after `from` by which the register shows the change: the fall or leap that stayed, nearest
+    /// to the entered instant.
+    fn change(&self, swap: &Swap, from: usize) -> Option<i64> {
+        let entered_ms = swap.at.as_millisecond();
+        let mut nearest: Option<(i64, i64)> = None;
+        let mut index = from + 1;
+        while index < self.points.len() && self.points[index - 1].0 < entered_ms + CHANGE_MS {
+            let (before, to) = (self.points[index - 1], self.points[index]);
+            let rise = to.1 - before.1;
+            let is_far = rise < -waver(before.1) || rise > 0.0 && !self.is_usual(rise, to.0 - before.0);
+            if let Some(back) = is_far.then(|| self.returned_to(index - 1, before.1)).flatten() {
+                index = back + 1;
+                continue;
+            }
+            let is_change = is_far && self.is_change(before, to, swap);
+            let after = if is_change { self.after_zeros(index) } else { index };
+            let to_ms = self.points[after].0;
+            if is_change && to_ms > entered_ms - CHANGE_MS {
+                let off_ms = off_ms(entered_ms, (before.0, to_ms)).abs();
+                if nearest.is_none_or(|(nearest_ms, _)| off_ms < nearest_ms) {
+                    nearest = Some((off_ms, to_ms));
+                }
+            }
+            index = after + 1;
+        }
+        nearest.map(|(_, to_ms)| to_ms)
+    }
+
+    /// Whether another register may have begun between two readings that are far apart.
+    fn is_change(&self, (before_ms, before): Point, (ms, value): Point, swap: &Swap) -> bool {
+        let (rise, elapsed_ms) = (value - before, ms - before_ms);
+        if rise < 0.0 {
+            let over_top = self.rules.rollover.filter(|top| *top >= before).map(|top| top + rise);
+            return !over_top.is_some_and(|rise| self.is_plausible(rise, elapsed_ms));
+        }
+        if self.is_step(rise) {
+            return false;
+        }
+        match self.rules.quantity {
+            Quantity::EnergyImport => (value - swap.first_kwh).abs() < rise / 2.0,
+            _ if self.limit_kw > 0.0 => rise * MS_PER_HOUR > LEAP * self.limit_kw / MARGIN * elapsed_ms as f64,
+            _ => self.is_impossible(rise, elapsed_ms),
+        }
+    }
+
+    /// While a meter is changed, its gateway may say zeros: the first reading that cannot have been counted from them.
+    fn after_zeros(&self, index: usize) -> usize {
+        let n_zeros = self.points[index..].iter().take_while(|point| point.1 == 0.0).count();
+        let next = index + n_zeros;
+        match self.points.get(next) {
+            Some(&(ms, value)) if n_zeros > 0 && !self.is_usual(value, ms - self.points[next - 1].0) => next,
+            _ => index,
+        }
+    }
+
+    /// Another meter, or several one after the other, between the last reading and the one at `index`.
+    pub(super) fn swapped(&mut self, index: usize) -> Step {
+        let (coming, to) = (self.coming(), self.points[index]);
+        let unseen = coming[1..]
+            .iter()
+            .take_while(|swap| swap.at.as_millisecond() <= to.0 && self.change(swap, index).is_none());
+        let swaps = &coming[..=unseen.count()];
+        let from_ms = self.points[self.at].0;
+        let (rise, mut why) = self.across(to, swaps);
+        let off_ms = off_ms(swaps[0].at.as_millisecond(), (from_ms, to.0));
+        if off_ms != 0 {
+            why.push(("off_s", off_ms as f64 / 1000.0));
+        }
+        self.memory.zeroed = None;
+        self.memory.swapped_ms = swaps.last().map(|swap| swap.at.as_millisecond());
+        let step = self.repaired(index, RepairKind::Swap, rise, why);
+        self.expect_swap();
+        step
+    }
+
+    /// What was used from the last reading of one device to the first of another, and the numbers it is made from. The
+    /// entered readings are those of the import register; of the others only the new zero is known.
+    fn across(&self, to: Point, swaps: &[Swap]) -> (Option<f64>, Vec<(&'static str, f64)>) {
+        let (seen_ms, seen) = self.memory.zeroed.unwrap_or((self.points[self.at].0, self.reference));
+        let elapsed_ms = to.0 - seen_ms;
+        let plain = Some(to.1 - seen).filter(|rise| *rise >= 0.0 && self.is_usual(*rise, elapsed_ms));
+        if self.rules.quantity != Quantity::EnergyImport {
+            return (plain, vec![]);
+        }
+        let (mut sum, mut zero, mut is_contradicted) = (0.0, seen, false);
+        let ends = swaps
+            .iter()
+            .map(|swap| (swap.last_kwh, swap.first_kwh))
+            .chain([(to.1, 0.0)]);
+        for (last, first) in ends {
+            let rise = last - zero;
+            if rise >= -waver(zero) && self.is_plausible(rise, elapsed_ms) {
+                sum += rise.max(0.0);
+            } else {
+                is_contradicted = true;
+            }
+            zero = first;
+        }
+        let mut why: Vec<_> = swaps
+            .last()
+            .map(|swap| vec![("last_kwh", swap.last_kwh), ("first_kwh", swap.first_kwh)])
+            .unwrap_or_default();
+        if is_contradicted {
+            why.push(("seen_kwh", seen));
+        }
+        (plain.filter(|_| is_contradicted).or(Some(sum)), why)
+    }
+}
+
+/// How much later than entered a step across the change lies, ms; 0 = the entered instant lies in it.
+fn off_ms(entered_ms: i64, (from_ms, to_ms): (i64, i64)) -> i64 {
+    (from_ms - entered_ms).max(0) + (to_ms - entered_ms).min(0)
+}

@@ -1,0 +1,91 @@
+//! Which readings of a register are kept, and which are forgotten.
+//!
+//! Part of `series.rs`. Invariant: what the readings forgotten have taught stays, and so does the beginning of a standstill
+//! or of zeros that last, so that their time can be told again.
+
+use super::Series;
+use crate::interval::known::Mark;
+
+/// Readings that stay although no interval needs them any more, so that late ones still find their place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keep {
+    /// Those no older than the newest by more than this, ms …
+    pub(crate) ms: i64,
+    /// … at least so many, however far apart …
+    pub(crate) n_least: usize,
+    /// … and never more.
+    pub(crate) n_most: usize,
+}
+
+impl Series {
+    /// Which reading is the first to stay, where those before `before_ms` are needed no more but to `keep`.
+    fn first_kept(&self, before_ms: i64, keep: Keep) -> Option<usize> {
+        let (n_held, last_ms) = (self.points.len(), self.last_ms()?);
+        let n_before = |ms: i64| self.place(ms).saturating_sub(1);
+        let n_late = n_before(last_ms - keep.ms)
+            .min(n_held.saturating_sub(keep.n_least))
+            .max(n_held.saturating_sub(keep.n_most));
+        let n_gone = n_before(before_ms).min(n_late);
+        // Moving the rest costs as much as what is kept: wait until it is worth it.
+        (n_gone > keep.n_least.max(n_held / 4)).then_some(n_gone)
+    }
+
+    /// Forgets what no interval needs any more: readings before `before_ms`, all but those to `keep`, and the one just
+    /// before them.
+    pub(crate) fn prune(&mut self, before_ms: i64, keep: Keep) {
+        if let Some(n_gone) = self.first_kept(before_ms, keep) {
+            let first_ms = self.points[n_gone].0;
+            self.points.drain(..n_gone);
+            self.torn_ms.retain(|torn_ms| *torn_ms >= first_ms);
+            self.bad.drain(..self.bad.partition_point(|point| point.0 < first_ms));
+            self.forgotten_ms = Some(first_ms);
+        }
+    }
+
+    /// As [`Series::prune`], of a counter: what the readings have taught stays, and so does the beginning of a
+    /// standstill that lasts, with the interval it lies in, or at the oldest start that can be told again, `oldest_ms`.
+    pub(crate) fn prune_counter(&mut self, before_ms: i64, keep: Keep, oldest_ms: i64, start_of: impl Fn(i64) -> i64) {
+        let before_ms = before_ms.min(self.unsettled_ms().unwrap_or(before_ms));
+        let Some(n_gone) = self.first_kept(before_ms, keep) else {
+            return;
+        };
+        let cut_ms = self.points[n_gone].0;
+        let Some(mark) = self.marks.iter().rfind(|mark| mark.at_ms <= cut_ms).copied() else {
+            return;
+        };
+        let (first, first_ms) = (self.place(mark.at_ms), mark.at_ms);
+        let Some(last_gone) = first.checked_sub(1) else { return };
+        // Zeros begin at the reading before them.
+        let from_ms = |since_ms| mark.memory.zeroed().map_or(since_ms, |(before_ms, _)| before_ms);
+        match mark.memory.since_ms.filter(|since_ms| *since_ms < first_ms) {
+            Some(since_ms) if start_of(from_ms(since_ms)) >= oldest_ms => {
+                self.points.drain(self.place(since_ms + 1)..first);
+                self.marks
+                    .retain(|mark| mark.at_ms <= since_ms || mark.at_ms >= first_ms);
+                let start_ms = start_of(from_ms(since_ms));
+                if let Some(head) = self.marks.iter().rfind(|mark| mark.at_ms <= start_ms).copied() {
+                    self.begin_at(head);
+                }
+            }
+            Some(_) if oldest_ms < first_ms => {
+                self.points[last_gone] = (oldest_ms, mark.memory.reference_or(self.points[first].1));
+                self.begin_at(Mark {
+                    at_ms: oldest_ms,
+                    ..mark
+                });
+                self.marks.retain(|mark| mark.at_ms >= first_ms);
+            }
+            _ => self.begin_at(mark),
+        }
+        self.bad.drain(..self.bad.partition_point(|point| point.0 < first_ms));
+        self.torn_ms.retain(|torn_ms| *torn_ms >= first_ms);
+        self.forgotten_ms = Some(first_ms);
+    }
+
+    /// Forgets the readings before a mark.
+    fn begin_at(&mut self, mark: Mark) {
+        self.points.drain(..self.place(mark.at_ms));
+        self.marks.retain(|later| later.at_ms > mark.at_ms);
+        self.memory = mark.memory;
+    }
+}

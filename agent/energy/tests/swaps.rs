@@ -1,0 +1,293 @@
+//! Changes of a meter, entered by people: at another instant than they were, with readings that do not fit.
+//!
+//! Each case is the registers of a plant that draws about 43 kW, read each minute, whose meter is changed at 10:00 of the
+//! sixth day. Held: the energy is the plant's whatever was entered, the change is named once, and no reset is told.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod support;
+
+use std::{collections::BTreeSet, f64::consts::TAU};
+
+use energy::{
+    Interval, Quantity, Reading, Sample, Site,
+    finding::Kind,
+    interval::{Repair, RepairKind},
+    site::{Settings, Swap},
+};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use support::{Outcome, at, live_on, site};
+
+const HOUR: i64 = 60;
+const DAY: i64 = 24 * HOUR;
+const CHANGED: i64 = 5 * DAY + 10 * HOUR;
+const MINUTES: i64 = 7 * DAY;
+
+fn minute(n: i64) -> Timestamp {
+    at("00:00:00") + SignedDuration::from_mins(n)
+}
+
+/// What has been used after so many minutes, kWh.
+fn used_kwh() -> Vec<f64> {
+    let power_kw = |n: i64| 40.0 + 15.0 * (n as f64 / DAY as f64 * TAU).sin() + (n % 7) as f64;
+    let rises = (0..=MINUTES).map(|n| power_kw(n) / 60.0);
+    rises
+        .scan(0.0, |sum, rise| {
+            *sum += rise;
+            Some(*sum)
+        })
+        .collect()
+}
+
+/// The device before, at `from_kwh`, and the one after, at `to_kwh` when it begins.
+fn register(from_kwh: f64, to_kwh: f64) -> Vec<f64> {
+    let used = used_kwh();
+    let changed = used[CHANGED as usize];
+    let value = |(n, used): (i64, &f64)| {
+        if n < CHANGED {
+            from_kwh + used
+        } else {
+            to_kwh + used - changed
+        }
+    };
+    (0..).zip(&used).map(value).collect()
+}
+
+fn watched(swaps: Vec<Swap>) -> Site {
+    let mut site = site();
+    site.contracts.clear();
+    site.meters[0].every = SignedDuration::from_mins(1);
+    site.meters[0].swaps = swaps;
+    site.meters.truncate(1);
+    site.machines.retain(|machine| *machine.meter == *"main");
+    site.machines[0].detect = [Kind::MeterReset, Kind::MeterStuck]
+        .map(|kind| (kind, Settings::new()))
+        .into();
+    site
+}
+
+/// Entered so many minutes after it was, with readings that are off by so much, kWh.
+fn entered(off: i64, from_kwh: f64, to_kwh: f64, (off_last, off_first): (f64, f64)) -> Swap {
+    Swap {
+        at: minute(CHANGED + off),
+        last_kwh: from_kwh + used_kwh()[CHANGED as usize] + off_last,
+        first_kwh: to_kwh + off_first,
+        reason: None,
+    }
+}
+
+fn lived(site: &Site, registers: &[(Quantity, Vec<f64>)], is_read: impl Fn(i64) -> bool) -> Outcome {
+    let sample = |n: i64| Sample {
+        meter: "main".into(),
+        at: minute(n),
+        readings: registers
+            .iter()
+            .map(|(quantity, kwh)| Reading::new(*quantity, kwh[n as usize]))
+            .collect(),
+    };
+    live_on(site, (0..=MINUTES).filter(|n| is_read(*n)).map(sample).collect(), None)
+}
+
+fn sum(outcome: &Outcome, amount: impl Fn(&Interval) -> Option<f64>) -> f64 {
+    outcome.intervals.values().filter_map(amount).sum()
+}
+
+fn swaps_told(outcome: &Outcome) -> Vec<&Repair> {
+    outcome
+        .intervals
+        .values()
+        .flat_map(|interval| &interval.repairs)
+        .collect()
+}
+
+/// The plant's energy, but for so much; told once, and no fault.
+fn check(name: &str, outcome: &Outcome, unknown_kwh: f64) {
+    let (told, truth) = (outcome.sum_kwh(), used_kwh()[MINUTES as usize] - used_kwh()[0]);
+    assert!((told - truth).abs() <= unknown_kwh, "{name}: {told}, not {truth}");
+    assert_eq!(outcome.named(), [RepairKind::Swap].into(), "{name}");
+    let places: BTreeSet<Timestamp> = swaps_told(outcome).iter().map(|repair| repair.since).collect();
+    assert_eq!(places.len(), 1, "{name}: {places:?}");
+    assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+    let highest = outcome
+        .intervals
+        .values()
+        .filter_map(Interval::demand_kw)
+        .fold(0.0, f64::max);
+    assert!(highest < 70.0, "{name}: {highest} kW");
+}
+
+#[test]
+fn a_change_counts_where_the_register_shows_it() {
+    for (from_kwh, to_kwh) in [
+        (81_000.0, 3.2),
+        (800.0, 81_000.0),
+        (5000.0, 0.0),
+        (5000.0, 4990.0),
+        (3000.0, 3400.0),
+    ] {
+        for off in [-119, -61, -7, 0, 1, 13, 60, 119] {
+            let name = format!("{from_kwh} {to_kwh} {off}");
+            let site = watched(vec![entered(off, from_kwh, to_kwh, (0.0, 0.0))]);
+            let outcome = lived(&site, &[(Quantity::EnergyImport, register(from_kwh, to_kwh))], |_| true);
+            check(&name, &outcome, 1e-6);
+            let told = swaps_told(&outcome)[0];
+            assert_eq!(
+                (told.since, told.until),
+                (minute(CHANGED - 1), minute(CHANGED)),
+                "{name}"
+            );
+            assert_eq!(told.why.contains_key("off_s"), off != 0, "{name}: {told:?}");
+        }
+    }
+}
+
+/// The change in a silence, and behind zeros that its gateway says meanwhile.
+#[test]
+fn a_change_that_takes_its_time_loses_nothing() {
+    for off in [-100, 0, 20, 100] {
+        let site = watched(vec![entered(off, 5000.0, 3.2, (0.0, 0.0))]);
+        let silent = lived(&site, &[(Quantity::EnergyImport, register(5000.0, 3.2))], |n| {
+            !(CHANGED - 20..CHANGED + 30).contains(&n)
+        });
+        check(&format!("silence {off}"), &silent, 1e-6);
+        let mut zeros = register(5000.0, 3.2);
+        zeros[CHANGED as usize - 20..CHANGED as usize + 30].fill(0.0);
+        let zeros = lived(&site, &[(Quantity::EnergyImport, zeros)], |_| true);
+        check(&format!("zeros {off}"), &zeros, 1e-6);
+    }
+}
+
+/// What was entered neither takes what the register has said, nor gives what it has not.
+#[test]
+fn entered_readings_that_the_register_contradicts_are_named() {
+    for off in [-90, 0, 90] {
+        for wrong in [(-40.0, 0.0), (0.0, -3.2), (700.0, 0.0), (0.0, 500.0)] {
+            let name = format!("{off} {wrong:?}");
+            let site = watched(vec![entered(off, 5000.0, 3.2, wrong)]);
+            let outcome = lived(&site, &[(Quantity::EnergyImport, register(5000.0, 3.2))], |_| true);
+            check(&name, &outcome, 1.0);
+            let told = swaps_told(&outcome)[0];
+            assert!((told.why["seen_kwh"] - told.before).abs() < 1e-6, "{name}: {told:?}");
+        }
+    }
+}
+
+/// A device that goes on where the old one stood shows nothing: the entered instant counts, and the readings where they
+/// fit.
+#[test]
+fn a_change_that_the_register_does_not_show_is_as_entered() {
+    let on = register(0.0, used_kwh()[CHANGED as usize]);
+    for (last, first, is_named) in [(0.0, 0.0, false), (0.0, -5000.0, true)] {
+        let swap = Swap {
+            first_kwh: used_kwh()[CHANGED as usize] + first,
+            ..entered(0, 0.0, 0.0, (last, 0.0))
+        };
+        let outcome = lived(&watched(vec![swap]), &[(Quantity::EnergyImport, on.clone())], |_| true);
+        check(&format!("{first}"), &outcome, 1e-6);
+        let told = swaps_told(&outcome)[0];
+        assert_eq!(
+            (told.until, told.why.contains_key("seen_kwh")),
+            (minute(CHANGED), is_named)
+        );
+    }
+}
+
+/// All registers are changed at once; of those without entered readings the new zero is taken for one.
+#[test]
+fn a_change_is_one_of_every_register() {
+    for off in [-110, 0, 110] {
+        let site = watched(vec![entered(off, 5000.0, 3.2, (0.0, 0.0))]);
+        let registers = [
+            (Quantity::EnergyImport, register(5000.0, 3.2)),
+            (Quantity::EnergyExport, register(300.0, 0.0)),
+            (Quantity::ReactiveEnergyLag, register(700.0, 90_000.0)),
+            (Quantity::ReactiveEnergyLead, register(9000.0, 20.0)),
+        ];
+        let outcome = lived(&site, &registers, |_| true);
+        let truth = used_kwh()[MINUTES as usize] - used_kwh()[0];
+        for (name, told) in [
+            ("import", sum(&outcome, |i| i.energy_import_kwh)),
+            ("export", sum(&outcome, |i| i.energy_export_kwh)),
+            ("lag", sum(&outcome, |i| i.reactive_energy_lag_kvarh)),
+            ("lead", sum(&outcome, |i| i.reactive_energy_lead_kvarh)),
+        ] {
+            // The step itself is not known.
+            assert!((told - truth).abs() < 1.0, "{off} {name}: {told}, not {truth}");
+        }
+        let told: Vec<_> = swaps_told(&outcome)
+            .iter()
+            .map(|repair| (repair.kind, repair.until))
+            .collect();
+        assert_eq!(told, [(RepairKind::Swap, minute(CHANGED)); 4], "{off}");
+        assert!(outcome.findings.is_empty(), "{off}: {:#?}", outcome.findings);
+    }
+}
+
+/// Further off than it may be, it is as entered, and the fall is a reset; a real reset on another day is one as well.
+#[test]
+fn a_fall_far_from_the_entered_change_is_a_reset() {
+    let site = watched(vec![entered(-6 * HOUR, 5000.0, 3.2, (0.0, 0.0))]);
+    let outcome = lived(&site, &[(Quantity::EnergyImport, register(5000.0, 3.2))], |_| true);
+    assert_eq!(outcome.named(), [RepairKind::Reset, RepairKind::Swap].into());
+    let (told, truth) = (outcome.sum_kwh(), used_kwh()[MINUTES as usize] - used_kwh()[0]);
+    assert!(told <= truth && told > truth - 5.0, "{told}, not {truth}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Whenever it was entered within two hours, whatever the devices said, read how late, and written down and taken
+    /// up again at any minute: the energy is the plant's.
+    #[test]
+    fn energy_is_conserved_over_a_change(
+        off in -119i64..120,
+        from_kwh in 200.0f64..90_000.0,
+        to_kwh in prop_oneof![Just(0.0), 0.0f64..50.0, 200.0f64..90_000.0],
+        spike in prop::option::of((CHANGED - 200..CHANGED + 200, -1.0f64..50.0)),
+        late in prop::collection::vec(0i64..40, 20),
+        restart in 0usize..300,
+    ) {
+        let site = watched(vec![entered(off, from_kwh, to_kwh, (0.0, 0.0))]);
+        let mut kwh = register(from_kwh, to_kwh);
+        // Not at the change itself, where nobody can tell.
+        if let Some((n, share)) = spike.filter(|(n, _)| (n - CHANGED).abs() > 2 && kwh[*n as usize] > 100.0) {
+            kwh[n as usize] *= 1.0 + share;
+        }
+        let first = CHANGED - 4 * HOUR;
+        let used = used_kwh();
+        let truth = used[(CHANGED + 6 * HOUR) as usize] - used[first as usize];
+        let told = |late: &[i64], restart: usize| {
+            let mut arrivals: Vec<i64> = (first..=CHANGED + 6 * HOUR).collect();
+            let arrival = |n: &i64| n + if *n == first { 0 } else { late[*n as usize % late.len()] };
+            arrivals.sort_by_key(arrival);
+            let mut engine = energy::Engine::new(site.clone());
+            let mut outcome = Outcome::default();
+            for (index, n) in arrivals.iter().enumerate() {
+                engine.take(Sample {
+                    meter: "main".into(),
+                    at: minute(*n),
+                    readings: vec![Reading::new(Quantity::EnergyImport, kwh[*n as usize])],
+                });
+                outcome.keep(engine.tick(minute(arrival(n) + 1)));
+                if index == restart {
+                    let written = serde_json::to_string(engine.state()).unwrap();
+                    engine = energy::Engine::restore(site.clone(), serde_json::from_str(&written).unwrap());
+                }
+            }
+            outcome.keep(engine.tick(minute(CHANGED + 7 * HOUR)));
+            outcome.keep(engine.finish());
+            outcome
+        };
+        let punctual = told(&[0], usize::MAX);
+        let sum = punctual.sum_kwh();
+        prop_assert!((sum - truth).abs() < 1e-6, "{} of {}", sum, truth);
+        prop_assert!(punctual.findings.is_empty(), "{:#?}", punctual.findings);
+        prop_assert_eq!(told(&[0], restart), told(&[0], usize::MAX));
+        // The last to come may be late beyond the last interval.
+        let late = told(&late, usize::MAX);
+        for (late, punctual) in late.intervals.values().zip(punctual.intervals.values()) {
+            prop_assert_eq!(&Interval { revision: punctual.revision, ..late.clone() }, punctual);
+        }
+    }
+}
