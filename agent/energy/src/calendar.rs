@@ -261,7 +261,7 @@ mod tests {
         Hours {
             zone: TimeZone::get("Asia/Seoul").expect("known"),
             shift: Some(shift.parse().expect("valid")),
-            holidays: [("2026-09-25".parse().expect("valid"), "Chuseok".to_owned())].into(),
+            holidays: Arc::new([("2026-09-25".parse().expect("valid"), "Chuseok".to_owned())].into()),
             closed: vec![(day("2026-08-03T00:00"), day("2026-08-08T00:00"))],
             open: vec![(day("2026-09-25T09:00"), day("2026-09-25T13:00"))],
         }

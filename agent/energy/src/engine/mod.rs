@@ -10,10 +10,10 @@ mod moment;
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::{SignedDuration, Timestamp, civil::Date};
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use basis::{Expected, basis, lengths};
+use basis::{Expected, basis, due_ms, is_stepped, lengths};
 use context::Context;
 
 use crate::{
@@ -21,7 +21,6 @@ use crate::{
     finding::{Finding, Kind},
     interval::{Interval, MeterIntervals, Refused, grid::floor, meter::timestamp},
     power::{Power, Stretch},
-    quantity::{Form, Quantity},
     sample::{Name, Sample},
     site::{Machine, MachineKind, Site},
     state::State,
@@ -487,20 +486,6 @@ fn machines_of(machines: &[Machine], meter: &Name) -> Vec<usize> {
 }
 
 /// When a sample's evidence is complete, ms; an instant counts from just after itself.
-/// Whether intervals or power are made of it. Of other gauges only the newest is kept, for [`Now`](crate::Now): all that a
-/// thousand meters say in a minute would be forty megabytes.
-fn is_stepped(quantity: Quantity) -> bool {
-    quantity == Quantity::ActivePower || quantity.row().form != Form::Gauge
-}
-
-fn due_ms(sample: &Sample, interval: SignedDuration) -> i64 {
-    let fills = sample
-        .readings
-        .iter()
-        .any(|reading| reading.quantity.row().form == Form::Delta);
-    sample.at.as_millisecond() + if fills { interval.as_millis() as i64 } else { 1 }
-}
-
 fn sort_intervals(intervals: &mut [Interval]) {
     intervals.sort_by(|a, b| (a.start, &a.meter).cmp(&(b.start, &b.meter)));
 }
