@@ -268,3 +268,39 @@ fn a_months_energy_is_walked_down_to_the_registers_readings() {
         &["registers.csv", "run the replay again"],
     );
 }
+
+/// Energy of a meter that only says its power is named as calculated, once for the whole stretch and in each of its months.
+#[test]
+fn energy_that_no_register_counted_is_named_as_calculated() {
+    let folder = Folder::new("energy-calculated");
+    let mut csv = String::from("time,meter,active_power_kw\n");
+    for day in ["2025-02-28", "2025-03-01"] {
+        for quarter in 0..96 {
+            let (hour, minute) = (quarter / 4, quarter % 4 * 15);
+            writeln!(csv, "{day}T{hour:02}:{minute:02}:00+09:00,press,12").unwrap();
+        }
+    }
+    let (site, csv) = (folder.file("site.toml", SITE), folder.file("data.csv", &csv));
+    let out = folder.path("out");
+    check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+    for month in ["2025-02", "2025-03"] {
+        let explain = [
+            "energy",
+            "-c",
+            &site,
+            "--from",
+            &out,
+            "--meter",
+            "press",
+            "--explain",
+            "--month",
+            month,
+        ];
+        let told = check(
+            &explain,
+            0,
+            &["2. registers: none: power integrated", "3. repairs: 1\n", "calculated"],
+        );
+        assert_eq!(told.matches("calculated").count(), 1, "{told}");
+    }
+}

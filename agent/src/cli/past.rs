@@ -134,15 +134,24 @@ pub(super) fn repairs(folder: &Path, site: &Site, meter: &str, month: Month) -> 
     for row in rows.records() {
         let row = row.map_err(|error| failed(error.to_string()))?;
         let cell = |place: usize| row.get(place).unwrap_or("");
-        let at: Timestamp = cell(0)
-            .parse()
-            .map_err(|_| failed(format!("{:?} is no instant", cell(0))))?;
-        if cell(1) == meter && from <= at && at < until {
+        let instant = |place: usize| {
+            let text = cell(place);
+            text.parse::<Timestamp>()
+                .map_err(|_| failed(format!("{text:?} is no instant")))
+        };
+        if cell(1) == meter && from <= instant(0)? && instant(8)? < until {
             let [quantity, repair, before, after] = [2, 3, 4, 5].map(cell);
+            let amount = match cell(6) {
+                "" => String::new(),
+                amount => format!(", {amount} kWh"),
+            };
+            let why = match cell(7) {
+                "" => String::new(),
+                why => format!(" ({why})"),
+            };
             lines.push(format!(
-                "{} {quantity}: {repair}: {before} → {after} ({})",
-                cell(0),
-                cell(7)
+                "{} {quantity}: {repair}: {before} → {after}{amount}{why}",
+                cell(0)
             ));
         }
     }

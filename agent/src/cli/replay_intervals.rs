@@ -7,10 +7,10 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use energy::{
     Interval, Name, Quantity, Site,
-    interval::{Repair, RepairKind},
+    interval::{CHANGE_MS, Repair, RepairKind},
     site::Swap,
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 /// An instant in RFC 3339 with the zone's offset.
 pub(super) fn local(at: Timestamp, zone: &TimeZone) -> String {
@@ -67,26 +67,33 @@ pub(super) fn write_intervals(path: &Path, site: &Site, intervals: &[Interval]) 
 }
 
 /// What makes an event one: until, meter, register, kind, since.
-type Event<'a> = (Timestamp, &'a Name, Quantity, RepairKind, Timestamp);
+pub(super) type Event<'a> = (Timestamp, &'a Name, Quantity, RepairKind, Timestamp);
 
 /// By time, each event once: one that several intervals share with what it gave to all of them, and the parts of a
-/// standstill that is doubted as one.
-fn events(intervals: &[Interval]) -> BTreeMap<Event<'_>, (&Repair, Option<f64>)> {
-    let mut events: BTreeMap<Event<'_>, (&Repair, Option<f64>)> = BTreeMap::new();
-    // Meter and register → the newest part of a doubted standstill.
-    let mut doubted: BTreeMap<(&Name, Quantity), Event<'_>> = BTreeMap::new();
+/// standstill that is doubted, or of a stretch that is calculated, as one.
+pub(super) fn events<'a>(
+    intervals: impl Iterator<Item = &'a Interval>,
+) -> BTreeMap<Event<'a>, (&'a Repair, Option<f64>)> {
+    let mut events: BTreeMap<Event<'a>, (&Repair, Option<f64>)> = BTreeMap::new();
+    // Meter and register → the newest part of a stretch, and the end of its interval.
+    let mut stretches: BTreeMap<(&Name, Quantity), (Event<'a>, Timestamp)> = BTreeMap::new();
     for interval in intervals {
         for repair in &interval.repairs {
             let of = (&interval.meter, repair.quantity);
             let mut key = (repair.until, of.0, of.1, repair.kind, repair.since);
-            if repair.why.contains_key("longest_s") {
-                if let Some(part) = doubted.get(&of).filter(|part| part.0 == repair.since) {
-                    events.remove(part);
+            let mut before = None;
+            if repair.kind == RepairKind::Calculated || repair.why.contains_key("longest_s") {
+                let goes_on = |(part, end): &&(Event<'a>, Timestamp)| {
+                    part.3 == repair.kind
+                        && (part.0 == repair.since || *end == interval.start && repair.amount.is_some())
+                };
+                if let Some((part, _)) = stretches.get(&of).filter(goes_on) {
+                    before = events.remove(part).and_then(|(_, amount)| amount);
                     key.4 = part.4;
                 }
-                doubted.insert(of, key);
+                stretches.insert(of, (key, interval.end));
             }
-            let (_, amount) = events.entry(key).or_insert((repair, None));
+            let (_, amount) = events.entry(key).or_insert((repair, before));
             if let Some(more) = repair.amount {
                 *amount = Some(amount.unwrap_or(0.0) + more);
             }
@@ -109,7 +116,7 @@ pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) ->
         "reason",
         "since",
     ])?;
-    for ((until, meter, quantity, kind, since), (repair, amount)) in events(intervals) {
+    for ((until, meter, quantity, kind, since), (repair, amount)) in events(intervals.iter()) {
         let mut why: Vec<String> = repair
             .why
             .iter()
@@ -139,6 +146,16 @@ fn entered_reason(
     (since, until): (Timestamp, Timestamp),
 ) -> Option<String> {
     let meter = site.meters.iter().find(|known| known.name == *meter)?;
-    let of_repair = |swap: &&Swap| kind == RepairKind::Swap && swap.at > since && swap.at <= until;
-    meter.swaps.iter().rfind(of_repair)?.reason.clone()
+    if kind != RepairKind::Swap {
+        return None;
+    }
+    // The register's own change may lie off the entered instant.
+    let off = |swap: &&Swap| {
+        let before = since.duration_since(swap.at).max(SignedDuration::ZERO);
+        before.max(swap.at.duration_since(until).max(SignedDuration::ZERO))
+    };
+    let nearest = meter.swaps.iter().min_by_key(off)?;
+    (off(&nearest) <= SignedDuration::from_millis(CHANGE_MS))
+        .then(|| nearest.reason.clone())
+        .flatten()
 }

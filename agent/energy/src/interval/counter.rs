@@ -16,7 +16,8 @@ use super::{
 use crate::quantity::Quantity;
 
 pub(crate) use away::{RETURN_MS, RETURN_READINGS, ZERO_MS};
-pub(crate) use swap::{CHANGE_MS, changing_ms};
+pub use swap::CHANGE_MS;
+pub(crate) use swap::changing_ms;
 
 /// A rise is impossible beyond this times what is plausible by the power the site's file says: nameplates are wrong
 /// at times, but not so far.

@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use basis::GAP_PERIODS;
 pub use basis::{Basis, Lengths, Patience};
-pub(crate) use counter::{CHANGE_MS, ZERO_MS};
+pub use counter::CHANGE_MS;
+pub(crate) use counter::ZERO_MS;
 pub use meter::{MeterIntervals, Refused};
 pub use repair::{Repair, RepairKind};
 

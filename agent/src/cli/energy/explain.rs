@@ -5,16 +5,15 @@
 
 use std::{collections::BTreeMap, fmt::Write, process::ExitCode};
 
-use energy::{
-    Interval, Quality, Quantity, Site,
-    carbon::Factor,
-    interval::{Repair, RepairKind},
-};
+use energy::{Interval, Quality, Site, carbon::Factor, interval::Repair};
 
 use super::{EnergyArgs, Sums, number, repair_text};
 use crate::{
     acquire::modbus::RegisterForm,
-    cli::{INPUT, fail, past, replay_intervals::local},
+    cli::{
+        INPUT, fail, past,
+        replay_intervals::{Event, events, local},
+    },
     config::Config,
     language::Language,
     report::{Month, figures, words::item_name},
@@ -136,19 +135,15 @@ fn of_repairs(
 
 /// Each event once, however many intervals it touches.
 fn of_intervals_repairs(intervals: &[&Interval], site: &Site) -> Vec<String> {
-    let repairs = intervals.iter().flat_map(|interval| &interval.repairs);
-    let by_event = |repair: &&Repair| (repair.until, repair.quantity, repair.kind, repair.since);
-    let events: BTreeMap<(_, Quantity, RepairKind, _), &Repair> =
-        repairs.map(|repair| (by_event(&repair), repair)).collect();
-    let line = |repair: &Repair| {
-        format!(
-            "{} {}: {}",
-            local(repair.until, &site.zone),
-            repair.quantity,
-            repair_text(repair)
-        )
+    let line = |(event, (repair, amount)): (Event<'_>, (&Repair, Option<f64>))| {
+        let whole = Repair {
+            since: event.4,
+            amount,
+            ..repair.clone()
+        };
+        format!("{} {}: {}", local(event.0, &site.zone), event.2, repair_text(&whole))
     };
-    events.into_values().map(line).collect()
+    events(intervals.iter().copied()).into_iter().map(line).collect()
 }
 
 /// Where the registers are, and what is known of the device.

@@ -228,11 +228,13 @@ fn repair_text(repair: &Repair) -> String {
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    format!(
-        "{}: {} → {} ({})",
-        repair.kind,
-        repair.before,
-        repair.after,
-        why.join(" ")
-    )
+    let amount = repair
+        .amount
+        .map_or(String::new(), |kwh| format!(", {} kWh", number(Some(kwh))));
+    let why = if why.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", why.join(" "))
+    };
+    format!("{}: {} → {}{amount}{why}", repair.kind, repair.before, repair.after)
 }

@@ -8,7 +8,7 @@ use energy::{Quality, finding::Money};
 use rust_decimal::Decimal;
 
 use crate::{
-    cli::table::table,
+    cli::table::{table, wrapped},
     language::Language,
     replay::Tally,
     report::{
@@ -103,7 +103,7 @@ impl Told<'_> {
         } = self.tally;
         let refused = self.tally.conflict + self.tally.too_old + self.tally.off_grid;
         let out = self.out.display();
-        match language {
+        let counts = match language {
             Language::Ko => format!(
                 "행 {rows}개 → {out}\n  지연 {late}, 중복 {duplicate}, 거부 {refused}, 불량 {bad}, 미등록 계측기 {unknown_meter}\n"
             ),
@@ -113,7 +113,35 @@ impl Told<'_> {
                     "{rows} row{plural} → {out}\n  {late} late, {duplicate} repeated, {refused} refused, {bad} bad, {unknown_meter} of unknown meters\n"
                 )
             }
-        }
+        };
+        counts + &self.refused(language)
+    }
+
+    /// Why readings are in no figure, and what mends it.
+    fn refused(&self, language: Language) -> String {
+        let reasons = [
+            (
+                self.tally.too_old,
+                "너무 늦게 나와 제자리에 넣지 못했습니다. 기록을 시간순으로 정렬하십시오.",
+                "came too late to be put in their place: sort the recording by time.",
+            ),
+            (
+                self.tally.conflict,
+                "같은 시각에 다른 값이 있습니다. 먼저 나온 값을 썼습니다.",
+                "say something else for an instant that was told already: the first counts.",
+            ),
+            (
+                self.tally.off_grid,
+                "수요 구간의 시작과 맞지 않습니다. `demand_interval`과 시각 표시를 확인하십시오.",
+                "begin where no demand interval does: check `demand_interval` and the labels.",
+            ),
+        ];
+        let line = |(n, ko, en): (u64, &str, &str)| match (n, language) {
+            (0, _) => String::new(),
+            (n, Language::Ko) => wrapped(&format!("값 {n}개: {ko}"), 2),
+            (n, Language::En) => wrapped(&format!("{n} readings {en}"), 2),
+        };
+        reasons.map(line).concat()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A change of the meter may have been entered so far off, ms, and may take as long, on either side.
-pub(crate) const CHANGE_MS: i64 = 2 * 3_600_000;
+pub const CHANGE_MS: i64 = 2 * 3_600_000;
 /// What came within that time may still prove to be a spike for so long, ms.
 const SURE_MS: i64 = 3_600_000;
 
