@@ -84,8 +84,7 @@ pub(crate) fn minute(meters: usize) -> Minute {
     let folder = new_folder("run");
     fs::create_dir_all(folder.join("store")).unwrap();
     let page = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let config = folder.join("wattwarden.toml");
-    fs::write(&config, site::running(meters, &plant.addrs, page)).unwrap();
+    let config = site::running(&folder, meters, &plant.addrs, page);
     let running = Agent::start(&config);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

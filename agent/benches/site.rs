@@ -2,7 +2,12 @@
 //!
 //! Meters have the points of a full power meter; machines have states, shifts and a contract, so that every rule works.
 
-use std::{fmt::Write, net::SocketAddr, path::Path};
+use std::{
+    fmt::Write,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use energy::Site;
 use wattwarden::{
@@ -48,9 +53,9 @@ pub(crate) fn site(meters: usize) -> Site {
     parsed.unwrap_or_else(|found| panic!("{text}\n{found:?}")).config.site
 }
 
-/// A whole configuration: `meters` meters of all [`POINTS`] each second at `plant`, its page on a port that is free. The
-/// simulated registers are of no load, so their values are not checked against each other.
-pub(crate) fn running(meters: usize, plant: &[SocketAddr], page: SocketAddr) -> String {
+/// A whole configuration in `folder`: `meters` meters of all [`POINTS`] each second at `plant` by one profile, its page on
+/// a port that is free. The simulated registers are of no load, so their values are not checked against each other.
+pub(crate) fn running(folder: &Path, meters: usize, plant: &[SocketAddr], page: SocketAddr) -> PathBuf {
     let mut text = head();
     for (bus, addr) in plant.iter().enumerate() {
         let written = writeln!(
@@ -61,24 +66,34 @@ pub(crate) fn running(meters: usize, plant: &[SocketAddr], page: SocketAddr) -> 
     }
     for n in 0..meters {
         let (bus, unit) = (n / UNITS_PER_ADDRESS, n % UNITS_PER_ADDRESS + 1);
-        writeln!(
+        let written = writeln!(
             text,
-            "[[meter]]\nname = \"m{n}\"\nbus = \"bus{bus}\"\nunit = {unit}\ncheck_values = false\nregisters = ["
-        )
-        .unwrap();
-        for (index, quantity) in POINTS.iter().enumerate() {
-            let at = 2 * index;
-            writeln!(
-                text,
-                "  {{ at = {at}, type = \"f32\", order = \"abcd\", quantity = \"{quantity}\" }},"
-            )
-            .unwrap();
-        }
-        text += "]\n";
+            "[[meter]]\nname = \"m{n}\"\nbus = \"bus{bus}\"\nunit = {unit}\nprofile = \"bench\"\ncheck_values = false"
+        );
+        written.unwrap();
     }
     write_machines(&mut text, meters);
     writeln!(text, "[store]\npath = \"store\"\n[web]\nlisten = \"{page}\"").unwrap();
-    text
+    fs::create_dir_all(folder.join("meters")).unwrap();
+    fs::write(folder.join("meters/bench.toml"), profile()).unwrap();
+    let path = folder.join("wattwarden.toml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// The simulated meter's registers.
+fn profile() -> String {
+    let mut text =
+        "maker = \"none\"\nmodel = \"bench\"\nsource = \"agent/benches\"\nverified = true\nregisters = [\n".to_owned();
+    for (index, quantity) in POINTS.iter().enumerate() {
+        let at = 2 * index;
+        let written = writeln!(
+            text,
+            "  {{ at = {at}, type = \"f32\", order = \"abcd\", quantity = \"{quantity}\" }},"
+        );
+        written.unwrap();
+    }
+    text + "]\n"
 }
 
 fn head() -> String {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use energy::{Quantity, Sample};
-use modbus_support::{Bus, EVERY, PATIENCE, TIMEOUT, assert_right, config, meter};
+use modbus_support::{Bus, EVERY, PATIENCE, TIMEOUT, assert_right, config, meter, point};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -528,4 +528,43 @@ async fn an_address_that_is_mended_is_tried_at_once() {
     tokio::time::timeout(patience, bus.next_of(1))
         .await
         .expect("before its rest is over");
+}
+
+#[tokio::test]
+async fn a_register_that_counts_something_else_than_the_power_is_marked() {
+    // 100 kW at register 100; the energy register at 104 counts ten times as fast, in data time a thousand times ours.
+    let begun = clock::monotonic();
+    let device = Device::start(move |asked| {
+        let hours = begun.elapsed().as_secs_f64() * 1000.0 / 3600.0;
+        let value = |register: u16| match register {
+            100 => 100,
+            104 => (hours * 1000.0) as u16,
+            _ => 0,
+        };
+        let mut pdu = vec![asked.function, (asked.count * 2) as u8];
+        pdu.extend((asked.at..asked.at + asked.count).flat_map(|register| value(register).to_be_bytes()));
+        Answer::Bytes(asked.frame(&pdu))
+    })
+    .await;
+    let mut meter = meter(1);
+    meter.points = vec![point(100, Quantity::ActivePower), point(104, Quantity::EnergyImport)];
+    let mut config = over_tcp(device.port, vec![meter]);
+    config.every = Duration::from_secs(20);
+    let mut bus = Bus::on(
+        config,
+        1000,
+        Clock::scaled("2026-08-28T00:00:00Z".parse().unwrap(), 1000.0),
+    );
+    loop {
+        let sample = bus.next().await;
+        assert_eq!(sample.readings.len(), 2);
+        if sample
+            .readings
+            .iter()
+            .all(|reading| reading.quality == energy::Quality::Bad)
+        {
+            break;
+        }
+    }
+    assert!(bus.count("implausible_polls_total", "energy") >= 1.0);
 }

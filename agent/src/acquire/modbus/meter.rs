@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::{
-    Config, Limits, MeterPoints, Point, Table, decode,
+    Config, Limits, MeterPoints, Point, Table,
+    balance::Balance,
+    decode,
     link::{Fault, Link},
     plan::Read,
     plausible,
@@ -58,6 +60,8 @@ pub(super) struct Meter {
     refused_retries: u32,
     /// Register of the SunSpec model's id, once the chain has been walked; addresses count from there.
     model_at: Option<u16>,
+    /// Energy against power, over time.
+    balance: Balance,
     /// The rule that the last poll's values broke.
     broken: Option<&'static str>,
     /// Failures in a row.
@@ -77,7 +81,7 @@ struct Counts {
     answering: Gauge,
     answer: Gauge,
     faults: Vec<(&'static str, Counter)>,
-    implausible: [(&'static str, Counter); 2],
+    implausible: [(&'static str, Counter); 3],
 }
 
 /// The meter's reads, one rhythm for each `every`; all begin at `now`, so that slow beats fall on fast ones.
@@ -135,6 +139,7 @@ impl Meter {
             retry_refused_at: None,
             refused_retries: 0,
             model_at: None,
+            balance: Balance::default(),
             broken: None,
             failures: 0,
             silent_since: None,
@@ -247,6 +252,9 @@ impl Meter {
             return;
         }
         let broken = plausible::judge(&mut sample.readings);
+        let [power_kw, register_kwh] = [Quantity::ActivePower, Quantity::EnergyImport].map(|of| sample.trusted(of));
+        let mismatch = self.balance.take(sample.at, power_kw, register_kwh);
+        let broken = broken.or_else(|| Some(plausible::doubt_energy(&mut sample.readings, mismatch?)));
         let meter = &*self.name;
         if let Some(plausible::Broken {
             rule,

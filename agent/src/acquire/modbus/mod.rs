@@ -5,6 +5,7 @@
 //! short or foreign never becomes a value; a bus that is asked for more than its line can give does not start.
 
 pub mod ask;
+mod balance;
 pub mod budget;
 mod bus;
 pub mod decode;

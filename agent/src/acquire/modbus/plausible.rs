@@ -1,11 +1,13 @@
 //! Whether the values of one poll can be of one load: power against voltage × current × power factor, and against its
-//! phases. Pure.
+//! phases; and what is marked where they, or energy and power over time (`balance.rs`), do not agree. Pure.
 //!
 //! It repairs nothing and knows no device. A swapped word order, a register off by one, a scale ten times too high or a
 //! late answer often leave numbers that each look possible; together they do not. Invariants: what a broken rule rests on
 //! comes out `bad`, all of it, since nobody can tell which part is wrong; a rule that lacks a value says nothing.
 
 use energy::{Quality, Quantity, Reading};
+
+use super::balance::Mismatch;
 
 /// Power below which rounding and the time between two requests decide, kW (default).
 const FLOOR_KW: f64 = 0.1;
@@ -48,7 +50,7 @@ pub struct Broken {
 }
 
 /// The rules, for the counters.
-pub(super) const RULES: [&str; 2] = ["phases", "volt-ampere"];
+pub(super) const RULES: [&str; 3] = ["phases", "volt-ampere", "energy"];
 
 /// Marks what cannot be; tells the first rule that is broken.
 pub fn judge(readings: &mut [Reading]) -> Option<Broken> {
@@ -66,6 +68,22 @@ pub fn judge(readings: &mut [Reading]) -> Option<Broken> {
         reading.quality = Quality::Bad;
     }
     Some(broken)
+}
+
+/// Marks an energy register that does not count what the power makes, and the power too unless voltage and current vouch
+/// for it.
+pub(super) fn doubt_energy(readings: &mut [Reading], mismatch: Mismatch) -> Broken {
+    let is_vouched_for = value(readings, Quantity::ActivePower).is_some() && apparent_kva(readings).is_some();
+    let is_doubted =
+        |quantity| quantity == Quantity::EnergyImport || quantity == Quantity::ActivePower && !is_vouched_for;
+    for reading in readings.iter_mut().filter(|reading| is_doubted(reading.quantity)) {
+        reading.quality = Quality::Bad;
+    }
+    Broken {
+        rule: RULES[2],
+        got_kw: mismatch.counted_kw,
+        wanted_kw: mismatch.drawn_kw,
+    }
 }
 
 /// The trusted value of a quantity.
