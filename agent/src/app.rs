@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     forward::influx::{self, SiteTags},
     health::Health,
+    language::Language,
     record::{self, Recorder, RestoreError},
     report::Origin,
     store::{self, OpenError, Store, StoreError},
@@ -95,25 +96,45 @@ impl Part {
     }
 }
 
-/// Parts of a configuration that a running agent cannot take up.
-pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let parts = [
-        ("[store]", old.store != new.store),
-        ("[web]", old.web != new.web),
-        ("[record]", old.record != new.record),
-        ("language of the page", old.language != new.language),
-    ];
-    parts
-        .into_iter()
-        .filter_map(|(part, differs)| differs.then_some(part))
-        .collect()
+/// The parts of a configuration that a running agent cannot take up.
+#[derive(Debug)]
+pub struct Fixed {
+    store: store::Config,
+    web: web::Config,
+    record: record::Config,
+    language: Language,
+}
+
+impl Fixed {
+    /// Those of a configuration.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            store: config.store.clone(),
+            web: config.web,
+            record: config.record.clone(),
+            language: config.language,
+        }
+    }
+
+    /// Names of the parts in which another differs.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("[store]", self.store != other.store),
+            ("[web]", self.web != other.web),
+            ("[record]", self.record != other.record),
+            ("language of the page", self.language != other.language),
+        ];
+        let name = |(part, differs): (&'static str, bool)| differs.then_some(part);
+        parts.into_iter().filter_map(name).collect()
+    }
 }
 
 /// Starts everything that `config` asks for, on the runtime it is called in.
 pub fn start(config: &Config, clock: &Clock, health: &Health, origin: Origin) -> Result<App, AppError> {
     let store = Store::open(&config.store, health)?;
-    let engine = record::restore(config.site.clone(), &store.reader()?)?;
-    let (site, _) = watch::channel(Arc::new(config.site.clone()));
+    let site = Arc::new(config.site.clone());
+    let engine = record::restore(Arc::clone(&site), &store.reader()?)?;
+    let (site, _) = watch::channel(site);
     let parts = web::Parts {
         site: site.subscribe(),
         language: config.language,

@@ -64,7 +64,7 @@ pub enum RestoreError {
 
 /// The engine as it was when the last commit was made: the last snapshot, and the rows after it stepped again.
 /// What they bring is in the store already.
-pub fn restore(site: Site, reader: &Reader) -> Result<Engine, RestoreError> {
+pub fn restore(site: impl Into<Arc<Site>>, reader: &Reader) -> Result<Engine, RestoreError> {
     let snapshot = match reader.snapshot() {
         Err(StoreError::Damaged(why)) => {
             tracing::error!(
@@ -126,7 +126,7 @@ pub async fn run(
             biased;
             () = stop.cancelled() => break,
             Ok(()) = site.changed() => {
-                let site = Site::clone(&site.borrow_and_update());
+                let site = Arc::clone(&site.borrow_and_update());
                 recorder.go_on_by(site).await;
             }
             () = recorder.clock.sleep_until(tick + lateness(&recorder.config)) => recorder.tick(tick).await,
@@ -317,7 +317,7 @@ impl Recorder {
 
     /// Lets the engine go on by another configuration, as a restart would. The snapshot keeps what was made of the rows
     /// until now: stepping them again by the new one might give something else.
-    async fn go_on_by(&mut self, site: Site) {
+    async fn go_on_by(&mut self, site: Arc<Site>) {
         self.commit().await;
         self.engine = Engine::restore(site, self.engine.state().clone());
         self.engine.expect_all_meters();

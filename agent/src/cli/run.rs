@@ -13,9 +13,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{INPUT, INTERNAL, Secrets, fail, load};
 use crate::{
-    app::{self, App, AppError},
+    app::{self, App, AppError, Fixed},
     clock::{self, Clock},
-    config::{Config, diagnostic::Paint, watch::Watch},
+    config::{diagnostic::Paint, watch::Watch},
     health::Health,
     report::Origin,
 };
@@ -47,8 +47,10 @@ pub fn run(args: &RunArgs) -> ExitCode {
         let health = Health::default();
         match app::start(&config, &Clock::system(), &health, Origin::Plant) {
             Ok(mut app) => {
+                let fixed = Fixed::of(&config);
+                drop(config);
                 tracing::info!(page = %format!("http://{}", app.page()), "started");
-                until_stopped(&args.config, config, &mut app, &health).await;
+                until_stopped(&args.config, fixed, &mut app, &health).await;
                 app.stop().await;
                 tracing::info!("stopped; everything that was taken in is on the disk");
                 ExitCode::SUCCESS
@@ -71,7 +73,7 @@ pub(super) fn status_of(error: &AppError) -> u8 {
 
 /// Says "ready" to systemd, then "alive" as long as the recorder goes round, and takes up what is written into the
 /// configuration, until SIGINT or SIGTERM.
-async fn until_stopped(path: &Path, mut config: Config, app: &mut App, health: &Health) {
+async fn until_stopped(path: &Path, mut fixed: Fixed, app: &mut App, health: &Health) {
     let mut watch = Watch::of(path);
     let hangup = signal(SignalKind::hangup());
     let mut hangup = hangup
@@ -97,8 +99,8 @@ async fn until_stopped(path: &Path, mut config: Config, app: &mut App, health: &
                 last_beat = beat;
                 next_beat += pause.unwrap_or_default();
             }
-            () = watch.changed() => renew(path, &mut config, app, health),
-            Some(()) = hung_up(&mut hangup) => renew(path, &mut config, app, health),
+            () = watch.changed() => renew(path, &mut fixed, app, health),
+            Some(()) = hung_up(&mut hangup) => renew(path, &mut fixed, app, health),
         }
     }
     notify(sd_notify::NotifyState::Stopping);
@@ -113,7 +115,7 @@ async fn hung_up(hangup: &mut Option<Signal>) -> Option<()> {
 }
 
 /// Takes up the configuration as it is written now; while it has errors all goes on as it was.
-fn renew(path: &Path, running: &mut Config, app: &mut App, health: &Health) {
+fn renew(path: &Path, running: &mut Fixed, app: &mut App, health: &Health) {
     let result = |result| health.counter("reloads_total", &[("result", result)]).one();
     match crate::config::load_with(path, Secrets::Read) {
         Err(found) => {
@@ -128,14 +130,15 @@ fn renew(path: &Path, running: &mut Config, app: &mut App, health: &Health) {
             );
         }
         Ok(loaded) => {
-            for part in app::needs_restart(running, &loaded.config) {
+            let fixed = Fixed::of(&loaded.config);
+            for part in running.differences(&fixed) {
                 tracing::warn!(
                     part,
                     "this part of the configuration is taken up at the next start only"
                 );
             }
             app.renew(&loaded.config);
-            *running = loaded.config;
+            *running = fixed;
             result("ok");
             tracing::info!("the configuration was taken up");
         }

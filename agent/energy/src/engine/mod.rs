@@ -8,7 +8,10 @@ mod basis;
 mod context;
 mod moment;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -65,7 +68,7 @@ pub struct Counts {
 /// The thinking part, at work on one site.
 #[derive(Debug)]
 pub struct Engine {
-    site: Site,
+    site: Arc<Site>,
     state: EngineState,
     /// Meter name → its place in `site.meters`.
     meter_index: HashMap<Name, usize>,
@@ -125,12 +128,13 @@ struct Today {
 
 impl Engine {
     /// An engine that has seen nothing yet.
-    pub fn new(site: Site) -> Self {
+    pub fn new(site: impl Into<Arc<Site>>) -> Self {
         Self::restore(site, EngineState::default())
     }
 
     /// An engine that goes on from a state written down earlier.
-    pub fn restore(site: Site, mut state: EngineState) -> Self {
+    pub fn restore(site: impl Into<Arc<Site>>, mut state: EngineState) -> Self {
+        let site = site.into();
         let meter_index = site
             .meters
             .iter()

@@ -168,7 +168,11 @@ impl Bus {
             None => Meter::new(&config, index, rhythms(&reads, index, now), health),
         };
         self.meters = config.meters.iter().enumerate().map(meter).collect();
-        self.config = config;
+        // What is asked of each meter is the meter's own.
+        self.config = Config {
+            meters: Vec::new(),
+            ..config
+        };
     }
 
     async fn hang_up(&mut self) {
