@@ -128,14 +128,20 @@ fn what_one_more_kilowatt_costs_follows_the_month_and_the_hour() {
     let (_, history) = bills(&[contract()], &usage);
     let worth = |at: &str| demand_worth(&[contract()], &history, &usage, at.parse().unwrap()).unwrap();
     let february = worth("2026-02-10T10:00:00+09:00");
-    assert_eq!((february.counts, february.n_bills), (true, 12));
+    assert!(february.counts);
     assert_eq!(february.billed.billing_kw, dec("100"));
     let per_kw = february.steps[0].per_kw;
     assert_eq!((per_kw.net, per_kw.gross), (dec("8000"), dec("8800")));
-    assert_eq!(february.later, per_kw);
+    assert_eq!(february.later_per_kw, per_kw);
+    let later: Vec<(Decimal, u8)> = february
+        .later
+        .iter()
+        .map(|step| (step.above_kw, step.n_bills))
+        .collect();
+    assert_eq!(later, [(dec("100"), 11)]);
     assert!(worth("2026-02-10T23:00:00+09:00").steps.is_empty());
     let april = worth("2026-04-10T10:00:00+09:00");
-    assert_eq!((april.n_bills, april.billed.billing_kw), (1, dec("100")));
+    assert_eq!((april.later, april.billed.billing_kw), (vec![], dec("100")));
     // Fourteen months later January is forgotten: the floor is left.
     assert_eq!(worth("2027-03-10T10:00:00+09:00").billed.billing_kw, dec("90.0"));
 }
@@ -174,6 +180,28 @@ fn one_more_kilowatt_in_a_month_of_two_contracts_is_charged_by_days() {
         let expected = [("100".to_owned(), "6000".to_owned())];
         assert_eq!(steps(&[contract(), later.clone()], &usage, at), expected, "{at}");
     }
+}
+
+#[test]
+fn a_kilowatt_that_only_later_bills_bear_is_told_and_parts_of_a_month_are_told_apart() {
+    // 150 kW of August is billed until July; what July reaches above 100 is billed from August on.
+    let mut remembering = contract();
+    remembering.earlier_peaks = [("2025-08-01", 150.0), ("2025-12-01", 110.0)]
+        .map(|(day, kw)| (date(day), kw))
+        .into();
+    let usage = days(195, |_, _| 25.0);
+    let (_, history) = bills(&[remembering.clone()], &usage);
+    let at = "2026-07-10T10:00:00+09:00".parse().unwrap();
+    let worth = demand_worth(&[remembering], &history, &usage, at).unwrap();
+    let later: Vec<(Decimal, u8)> = worth.later.iter().map(|step| (step.above_kw, step.n_bills)).collect();
+    assert_eq!(worth.steps[0].above_kw, dec("150"));
+    assert_eq!(later, [(dec("100"), 7), (dec("110"), 11)]);
+    // 400 kW until 14 February, 200 kW from then on: the later part's floor of 60 is passed, the former's 120 is not.
+    let [mut former, mut later] = [contract(), contract()];
+    (former.contract_kw, later.contract_kw, later.from) = (400.0, 200.0, date("2026-02-15"));
+    let at = "2026-02-10T10:00:00+09:00";
+    let expected = [("100", "4000"), ("120", "8000")].map(|(above, cost)| (above.to_owned(), cost.to_owned()));
+    assert_eq!(steps(&[former, later], &days(40, |_, _| 25.0), at), expected);
 }
 
 proptest! {

@@ -226,7 +226,7 @@ impl LowPowerFactor {
 fn rule_at(site: &Site, at: Timestamp) -> Option<(&Contract, &PowerFactorRule)> {
     let contract = contract_at(&site.contracts, at).filter(|contract| contract.reactive_meter)?;
     let edition = contract.edition_of(contract.local(at).date())?;
-    Some((contract, edition.power_factor?))
+    Some((contract, edition.judged_power_factor()?))
 }
 
 /// What the bill would add.

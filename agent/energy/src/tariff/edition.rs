@@ -124,14 +124,23 @@ impl Contract {
 }
 
 impl<'a> Edition<'a> {
-    /// Whether the same rows hold as in `other`, so that one line of a bill serves both.
+    /// Whether the same rows hold as in `other`, or charges and levies that are carried on unchanged, so that one line of a
+    /// bill serves both.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         std::ptr::eq(self.contract, other.contract)
             && std::ptr::eq(self.prices, other.prices)
             && std::ptr::eq(self.bands, other.bands)
             && self.season == other.season
-            && are_same(&self.charges, &other.charges)
-            && are_same(&self.levies, &other.levies)
+            && self
+                .charges
+                .iter()
+                .map(|row| (&row.item, row.price))
+                .eq(other.charges.iter().map(|row| (&row.item, row.price)))
+            && self
+                .levies
+                .iter()
+                .map(|row| (&row.item, row.share))
+                .eq(other.levies.iter().map(|row| (&row.item, row.share)))
             && are_same(&self.discounts, &other.discounts)
             && self.power_factor.map(|rule| rule.from) == other.power_factor.map(|rule| rule.from)
     }
@@ -171,6 +180,15 @@ impl<'a> Edition<'a> {
     /// Sum of the charges on every kWh.
     pub(super) fn charges_per_kwh(&self) -> Decimal {
         self.charges.iter().map(|row| row.price).sum()
+    }
+
+    /// The power-factor rule, where the contract is large enough to be judged.
+    pub(crate) fn judged_power_factor(&self) -> Option<&'a PowerFactorRule> {
+        let is_judged = |rule: &&PowerFactorRule| {
+            rule.least_kw
+                .is_none_or(|least_kw| self.contract.contract_kw >= least_kw)
+        };
+        self.power_factor.filter(is_judged)
     }
 
     /// One, plus the levies.

@@ -279,6 +279,8 @@ pub struct PowerFactorRule {
     pub lead_floor_pct: Option<Decimal>,
     /// Share of the demand charge for each percent.
     pub share_per_pct: Decimal,
+    /// Contracts below this are not judged, kW; absent = all are.
+    pub least_kw: Option<f64>,
     /// `verified`, or `unverified` when the text was not seen; the bill prints it.
     pub status: String,
     /// Where it was found.

@@ -120,6 +120,9 @@ impl PowerFactors {
     }
 }
 
+/// Two energies that differ by less are the same: noise of floating-point sums, far below any register.
+const SAME_KVARH: f64 = 1e-6;
+
 impl Stretch {
     fn plus(self, next: Self) -> Self {
         let sum = |one: Option<f64>, other: Option<f64>| Some(one? + other?);
@@ -137,7 +140,7 @@ impl Stretch {
         let (energy_kwh, lag_kvarh, lead_kvarh) = (self.energy_kwh?, self.lag_kvarh?, self.lead_kvarh?);
         if energy_kwh <= 0.0 && lag_kvarh <= 0.0 && lead_kvarh <= 0.0 {
             None
-        } else if lead_kvarh <= lag_kvarh {
+        } else if lead_kvarh - lag_kvarh <= SAME_KVARH {
             Some(100.0)
         } else {
             factor_pct(Some(energy_kwh), Some(lead_kvarh))

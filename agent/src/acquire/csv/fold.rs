@@ -84,8 +84,9 @@ impl Run {
     /// Takes the next label; false where it may be of either run.
     fn goes_on(&mut self, local: DateTime) -> bool {
         let is_new = self.seen.insert(local);
-        let is_back = local < self.last;
-        let is_same = local == self.last;
+        // An hourly logger shows the hour's only label twice in a row.
+        let is_back = local < self.last || local == self.last && self.seen.len() == 1;
+        let is_same = local == self.last && !is_back;
         self.last = local;
         if is_new || is_same {
             return true;

@@ -145,7 +145,8 @@ struct Sums {
     all_min: f64,
     /// Energy of intervals that are not as the registers said it, kWh.
     repaired_kwh: f64,
-    n_repairs: usize,
+    /// Intervals that are not as the registers said them.
+    n_repaired: usize,
 }
 
 impl Sums {
@@ -155,7 +156,7 @@ impl Sums {
             let minutes = interval.end.duration_since(interval.start).as_secs_f64() / 60.0;
             sums.all_min += minutes;
             sums.seen_min += minutes * interval.coverage;
-            sums.n_repairs += interval.repairs.len();
+            sums.n_repaired += usize::from(interval.quality != Quality::Ok);
             if let Some(kwh) = interval.energy_import_kwh {
                 sums.energy_kwh = Some(sums.energy_kwh.unwrap_or(0.0) + kwh);
                 if interval.quality != Quality::Ok {
@@ -180,8 +181,8 @@ impl Sums {
 
 fn listed(site: &Site, intervals: &[&Interval], by: By, language: Language) -> String {
     let head = match language {
-        Language::Ko => ["기간", "kWh", "최대 kW", "확보율", "추정·복원 kWh", "복원"],
-        Language::En => ["period", "kWh", "peak kW", "coverage", "estimated kWh", "repairs"],
+        Language::Ko => ["기간", "kWh", "최대 kW", "확보율", "추정·복원 kWh", "구간"],
+        Language::En => ["period", "kWh", "peak kW", "coverage", "estimated kWh", "intervals"],
     };
     let estimated = match language {
         Language::Ko => " (추정)",
@@ -202,7 +203,7 @@ fn listed(site: &Site, intervals: &[&Interval], by: By, language: Language) -> S
             number(sums.peak_kw) + if sums.is_peak_estimated { estimated } else { "" },
             format!("{:.1} %", sums.coverage_pct()),
             number(Some(sums.repaired_kwh)),
-            sums.n_repairs.to_string(),
+            sums.n_repaired.to_string(),
         ]);
     }
     table(&rows, &[false, true, true, true, true, true])

@@ -93,6 +93,8 @@ fn kwh(contract: &Contract, price: &PriceUntil, language: Language) -> Vec<Vec<S
         };
         return vec![vec!["kWh".into(), unknown.into()]];
     };
+    // Prices of a kWh have two places more than what is paid.
+    let unit_places = contract.rules.decimals + 2;
     let name = if ko { "1 kWh" } else { "one kWh" };
     let net = if ko {
         "세금·기금 전"
@@ -104,14 +106,17 @@ fn kwh(contract: &Contract, price: &PriceUntil, language: Language) -> Vec<Vec<S
             name.to_owned(),
             format!(
                 "{} {currency} ({})",
-                plain(price.gross_per_kwh),
+                plain(price.gross_per_kwh, unit_places),
                 band_name(price.band, language)
             ),
         ],
-        vec![String::new(), format!("{} {currency} {net}", plain(price.net_per_kwh))],
+        vec![
+            String::new(),
+            format!("{} {currency} {net}", plain(price.net_per_kwh, unit_places)),
+        ],
     ];
     if !price.discount_share.is_zero() {
-        let off = plain(price.discount_share * Decimal::ONE_HUNDRED);
+        let off = plain(price.discount_share * Decimal::ONE_HUNDRED, 2);
         rows.push(vec![
             String::new(),
             if ko {
@@ -127,9 +132,9 @@ fn kwh(contract: &Contract, price: &PriceUntil, language: Language) -> Vec<Vec<S
 /// From where on another kW costs how much on this bill, a row each, and on later bills.
 fn kw(contract: &Contract, worth: &DemandWorth, language: Language) -> Vec<Vec<String>> {
     let ko = language == Language::Ko;
-    let won = |amount: Amount| format!("{} {}", plain(amount.gross), contract.rules.currency);
+    let won = |amount: Amount| format!("{} {}", plain(amount.gross, 2), contract.rules.currency);
     let mut costs: Vec<String> = Vec::new();
-    if worth.steps.is_empty() {
+    if worth.steps.is_empty() && worth.later.is_empty() {
         costs.push(if ko {
             "0: 이 시간대는 최대수요에 들지 않음".into()
         } else {
@@ -137,20 +142,24 @@ fn kw(contract: &Contract, worth: &DemandWorth, language: Language) -> Vec<Vec<S
         });
     }
     for step in &worth.steps {
-        let (cost, kw) = (won(step.per_kw), plain(step.above_kw));
+        let (cost, kw) = (won(step.per_kw), plain(step.above_kw, 3));
         costs.push(if ko {
             format!("{kw} kW를 넘으면 이번 청구서에 {cost}")
         } else {
             format!("{cost} on this bill, above {kw} kW")
         });
     }
-    let later = worth.n_bills - 1;
-    if worth.counts && later > 0 && !worth.later.net.is_zero() {
-        let cost = won(worth.later);
+    for later in &worth.later {
+        let (cost, kw, n) = (won(worth.later_per_kw), plain(later.above_kw, 3), later.n_bills);
         costs.push(if ko {
-            format!("이후 청구서 최대 {later}장에 각각 {cost}")
+            format!("{kw} kW를 넘으면 이후 청구서 최대 {n}장에 각각 {cost}")
         } else {
-            format!("{cost} on each of up to {later} later bills")
+            let each = if n == 1 {
+                "on a later bill".to_owned()
+            } else {
+                format!("on each of up to {n} later bills")
+            };
+            format!("{cost} {each}, above {kw} kW")
         });
     }
     let name = if ko { "1 kW 더" } else { "one more kW" };
@@ -171,12 +180,12 @@ fn notes(contract: &Contract, worth: Option<&DemandWorth>, newest: Option<Timest
         });
     }
     notes.extend(worth.and_then(|worth| waived(contract, worth, language)));
-    let unknown = worth.map_or(&[][..], |worth| &worth.billed.unknown);
-    if let (Some(first), Some(last)) = (unknown.first(), unknown.last()) {
+    let unknown = worth.map_or(String::new(), |worth| worth.billed.unknown.join(", "));
+    if !unknown.is_empty() {
         notes.push(if ko {
-            format!("최대수요를 모르는 달이 있어({first} – {last}) 요금적용전력이 더 클 수 있습니다.")
+            format!("최대수요를 모르는 달: {unknown}. 요금적용전력이 더 클 수 있습니다.")
         } else {
-            format!("Maxima of months from {first} to {last} are not known: the billed demand may be higher.")
+            format!("The maximum demand of {unknown} is not known: the billed demand may be higher.")
         });
     }
     if let Some(end) = newest {
@@ -201,13 +210,13 @@ fn waived(contract: &Contract, worth: &DemandWorth, language: Language) -> Optio
 
 fn bill_rows(stands: Option<&Bill>, ends: Option<&Bill>, language: Language) -> Vec<Vec<String>> {
     let ko = language == Language::Ko;
-    let row = |name: &str, bill: &Bill| vec![name.to_owned(), format!("{} {}", plain(bill.total), bill.currency)];
+    let row = |name: &str, bill: &Bill| vec![name.to_owned(), format!("{} {}", plain(bill.total, 2), bill.currency)];
     let mut rows = Vec::new();
     rows.extend(stands.map(|bill| row(if ko { "이번 달 현재" } else { "bill so far" }, bill)));
     rows.extend(ends.map(|bill| row(if ko { "이번 달 예상" } else { "bill will end" }, bill)));
     rows
 }
 
-fn plain(value: Decimal) -> String {
-    grouped(&value.round_dp(2).normalize().to_string())
+fn plain(value: Decimal, places: u32) -> String {
+    grouped(&value.round_dp(places).normalize().to_string())
 }

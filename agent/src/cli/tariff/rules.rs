@@ -225,6 +225,10 @@ fn power_factor(rule: &PowerFactorRule, is_low_voltage: bool, language: Language
             format!("{per_pct} % of the demand charge for each percent below; lagging above it is credited")
         }
     });
+    texts.extend(rule.least_kw.map(|kw| match language {
+        Language::Ko => format!("계약전력 {kw} kW 이상에만 적용"),
+        Language::En => format!("contracts of {kw} kW and more only"),
+    }));
     let source = format!("{}: {} ({})", rule.from, rule.source, status(&rule.status, language));
     (pick(language, "역률", "Power factor"), texts, source)
 }

@@ -193,7 +193,8 @@ fn interval(start_ms: i64, end_ms: i64, basis: &Basis<'_>, parts: [Part; 4]) -> 
     }
 }
 
-/// An amount without the noise of floating-point sums: a micro-watt-hour is far below any register.
+/// An amount without the noise of floating-point differences, which a register of gigawatt-hours has from its seventh
+/// place on: a milliwatt-hour is far below any register, and half a kWh is billed as such.
 fn printable(amount: f64) -> f64 {
-    rounded(amount, 9)
+    rounded(amount, 6)
 }

@@ -73,7 +73,7 @@ pub(super) fn power_factor_charges(
 ) -> Vec<Charge> {
     let mut charges = Vec::new();
     for part in &tally.parts {
-        let Some(rule) = part.part.edition.power_factor else {
+        let Some(rule) = part.part.edition.judged_power_factor() else {
             continue;
         };
         let contract = part.part.edition.contract;

@@ -30,6 +30,9 @@ pub fn project(contracts: &[Contract], usage: &[Usage]) -> Option<Bill> {
     let mut bill = bills(contracts, &whole).0.pop()?;
     if whole.len() > usage.len() {
         bill.complete = false;
+        // What is not known yet is projected, and nothing of it is missing.
+        bill.notes
+            .retain(|note| note.code != "coverage" || usage.iter().any(|row| row.coverage < 1.0));
         bill.notes.push(notes::projected());
     }
     Some(bill)

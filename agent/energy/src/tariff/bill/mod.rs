@@ -29,7 +29,7 @@ pub use forecast::project;
 pub use names::item_name;
 pub use notes::Note;
 pub use reconcile::{Difference, EnteredBill, EnteredError, reconcile};
-pub use worth::{Amount, DemandStep, DemandWorth, demand_worth};
+pub use worth::{Amount, DemandStep, DemandWorth, LaterStep, demand_worth};
 
 pub(crate) use items::billed_pct;
 pub(crate) use running::Billing;

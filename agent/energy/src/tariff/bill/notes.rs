@@ -96,7 +96,7 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
                 format!("{en}: the price {price} is not published: it was carried on."),
             ));
         }
-        if let Some(rule) = edition.power_factor.filter(|rule| rule.status != "verified") {
+        if let Some(rule) = edition.judged_power_factor().filter(|rule| rule.status != "verified") {
             notes.push(note(
                 "unverified",
                 format!("{}부터의 역률 규정은 원문으로 확인하지 못했습니다.", rule.from),
@@ -115,7 +115,10 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
 }
 
 fn deemed(tally: &Tally<'_>) -> Option<Note> {
-    let has_rule = tally.parts.iter().any(|part| part.part.edition.power_factor.is_some());
+    let has_rule = tally
+        .parts
+        .iter()
+        .any(|part| part.part.edition.judged_power_factor().is_some());
     let is_unknown = tally.power_factors.iter().any(|factors| factors.lag_pct.is_none());
     (has_rule && is_unknown).then(|| {
         note(

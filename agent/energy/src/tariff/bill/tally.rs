@@ -205,13 +205,15 @@ fn grouped(parts: Vec<Part<'_>>) -> (Vec<PartTally<'_>>, Vec<Option<Group<'_>>>)
     for part in parts {
         let is_alike = |last: &PartTally<'_>| {
             let (one, other) = (&last.part.edition, &part.edition);
-            one.power_factor == other.power_factor
+            one.judged_power_factor() == other.judged_power_factor()
                 && one.contract.tariff.low_voltage == other.contract.tariff.low_voltage
                 && one.contract.reactive_meter == other.contract.reactive_meter
         };
         if !tallies.last().is_some_and(is_alike) {
             let edition = &part.edition;
-            let rule = edition.power_factor.filter(|_| edition.contract.reactive_meter);
+            let rule = edition
+                .judged_power_factor()
+                .filter(|_| edition.contract.reactive_meter);
             let is_low_voltage = edition.contract.tariff.low_voltage;
             factors.push(rule.map(|rule| (Judge { rule, is_low_voltage }, PowerFactors::default())));
         }

@@ -5,7 +5,7 @@
 
 use std::iter::Sum;
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{Timestamp, ToSpan, civil::Date};
 use rust_decimal::{Decimal, prelude::FromPrimitive};
 
 use super::{
@@ -59,10 +59,10 @@ pub struct DemandWorth {
     pub billed: BilledDemand,
     /// From where on another kW costs more, ascending; empty where it never does.
     pub steps: Vec<DemandStep>,
-    /// What it costs on each later bill that remembers this period, at the prices of the day.
-    pub later: Amount,
-    /// On how many bills at the most, this one included: maxima of some months are remembered.
-    pub n_bills: u8,
+    /// On how many later bills it may count, ascending by demand; empty in a month that is not remembered.
+    pub later: Vec<LaterStep>,
+    /// What it costs on each of those, at the prices of the day.
+    pub later_per_kw: Amount,
     /// Why what lies above the contract costs no more on this bill, where that is so.
     pub waived: Option<Note>,
 }
@@ -74,6 +74,15 @@ pub struct DemandStep {
     pub above_kw: Decimal,
     /// Its cost, all told: by days, with the power factor so far and the surcharge above the contract.
     pub per_kw: Amount,
+}
+
+/// One more kW on bills to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaterStep {
+    /// The demand above which so many bear it, kW.
+    pub above_kw: Decimal,
+    /// How many, unless later months draw more themselves.
+    pub n_bills: u8,
 }
 
 impl Contract {
@@ -116,32 +125,14 @@ pub fn demand_worth(contracts: &[Contract], history: &History, usage: &[Usage], 
     let rule = contract.rules.demand.as_ref()?;
     let month = running.tally.period.month;
     let billed = ratchet::billed(contract, month, &running.history);
-    let mut steps = Vec::new();
-    if let Some(above_kw) = running.first_step_kw(&edition, rule, &billed) {
-        steps.push(running.step(above_kw));
-    }
-    let mut waived = None;
-    if contract.rules.excess.is_some() {
-        let contract_kw = Decimal::from_f64(contract.contract_kw)?;
-        let above_kw = contract_kw.max(running.highest_kw());
-        let last = steps.last().copied();
-        if last.is_none_or(|last| last.above_kw < above_kw) {
-            let step = running.step(above_kw);
-            let costs_more = step.per_kw.net > last.map_or(Decimal::ZERO, |last| last.per_kw.net);
-            steps.extend(costs_more.then_some(step));
-        }
-        waived = running
-            .notes
-            .drain(..)
-            .find(|note| note.code == "excess_notice" || note.code == "contract_raised");
-    }
-    let later = edition.prices.demand_per_kw * rule.ratchet_share;
+    let later = running.later(rule);
+    let (steps, waived) = running.steps(&edition, rule);
     Some(DemandWorth {
         counts: contract.demand_counts_at(at),
         billed,
         steps,
-        later: Amount::levied(later, &edition),
-        n_bills: rule.n_bills(month),
+        later_per_kw: Amount::levied(edition.prices.demand_per_kw * rule.ratchet_share, &edition),
+        later,
         waived,
     })
 }
@@ -205,16 +196,61 @@ impl<'a> Running<'a> {
         DemandStep { above_kw, per_kw }
     }
 
-    /// Above which demand the billed one, or the one charged in the instant's band, is raised.
-    fn first_step_kw(&self, edition: &Edition<'_>, rule: &DemandRule, billed: &BilledDemand) -> Option<Decimal> {
+    /// From where on another kW costs another amount, and why the excess is waived if it is: each demand at which some
+    /// part of the period begins to be billed more is tried.
+    fn steps(&mut self, edition: &Edition<'_>, rule: &DemandRule) -> (Vec<DemandStep>, Option<Note>) {
+        let month = self.tally.period.month;
         let local = self.contract.local(self.at);
-        let slot = edition.slot(self.contract.day_kind(local.date()), local.month(), local.hour())?;
+        let slot = edition.slot(self.contract.day_kind(local.date()), local.month(), local.hour());
+        let band = slot.map(|slot| slot.demand_band);
+        let mut tried: Vec<Decimal> = Vec::new();
+        for part in &self.tally.parts {
+            let contract = part.part.edition.contract;
+            if band.is_some_and(|band| rule.counts(band)) {
+                tried.push(ratchet::billed(contract, month, &self.history).billing_kw);
+            }
+            if contract.rules.excess.is_some() {
+                tried.extend(Decimal::from_f64(contract.contract_kw).map(|kw| kw.max(self.highest_kw())));
+            }
+        }
         let by_band = edition.prices.demand_by_band_per_kw.get(edition.season);
-        let has_band = by_band.is_some_and(|bands| bands.contains_key(&slot.demand_band));
-        let of_band = has_band.then(|| self.tally.band_peak_kw(slot.demand_band));
-        let of_all =
-            (rule.counts(slot.demand_band) && !edition.prices.demand_per_kw.is_zero()).then_some(billed.billing_kw);
-        of_band.into_iter().chain(of_all).min()
+        let of_band = band.filter(|band| by_band.is_some_and(|bands| bands.contains_key(band)));
+        tried.extend(of_band.map(|band| self.tally.band_peak_kw(band)));
+        tried.sort_unstable();
+        tried.dedup();
+        let mut steps: Vec<DemandStep> = Vec::new();
+        for above_kw in tried {
+            // The one before was looked at a kW above where it begins.
+            let step = self.step(above_kw.max(steps.last().map_or(above_kw, |last| last.above_kw + Decimal::ONE)));
+            if step.per_kw.net != steps.last().map_or(Decimal::ZERO, |last| last.per_kw.net) {
+                steps.push(DemandStep { above_kw, ..step });
+            }
+        }
+        let is_waiver = |note: &Note| note.code == "excess_notice" || note.code == "contract_raised";
+        let waived = self.notes.drain(..).find(is_waiver);
+        (steps, waived)
+    }
+
+    /// How many later bills a demand of this month may be billed on: each until the maxima known beside it are higher.
+    fn later(&self, rule: &DemandRule) -> Vec<LaterStep> {
+        let month = self.tally.period.month;
+        if !rule.ratchet_months.contains(&month.month()) || !self.contract.demand_counts_at(self.at) {
+            return Vec::new();
+        }
+        let billed_kw = |ahead: u8| {
+            let later = month.saturating_add(i32::from(ahead).months());
+            ratchet::billed(self.contract, later, &self.history).billing_kw / rule.ratchet_share
+        };
+        let mut above_kw: Vec<Decimal> = (1..rule.months_back).map(billed_kw).collect();
+        above_kw.sort_unstable();
+        let mut steps: Vec<LaterStep> = Vec::new();
+        for (kw, n_bills) in above_kw.into_iter().zip(1..) {
+            match steps.last_mut() {
+                Some(last) if last.above_kw == kw => last.n_bills = n_bills,
+                _ => steps.push(LaterStep { above_kw: kw, n_bills }),
+            }
+        }
+        steps
     }
 
     /// Highest demand of any hour under the instant's contract, kW.
