@@ -304,3 +304,27 @@ fn energy_that_no_register_counted_is_named_as_calculated() {
         assert_eq!(told.matches("calculated").count(), 1, "{told}");
     }
 }
+
+/// Half an hour without readings is a gap whatever the order of the rows.
+#[test]
+fn the_order_of_rows_changes_nothing() {
+    let site = SITE.replace("name = \"press\"\nevery = \"15m\"", "name = \"press\"\nevery = \"1m\"");
+    let minutes: Vec<usize> = (0..24 * 60).filter(|minute| !(600..630).contains(minute)).collect();
+    let row = |minute: &usize| {
+        let (hour, of_hour, kwh) = (minute / 60, minute % 60, 1000.0 + *minute as f64 / 2.0);
+        format!("2025-03-03T{hour:02}:{of_hour:02}:00+09:00,press,{kwh}\n")
+    };
+    let mut shuffled = minutes.clone();
+    shuffled.sort_by_key(|minute| minute * 7919 % 1440);
+    let told = [minutes, shuffled].map(|minutes| {
+        let folder = Folder::new("energy-order");
+        let rows: String = minutes.iter().map(row).collect();
+        let csv = folder.file("data.csv", &format!("time,meter,energy_import_kwh\n{rows}"));
+        let (site, out) = (folder.file("site.toml", &site), folder.path("out"));
+        check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+        ["intervals.csv", "repairs.csv", "findings.jsonl"]
+            .map(|name| std::fs::read_to_string(folder.path(&format!("out/{name}"))).unwrap())
+    });
+    assert_eq!(told[0], told[1]);
+    assert!(told[0][1].contains("gap_spread"), "{}", told[0][1]);
+}

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use energy::{Name, Reading, Site, interval::begins_at, quantity::Form};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::{
     acquire::csv::{Mapping, Order, Row},
@@ -135,44 +135,36 @@ impl<'a> Unknown<'a> {
     }
 }
 
-/// Counts the steps between a meter's rows, to learn how often it was read. An export of our own log is left as it is:
+/// Keeps the times of a meter's rows, to learn how often it was read. An export of our own log is left as it is:
 /// it replays to what was lived with the configuration it was lived with.
 #[derive(Default)]
 struct Steps {
-    last: BTreeMap<Name, Timestamp>,
-    counts: BTreeMap<Name, BTreeMap<i64, u64>>,
+    times_ms: BTreeMap<Name, Vec<i64>>,
+    n_times: usize,
 }
 
-/// Different steps that are counted for a meter: a clean recording has one or two, and a bound is a bound.
-const MOST_STEPS: usize = 10_000;
+/// Times that are kept to learn the steps by, 64 MB of them: the rows of a recording may stand in any order.
+const MOST_TIMES: usize = 8_000_000;
 
 impl Steps {
     fn note(&mut self, row: &Row) {
-        let at = row.sample.at;
-        if row.order != Order::ByTime {
-            return;
-        }
-        let Some(last) = self.last.insert(row.sample.meter.clone(), at) else {
-            return;
-        };
-        let step_ms = at.as_millisecond() - last.as_millisecond();
-        let counts = self.counts.entry(row.sample.meter.clone()).or_default();
-        if step_ms > 0 && (counts.len() < MOST_STEPS || counts.contains_key(&step_ms)) {
-            *counts.entry(step_ms).or_default() += 1;
+        if row.order == Order::ByTime && self.n_times < MOST_TIMES {
+            let times_ms = self.times_ms.entry(row.sample.meter.clone()).or_default();
+            times_ms.push(row.sample.at.as_millisecond());
+            self.n_times += 1;
         }
     }
 
     /// The median step of each meter.
     fn usual(self) -> BTreeMap<Name, SignedDuration> {
-        let median = |counts: BTreeMap<i64, u64>| {
-            let half = counts.values().sum::<u64>().div_ceil(2);
-            let mut seen = 0;
-            counts.into_iter().find(|(_, count)| {
-                seen += count;
-                seen >= half
-            })
+        let usual = |(meter, mut times_ms): (Name, Vec<i64>)| {
+            times_ms.sort_unstable();
+            times_ms.dedup();
+            let mut steps_ms: Vec<i64> = times_ms.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            let middle = steps_ms.len().checked_sub(1)? / 2;
+            let (_, median_ms, _) = steps_ms.select_nth_unstable(middle);
+            Some((meter, SignedDuration::from_millis(*median_ms)))
         };
-        let usual = |(meter, counts)| Some((meter, SignedDuration::from_millis(median(counts)?.0)));
-        self.counts.into_iter().filter_map(usual).collect()
+        self.times_ms.into_iter().filter_map(usual).collect()
     }
 }
