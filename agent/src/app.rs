@@ -130,9 +130,9 @@ impl Fixed {
 }
 
 /// Starts everything that `config` asks for, on the runtime it is called in.
-pub fn start(config: &Config, clock: &Clock, health: &Health, origin: Origin) -> Result<App, AppError> {
+pub fn start(config: Config, clock: &Clock, health: &Health, origin: Origin) -> Result<App, AppError> {
     let store = Store::open(&config.store, health)?;
-    let site = Arc::new(config.site.clone());
+    let site = Arc::new(config.site);
     let engine = record::restore(Arc::clone(&site), &store.reader()?)?;
     let (site, _) = watch::channel(site);
     let parts = web::Parts {
@@ -165,49 +165,40 @@ pub fn start(config: &Config, clock: &Clock, health: &Health, origin: Origin) ->
         alerts: Running::default(),
     };
     app.readers.tasks.spawn(keep_dead_letters(unread, app.store.clone()));
-    app.read_log(config);
-    let recorder = Recorder::new(
-        engine,
-        app.store.clone(),
-        clock.clone(),
-        config.record.clone(),
-        health.clone(),
-    );
+    app.read_log(config.influx, config.alerts);
+    let recorder = Recorder::new(engine, app.store.clone(), clock.clone(), config.record, health.clone());
     let (site, stop) = (app.site.subscribe(), app.recorder.stop.clone());
     app.recorder.tasks.spawn(record::run(recorder, taken, site, stop));
-    app.take_in(config);
+    app.take_in(config.buses, config.brokers);
     Ok(app)
 }
 
 impl App {
     /// Goes on by another configuration: what it does not change runs on untouched. The store, the page's address and the
     /// recorder's times stay as they are until a restart.
-    pub fn renew(&mut self, config: &Config) {
-        self.site.send_replace(Arc::new(config.site.clone()));
-        self.read_log(config);
-        self.take_in(config);
+    pub fn renew(&mut self, config: Config) {
+        self.site.send_replace(Arc::new(config.site));
+        self.read_log(config.influx, config.alerts);
+        self.take_in(config.buses, config.brokers);
     }
 
-    /// Lets the receivers of a configuration read the log, and no others.
-    fn read_log(&mut self, config: &Config) {
-        let tags = SiteTags::of(&config.site);
-        let wanted = config
-            .influx
-            .iter()
-            .map(|receiver| (receiver.name.clone(), (receiver.clone(), tags.clone())));
+    /// Lets these receivers read the log, and no others.
+    fn read_log(&mut self, influx: Vec<influx::Config>, alerts: Vec<alert::Config>) {
         let (tasks, stop) = (&self.readers.tasks, &self.readers.stop);
+        let tags = SiteTags::of(&self.site.borrow());
+        let wanted = influx
+            .into_iter()
+            .map(|receiver| (receiver.name.clone(), (receiver, tags.clone())));
         self.influx.arrange(wanted, stop, |settings, stop| {
+            let parts = (self.store.clone(), self.health.clone());
             tasks.spawn(each(
                 settings,
                 stop,
-                (self.store.clone(), self.health.clone()),
+                parts,
                 |(receiver, tags), (store, health), stop| influx::run(receiver, tags, store, health, stop),
             ));
         });
-        let wanted = config
-            .alerts
-            .iter()
-            .map(|receiver| (receiver.name.clone(), receiver.clone()));
+        let wanted = alerts.into_iter().map(|receiver| (receiver.name.clone(), receiver));
         self.alerts.arrange(wanted, stop, |settings, stop| {
             let parts = (self.store.clone(), self.clock.clone(), self.health.clone());
             tasks.spawn(each(settings, stop, parts, |receiver, (store, clock, health), stop| {
@@ -216,19 +207,16 @@ impl App {
         });
     }
 
-    /// Reads the buses and brokers of a configuration, and no others.
-    fn take_in(&mut self, config: &Config) {
+    /// Reads these buses and brokers, and no others.
+    fn take_in(&mut self, buses: Vec<modbus::Config>, brokers: Vec<mqtt::Config>) {
         let (tasks, stop) = (&self.inputs.tasks, &self.inputs.stop);
         let parts = || (self.clock.clone(), self.outlets.clone(), self.health.clone());
-        let wanted = config.buses.iter().map(|bus| (bus.name.clone(), bus.clone()));
+        let wanted = buses.into_iter().map(|bus| (bus.name.clone(), bus));
         self.buses.arrange(wanted, stop, |settings, stop| {
             let (clock, outlets, health) = parts();
             tasks.spawn(modbus::run(settings, clock, outlets.intake, health, stop));
         });
-        let wanted = config
-            .brokers
-            .iter()
-            .map(|broker| (broker.name.clone(), broker.clone()));
+        let wanted = brokers.into_iter().map(|broker| (broker.name.clone(), broker));
         self.brokers.arrange(wanted, stop, |settings, stop| {
             let (clock, outlets, health) = parts();
             // The client's future cannot be shown to be Send: it has a thread to itself.

@@ -161,7 +161,7 @@ async fn demo(args: &DemoArgs, folder: &Path) -> Result<(), Failure> {
     let config = agent_config(args, folder, &plant, language).await?;
     let zone = config.site.zone.clone();
     let health = Health::default();
-    let app = app::start(&config, &clock, &health, Origin::Demo)
+    let app = app::start(config, &clock, &health, Origin::Demo)
         .map_err(|error| Failure(status_of(&error), error.to_string()))?;
     print(&greeting(args, &app, &plant, language));
     let watch = tokio::spawn(watch(

@@ -44,11 +44,9 @@ pub fn run(args: &RunArgs) -> ExitCode {
         Err(error) => return fail(INTERNAL, format!("starting the runtime: {error}")),
     };
     runtime.block_on(async {
-        let health = Health::default();
-        match app::start(&config, &Clock::system(), &health, Origin::Plant) {
+        let (health, fixed) = (Health::default(), Fixed::of(&config));
+        match app::start(config, &Clock::system(), &health, Origin::Plant) {
             Ok(mut app) => {
-                let fixed = Fixed::of(&config);
-                drop(config);
                 tracing::info!(page = %format!("http://{}", app.page()), "started");
                 until_stopped(&args.config, fixed, &mut app, &health).await;
                 app.stop().await;
@@ -137,7 +135,7 @@ fn renew(path: &Path, running: &mut Fixed, app: &mut App, health: &Health) {
                     "this part of the configuration is taken up at the next start only"
                 );
             }
-            app.renew(&loaded.config);
+            app.renew(loaded.config);
             *running = fixed;
             result("ok");
             tracing::info!("the configuration was taken up");
