@@ -13,6 +13,7 @@ use crate::{
     cli::{
         INPUT, fail, past,
         replay_intervals::{Event, events, local},
+        table::wrapped,
     },
     config::Config,
     language::Language,
@@ -124,9 +125,7 @@ fn of_repairs(
         return Ok(format!("{head}: {}\n", if ko { "없음" } else { "none" }));
     }
     let mut text = format!("{head}: {}\n", lines.len());
-    for line in lines.iter().take(LISTED) {
-        writeln!(text, "   {line}").ok();
-    }
+    text.extend(lines.iter().take(LISTED).map(|line| wrapped(line, 3)));
     if lines.len() > LISTED {
         writeln!(text, "   … {}", lines.len() - LISTED).ok();
     }
@@ -210,13 +209,8 @@ fn of_money(args: &EnergyArgs, config: &Config, month: Month, language: Language
     for item in bill.items.iter().filter(|item| item.item.starts_with("energy_")) {
         for line in &item.lines {
             let (quantity, price) = (line.quantity.normalize(), line.price.normalize());
-            writeln!(
-                text,
-                "   {}: {quantity} kWh × {price}  ({})",
-                item_name(&item.item, language),
-                line.rule
-            )
-            .ok();
+            let item = item_name(&item.item, language);
+            text += &wrapped(&format!("{item}: {quantity} kWh × {price}  ({})", line.rule), 3);
         }
     }
     Ok(text)
