@@ -328,3 +328,19 @@ fn the_order_of_rows_changes_nothing() {
     assert_eq!(told[0], told[1]);
     assert!(told[0][1].contains("gap_spread"), "{}", told[0][1]);
 }
+
+/// A register of gigawatt-hours knows seven places less: what it counts is a tenth of a kWh all the same.
+#[test]
+fn a_large_register_counts_without_the_noise_of_its_size() {
+    let folder = Folder::new("energy-large");
+    let mut csv = String::from("time,meter,energy_import_kwh\n");
+    for quarter in 0..96 {
+        let (hour, minute, kwh) = (quarter / 4, quarter % 4 * 15, 16_777_216.0 + f64::from(quarter) / 10.0);
+        writeln!(csv, "2025-03-01T{hour:02}:{minute:02}:00+09:00,press,{kwh:.1}").unwrap();
+    }
+    let (site, csv) = (folder.file("site.toml", SITE), folder.file("data.csv", &csv));
+    let out = folder.path("out");
+    check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+    let told = std::fs::read_to_string(folder.path("out/intervals.csv")).unwrap();
+    assert_eq!(told.matches(",press,0.1,ok,1,").count(), 95, "{told}");
+}

@@ -142,7 +142,10 @@ impl MeterIntervals {
         let mut part = match self.source {
             Source::Counter => {
                 let rules = basis.rules(register.counter());
-                series.counter((from_ms, to_ms), gap_ms, rules, &self.load)
+                let mut part = series.counter((from_ms, to_ms), gap_ms, rules, &self.load);
+                let decimals = series.ends(from_ms, to_ms).map_or(9, |(_, last)| decimals(last.1));
+                part.amount = part.amount.map(|amount| rounded(amount, decimals));
+                part
             }
             Source::IntervalEnergy => series.delta(from_ms, to_ms),
             Source::Power => series.power(from_ms, to_ms, gap_ms, 1.0),
@@ -193,8 +196,14 @@ fn interval(start_ms: i64, end_ms: i64, basis: &Basis<'_>, parts: [Part; 4]) -> 
     }
 }
 
-/// An amount without the noise of floating-point differences, which a register of gigawatt-hours has from its seventh
-/// place on: a milliwatt-hour is far below any register, and half a kWh is billed as such.
+/// An amount without the noise of floating-point sums: a micro-watt-hour is far below any register.
 fn printable(amount: f64) -> f64 {
-    rounded(amount, 6)
+    rounded(amount, 9)
+}
+
+/// Decimals that a difference of readings as large as `value` knows: of an f64's fifteen digits those behind the point, but
+/// one. A register of gigawatt-hours counts a tenth of a kWh as 0.1, so that half a kWh in a month is billed as such.
+fn decimals(value: f64) -> i32 {
+    let digits = value.abs().max(1.0).log10().floor() as i32 + 1;
+    (14 - digits).clamp(0, 9)
 }
