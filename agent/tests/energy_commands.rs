@@ -68,8 +68,12 @@ fn recording(hall: fn(usize) -> f64, dryer_until: usize) -> String {
 }
 
 fn replayed(name: &str, csv: &str) -> (Folder, String, String) {
+    replayed_at(SITE, name, csv)
+}
+
+fn replayed_at(site: &str, name: &str, csv: &str) -> (Folder, String, String) {
     let folder = Folder::new(name);
-    let (site, csv) = (folder.file("site.toml", SITE), folder.file("data.csv", csv));
+    let (site, csv) = (folder.file("site.toml", site), folder.file("data.csv", csv));
     let out = folder.path("out");
     check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
     (folder, site, out)
@@ -233,7 +237,6 @@ fn a_reset_register_is_a_finding_unless_it_is_switched_off() {
 /// A counter over the turn of a month: what it stood at first and last is told beside what was made of it.
 #[test]
 fn a_months_energy_is_walked_down_to_the_registers_readings() {
-    let folder = Folder::new("energy-registers");
     let mut csv = String::from("time,meter,energy_import_kwh\n");
     for (day, kwh) in [("2025-02-28", 100.0), ("2025-03-01", 340.5), ("2025-03-02", 580.5)] {
         for quarter in 0..96 {
@@ -241,9 +244,7 @@ fn a_months_energy_is_walked_down_to_the_registers_readings() {
             writeln!(csv, "{day}T{hour:02}:{minute:02}:00+09:00,press,{stood}").unwrap();
         }
     }
-    let (site, csv) = (folder.file("site.toml", SITE), folder.file("data.csv", &csv));
-    let out = folder.path("out");
-    check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+    let (folder, site, out) = replayed("energy-registers", &csv);
     let explain = [
         "energy",
         "-c",
@@ -272,7 +273,6 @@ fn a_months_energy_is_walked_down_to_the_registers_readings() {
 /// Energy of a meter that only says its power is named as calculated, once for the whole stretch and in each of its months.
 #[test]
 fn energy_that_no_register_counted_is_named_as_calculated() {
-    let folder = Folder::new("energy-calculated");
     let mut csv = String::from("time,meter,active_power_kw\n");
     for day in ["2025-02-28", "2025-03-01"] {
         for quarter in 0..96 {
@@ -280,9 +280,7 @@ fn energy_that_no_register_counted_is_named_as_calculated() {
             writeln!(csv, "{day}T{hour:02}:{minute:02}:00+09:00,press,12").unwrap();
         }
     }
-    let (site, csv) = (folder.file("site.toml", SITE), folder.file("data.csv", &csv));
-    let out = folder.path("out");
-    check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+    let (_folder, site, out) = replayed("energy-calculated", &csv);
     for month in ["2025-02", "2025-03"] {
         let explain = [
             "energy",
@@ -317,11 +315,9 @@ fn the_order_of_rows_changes_nothing() {
     let mut shuffled = minutes.clone();
     shuffled.sort_by_key(|minute| minute * 7919 % 1440);
     let told = [minutes, shuffled].map(|minutes| {
-        let folder = Folder::new("energy-order");
         let rows: String = minutes.iter().map(row).collect();
-        let csv = folder.file("data.csv", &format!("time,meter,energy_import_kwh\n{rows}"));
-        let (site, out) = (folder.file("site.toml", &site), folder.path("out"));
-        check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+        let csv = format!("time,meter,energy_import_kwh\n{rows}");
+        let (folder, _, _) = replayed_at(&site, "energy-order", &csv);
         ["intervals.csv", "repairs.csv", "findings.jsonl"]
             .map(|name| std::fs::read_to_string(folder.path(&format!("out/{name}"))).unwrap())
     });
@@ -332,15 +328,34 @@ fn the_order_of_rows_changes_nothing() {
 /// A register of gigawatt-hours knows seven places less: what it counts is a tenth of a kWh all the same.
 #[test]
 fn a_large_register_counts_without_the_noise_of_its_size() {
-    let folder = Folder::new("energy-large");
     let mut csv = String::from("time,meter,energy_import_kwh\n");
     for quarter in 0..96 {
         let (hour, minute, kwh) = (quarter / 4, quarter % 4 * 15, 16_777_216.0 + f64::from(quarter) / 10.0);
         writeln!(csv, "2025-03-01T{hour:02}:{minute:02}:00+09:00,press,{kwh:.1}").unwrap();
     }
-    let (site, csv) = (folder.file("site.toml", SITE), folder.file("data.csv", &csv));
-    let out = folder.path("out");
-    check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+    let (folder, _, _) = replayed("energy-large", &csv);
     let told = std::fs::read_to_string(folder.path("out/intervals.csv")).unwrap();
     assert_eq!(told.matches(",press,0.1,ok,1,").count(), 95, "{told}");
+}
+
+#[test]
+fn an_hour_that_comes_twice_loses_nothing() {
+    let folder = Folder::new("energy-autumn");
+    let site = folder.file(
+        "site.toml",
+        "[site]\nname = \"x\"\nzone = \"Europe/Berlin\"\nlanguage = \"en\"\nmain_meter = \"main\"\ndemand_interval = \"60m\"\n\
+         [[meter]]\nname = \"main\"\nevery = \"60m\"\n",
+    );
+    let map = folder.file(
+        "map.toml",
+        "[time]\ncolumn = \"t\"\nformat = \"%Y-%m-%d %H:%M\"\nzone = \"Europe/Berlin\"\nmarks = \"interval-start\"\n\
+         interval = \"60m\"\n[meter]\nname = \"main\"\n[columns]\ne = \"interval_energy_kwh\"\n",
+    );
+    let csv = folder.file(
+        "data.csv",
+        "t,e\n2026-10-25 01:00,2.66\n2026-10-25 02:00,8.09\n2026-10-25 02:00,3.15\n2026-10-25 03:00,1.6\n",
+    );
+    let out = folder.path("out");
+    let args = ["replay", "--config", &site, "--map", &map, "--csv", &csv, "--out", &out];
+    check(&args, 0, &["15.5", "0 refused"]);
 }

@@ -342,25 +342,3 @@ fn what_cannot_be_billed_is_said() {
         &["billed demand 900 kW"],
     );
 }
-
-#[test]
-fn an_hour_that_comes_twice_loses_nothing() {
-    let folder = Folder::new("money-autumn");
-    let site = folder.file(
-        "site.toml",
-        "[site]\nname = \"x\"\nzone = \"Europe/Berlin\"\nlanguage = \"en\"\nmain_meter = \"main\"\ndemand_interval = \"60m\"\n\
-         [[meter]]\nname = \"main\"\nevery = \"60m\"\n",
-    );
-    let map = folder.file(
-        "map.toml",
-        "[time]\ncolumn = \"t\"\nformat = \"%Y-%m-%d %H:%M\"\nzone = \"Europe/Berlin\"\nmarks = \"interval-start\"\n\
-         interval = \"60m\"\n[meter]\nname = \"main\"\n[columns]\ne = \"interval_energy_kwh\"\n",
-    );
-    let csv = folder.file(
-        "data.csv",
-        "t,e\n2026-10-25 01:00,2.66\n2026-10-25 02:00,8.09\n2026-10-25 02:00,3.15\n2026-10-25 03:00,1.6\n",
-    );
-    let out = folder.path("out");
-    let args = ["replay", "--config", &site, "--map", &map, "--csv", &csv, "--out", &out];
-    check(&args, 0, &["15.5", "0 refused"]);
-}

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+mod meter_support;
 mod store_support;
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
@@ -13,8 +14,8 @@ use std::{fs, path::Path, process::Stdio, time::Duration};
 use energy::Sample;
 use store_support::{Folder, store_in};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
-    net::{TcpListener, TcpStream},
+    io::{AsyncBufReadExt, BufReader, Lines},
+    net::TcpListener,
     process::{Child, ChildStderr, Command},
     time::timeout,
 };
@@ -22,23 +23,6 @@ use wattwarden::store::Reader;
 
 /// No event takes this long unless something is broken: a look at the file comes every two seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A Modbus meter that answers every read with 9 kW.
-async fn serve(listener: TcpListener) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        tokio::spawn(answer(stream));
-    }
-}
-
-async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
-    loop {
-        let mut request = [0; 12];
-        stream.read_exact(&mut request).await?;
-        let head = [request[0], request[1], 0, 0, 0, 7, request[6], request[7], 4];
-        stream.write_all(&[&head[..], &9000_f32.to_be_bytes()].concat()).await?;
-    }
-}
 
 fn meter(name: &str, unit: u8) -> String {
     format!(
@@ -120,7 +104,7 @@ async fn wait_for(what: impl Fn() -> bool) {
 async fn a_configuration_written_anew_is_taken_up_and_one_with_errors_is_not() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let device = tokio::spawn(serve(listener));
+    let device = tokio::spawn(meter_support::serve(listener));
     let folder = Folder::new();
     let path = folder.path();
     let config = path.join("wattwarden.toml");

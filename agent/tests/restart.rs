@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 mod life_support;
+mod meter_support;
 mod store_support;
 
 use std::{fs, path::Path, process::Stdio, sync::Arc, time::Duration};
@@ -16,42 +17,16 @@ use jiff::{SignedDuration, Timestamp};
 use life_support::{Life, SITE, findings, settings, site, start};
 use store_support::{Folder, store_in};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     process::{Child, Command},
 };
 use wattwarden::{clock::Clock, health::Health, store::Reader};
 
 // ---------------------------------------------------------------------------------------------- the real program
 
-/// What the press draws: idle, between off (2 kW) and running (14 kW).
-const IDLE_W: f32 = 9000.0;
 /// How often the program is killed while the press idles, and how many samples it gets in between.
 const KILLS: usize = 4;
 const SAMPLES_BETWEEN: usize = 3;
-
-/// A Modbus meter that answers every read with the same power.
-async fn serve(listener: TcpListener) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        tokio::spawn(answer(stream));
-    }
-}
-
-async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
-    loop {
-        let mut request = [0; 12];
-        stream.read_exact(&mut request).await?;
-        let (header, function) = ([request[0], request[1], 0, 0, 0, 7, request[6]], request[7]);
-        assert_eq!(
-            (function, &request[8..]),
-            (3, [0, 0, 0, 2].as_slice()),
-            "one read of two registers"
-        );
-        let reply = [&header[..], &[function, 4], &IDLE_W.to_be_bytes()].concat();
-        stream.write_all(&reply).await?;
-    }
-}
 
 fn program(config: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_wattwarden"))
@@ -127,7 +102,7 @@ fn site_read_at(port: u16) -> String {
 async fn a_program_killed_while_a_press_idles_finds_it_from_its_first_sample() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let meter = tokio::spawn(serve(listener));
+    let meter = tokio::spawn(meter_support::serve(listener));
     let folder = Folder::new();
     let config = folder.path().join("wattwarden.toml");
     fs::write(&config, site_read_at(port)).unwrap();

@@ -21,15 +21,9 @@ fn gateway(layouts: Option<&str>) -> Value {
     json!({"kind": "tcp", "vendor": "Schneider Electric", "product": "METSEPM5110", "units": units})
 }
 
-#[tokio::test]
-async fn meters_behind_a_gateway_are_found_told_and_written_down() {
-    let name = "meters_behind_a_gateway_are_found_told_and_written_down";
-    let layouts = sunspec::layouts(name);
-    let Some((_server, address)) = plant(name, &gateway(layouts.as_deref())).await else {
-        return;
-    };
-    let port = port(&address);
-    let asked = [
+/// A search of the first twelve units at a port of this machine.
+fn asked(port: &str) -> [&str; 10] {
+    [
         "discover",
         "--hosts",
         "127.0.0.1",
@@ -40,7 +34,17 @@ async fn meters_behind_a_gateway_are_found_told_and_written_down() {
         "--gap",
         "1ms",
         "--yes",
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn meters_behind_a_gateway_are_found_told_and_written_down() {
+    let name = "meters_behind_a_gateway_are_found_told_and_written_down";
+    let layouts = sunspec::layouts(name);
+    let Some((_server, address)) = plant(name, &gateway(layouts.as_deref())).await else {
+        return;
+    };
+    let asked = asked(port(&address));
     let text = check(&[&asked[..], &["--json"]].concat(), 0, &[]).await;
     let found: Value = serde_json::from_str(&text).unwrap();
     let first = |unit: u64| {
@@ -94,19 +98,7 @@ async fn what_was_found_is_written_as_a_configuration_that_check_accepts() {
     let Some((_server, address)) = plant(name, &gateway(None)).await else {
         return;
     };
-    let port = port(&address);
-    let asked = [
-        "discover",
-        "--hosts",
-        "127.0.0.1",
-        "--port",
-        port,
-        "--units",
-        "1-12",
-        "--gap",
-        "1ms",
-        "--yes",
-    ];
+    let asked = asked(port(&address));
     let folder = Folder::new("discover");
     let (config, sheet) = (folder.path("plant.toml"), folder.path("sheet.txt"));
     let store = format!("\n[store]\npath = \"{}\"\n", folder.path("store"));

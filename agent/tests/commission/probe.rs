@@ -67,6 +67,14 @@ async fn a_block_is_read_in_every_way_and_two_that_fit_are_both_told() {
         &["the only way that fits", "f32 cdab @3100 = 230.10", "order = \"cdab\""],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_block_is_told_to_programs_too() {
+    let Some((_server, address)) = plant("probe", &meter("tcp")).await else {
+        return;
+    };
+    let block = ["probe", &address, "--unit", "7", "--reg", "3059"];
     let text = check(&[&block[..], &["--json", "--expect", "12.4"]].concat(), 0, &[]).await;
     let found: Value = serde_json::from_str(&text).unwrap();
     let ways: Vec<_> = found["block"]["fits"]
