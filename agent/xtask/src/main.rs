@@ -1,5 +1,5 @@
 //! The developers' commands: `cargo xtask test` is everything that must hold before a change goes in, `cargo xtask bench`
-//! the numbers the README prints.
+//! the numbers the README prints, `cargo xtask fuzz` what finds panics in whatever reads others' bytes.
 //!
 //! It tests nothing by itself: it calls cargo, npm and the browser, in order, and stops at the first that fails.
 
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod browser;
+mod fuzz;
 mod packages;
 mod step;
 mod test;
@@ -16,6 +17,9 @@ cargo xtask test                  everything that must hold: dashboard, format, 
                                   on Debian and its kin it installs the system packages that are missing
 cargo xtask bench [NAME… | --json FILE]
                                   measures the release build, each number beside its target
+cargo xtask fuzz [TARGET…] [--minutes N]
+                                  lets each target of agent/fuzz run for 10 minutes from its kept corpus, and keeps what
+                                  that found; needs a nightly toolchain and cargo-fuzz
 ";
 
 /// Why a command ended without success: said to the user as it stands.
@@ -31,6 +35,7 @@ fn main() -> ExitCode {
         }
         ["test"] => test::run_all(),
         ["bench", ref arguments @ ..] => bench::run_all(arguments),
+        ["fuzz", ref arguments @ ..] => fuzz::run_all(arguments),
         _ => Err(format!("no such command: {}\n\n{COMMANDS}", arguments.join(" "))),
     };
     match done {

@@ -13,30 +13,32 @@ use crate::Failure;
 
 /// What ran so far and how long it took.
 #[derive(Debug, Default)]
-pub(crate) struct Steps(Vec<(&'static str, Duration)>);
+pub(crate) struct Steps(Vec<(String, Duration)>);
 
 impl Steps {
     /// Runs a step and says what it is, how long it took and, where it failed, why.
     pub(crate) fn run<T>(
         &mut self,
-        name: &'static str,
+        name: impl Into<String>,
         step: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        let name = name.into();
         println!("\n=== {name}");
         let began = now();
         let done = step();
         let took = began.elapsed();
-        self.0.push((name, took));
         let word = if done.is_ok() { "done" } else { "FAILED" };
         println!("=== {name}: {word} after {:.0} s", took.as_secs_f64());
-        done.map_err(|why| format!("{name}: {why}"))
+        let done = done.map_err(|why| format!("{name}: {why}"));
+        self.0.push((name, took));
+        done
     }
 
     /// A line for each step that ran.
     pub(crate) fn print_table(&self) {
         let total = self.0.iter().map(|(_, took)| *took).sum();
         println!();
-        for (name, took) in self.0.iter().chain([&("together", total)]) {
+        for (name, took) in self.0.iter().chain([&("together".to_owned(), total)]) {
             println!("{:>6.0} s  {name}", took.as_secs_f64());
         }
     }

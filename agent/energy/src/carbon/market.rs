@@ -157,7 +157,10 @@ pub struct Covered {
 pub fn covered(splits: &[Split], stretch: std::ops::Range<usize>, instruments: &[Instrument]) -> Vec<Covered> {
     let sum = |splits: &[Split], place: usize| {
         let covered = splits.iter().flat_map(|split| &split.covered);
-        covered.filter(|(of, _)| *of == place).map(|(_, kwh)| kwh).sum::<f64>()
+        // The sum of no floats is -0.
+        covered
+            .filter(|(of, _)| *of == place)
+            .fold(0.0, |sum, (_, kwh)| sum + kwh)
     };
     let one = |(place, instrument): (usize, &Instrument)| {
         let energy_kwh = sum(&splits[stretch.clone()], place);

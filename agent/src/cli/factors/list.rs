@@ -77,18 +77,18 @@ pub(super) fn show(args: &ShowArgs) -> ExitCode {
         let help = "`wattwarden factors list` says which there are";
         return fail(INPUT, format!("no factor has the id {:?}; {help}", args.id));
     };
-    let word = |ko: &str, en: &str| if language == Language::Ko { ko } else { en }.to_owned();
+    let pick = |ko: &str, en: &str| if language == Language::Ko { ko } else { en }.to_owned();
     let mut lines = vec![
-        vec![word("값", "value"), row.value.clone()],
-        vec![word("용도", "purpose"), row.purpose.clone()],
-        vec![word("적용 기간", "in use"), row.used.clone()],
-        vec![word("확인 상태", "status"), row.status.clone()],
-        vec![word("파일", "file"), format!("factors/{file}.toml")],
+        vec![pick("값", "value"), row.value.clone()],
+        vec![pick("용도", "purpose"), row.purpose.clone()],
+        vec![pick("적용 기간", "in use"), row.used.clone()],
+        vec![pick("확인 상태", "status"), word(&row.status, language).to_owned()],
+        vec![pick("파일", "file"), format!("factors/{file}.toml")],
     ];
     lines.extend(
         row.details
             .iter()
-            .map(|(name, value)| vec![(*name).to_owned(), value.clone()]),
+            .map(|(name, value)| vec![word(name, language).to_owned(), value.clone()]),
     );
     print(&format!("{}\n{}", row.id, table(&lines, &[false, false])));
     ExitCode::SUCCESS
@@ -109,17 +109,60 @@ fn files(place: &Place, only: Option<&str>) -> Result<Vec<Listed>, Vec<Diagnosti
     names.into_iter().map(one).collect()
 }
 
+/// The file's rows under the purposes they serve, each purpose where the file first names it.
 fn listed((name, series, rows): &Listed, language: Language) -> String {
-    let row = |row: &FactorRow| {
-        let cells = [&row.id, &row.value, &row.purpose, &row.used, &row.status];
-        cells.map(Clone::clone).to_vec()
-    };
-    let lines: Vec<Vec<String>> = rows.iter().map(row).collect();
+    let mut purposes: Vec<&str> = Vec::new();
+    for row in rows {
+        if !purposes.contains(&row.purpose.as_str()) {
+            purposes.push(&row.purpose);
+        }
+    }
+    let mut lines = Vec::new();
+    for purpose in purposes {
+        lines.push(vec![purpose.to_owned()]);
+        lines.extend(rows.iter().filter(|row| row.purpose == purpose).map(|row| {
+            let id = format!("  {}", row.id);
+            vec![
+                id,
+                row.value.clone(),
+                row.used.clone(),
+                word(&row.status, language).to_owned(),
+            ]
+        }));
+    }
     let title = language.pick(&series.title);
-    format!(
-        "{name}: {title}\n{}",
-        table(&lines, &[false, true, false, false, false])
-    )
+    format!("{name}: {title}\n{}", table(&lines, &[false, true, false, false]))
+}
+
+/// What a name of this list, or a word that the files have for how far a factor was checked, is called.
+fn word(name: &str, language: Language) -> &str {
+    let korean = match name {
+        "verified" => "확인함",
+        "secondary source" => "2차 자료",
+        "unverified" => "미확인",
+        "from memory, verify" => "확인 필요",
+        "side" => "기준",
+        "region" => "지역",
+        "statistics" => "통계 연도",
+        "published" => "공표",
+        "authority" => "기관",
+        "source" => "출처",
+        "note" => "비고",
+        "split makes" => "가스별 검산",
+        "fuel" => "연료",
+        "title" => "이름",
+        "net heat" => "순발열량",
+        "gross heat" => "총발열량",
+        "edition" => "판",
+        "branch" => "지사",
+        _ => name,
+    };
+    match (language, name) {
+        (Language::Ko, _) => korean,
+        (Language::En, "secondary source") => "secondary",
+        (Language::En, "from memory, verify") => "to verify",
+        (Language::En, _) => name,
+    }
 }
 
 fn refused(found: &[Diagnostic]) -> ExitCode {

@@ -83,6 +83,18 @@ fn made(args: &UseArgs) -> Result<String, ExitCode> {
         let figures = figures(args, &config, &all, bounds)?;
         rows.extend(market(&figures, args.explain, language));
         rows.extend(fuels(&figures, language));
+        if let (false, Some(toe)) = (figures.fuels.is_empty(), figures.toe) {
+            let of_what = if language == Language::Ko {
+                "전력 + 연료"
+            } else {
+                "electricity and fuels"
+            };
+            rows.push(vec![
+                "toe".to_owned(),
+                format!("{} toe", number(toe, 3)),
+                of_what.to_owned(),
+            ]);
+        }
     }
     Ok(head(&stretch, language) + &table(&rows, &[false, true, false]))
 }
@@ -174,16 +186,18 @@ fn shown(name: &str, unit: &str, account: &Account, explain: bool, language: Lan
         rows.push(vec![String::new(), String::new(), why]);
     }
     if explain {
-        rows.extend(account.shares.iter().map(|one| {
+        rows.extend(account.shares.iter().flat_map(|one| {
             let intervals = if ko { "구간" } else { "intervals" };
             let how = format!(
-                "{} kWh × {} ({} {intervals}, {})",
+                "{} kWh × {} ({} {intervals})",
                 number(one.energy_kwh, 3),
                 one.rate_per_kwh,
                 one.n_intervals,
-                one.factor
             );
-            vec![String::new(), number(one.amount(), 3), how]
+            [
+                vec![String::new(), number(one.amount(), 3), how],
+                vec![String::new(), String::new(), one.factor.clone()],
+            ]
         }));
     }
     rows
@@ -235,17 +249,18 @@ fn fuels(figures: &MonthFigures, language: Language) -> Vec<Vec<String>> {
     } else {
         "coverage"
     };
-    let row = |fuel: &carbon::FuelUse| {
-        let how = format!(
-            "{}: {} m³ = {} Nm³ = {} GJ, {}, {coverage} {:.1} %",
-            fuel.meter,
-            or_unknown(fuel.gas_m3),
-            or_unknown(fuel.gas_nm3),
-            or_unknown(fuel.net_gj),
-            fuel.factors.join(", "),
-            fuel.coverage * 100.0
-        );
-        vec!["scope_1".to_owned(), format!("{} kgCO2", or_unknown(fuel.kgco2)), how]
+    let rows = |fuel: &carbon::FuelUse| {
+        let amount = format!("{} kgCO2", or_unknown(fuel.kgco2));
+        let gas = format!("{} m³ = {} Nm³", or_unknown(fuel.gas_m3), or_unknown(fuel.gas_nm3));
+        let (gj, toe) = (or_unknown(fuel.net_gj), or_unknown(fuel.toe));
+        let heat = match language {
+            Language::Ko => format!("순발열량 {gj} GJ, 총발열량 {toe} toe"),
+            Language::En => format!("net heat {gj} GJ, gross heat {toe} toe"),
+        };
+        let factors = format!("{}, {coverage} {:.1} %", fuel.factors.join(", "), fuel.coverage * 100.0);
+        let mut rows = vec![vec!["scope_1".to_owned(), amount, format!("{}: {gas}", fuel.meter)]];
+        rows.extend([heat, factors].map(|how| vec![String::new(), String::new(), how]));
+        rows
     };
-    figures.fuels.iter().map(row).collect()
+    figures.fuels.iter().flat_map(rows).collect()
 }

@@ -32,7 +32,7 @@ pub(super) fn of_file(series: &FactorSeries, gwp: &[Gwp]) -> Vec<FactorRow> {
 }
 
 fn used(from: Date, to: Option<Date>) -> String {
-    format!("{from} – {}", to.map(|day| day.to_string()).unwrap_or_default())
+    format!("{from}–{}", to.map(|day| day.to_string()).unwrap_or_default())
 }
 
 /// Those of the pairs that have a value.
