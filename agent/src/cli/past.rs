@@ -17,7 +17,8 @@ use super::{INPUT, fail, replay_intervals::local};
 use crate::{
     acquire::csv::{RowError, Rows},
     config::Config,
-    report::Month,
+    language::Language,
+    report::{Month, words::repair_name},
     store::Reader,
 };
 
@@ -125,7 +126,12 @@ fn of_replay(folder: &Path, site: &Site, meter: Option<&str>) -> Result<Vec<Inte
 }
 
 /// The repairs of a meter's month that a replay wrote down, a line each; a folder of an older replay has none.
-pub(super) fn repairs(folder: &Path, site: &Site, meter: &str, month: Month) -> Result<Vec<String>, String> {
+pub(super) fn repairs(
+    folder: &Path,
+    site: &Site,
+    (meter, month): (&str, Month),
+    language: Language,
+) -> Result<Vec<String>, String> {
     let path = folder.join("repairs.csv");
     let failed = |why: String| format!("{}: {why}; run the replay again", path.display());
     let mut rows = csv::Reader::from_path(&path).map_err(|error| failed(error.to_string()))?;
@@ -150,8 +156,9 @@ pub(super) fn repairs(folder: &Path, site: &Site, meter: &str, month: Month) -> 
                 why => format!(" ({why})"),
             };
             lines.push(format!(
-                "{} {quantity}: {repair}: {before} → {after}{amount}{why}",
-                cell(0)
+                "{} {quantity}: {}: {before} → {after}{amount}{why}",
+                cell(0),
+                repair_name(repair, language)
             ));
         }
     }

@@ -1,6 +1,8 @@
-//! Names for people, in both languages, of what reports and commands print: kinds of waste, bands, items of a bill.
+//! Names for people, in both languages, of what reports and commands print: kinds of waste, bands, items of a bill,
+//! qualities and repairs of readings.
 
 use energy::{
+    Quality,
     finding::{Kind, Money},
     tariff::{Band, bill},
 };
@@ -9,7 +11,12 @@ use super::Language;
 
 /// Money as people write it, with all its places: `1,234,567원` in Korean, `1,234,567 KRW` in English.
 pub fn money(money: &Money, language: Language) -> String {
-    let amount = grouped(&money.amount.normalize().to_string());
+    let mut amount = money.amount.normalize();
+    // A tenth of a dollar is ten cents.
+    if amount.scale() == 1 {
+        amount.rescale(2);
+    }
+    let amount = grouped(&amount.to_string());
     match (language, money.currency.as_str()) {
         (Language::Ko, "KRW") => format!("{amount}원"),
         (_, currency) => format!("{amount} {currency}"),
@@ -75,6 +82,45 @@ pub fn season_name(season: &str, language: Language) -> &str {
     }
 }
 
+/// What people call a repair, by its name in files, which stands beside it: files are searched for that.
+pub fn repair_name(repair: &str, language: Language) -> String {
+    let ko = match repair {
+        "rollover" => "레지스터 넘침",
+        "reset" => "초기화",
+        "swap" => "계측기 교체",
+        "jump" => "비약",
+        "spike" => "튐",
+        "zero_burst" => "영점 연속",
+        "out_of_range" => "범위 밖",
+        "waver" => "미세 후퇴",
+        "frozen" => "멈춤",
+        "calculated" => "전력으로 계산",
+        "gap_spread" => "공백 배분",
+        _ => repair,
+    };
+    with_name(ko, repair, language)
+}
+
+/// What people call a quality, its name in files beside it.
+pub fn quality_name(quality: Quality, language: Language) -> String {
+    let ko = match quality {
+        Quality::Ok => "정상",
+        Quality::Restored => "복원",
+        Quality::Estimated => "추정",
+        Quality::ClockSuspect => "시각 의심",
+        Quality::Stale => "오래된 값",
+        Quality::Bad => "불량",
+    };
+    with_name(ko, quality.name(), language)
+}
+
+fn with_name(ko: &str, name: &str, language: Language) -> String {
+    match language {
+        Language::Ko if ko != name => format!("{ko}({name})"),
+        Language::Ko | Language::En => name.to_owned(),
+    }
+}
+
 fn both(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::IdleRunning => ("공회전", "Idle running"),
@@ -110,6 +156,8 @@ fn both(kind: Kind) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use energy::interval::RepairKind;
+
     use super::*;
 
     #[test]
@@ -126,11 +174,26 @@ mod tests {
     }
 
     #[test]
+    fn every_repair_and_quality_has_a_korean_name_beside_its_own() {
+        let korean = |text: String, name: &str| {
+            assert!(text.ends_with(&format!("({name})")), "{text}");
+            assert!(!text.is_ascii(), "{text}");
+        };
+        for kind in RepairKind::ALL {
+            korean(repair_name(kind.name(), Language::Ko), kind.name());
+            assert_eq!(repair_name(kind.name(), Language::En), kind.name());
+        }
+        for quality in Quality::ALL {
+            korean(quality_name(quality, Language::Ko), quality.name());
+        }
+    }
+
+    #[test]
     fn money_keeps_its_places_and_is_written_as_each_language_does() {
         for (amount, currency, ko, en) in [
             ("12345.67", "KRW", "12,345.67원", "12,345.67 KRW"),
             ("1200.00", "KRW", "1,200원", "1,200 KRW"),
-            ("-1200.5", "EUR", "-1,200.5 EUR", "-1,200.5 EUR"),
+            ("-1200.5", "EUR", "-1,200.50 EUR", "-1,200.50 EUR"),
         ] {
             let amount = Money {
                 amount: amount.parse().expect("a decimal"),

@@ -13,11 +13,14 @@ use crate::{
     cli::{
         INPUT, fail, past,
         replay_intervals::{Event, events, local},
-        table::wrapped,
+        table::{table, wrapped},
     },
     config::Config,
     language::Language,
-    report::{Month, figures, words::item_name},
+    report::{
+        Month, figures,
+        words::{item_name, quality_name},
+    },
 };
 
 /// Repairs that are listed one by one; the others are counted.
@@ -34,9 +37,9 @@ pub(super) fn explained(
     let ko = language == Language::Ko;
     let sums = Sums::of(intervals);
     let mut text = format!("{meter} {month}: {} kWh\n\n", number(sums.energy_kwh));
-    text += &of_intervals(intervals, &sums, ko);
+    text += &of_intervals(intervals, &sums, language);
     text += &of_registers(args, config, (meter, month), intervals, ko)?;
-    text += &of_repairs(args, &config.site, (meter, month), intervals, ko)?;
+    text += &of_repairs(args, &config.site, (meter, month), intervals, language)?;
     text += &of_source(config, meter, ko);
     if config.site.main_meter.as_deref() == Some(meter) {
         text += &of_money(args, config, month, language)?;
@@ -45,7 +48,7 @@ pub(super) fn explained(
     Ok(text)
 }
 
-fn of_intervals(intervals: &[&Interval], sums: &Sums, ko: bool) -> String {
+fn of_intervals(intervals: &[&Interval], sums: &Sums, language: Language) -> String {
     let minutes = intervals[0].end.duration_since(intervals[0].start).as_secs() / 60;
     let mut by_quality = BTreeMap::<Quality, (usize, f64)>::new();
     for interval in intervals {
@@ -53,7 +56,7 @@ fn of_intervals(intervals: &[&Interval], sums: &Sums, ko: bool) -> String {
         *n += 1;
         *kwh += interval.energy_import_kwh.unwrap_or(0.0);
     }
-    let mut text = if ko {
+    let text = if language == Language::Ko {
         format!(
             "1. 구간: {minutes}분 구간 {}개, 자료 확보율 {:.1} %\n",
             intervals.len(),
@@ -66,10 +69,12 @@ fn of_intervals(intervals: &[&Interval], sums: &Sums, ko: bool) -> String {
             sums.coverage_pct()
         )
     };
-    for (quality, (n, kwh)) in by_quality {
-        writeln!(text, "   {:<14} {n:>6}  {:>14} kWh", quality.name(), number(Some(kwh))).ok();
-    }
-    text
+    let row = |(quality, (n, kwh)): (Quality, (usize, f64))| {
+        let name = format!("   {}", quality_name(quality, language));
+        vec![name, n.to_string(), format!("{} kWh", number(Some(kwh)))]
+    };
+    let rows: Vec<_> = by_quality.into_iter().map(row).collect();
+    text + &table(&rows, &[false, true, true])
 }
 
 /// What the registers said by themselves, and how far the figure lies from that.
@@ -114,12 +119,13 @@ fn of_repairs(
     site: &Site,
     (meter, month): (&str, Month),
     intervals: &[&Interval],
-    ko: bool,
+    language: Language,
 ) -> Result<String, ExitCode> {
+    let ko = language == Language::Ko;
     let head = if ko { "3. 복원" } else { "3. repairs" };
     let lines = match &args.past.from {
-        Some(folder) => past::repairs(folder, site, meter, month).map_err(|why| fail(INPUT, why))?,
-        None => of_intervals_repairs(intervals, site),
+        Some(folder) => past::repairs(folder, site, (meter, month), language).map_err(|why| fail(INPUT, why))?,
+        None => of_intervals_repairs(intervals, site, language),
     };
     if lines.is_empty() {
         return Ok(format!("{head}: {}\n", if ko { "없음" } else { "none" }));
@@ -133,14 +139,19 @@ fn of_repairs(
 }
 
 /// Each event once, however many intervals it touches.
-fn of_intervals_repairs(intervals: &[&Interval], site: &Site) -> Vec<String> {
+fn of_intervals_repairs(intervals: &[&Interval], site: &Site, language: Language) -> Vec<String> {
     let line = |(event, (repair, amount)): (Event<'_>, (&Repair, Option<f64>))| {
         let whole = Repair {
             since: event.4,
             amount,
             ..repair.clone()
         };
-        format!("{} {}: {}", local(event.0, &site.zone), event.2, repair_text(&whole))
+        format!(
+            "{} {}: {}",
+            local(event.0, &site.zone),
+            event.2,
+            repair_text(&whole, language)
+        )
     };
     events(intervals.iter().copied()).into_iter().map(line).collect()
 }

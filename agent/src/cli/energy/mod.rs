@@ -17,7 +17,10 @@ use super::{
 use crate::{
     config::Config,
     language::Language,
-    report::{Month, words::grouped},
+    report::{
+        Month,
+        words::{grouped, repair_name},
+    },
 };
 
 mod explain;
@@ -223,7 +226,7 @@ fn number(value: Option<f64>) -> String {
 }
 
 /// `reset`, what was before and after, and the numbers it was decided by.
-fn repair_text(repair: &Repair) -> String {
+fn repair_text(repair: &Repair, language: Language) -> String {
     let why: Vec<String> = repair
         .why
         .iter()
@@ -237,5 +240,6 @@ fn repair_text(repair: &Repair) -> String {
     } else {
         format!(" ({})", why.join(" "))
     };
-    format!("{}: {} → {}{amount}{why}", repair.kind, repair.before, repair.after)
+    let name = repair_name(repair.kind.name(), language);
+    format!("{name}: {} → {}{amount}{why}", repair.before, repair.after)
 }

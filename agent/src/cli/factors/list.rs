@@ -121,7 +121,7 @@ fn listed((name, series, rows): &Listed, language: Language) -> String {
     for purpose in purposes {
         lines.push(vec![purpose.to_owned()]);
         lines.extend(rows.iter().filter(|row| row.purpose == purpose).map(|row| {
-            let id = format!("  {}", row.id);
+            let id = format!(" {}", row.id);
             vec![
                 id,
                 row.value.clone(),

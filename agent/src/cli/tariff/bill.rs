@@ -129,6 +129,7 @@ fn chosen(bills: Vec<Bill>, month: Option<jiff::civil::Date>) -> Result<Bill, Ex
 }
 
 fn shown(bill: &Bill, explain: bool, differences: Option<&[Difference]>, language: Language) -> String {
+    let amount = |value| amount_with(value, minor_places(bill));
     let mut rows = Vec::new();
     // What stands under each row.
     let mut under = Vec::new();
@@ -240,5 +241,40 @@ fn compared(differences: &[Difference], language: Language) -> String {
 
 /// An amount with at most two places: what is exact to the last digit is for programs.
 fn amount(value: Decimal) -> String {
-    grouped(&value.round_dp(2).normalize().to_string())
+    amount_with(value, 0)
+}
+
+/// The same, with at least these places.
+fn amount_with(value: Decimal, places: u32) -> String {
+    let mut rounded = value.round_dp(2).normalize();
+    rounded.rescale(rounded.scale().max(places));
+    grouped(&rounded.to_string())
+}
+
+/// Places that the bill's currency is counted in, as far as the bill shows: none where each item is whole, else two.
+fn minor_places(bill: &Bill) -> u32 {
+    let mut said = bill.items.iter().map(|item| item.amount).chain([bill.total]);
+    if said.all(|amount| amount.fract().is_zero()) {
+        0
+    } else {
+        2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_has_the_places_of_its_bill() {
+        let check = |value: &str, places, expected: &str| {
+            let value = value.parse().expect("a decimal");
+            assert_eq!(amount_with(value, places), expected, "{value}");
+        };
+        check("1234567", 0, "1,234,567");
+        check("3840.2", 2, "3,840.20");
+        check("12", 2, "12.00");
+        check("12.3456", 2, "12.35");
+        check("5714.5", 0, "5,714.5");
+    }
 }
