@@ -19,6 +19,13 @@ fn config(folder: &Folder, address: &str, meters: &[(&str, u8, &str)]) -> String
     folder.file("w.toml", &text)
 }
 
+/// The SDM630's vector, its import register counting.
+fn counting() -> Value {
+    let mut unit = of_vector("eastron-sdm630");
+    unit["rises"] = json!({"at": 72, "from": 12_345.6, "per_s": 0.1});
+    unit
+}
+
 /// The SDM630's vector with its powers negative: the sign is a float's first bit.
 fn reversed() -> Value {
     let mut unit = of_vector("eastron-sdm630");
@@ -31,7 +38,7 @@ fn reversed() -> Value {
 
 #[tokio::test]
 async fn each_meter_says_how_it_is() {
-    let units = json!({"1": of_vector("eastron-sdm630"), "2": reversed()});
+    let units = json!({"1": counting(), "2": reversed()});
     let Some((_server, address)) = plant("live", &json!({"kind": "tcp", "silent": true, "units": units})).await else {
         return;
     };
@@ -42,11 +49,21 @@ async fn each_meter_says_how_it_is() {
     check_both(
         &args,
         0,
-        &["ok main", "6.461 kW", "warn dryer", "CT 방향", "거꾸로", "회선", "%"],
+        &[
+            "ok main",
+            "6.461 kW",
+            "적산값 증가 중",
+            "warn dryer",
+            "CT 방향",
+            "거꾸로",
+            "회선",
+            "%",
+        ],
         &[
             "ok main",
             "6.461 kW",
             "pf 0.920",
+            "energy counter rising",
             "warn dryer",
             "-6.461 kW",
             "reversed",
@@ -78,6 +95,27 @@ async fn each_meter_says_how_it_is() {
 }
 
 #[tokio::test]
+async fn a_register_that_stands_still_under_load_is_told() {
+    let units = json!({"1": of_vector("eastron-sdm630")});
+    let Some((_server, address)) = plant("stands", &json!({"kind": "tcp", "units": units})).await else {
+        return;
+    };
+    let folder = Folder::new("check-stands");
+    let path = config(&folder, &address, &[("main", 1, "eastron-sdm630")]);
+    let text = check(
+        &["check", "-c", &path, "--live", "--lang", "en"],
+        0,
+        &[
+            "warn  main",
+            "energy counter: 12345.60 → 12345.60 kWh in 12 s",
+            "it stands\n        still",
+        ],
+    )
+    .await;
+    assert!(!text.contains("rising"), "{text}");
+}
+
+#[tokio::test]
 async fn the_plan_is_told_to_programs() {
     let folder = Folder::new("check-plan");
     let path = config(
@@ -105,7 +143,7 @@ async fn the_plan_is_told_to_programs() {
 
 #[tokio::test]
 async fn a_line_that_cannot_keep_up_by_what_was_measured_is_told() {
-    let units = json!({"1": of_vector("eastron-sdm630")});
+    let units = json!({"1": counting()});
     let Some((_server, address)) = plant("slow", &json!({"kind": "tcp", "delay_s": 0.3, "units": units})).await else {
         return;
     };

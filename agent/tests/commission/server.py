@@ -4,7 +4,9 @@
  "vendor": "…", "product": "…", "units": {"7": {"holding": {"100": [words]}, "input": {…}, "exception": 4}}}
 
 A unit may also have a chain: "sunspec": {"base": 40000, "layouts": FOLDER, "models": [{"id": 203, "values": {"W": 6461}},
-{"id": 103, "length": 50}]}; the layout of a model is FOLDER/model_ID.json of the SunSpec Alliance. "port" asks for one, "delay_s" is what every answer takes.
+{"id": 103, "length": 50}]}; the layout of a model is FOLDER/model_ID.json of the SunSpec Alliance. "port" asks for one,
+"delay_s" is what every answer takes. "rises": {"at": 72, "from": 12345.6, "per_s": 0.1} of a unit is a float among the
+input registers that counts.
 
 Prints one line when it is ready: a port, or the device file of a pseudo-terminal.
 """
@@ -15,6 +17,7 @@ import os
 import struct
 import sys
 import threading
+import time
 import tty
 
 from pymodbus import FramerType
@@ -61,8 +64,14 @@ def block(registers):
 
 
 def device(unit, described, delay_s):
-    async def action(*_):
+    began = time.monotonic()
+
+    async def action(function, start, address, count, current, written):
         await asyncio.sleep(delay_s)
+        rises = described.get("rises")
+        if rises and function == 4:
+            value = rises["from"] + rises["per_s"] * (time.monotonic() - began)
+            current[rises["at"] - start : rises["at"] - start + 2] = struct.unpack(">HH", struct.pack(">f", value))
         if code := described.get("exception"):
             return ExcCodes(code)
         return None

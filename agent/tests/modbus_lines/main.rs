@@ -153,6 +153,23 @@ sign client
         .then_some(())
 }
 
+/// What `probe` prints of the first register, its authority known, with these options beside.
+async fn probed(folder: &Path, port: u16, options: &[&str]) -> String {
+    let address = format!("tls://127.0.0.1:{port}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wattwarden"));
+    let ask = ["probe", &address, "--unit", "7", "--reg", "0", "--ca-file", "ca.pem"];
+    let output = command
+        .args(ask)
+        .args(options)
+        .current_dir(folder)
+        .output()
+        .await
+        .unwrap();
+    [output.stdout, output.stderr]
+        .map(|text| String::from_utf8_lossy(&text).into_owned())
+        .concat()
+}
+
 #[tokio::test]
 async fn over_tls_both_sides_show_certificates_or_nothing_is_read() {
     let name = "over_tls_both_sides_show_certificates_or_nothing_is_read";
@@ -174,6 +191,15 @@ async fn over_tls_both_sides_show_certificates_or_nothing_is_read() {
         },
     };
     check(over("127.0.0.1", "ca.pem", Some("client")), 3).await;
+    let shown = probed(
+        &folder,
+        port,
+        &["--certificate-file", "client.pem", "--key-file", "client.key"],
+    )
+    .await;
+    assert!(shown.contains("21.5"), "{shown}");
+    let shown = probed(&folder, port, &[]).await;
+    assert!(!shown.contains("21.5"), "{shown}");
     for (why, transport) in [
         (
             "a device that nobody vouches for",

@@ -52,7 +52,9 @@ fn targets(folder: &Path) -> Result<Vec<String>, Failure> {
 fn fuzz(target: &str, minutes: u32) -> Result<(), Failure> {
     let kept = root().join(format!("agent/fuzz/corpus/{target}.tar.gz"));
     let grown = root().join(format!("target/fuzz/{target}"));
-    fs::create_dir_all(&grown).map_err(|error| format!("making {}: {error}", grown.display()))?;
+    for folder in [&grown, &root().join("agent/fuzz/corpus")] {
+        fs::create_dir_all(folder).map_err(|error| format!("making {}: {error}", folder.display()))?;
+    }
     if kept.exists() {
         run(command("tar -xzf").arg(&kept).arg("-C").arg(&grown))?;
     }

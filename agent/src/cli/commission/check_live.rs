@@ -1,4 +1,5 @@
-//! `wattwarden check --live`: each point of each Modbus meter read once, and whether the bus has the time for all of it.
+//! `wattwarden check --live`: each point of each Modbus meter read once, its energy register until it rose, and whether
+//! the bus has the time for all of it.
 //!
 //! It reads over one connection a bus, one meter after the other. Invariants: a meter that fails costs the others
 //! nothing; what a meter took to answer goes into the bus-time budget in place of what was assumed.
@@ -11,6 +12,7 @@ use serde_json::json;
 use super::{
     super::table::{table, wrapped},
     block_on,
+    counting::{self, Counted},
     faults::{Told, told},
     live::{self, Live},
     number,
@@ -76,6 +78,8 @@ async fn one_bus(bus: &Bus, ranges: &Ranges) -> BusLive {
         }
         meters.push(live);
     }
+    let units: Vec<u8> = bus.meters.iter().map(|meter| meter.unit).collect();
+    counting::watch(&mut master, &units, &mut meters).await;
     BusLive {
         bus,
         ranges: ranges.clone(),
@@ -131,6 +135,8 @@ impl BusLive {
         let kw = value(Quantity::ActivePower).map(|kw| kw + " kW");
         let pf = value(Quantity::PowerFactor).map(|pf| format!("pf {pf}"));
         let ms = Some(format!("{} ms", whole_ms(live.latency).as_millis())).filter(|_| live.has_values());
+        let is_rising = live.counted.is_some_and(Counted::is_rising);
+        let counter = is_rising.then(|| say(language, "적산값 증가 중", "energy counter rising"));
         vec![
             format!("  {}", self.verdict(nth).name()),
             meter.name.to_string(),
@@ -138,6 +144,7 @@ impl BusLive {
             kw.unwrap_or_default(),
             pf.unwrap_or_default(),
             ms.unwrap_or_default(),
+            counter.unwrap_or_default().to_owned(),
         ]
     }
 
@@ -202,7 +209,7 @@ pub fn text(live: &[BusLive], language: Language) -> String {
     for bus in live {
         text += &wrapped(&format!("{} {}", bus.bus.name, written(&bus.bus.transport)), 2);
         let rows: Vec<Vec<String>> = (0..bus.meters.len()).map(|nth| bus.row(nth, language)).collect();
-        let lines = table(&rows, &[false, false, true, true, true, true]);
+        let lines = table(&rows, &[false, false, true, true, true, true, false]);
         for (nth, line) in lines.lines().enumerate() {
             text.extend([line, "\n"]);
             for remark in bus.remarks(nth, language) {

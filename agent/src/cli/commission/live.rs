@@ -9,6 +9,7 @@ use energy::{Quantity, Reading};
 
 use super::{
     block::{form_name, order_name},
+    counting::Counted,
     number,
     ranges::Ranges,
     say,
@@ -36,6 +37,8 @@ pub(super) struct Live {
     pub(super) latency: Duration,
     /// Why the meter as a whole was given up.
     pub(super) trouble: Option<Trouble>,
+    /// What its energy register did while it was watched, where that was.
+    pub(super) counted: Option<Counted>,
 }
 
 /// One point, and what came.
@@ -255,6 +258,7 @@ impl Live {
         }
         checks.extend(self.direction(language));
         checks.extend(self.one_load(language));
+        checks.extend(self.counted.map(|counted| counted.check(language)));
         checks
     }
 

@@ -20,6 +20,7 @@ use crate::{
 mod block;
 mod candidates;
 pub mod check_live;
+mod counting;
 pub mod discover;
 mod faults;
 mod live;
@@ -47,6 +48,15 @@ pub(crate) struct LineArgs {
     /// Longest wait for an answer.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration)]
     pub(crate) timeout: Duration,
+    /// tls://: PEM file of its authorities; else what browsers believe.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// tls://: PEM file of our certificate, where it asks for one.
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    pub(crate) certificate_file: Option<PathBuf>,
+    /// tls://: PEM file of its key.
+    #[arg(long, value_name = "FILE", requires = "certificate_file")]
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// What all of these commands have.
@@ -84,6 +94,16 @@ fn parity(text: &str) -> Result<Parity, String> {
 impl LineArgs {
     /// The line of an address: `tcp://HOST:502`, `rtu+tcp://HOST:PORT`, `tls://HOST`, or a serial port.
     fn transport(&self, text: &str) -> Result<Transport, ExitCode> {
+        let tls = Tls {
+            ca_file: self.ca_file.clone(),
+            identity: self.certificate_file.clone().zip(self.key_file.clone()),
+        };
+        if text.starts_with("tls://") {
+            tls.check().map_err(|error| fail(INPUT, error))?;
+        } else if tls != Tls::default() {
+            let why = "certificates have no effect here: only tls:// is encrypted";
+            return Err(fail(INPUT, format!("{text}: {why}")));
+        }
         if text.starts_with('/') {
             return Ok(Transport::Rtu {
                 path: text.to_owned(),
@@ -94,7 +114,6 @@ impl LineArgs {
                 },
             });
         }
-        let tls = Tls::default();
         address(text, tls).map_err(|why| fail(INPUT, format!("{why}; {}, or a serial port as /dev/ttyUSB0", bus::HOW)))
     }
 }
