@@ -221,7 +221,8 @@ async fn after_an_outage_the_newest_rows_come_first_and_the_backlog_follows() {
         "the newest row is in the first request that is accepted"
     );
     let oldest: Vec<i64> = accepted.iter().map(|times| times.1).collect();
-    assert!(oldest.is_sorted_by(|a, b| a > b), "and then it goes back in time");
+    // On a busy machine a request may be given up and repeated that was taken after all.
+    assert!(oldest.is_sorted_by(|a, b| a >= b), "and then it goes back in time");
     until("the backlog is gone", || {
         running
             .health

@@ -39,6 +39,25 @@ fn now() -> Now {
     }
 }
 
+/// A receiver that begins while the first row is written must not begin behind it.
+#[tokio::test]
+async fn the_first_row_is_the_first_whenever_one_asks() {
+    for _ in 0..20 {
+        let folder = Folder::new();
+        let store = open(&folder);
+        let reader = store.reader().unwrap();
+        let asking = tokio::task::spawn_blocking(move || {
+            while reader.last_seq().unwrap() == 0 {
+                for _ in 0..20 {
+                    assert_eq!(reader.first_seq().unwrap(), 1);
+                }
+            }
+        });
+        store.commit(second(0)).await.unwrap();
+        asking.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn what_is_committed_is_there_after_a_restart() {
     let folder = Folder::new();

@@ -133,10 +133,11 @@ impl Reader {
         Ok(entries)
     }
 
-    /// The oldest row still there; one past [`Self::last_seq`] in an empty log.
+    /// The oldest row still there; 1 in an empty log.
     pub fn first_seq(&self) -> Result<u64, StoreError> {
-        let first: Option<u64> = self.db.query_row("SELECT min(seq) FROM log", [], |row| row.get(0))?;
-        first.map_or_else(|| Ok(self.last_seq()? + 1), Ok)
+        // One statement, one moment: a row that is written between two would be passed over by who asks.
+        let first = "SELECT coalesce(min(seq), 1) FROM log";
+        Ok(self.db.query_row(first, [], |row| row.get(0))?)
     }
 
     /// The newest durable row; 0 in an empty log.
