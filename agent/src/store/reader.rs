@@ -116,6 +116,8 @@ impl Reader {
     /// Up to `limit` rows of the log from `from` on, in order. A damaged row ends the list early; met first, it is the
     /// error, and the caller goes on behind it. Rows that gave way to `max_size` are passed over.
     pub fn entries(&self, from: u64, limit: usize) -> Result<Vec<Entry>, LogError> {
+        // One moment for both statements: a row that gives way between them would look damaged.
+        let _moment = self.db.unchecked_transaction()?;
         let mut statement = self
             .db
             .prepare_cached("SELECT seq, format, crc, body FROM log WHERE seq >= ?1 ORDER BY seq LIMIT ?2")?;
