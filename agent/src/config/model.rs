@@ -49,6 +49,15 @@ pub enum Mark {
         /// What stands there.
         words: Vec<u16>,
     },
+    /// This register holds one of these codes: one register, because meters refuse a wider read of it.
+    Code {
+        /// The register.
+        at: u16,
+        /// Its table.
+        table: RegisterTable,
+        /// One for each variant that has these registers.
+        codes: Vec<u16>,
+    },
     /// These registers hold a text with these letters in it.
     Text {
         /// The first register.
@@ -76,20 +85,22 @@ fn mark(mut table: Table<'_>) -> Option<Mark> {
     let of = table.choice("table", registers::TABLES);
     let of = of.map_or(RegisterTable::Holding, Spanned::into_inner);
     let words = registers::words(&mut table, "words");
+    let codes = registers::words(&mut table, "codes");
     let registers = table.integer("registers", 1..=125).map(|n| n.into_inner() as u16);
     let text = table.text("text").map(|text| (*text.get_ref()).to_owned());
     let says = table.text("says").map(|text| (*text.get_ref()).to_owned());
-    let found = match (at, registers, text, says) {
-        (Some(at), None, None, None) if !words.is_empty() => Some(Mark::Words { at, table: of, words }),
-        (Some(at), Some(registers), Some(text), None) if words.is_empty() && !text.is_empty() => Some(Mark::Text {
+    let found = match (at, &words[..], &codes[..], registers, text, says) {
+        (Some(at), [_, ..], [], None, None, None) => Some(Mark::Words { at, table: of, words }),
+        (Some(at), [], [_, ..], None, None, None) => Some(Mark::Code { at, table: of, codes }),
+        (Some(at), [], [], Some(registers), Some(text), None) if !text.is_empty() => Some(Mark::Text {
             at,
             table: of,
             registers,
             text,
         }),
-        (None, None, None, Some(says)) if words.is_empty() && !says.is_empty() => Some(Mark::Says(says)),
+        (None, [], [], None, None, Some(says)) if !says.is_empty() => Some(Mark::Says(says)),
         _ => {
-            let message = "a fingerprint has at and words, or at, registers and text, or says";
+            let message = "a fingerprint has at and words, or at and codes, or at, registers and text, or says";
             table.file().report(Code::BadValue, table.span(), message);
             None
         }
@@ -196,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_is_words_a_text_or_what_the_device_says() {
+    fn a_fingerprint_is_words_a_code_a_text_or_what_the_device_says() {
         let table = RegisterTable::Input;
         check(
             "at = 5\ntable = 'input'\nwords = [0x1234]",
@@ -204,6 +215,14 @@ mod tests {
                 at: 5,
                 table,
                 words: vec![0x1234],
+            }),
+        );
+        check(
+            "at = 11\ntable = 'input'\ncodes = [331, 341]",
+            Ok(Mark::Code {
+                at: 11,
+                table,
+                codes: vec![331, 341],
             }),
         );
         let text = "PM5110".to_owned();
@@ -217,8 +236,15 @@ mod tests {
             }),
         );
         check("says = 'PM5110'", Ok(Mark::Says(text)));
-        let why = "a fingerprint has at and words, or at, registers and text, or says";
-        for wrong in ["at = 5", "says = ''", "words = [1]", "at = 5\nwords = [1]\ntext = 'x'"] {
+        let why = "a fingerprint has at and words, or at and codes, or at, registers and text, or says";
+        for wrong in [
+            "at = 5",
+            "says = ''",
+            "words = [1]",
+            "codes = [1]",
+            "at = 5\nwords = [1]\ncodes = [1]",
+            "at = 5\nwords = [1]\ntext = 'x'",
+        ] {
             check(wrong, Err(why));
         }
     }

@@ -400,7 +400,7 @@ mod tests {
             n_relations += is_one_load(&values).unwrap_or_else(|why| panic!("{name}: {why}"));
         }
         assert!(
-            n_profiles >= 50 && n_relations > 2 * n_profiles,
+            n_profiles >= 57 && n_relations > 2 * n_profiles,
             "{n_profiles} {n_relations}"
         );
     }

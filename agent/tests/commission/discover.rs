@@ -198,6 +198,63 @@ async fn a_fingerprint_names_the_model() {
 }
 
 #[tokio::test]
+async fn an_identification_code_decides_between_models_that_share_their_registers() {
+    let with = |code: Option<u16>| {
+        let mut unit = of_vector("carlo-gavazzi-em24-e1");
+        let words: Vec<u16> = serde_json::from_value(unit["input"]["0"].clone()).unwrap();
+        let (before, behind) = (&words[..11], &words[12..]);
+        unit["input"]["0"] = match code {
+            Some(code) => json!([before, &[code], behind].concat()),
+            None => json!(before),
+        };
+        if code.is_none() {
+            unit["input"]["12"] = json!(behind);
+        }
+        unit
+    };
+    let units = json!({"1": with(Some(341)), "2": with(Some(7)), "3": with(None)});
+    let Some((_server, address)) = plant("code", &json!({"kind": "tcp", "units": units})).await else {
+        return;
+    };
+    let asked = [
+        "discover",
+        "--hosts",
+        "127.0.0.1",
+        "--port",
+        port(&address),
+        "--units",
+        "1-3",
+        "--gap",
+        "1ms",
+        "--yes",
+        "--json",
+    ];
+    let found: Value = serde_json::from_str(&check(&asked, 0, &[]).await).unwrap();
+    let best = |nth: usize, n: usize| -> Vec<&str> {
+        let candidates = found["devices"][nth]["candidates"].as_array().unwrap();
+        candidates
+            .iter()
+            .take(n)
+            .map(|one| one["profile"].as_str().unwrap())
+            .collect()
+    };
+    let is_sure = |nth: usize| found["devices"][nth]["is_sure"].as_bool().unwrap();
+    assert_eq!(
+        (best(0, 1), is_sure(0)),
+        (vec!["carlo-gavazzi-ex3x0"], true),
+        "{found:#}"
+    );
+    let twins = ["carlo-gavazzi-em24-e1", "garo-gnm3d"];
+    assert_eq!(
+        (best(1, 9), is_sure(1)),
+        (twins.to_vec(), false),
+        "another code: {found:#}"
+    );
+    let all = ["carlo-gavazzi-em24-e1", "carlo-gavazzi-ex3x0", "garo-gnm3d"];
+    assert_eq!((best(2, 3), is_sure(2)), (all.to_vec(), false), "no code: {found:#}");
+}
+
+#[tokio::test]
 async fn a_converter_that_only_passes_bytes_on_is_recognised() {
     let described = json!({"kind": "rtu+tcp", "silent": true, "units": {"2": of_vector("eastron-sdm630")}});
     let Some((_server, address)) = plant("converter", &described).await else {

@@ -47,17 +47,23 @@ impl Evidence {
         let is_plausible =
             self.has_voltage && right >= FEWEST_VALUES && wrong as f64 <= WRONG_AT_MOST * (right + wrong) as f64;
         let (held, broken) = self.marks;
-        // A gateway may say its own name for every unit behind it: values that cannot be speak against a name.
-        let is_believed = self.is_named && wrong <= right;
-        (is_believed || held > 0 || is_plausible) && (broken == 0 || held > 0)
+        let is_told = self.is_named || held > 0;
+        (is_told && self.is_bearable() || is_plausible) && (broken == 0 || held > 0)
+    }
+
+    /// Whether the values bear out what the device says, or at least half of them: a gateway may say its own name for
+    /// every unit behind it, and another model may have a measured value where this one has its code.
+    fn is_bearable(&self) -> bool {
+        let (right, wrong) = self.values;
+        wrong <= right
     }
 
     /// More is better.
     fn rank(&self) -> (bool, usize, isize) {
         let (right, wrong) = self.values;
         (
-            self.is_named && wrong <= right,
-            self.marks.0,
+            self.is_named && self.is_bearable(),
+            if self.is_bearable() { self.marks.0 } else { 0 },
             right as isize - 2 * wrong as isize,
         )
     }
@@ -159,6 +165,7 @@ mod tests {
         check(&[plausible(12, 0), evidence(true, (0, 0), (6, 3))], &[1, 0], 1); // its own word counts most
         check(&[plausible(12, 0), evidence(true, (0, 0), (3, 9))], &[0], 1); // but may be the gateway's
         check(&[plausible(12, 0), evidence(false, (1, 0), (2, 0))], &[1, 0], 1);
+        check(&[plausible(12, 0), evidence(false, (1, 0), (3, 9))], &[0], 1); // a code that is no code
         check(&[evidence(false, (0, 1), (12, 0)), plausible(5, 1)], &[1], 1); // another model's mark stands there
         check(&[plausible(3, 0), plausible(12, 6)], &[], 0);
         check(&[], &[], 0);

@@ -9,7 +9,7 @@ use energy::{Quantity, Reading};
 use tokio::time::Instant;
 
 use super::{
-    candidates::{self, Candidate, Evidence, is_named, ranked, telling, weigh},
+    candidates::{Candidate, Evidence, is_named, ranked, telling, weigh},
     live::{self, Live},
     probe::other_framing,
     ranges::Ranges,
@@ -292,33 +292,42 @@ impl Asker<'_> {
         words
     }
 
-    /// What speaks for a model: its name, its fingerprints, then, if its first telling value makes sense, all of them.
+    /// What speaks for a model: its name, its fingerprints, then, if one of them does or its first telling value makes
+    /// sense, all of its telling values.
     async fn evidence(&mut self, model: &Model, says: &[&str], ranges: &Ranges) -> Evidence {
-        let points = telling(model, ranges);
-        let mut evidence = Evidence::default();
-        let first = points
-            .iter()
-            .find(|point| ranges.of(point.quantity).is_some_and(|range| range.name == "voltage"));
-        if let Some(first) = first.or(points.first()) {
-            let is_worth_it = self.reading(first).await.is_some_and(|reading| {
-                reading.quality.is_trusted()
-                    && ranges
-                        .of(reading.quantity)
-                        .is_some_and(|range| range.holds(reading.value))
-            });
-            if is_worth_it || is_named(model, says) {
-                evidence = weigh(&self.readings(points, &model.limits).await, ranges);
-            }
-        }
-        evidence.is_named = candidates::is_named(model, says);
+        let mut marks = (0, 0);
         for mark in &model.marks {
             match self.holds(mark, says).await {
-                Some(true) => evidence.marks.0 += 1,
-                Some(false) => evidence.marks.1 += 1,
+                Some(true) => marks.0 += 1,
+                Some(false) => marks.1 += 1,
                 None => {}
             }
         }
-        evidence
+        let is_named = is_named(model, says);
+        let points = telling(model, ranges);
+        let mut evidence = Evidence::default();
+        if is_named || marks.0 > 0 || self.has_sense(&points, ranges).await {
+            evidence = weigh(&self.readings(points, &model.limits).await, ranges);
+        }
+        Evidence {
+            is_named,
+            marks,
+            ..evidence
+        }
+    }
+
+    /// Whether the first telling value, a voltage where there is one, is plausible: most models need no more to be ruled out.
+    async fn has_sense(&mut self, points: &[Point], ranges: &Ranges) -> bool {
+        let is_voltage = |point: &&Point| ranges.of(point.quantity).is_some_and(|range| range.name == "voltage");
+        let Some(first) = points.iter().find(is_voltage).or(points.first()) else {
+            return false;
+        };
+        self.reading(first).await.is_some_and(|reading| {
+            reading.quality.is_trusted()
+                && ranges
+                    .of(reading.quantity)
+                    .is_some_and(|range| range.holds(reading.value))
+        })
     }
 
     async fn reading(&mut self, point: &Point) -> Option<Reading> {
@@ -361,6 +370,10 @@ impl Asker<'_> {
             Mark::Words { at, table, words } => {
                 let came = self.block(*table, *at, words.len() as u16).await?;
                 Some(came == *words)
+            }
+            Mark::Code { at, table, codes } => {
+                let came = self.block(*table, *at, 1).await?;
+                Some(came.iter().any(|code| codes.contains(code)))
             }
             Mark::Text {
                 at,
