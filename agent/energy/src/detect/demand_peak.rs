@@ -1,12 +1,12 @@
 //! `demand_peak`: the running demand interval is about to exceed the target, or has.
 //!
 //! The forecast is the energy since the interval's start plus the power of the last minute until its end; it is
-//! believed from `after` into the interval on, and not while the register has leapt by more than the plant can use: an
-//! interval with such a leap is judged once no reading can take it back. Only intervals in bands that count for the billing demand matter, or
-//! demand above the contract. Consecutive intervals above the target are one finding. The harm is kW, not kWh: the
-//! cost is what one bill bears of it, that is of the kW above the target and above what was billed before, the surcharge
-//! above the contract included. On how many more bills the ratchet may put it stands beside: what later months will draw
-//! is not known.
+//! believed from `after` into the interval on, where the step of the meter's register does not decide it, and not while
+//! the register has leapt by more than the plant can use: an interval with such a leap is judged once no reading can take
+//! it back. Only intervals in bands that count for the billing demand matter, or demand above the contract. Consecutive
+//! intervals above the target are one finding. The harm is kW, not kWh: the cost is what one bill bears of it, that is of
+//! the kW above the target and above what was billed before, the surcharge above the contract included. On how many more
+//! bills the ratchet may put it stands beside: what later months will draw is not known.
 
 use std::collections::BTreeMap;
 
@@ -120,7 +120,8 @@ impl DemandPeak {
         if tick.at_ms - start_ms < setting_ms(machine, Kind::DemandPeak, "after") {
             return;
         }
-        if forecast_kw > target_kw && counts(tick.site, demand.start, forecast_kw) {
+        let exceeds = |kw: f64| kw > target_kw && counts(tick.site, demand.start, kw);
+        if exceeds(forecast_kw - tick.error_kw) {
             let peak = self
                 .now
                 .get_or_insert_with(|| Peak::new(tick, start_ms, Some(forecast_kw)));
@@ -128,7 +129,9 @@ impl DemandPeak {
             if !peak.is_written {
                 self.write(tick, machine, Condition::Open, out);
             }
-        } else if self.now.as_ref().is_some_and(|peak| peak.since_ms < start_ms) {
+        } else if !exceeds(forecast_kw + tick.error_kw)
+            && self.now.as_ref().is_some_and(|peak| peak.since_ms < start_ms)
+        {
             self.write(tick, machine, Condition::Closed, out);
         }
     }

@@ -96,6 +96,8 @@ pub(crate) struct Tick<'a> {
     pub(crate) site: &'a Site,
     /// The main meter's running interval.
     pub(crate) demand: Option<&'a DemandNow>,
+    /// By how much its forecast may be off, by the step of the meter's register, kW.
+    pub(crate) error_kw: f64,
     /// The main meter's intervals that closed for the first time at this tick.
     pub(crate) closed: &'a [Interval],
     /// Its intervals that closed earlier, and are told otherwise now.

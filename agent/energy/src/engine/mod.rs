@@ -418,7 +418,8 @@ impl Engine {
         let tick = Tick {
             at_ms: tick_ms,
             site: &self.site,
-            demand: demand.as_ref(),
+            demand: demand.as_ref().map(|(demand, _)| demand),
+            error_kw: demand.as_ref().map_or(0.0, |(_, error_kw)| *error_kw),
             closed: &main,
             retold: &retold,
             billing: &self.state.billing,
