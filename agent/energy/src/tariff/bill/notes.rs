@@ -62,6 +62,7 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
             "The data do not cover the whole period; the demand charge is that of the whole month.",
         ));
     }
+    notes.extend(reading_day_changed(tally.period));
     let coverage = coverage(tally);
     if coverage < 1.0 {
         let pct = coverage * 100.0;
@@ -112,6 +113,18 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
     let mut said = BTreeSet::new();
     notes.retain(|note| said.insert(note.text.en.clone()));
     notes
+}
+
+/// A period that is no month long, because the meter is read on another day from now on.
+fn reading_day_changed(period: Period) -> Option<Note> {
+    let (n_days, from, last) = (period.n_days(), period.from, period.to.yesterday().ok()?);
+    (n_days != period.usual_days()).then(|| {
+        note(
+            "reading_day_changed",
+            format!("검침일이 바뀐 달: {from} – {last}, {n_days}일분의 요금입니다."),
+            format!("The reading day changed: this bill is for the {n_days} days from {from} to {last}."),
+        )
+    })
 }
 
 fn deemed(tally: &Tally<'_>) -> Option<Note> {
