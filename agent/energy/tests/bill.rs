@@ -351,6 +351,24 @@ fn an_entered_bill_of_another_month_or_with_unknown_items_is_refused() {
     }
 }
 
+#[test]
+fn a_bill_without_a_demand_meter_says_that_the_contract_is_billed() {
+    let said = |has_meter: bool, kw: f64| {
+        let mut contract = contract();
+        contract.contract_kw = kw;
+        contract.rules.demand = contract.rules.demand.filter(|_| has_meter);
+        let bill = bills(&[contract], &days(31, |_, _| 25.0)).0.remove(0);
+        let note = bill.notes.iter().find(|note| note.code == "contract_billed");
+        (
+            bill.demand.billing_kw.to_string(),
+            note.map(|note| note.text.en.clone()),
+        )
+    };
+    let told = "Without a maximum-demand meter the contract demand is billed: 80 kW.";
+    assert_eq!(said(false, 80.0), ("80".to_owned(), Some(told.to_owned())));
+    assert_eq!(said(true, 80.0), ("100".to_owned(), None));
+}
+
 /// Each day stands on one bill, however the reading day changes, and bears its share of a month's demand charge.
 #[test]
 fn another_reading_day_bills_no_day_twice() {

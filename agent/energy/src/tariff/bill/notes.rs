@@ -74,6 +74,14 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
     }
     for tally in &tally.parts {
         let (edition, contract) = (&tally.part.edition, tally.part.edition.contract);
+        if contract.rules.demand.is_none() && !edition.prices.demand_per_kw.is_zero() {
+            let kw = super::demand::billed_contract_kw(contract);
+            notes.push(note(
+                "contract_billed",
+                format!("최대수요전력계가 없는 계약: 계약전력 {kw} kW가 요금적용전력입니다."),
+                format!("Without a maximum-demand meter the contract demand is billed: {kw} kW."),
+            ));
+        }
         if let Some(day) = contract.edition {
             notes.push(note(
                 "edition",
