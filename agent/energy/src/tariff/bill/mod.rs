@@ -57,6 +57,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Mean power of the interval, kW.
+    pub(crate) fn demand_kw(&self) -> Option<f64> {
+        self.energy_kwh
+            .map(|energy_kwh| energy_kwh / (f64::from(self.minutes) / 60.0))
+    }
+
     fn end(&self) -> Timestamp {
         self.start + SignedDuration::from_mins(i64::from(self.minutes))
     }
