@@ -241,7 +241,9 @@ mod tests {
     fn readings_tell_the_step_of_their_register() {
         let step = |values: &[f64]| {
             let mut steps = Steps::default();
-            values.iter().for_each(|value| steps.take(*value));
+            for value in values {
+                steps.take(*value);
+            }
             steps.millionths
         };
         assert_eq!(step(&[1230.0, 1230.0, 1240.0, 1270.0]), 10_000_000);
