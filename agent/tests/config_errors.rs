@@ -324,6 +324,32 @@ fn contracts_are_checked() {
     );
 }
 
+/// Each class of tariff is for contracts of some demand; another is priced all the same, and said.
+#[test]
+fn a_contract_that_its_tariff_is_not_for_is_said() {
+    let contract = |tariff: &str, kw: f64, expected: &[&str]| {
+        let meter = "main_meter = 'x'\n[[meter]]\nname = 'x'\n";
+        let contract = format!("[[contract]]\nfrom = '2025-01-01'\ntariff = '{tariff}'\ncontract_kw = {kw}\n");
+        check(&format!("{meter}{contract}"), expected);
+    };
+    let help = "| compare \"tariff\" with the contract type on the bill (KEPCO 기본공급약관 2024-10-24, 제59조)";
+    let said = |what: &str| format!("7:15 W2009 {what} {help}");
+    let a2 = "Industrial (A) II, high voltage A, option Ⅰ is for contracts from 4 kW to below 300 kW, not of 900 kW";
+    contract("kepco-industrial-a2-high-a-1", 900.0, &[&said(a2)]);
+    let b = "Industrial (B), high voltage A, option Ⅱ is for contracts from 300 kW on, not of 299 kW";
+    contract("kepco-industrial-b-high-a-2", 299.0, &[&said(b)]);
+    let a1 = "Industrial (A) I, low voltage is for contracts from 4 kW to below 500 kW, not of 3 kW";
+    contract("kepco-industrial-a1-low", 3.0, &[&said(a1)]);
+    for (tariff, kw) in [
+        ("kepco-industrial-a2-high-a-1", 299.0),
+        ("kepco-industrial-b-high-a-2", 300.0),
+        ("kepco-industrial-a1-low", 450.0),
+        ("us-commercial-tou", 5000.0),
+    ] {
+        contract(tariff, kw, &[]);
+    }
+}
+
 #[test]
 fn outputs_are_checked() {
     check(

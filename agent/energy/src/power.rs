@@ -36,6 +36,31 @@ pub(crate) struct Power {
     last: Option<(i64, f64)>,
     /// Newest stretch's end and power.
     now: Option<(i64, f64)>,
+    /// In what steps the counter counts.
+    steps: Steps,
+}
+
+/// In what steps a register counts: the largest that all its readings are whole multiples of.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Steps {
+    last: f64,
+    /// In millionths of the register's unit; 0 = no reading yet.
+    millionths: u64,
+}
+
+impl Steps {
+    fn take(&mut self, value: f64) {
+        // A register that was set back may be another meter's.
+        if value < self.last {
+            self.millionths = 0;
+        }
+        self.last = value;
+        let (mut one, mut other) = (self.millionths, (value * 1e6).round() as u64);
+        while other > 0 {
+            (one, other) = (other, one % other);
+        }
+        self.millionths = one;
+    }
 }
 
 impl Power {
@@ -52,10 +77,14 @@ impl Power {
             // How long it was between the readings on both sides is not known.
             self.last = None;
         }
+        if let Some(counted_kwh) = sample.trusted(Quantity::EnergyImport) {
+            self.steps.take(counted_kwh);
+        }
         let (source, value) = self.reading(sample)?;
         if source > self.source {
             *self = Self {
                 source,
+                steps: self.steps,
                 ..Self::default()
             };
         }
@@ -86,6 +115,16 @@ impl Power {
     /// Power at the end of the newest stretch, kW.
     pub(crate) fn kw(&self) -> Option<f64> {
         self.now.map(|(_, kw)| kw)
+    }
+
+    /// In what steps the meter's counter counts, kWh; 0 where it has none.
+    pub(crate) fn step_kwh(&self) -> f64 {
+        self.steps.millionths as f64 / 1e6
+    }
+
+    /// Whether power is known from the counter alone.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.source == Source::Counter
     }
 
     /// End of the newest stretch, ms.
@@ -196,6 +235,21 @@ mod tests {
             ],
             &[(90, 150, 30.0)],
         );
+    }
+
+    #[test]
+    fn readings_tell_the_step_of_their_register() {
+        let step = |values: &[f64]| {
+            let mut steps = Steps::default();
+            for value in values {
+                steps.take(*value);
+            }
+            steps.millionths
+        };
+        assert_eq!(step(&[1230.0, 1230.0, 1240.0, 1270.0]), 10_000_000);
+        assert_eq!(step(&[1234.5, 1235.2, 1236.07]), 10_000);
+        assert_eq!(step(&[1234.51, 1234.52, 30.0, 40.0]), 10_000_000, "another meter");
+        assert_eq!(step(&[0.0, 0.0]), 0);
     }
 
     #[test]

@@ -352,6 +352,75 @@ fn an_entered_bill_of_another_month_or_with_unknown_items_is_refused() {
 }
 
 #[test]
+fn a_bill_without_a_demand_meter_says_that_the_contract_is_billed() {
+    let said = |has_meter: bool, kw: f64| {
+        let mut contract = contract();
+        contract.contract_kw = kw;
+        contract.rules.demand = contract.rules.demand.filter(|_| has_meter);
+        let bill = bills(&[contract], &days(31, |_, _| 25.0)).0.remove(0);
+        let note = bill.notes.iter().find(|note| note.code == "contract_billed");
+        (
+            bill.demand.billing_kw.to_string(),
+            note.map(|note| note.text.en.clone()),
+        )
+    };
+    let told = "Without a maximum-demand meter the contract demand is billed: 80 kW.";
+    assert_eq!(said(false, 80.0), ("80".to_owned(), Some(told.to_owned())));
+    assert_eq!(said(true, 80.0), ("100".to_owned(), None));
+}
+
+/// Each day stands on one bill, however the reading day changes, and bears its share of a month's demand charge.
+#[test]
+fn another_reading_day_bills_no_day_twice() {
+    let check = |days_of_reading: [i8; 2], begins: &str, expected: &[(&str, &str, &str, &str)]| {
+        let [first, second] = days_of_reading.map(|reading_day| Contract {
+            reading_day,
+            ..contract()
+        });
+        let second = Contract {
+            from: date(begins),
+            ..second
+        };
+        let (made, _) = bills(&[first, second], &days(150, |_, _| 25.0));
+        let told: Vec<_> = made
+            .iter()
+            .map(|bill| {
+                let month = bill.month.strftime("%m").to_string();
+                let charge = item(bill, "demand_charge").round_dp(0).to_string();
+                (month, bill.from.to_string(), bill.to.to_string(), charge)
+            })
+            .collect();
+        let told: Vec<_> = told.iter().map(|(m, f, t, c)| (&**m, &**f, &**t, &**c)).collect();
+        assert_eq!(told, expected, "{days_of_reading:?} from {begins}");
+        let is_said = |bill: &Bill| bill.notes.iter().any(|note| note.code == "reading_day_changed");
+        assert_eq!(made.iter().filter(|bill| is_said(bill)).count(), 1);
+    };
+    // 100 kW at 8000: a month is 800,000. Two weeks, then whole months.
+    let shorter = [
+        ("01", "2026-01-01", "2026-02-01", "800000"),
+        ("02", "2026-02-01", "2026-03-01", "800000"),
+        ("03", "2026-03-01", "2026-04-01", "800000"),
+        ("04", "2026-04-01", "2026-04-15", "361290"),
+        ("05", "2026-04-15", "2026-05-15", "800000"),
+        ("06", "2026-05-15", "2026-06-15", "800000"),
+    ];
+    check([1, 15], "2026-03-10", &shorter);
+    check([1, 15], "2026-04-01", &shorter);
+    // The bill of March ended on the 15th, that of April ends with April: a month and seventeen days.
+    check(
+        [15, 1],
+        "2026-03-10",
+        &[
+            ("01", "2025-12-15", "2026-01-15", "800000"),
+            ("02", "2026-01-15", "2026-02-15", "800000"),
+            ("03", "2026-02-15", "2026-03-15", "800000"),
+            ("04", "2026-03-15", "2026-05-01", "1253333"),
+            ("05", "2026-05-01", "2026-06-01", "800000"),
+        ],
+    );
+}
+
+#[test]
 fn a_month_of_which_nothing_is_known_has_no_bill() {
     let unknown: Vec<Usage> = (0..31 * 96).map(|index| quarter(index, None)).collect();
     assert_eq!(bills(&[contract()], &unknown).0, []);

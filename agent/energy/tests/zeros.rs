@@ -157,6 +157,48 @@ fn zeros_without_end_are_told_after_a_day() {
     }
 }
 
+/// Zeros for longer than a day that come back: the finding says what the intervals say.
+#[test]
+fn zeros_that_come_back_after_days_say_what_was_spread() {
+    let mut site = watched();
+    site.machines[0].detect.insert(Kind::MeterStuck, Settings::new());
+    for hours in [30, 60] {
+        let away = FROM..FROM + hours * 60;
+        let sample = |n: i64| Sample {
+            meter: "main".into(),
+            at: at("00:00:00") + SignedDuration::from_mins(n),
+            readings: vec![Reading::new(
+                Quantity::EnergyImport,
+                if away.contains(&n) { 0.0 } else { 5000.0 + n as f64 },
+            )],
+        };
+        let outcome = live_on(&site, (0..=5 * 1440).map(sample).collect(), None);
+        assert!(
+            (outcome.sum_kwh() - 5.0 * 1440.0).abs() < 1e-6,
+            "{hours}: {}",
+            outcome.sum_kwh()
+        );
+        let findings: Vec<_> = outcome.findings.values().collect();
+        assert_eq!(findings.len(), 1, "{hours}: {findings:#?}");
+        let (finding, kwh) = (findings[0], (hours * 60 + 1) as f64);
+        assert_eq!((finding.why["spread_kwh"], finding.confidence), (kwh, 1.0));
+        let told = format!("it came back with {kwh:.1} kWh more, which are spread over that time");
+        assert!(finding.title.en.ends_with(&told), "{}", finding.title.en);
+        assert!(!finding.title.ko.contains("알 수 없음"), "{}", finding.title.ko);
+    }
+    // One that counts from a new zero leaves what was used unknown.
+    let register = |n: i64| match n - FROM {
+        ..0 => 5000.0 + n as f64,
+        since => (since - 1800).max(0) as f64,
+    };
+    let outcome = lived(&site, register);
+    let finding = outcome.findings.values().find(|found| found.kind == Kind::MeterStuck);
+    if let Some(finding) = finding {
+        assert!(!finding.why.contains_key("spread_kwh"), "{:?}", finding.why);
+        assert!(finding.title.en.ends_with("is not known"), "{}", finding.title.en);
+    }
+}
+
 #[test]
 fn a_restart_changes_nothing() {
     let register = |n: i64| {

@@ -59,6 +59,7 @@ codes! {
     DemandInterval "W2006" "The demand interval is not the one that the tariff bills.";
     StoreFolder "W2007" "The store's folder is not there, or cannot be written.";
     BusCrowded "W2008" "Some reads of a Modbus line push others out.";
+    ContractLimits "W2009" "The tariff is not for a contract of this demand.";
     Unused "N3001" "A meter that no machine uses.";
     ModiconNumber "N3003" "An address that looks like a number of Modicon's, which begin at 1 and name the table.";
     NotUsedYet "N3002" "A key that is read and checked, but that this version does not use yet.";

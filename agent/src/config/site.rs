@@ -209,6 +209,9 @@ fn contract<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut BTreeMa
     let from = from?;
     let dated = edition.as_ref().unwrap_or(&from);
     tariff_check::covers(file, &tariff, dated, edition.is_some());
+    if let Some(contract_kw) = &contract_kw {
+        tariff_check::fits(file, &tariff, contract_kw);
+    }
     if let Some(area) = &area {
         known_area(context, &rules, area);
     }

@@ -415,7 +415,12 @@ fn every_profile_and_tariff_can_be_used() {
     let names = files.names(Folder::Tariffs);
     let contracts = names.iter().enumerate().map(|(n, name)| {
         let from = jiff::civil::date(2024, 11, n as i8 + 1);
-        format!("[[contract]]\nfrom = '{from}'\ntariff = '{name}'\ncontract_kw = 100\n")
+        let kw = if name.starts_with("kepco-industrial-b-") {
+            300
+        } else {
+            100
+        };
+        format!("[[contract]]\nfrom = '{from}'\ntariff = '{name}'\ncontract_kw = {kw}\n")
     });
     let text = std::iter::once(lines.to_owned())
         .chain(meters)

@@ -4,7 +4,8 @@
 //! `off_hours_load` already calls left on. Days with and without work are learned apart, from the first `learn` of data;
 //! from then on a CUSUM of the standardised excess opens the finding (Page 1954; slack and limit in standard deviations).
 //! Avoidable is the excess over the learned base outside working hours; as much again may be lost within them, which
-//! only the upper bound says. It never learns anew by itself: a drift must not become the reference.
+//! only the upper bound says. A day's base is a quantile of power as it came: an interval that is told again, its energy
+//! spread or late, shows no load at rest, and moves nothing. It never learns anew by itself: a drift must not become the reference.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};

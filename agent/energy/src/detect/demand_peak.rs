@@ -1,12 +1,12 @@
 //! `demand_peak`: the running demand interval is about to exceed the target, or has.
 //!
 //! The forecast is the energy since the interval's start plus the power of the last minute until its end; it is
-//! believed from `after` into the interval on, and not while the register has leapt by more than the plant can use: an
-//! interval with such a leap is judged once no reading can take it back. Only intervals in bands that count for the billing demand matter, or
-//! demand above the contract. Consecutive intervals above the target are one finding. The harm is kW, not kWh: the
-//! cost is what one bill bears of it, that is of the kW above the target and above what was billed before, the surcharge
-//! above the contract included. On how many more bills the ratchet may put it stands beside: what later months will draw
-//! is not known.
+//! believed from `after` into the interval on, where the step of the meter's register does not decide it, and not while
+//! the register has leapt by more than the plant can use: an interval with such a leap is judged once no reading can take
+//! it back. Only intervals in bands that count for the billing demand matter, or demand above the contract. Consecutive
+//! intervals above the target are one finding. The harm is kW, not kWh: the cost is what one bill bears of it, that is of
+//! the kW above the target and above what was billed before, the surcharge above the contract included. On how many more
+//! bills the ratchet may put it stands beside: what later months will draw is not known.
 
 use std::collections::BTreeMap;
 
@@ -52,8 +52,8 @@ struct Peak {
     since_ms: i64,
     detected_ms: i64,
     forecast_kw: Option<f64>,
-    /// What was billed when the peak began.
-    billing: Billing,
+    /// What was billed when it began, as last said, kW.
+    billed_kw: Option<f64>,
     /// Highest demand of an interval that has ended, kW.
     demand_kw: Option<f64>,
     /// The meter itself did not say it: it was spread, or repaired.
@@ -67,6 +67,9 @@ impl Detector for DemandPeak {
     fn tick(&mut self, tick: &Tick<'_>, machine: &Machine, out: &mut Vec<Finding>) {
         for interval in tick.retold {
             self.take_retold(tick, interval, machine, out);
+        }
+        if !tick.retold.is_empty() {
+            self.bill_again(tick, machine, out);
         }
         for interval in tick.closed {
             self.take_closed(tick, interval, machine, out);
@@ -120,7 +123,8 @@ impl DemandPeak {
         if tick.at_ms - start_ms < setting_ms(machine, Kind::DemandPeak, "after") {
             return;
         }
-        if forecast_kw > target_kw && counts(tick.site, demand.start, forecast_kw) {
+        let exceeds = |kw: f64| kw > target_kw && counts(tick.site, demand.start, kw);
+        if exceeds(forecast_kw - tick.error_kw) {
             let peak = self
                 .now
                 .get_or_insert_with(|| Peak::new(tick, start_ms, Some(forecast_kw)));
@@ -128,7 +132,9 @@ impl DemandPeak {
             if !peak.is_written {
                 self.write(tick, machine, Condition::Open, out);
             }
-        } else if self.now.as_ref().is_some_and(|peak| peak.since_ms < start_ms) {
+        } else if !exceeds(forecast_kw + tick.error_kw)
+            && self.now.as_ref().is_some_and(|peak| peak.since_ms < start_ms)
+        {
             self.write(tick, machine, Condition::Closed, out);
         }
     }
@@ -143,7 +149,7 @@ impl DemandPeak {
         let (start_ms, end_ms) = (interval.start.as_millisecond(), interval.end.as_millisecond());
         let exceeds = demand_kw > target_kw && counts(tick.site, interval.start, demand_kw);
         if let Some(now) = self.now.as_mut().filter(|peak| peak.since_ms <= start_ms) {
-            now.reach_again((start_ms, end_ms), demand_kw, exceeds, interval.quality);
+            now.reach_again(tick, (start_ms, end_ms), exceeds);
             return;
         }
         let since_ms = match self.over_at(start_ms, exceeds) {
@@ -153,8 +159,18 @@ impl DemandPeak {
         };
         let new = || Peak::new(tick, since_ms, None);
         let peak = self.over.entry(since_ms).or_insert_with(new);
-        peak.reach_again((start_ms, end_ms), demand_kw, exceeds, interval.quality);
+        peak.reach_again(tick, (start_ms, end_ms), exceeds);
         out.push(peak.finding(tick, machine, Condition::Closed));
+    }
+
+    /// Says anew the peaks that are over and before which another demand was billed, as intervals are told now.
+    fn bill_again(&mut self, tick: &Tick<'_>, machine: &Machine, out: &mut Vec<Finding>) {
+        for peak in self.over.values_mut() {
+            let billed_kw = peak.billed_before(tick);
+            if billed_kw != peak.billed_kw {
+                out.push(peak.finding(tick, machine, Condition::Closed));
+            }
+        }
     }
 
     /// When the peak that is over began, ms, of which the interval that begins at `start_ms` is one, or the next.
@@ -181,7 +197,7 @@ impl Peak {
             since_ms,
             detected_ms: tick.at_ms,
             forecast_kw,
-            billing: tick.billing.clone(),
+            billed_kw: None,
             demand_kw: None,
             is_estimated: false,
             exceeded_until_ms: None,
@@ -202,34 +218,43 @@ impl Peak {
         self.since_ms == start_ms || self.exceeded_until_ms.is_some_and(|until_ms| start_ms < until_ms)
     }
 
-    /// One of its intervals is told again. Of several the highest counts, as it was told at any time.
-    fn reach_again(&mut self, (start_ms, end_ms): (i64, i64), demand_kw: f64, exceeds: bool, quality: Quality) {
+    /// One of its intervals is told again: of all, the highest counts as they are told now.
+    fn reach_again(&mut self, tick: &Tick<'_>, (start_ms, end_ms): (i64, i64), exceeds: bool) {
         let is_only = start_ms == self.since_ms && self.exceeded_until_ms.is_none_or(|until_ms| until_ms <= end_ms);
-        if is_only {
-            self.demand_kw = None;
-        }
-        self.reach(demand_kw, quality);
         if exceeds || is_only {
             self.exceeded_until_ms = self.exceeded_until_ms.max(Some(end_ms));
         }
+        self.demand_kw = None;
+        let until_ms = self.exceeded_until_ms.unwrap_or(end_ms);
+        for usage in tick.billing.usage(self.since_ms, until_ms) {
+            if let Some(demand_kw) = usage.demand_kw() {
+                self.reach(demand_kw, usage.quality);
+            }
+        }
     }
 
-    fn finding(&self, tick: &Tick<'_>, machine: &Machine, state: Condition) -> Finding {
+    /// What was billed when it began, by what was drawn before, kW; `None` without a demand meter: there another kW costs
+    /// nothing.
+    fn billed_before(&self, tick: &Tick<'_>) -> Option<f64> {
+        let billed = tick.billing.billed(&tick.site.contracts, timestamp(self.since_ms))?;
+        billed.billing_kw.to_f64()
+    }
+
+    fn finding(&mut self, tick: &Tick<'_>, machine: &Machine, state: Condition) -> Finding {
+        self.billed_kw = self.billed_before(tick);
         let since = timestamp(self.since_ms);
         let target_kw = target(machine, tick.site, since).unwrap_or(0.0);
         let peak_kw = self.demand_kw.or(self.forecast_kw).unwrap_or(0.0);
         let excess_kw = (peak_kw - target_kw).max(0.0);
         let contracts = &tick.site.contracts;
-        // Without a demand meter another kW costs nothing.
-        let billed = self.billing.billed(contracts, since);
-        let contract = contract_at(contracts, since).filter(|_| billed.is_some());
+        let contract = contract_at(contracts, since).filter(|_| self.billed_kw.is_some());
         let span = (target_kw.min(peak_kw), peak_kw);
-        let cost = contract.and_then(|contract| Some((contract, self.billing.cost(contracts, since, span)?)));
+        let cost = contract.and_then(|contract| Some((contract, tick.billing.cost(contracts, since, span)?)));
         let mut why = vec![("target_kw", target_kw), ("excess_kw", excess_kw)];
         why.extend(self.forecast_kw.map(|kw| ("forecast_kw", kw)));
         why.extend(self.demand_kw.map(|kw| ("demand_kw", kw)));
         why.extend(contract.map(|contract| ("contract_kw", contract.contract_kw)));
-        why.extend(billed.and_then(|billed| Some(("billed_kw", billed.billing_kw.to_f64()?))));
+        why.extend(self.billed_kw.map(|kw| ("billed_kw", kw)));
         why.extend(Billing::n_bills(contracts, since).map(|n| ("n_bills", f64::from(n))));
         Finding {
             id: Finding::id(Kind::DemandPeak, &machine.name, since),

@@ -1,7 +1,9 @@
 //! A stretch of time in which a machine wastes: when it began, how much, when it is over. Shared by the detectors that
 //! watch a condition.
 //!
-//! It does not know the condition. Invariants: it measures time *in* the condition, not time since the value last
+//! It does not know the condition. It looks at power between two readings as they came, not at intervals: one that is told
+//! again says how much was used, but not at which power or in which state, and so neither begins nor ends a stay; what
+//! comes late is a gap here. Invariants: it measures time *in* the condition, not time since the value last
 //! changed; a noisy moment neither ends nor starts it; a gap counts for nothing.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! `low_power_factor`: the month's mean power factor, as the tariff's rule takes it, stands below the reference.
 //!
-//! Lagging by day and leading by night are two findings. It speaks once `after` of the billing period has been seen, and
+//! Lagging by day and leading by night are two findings. Intervals of the running month that are told again are added up
+//! again; of a month that is over the finding stays as it stood at its end, and its bill says what became of it. It speaks once `after` of the billing period has been seen, and
 //! its finding ends with the period, or when the mean itself, not the rounded one, has come back to the reference. The harm is money, not kWh: the cost is what the
 //! bill would add as the month stands, nothing in the first month ever, which is a notice. It sizes no capacitor.
 
@@ -31,8 +32,11 @@ pub(crate) struct LowPowerFactor {
     month: Option<Date>,
     factors: PowerFactors,
     seen_ms: i64,
-    /// End of the newest interval taken, ms.
+    /// Start of the first interval taken and end of the newest, ms.
+    from_ms: i64,
     until_ms: i64,
+    /// An interval of the month has been told again since they were judged.
+    is_retold: bool,
     lag: Side,
     lead: Side,
     /// First billing month with a surcharge: a notice.
@@ -72,6 +76,9 @@ impl Detector for LowPowerFactor {
         for interval in tick.closed {
             self.take_closed(tick, interval, machine, out);
         }
+        let contracts = &tick.site.contracts;
+        let is_of_month = |interval: &Interval| month_of(contracts, interval.start) == self.month;
+        self.is_retold |= tick.retold.iter().any(is_of_month);
         if !tick.closed.is_empty() || tick.moment == Moment::Last {
             self.judge(tick, machine, out);
         }
@@ -89,11 +96,19 @@ impl LowPowerFactor {
                 ..Self::default()
             };
         }
-        let Some((contract, rule)) = rule_at(tick.site, interval.start) else {
+        self.take(tick.site, &Usage::from(interval));
+    }
+
+    fn take(&mut self, site: &Site, usage: &Usage) {
+        let Some((contract, rule)) = rule_at(site, usage.start) else {
             return;
         };
-        let local = contract.local(interval.start);
-        let start_ms = interval.start.as_millisecond();
+        let (local, start_ms) = (contract.local(usage.start), usage.start.as_millisecond());
+        let length_ms = i64::from(usage.minutes) * 60_000;
+        if self.until_ms == 0 {
+            self.from_ms = start_ms;
+        }
+        self.until_ms = start_ms + length_ms;
         for (side, hours) in [(&mut self.lag, Some(rule.lag_hours)), (&mut self.lead, rule.lead_hours)] {
             if hours.is_some_and(|hours| hours.contains(local.hour())) {
                 side.since_ms.get_or_insert(start_ms);
@@ -103,14 +118,23 @@ impl LowPowerFactor {
             rule,
             is_low_voltage: contract.tariff.low_voltage,
         };
-        self.factors
-            .take(judge, &Usage::from(interval), local.hour(), i64::from(local.minute()));
-        self.until_ms = interval.end.as_millisecond();
-        self.seen_ms += (interval.coverage * (self.until_ms - start_ms) as f64) as i64;
+        self.factors.take(judge, usage, local.hour(), i64::from(local.minute()));
+        self.seen_ms += (usage.coverage * length_ms as f64) as i64;
+    }
+
+    /// Adds the month up anew, as its intervals are told now.
+    fn take_again(&mut self, tick: &Tick<'_>) {
+        (self.factors, self.seen_ms) = (PowerFactors::default(), 0);
+        for usage in tick.billing.usage(self.from_ms, self.until_ms) {
+            self.take(tick.site, &usage);
+        }
     }
 
     /// Opens, renews and closes findings as the means stand.
     fn judge(&mut self, tick: &Tick<'_>, machine: &Machine, out: &mut Vec<Finding>) {
+        if std::mem::take(&mut self.is_retold) {
+            self.take_again(tick);
+        }
         if self.seen_ms < setting_ms(machine, Kind::LowPowerFactor, "after") {
             return;
         }

@@ -181,7 +181,8 @@ impl Fault {
             until_ms,
             before: why("stood_at").unwrap_or(repair.before),
             after: repair.after,
-            jump: why(if is_zero { "whole" } else { "jump" }),
+            // What came back may be more than was told as energy.
+            jump: why(if is_zero { "whole" } else { "jump" }).filter(|_| !is_zero || repair.amount.is_some()),
             longest_s: why("longest_s"),
             is_zero,
         })
@@ -315,23 +316,38 @@ impl Fault {
 }
 
 impl Stuck {
+    /// Of zeros: what was used meanwhile was told once the register came back, or is not known.
+    fn title_of_zeros(&self, name: &Name, state: Condition) -> Title {
+        let (quantity, unit, before) = (self.quantity, self.quantity.row().unit, self.before);
+        let (ko, en) = in_words(self.until_ms - self.since_ms);
+        let (used_ko, used_en) = match self.jump {
+            Some(jump) => (
+                format!("{jump:.1} {unit}를 계량해 둔 값으로 돌아옴, 그 시간에 나누어 추정함"),
+                format!("it came back with {jump:.1} {unit} more, which are spread over that time"),
+            ),
+            None if state == Condition::Closed => (
+                "게이트웨이가 계측기를 읽지 못했거나 초기화됨; 그동안의 사용량은 알 수 없음".to_owned(),
+                "either its gateway could not read it, or it was reset; what was used meanwhile is not known"
+                    .to_owned(),
+            ),
+            None => (
+                "게이트웨이가 계측기를 읽지 못하거나 초기화됨; 다시 계량할 때까지 사용량을 알 수 없음".to_owned(),
+                "either its gateway cannot read it, or it was reset; what was used is not known before it counts again"
+                    .to_owned(),
+            ),
+        };
+        Title {
+            ko: format!("계측기 {name}: {quantity} 지시값이 {before}에서 0이 된 뒤 {ko} 동안 0: {used_ko}"),
+            en: format!("meter {name}: {quantity} has said 0 for {en}, after {before}: {used_en}"),
+        }
+    }
+
     fn finding(&self, state: Condition, place: &Place<'_>) -> Finding {
         let (name, quantity) = (&place.meter.name, self.quantity);
         let stood_ms = self.until_ms - self.since_ms;
         let (ko, en) = in_words(stood_ms);
         let title = match self.longest_s {
-            _ if self.is_zero => Title {
-                ko: format!(
-                    "계측기 {name}: {quantity} 지시값이 {before}에서 0이 된 뒤 {ko} 동안 0: 게이트웨이가 계측기를 읽지 \
-                     못하거나 초기화됨; 다시 계량할 때까지 사용량을 알 수 없음",
-                    before = self.before
-                ),
-                en: format!(
-                    "meter {name}: {quantity} has said 0 for {en}, after {before}: either its gateway cannot read it, or \
-                     it was reset; what was used is not known before it counts again",
-                    before = self.before
-                ),
-            },
+            _ if self.is_zero => self.title_of_zeros(name, state),
             None => Title {
                 ko: format!("계측기 {name}: 사용 중인데 {quantity} 지시값이 {ko} 동안 변하지 않음"),
                 en: format!("meter {name}: {quantity} has stood still for {en} while energy was used"),

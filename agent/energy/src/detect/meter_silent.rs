@@ -3,7 +3,8 @@
 //!
 //! When all meters fall silent together nothing can be said of any one of them (the line, the gateway or the agent
 //! itself was down): that is one finding at the site. It judges at ticks only, from what was heard, so that a
-//! recording tells the same as living through it. The harm is missing data, not kWh.
+//! recording tells the same as living through it. Intervals told again change nothing: late readings do not undo that
+//! nothing was heard. The harm is missing data, not kWh.
 
 use std::collections::BTreeMap;
 

@@ -414,11 +414,15 @@ impl Engine {
     fn detect(&mut self, tick_ms: i64, intervals: &[Interval], moment: Moment, out: &mut Vec<Finding>) {
         self.note_today(tick_ms, intervals);
         let (main, retold) = self.sure(intervals, moment);
+        for interval in main.iter().chain(&retold) {
+            self.state.billing.note(&self.site.contracts, interval);
+        }
         let demand = self.demand(tick_ms);
         let tick = Tick {
             at_ms: tick_ms,
             site: &self.site,
-            demand: demand.as_ref(),
+            demand: demand.as_ref().map(|(demand, _)| demand),
+            error_kw: demand.as_ref().map_or(0.0, |(_, error_kw)| *error_kw),
             closed: &main,
             retold: &retold,
             billing: &self.state.billing,
@@ -436,9 +440,6 @@ impl Engine {
         let settled_ms = |meter: &Name| meters.get(meter).map_or(i64::MAX, |meter| meter.intervals.settled_ms());
         let faults = &mut self.state.faults;
         faults.tick(&tick, intervals, settled_ms, out);
-        for interval in main.iter().chain(&retold) {
-            self.state.billing.note(&self.site.contracts, interval);
-        }
         self.state.silent.tick(tick_ms, &self.site, out);
     }
 

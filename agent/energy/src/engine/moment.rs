@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::{Engine, MeterState, basis, due_ms, lengths};
 use crate::{
     detect::demand_peak,
-    interval::{meter::timestamp, series::hours},
+    interval::{Basis, meter::timestamp, series::hours},
     now::{DemandNow, EnergyNow, MachineNow, MeterNow, Now},
     power::Stretch,
     quantity::Quantity,
@@ -24,6 +24,7 @@ impl Engine {
     pub fn now(&self) -> Option<Now> {
         let at_ms = self.state.newest_ms.max(self.state.tick_ms)?;
         let demand = self.demand(self.state.tick_ms.unwrap_or(at_ms));
+        let demand = demand.map(|(demand, _)| demand);
         Some(Now {
             at: timestamp(at_ms),
             today: self.today(self.state.tick_ms.unwrap_or(at_ms)),
@@ -110,8 +111,9 @@ impl Engine {
         }
     }
 
-    /// The main meter's interval that runs at `at_ms`, as known from what was stepped through.
-    pub(super) fn demand(&self, at_ms: i64) -> Option<DemandNow> {
+    /// The main meter's interval that runs at `at_ms`, as known from what was stepped through, and by how much its
+    /// forecast may be off, kW.
+    pub(super) fn demand(&self, at_ms: i64) -> Option<(DemandNow, f64)> {
         let name = self.site.main_meter.as_ref()?;
         let meter = self.state.meters.get(name)?;
         if meter.intervals.is_by_interval() {
@@ -121,33 +123,29 @@ impl Engine {
         let basis = basis(&self.site, index, self.expected[index]);
         let start_ms = basis.start_of(at_ms);
         let end_ms = basis.end_of(start_ms);
-        // What has been used so far is not sure while a leap of the register may be taken back.
-        let has_leapt = meter.intervals.leapt_ms().is_some_and(|leapt_ms| leapt_ms >= start_ms);
-        let recent_kw = meter.recent_kw(at_ms);
         let energy_kwh = meter
             .intervals
             .between(start_ms, at_ms, &basis)
             .amount
-            .or(recent_kw.map(|_| 0.0))?;
-        let seen_ms = meter.power.until_ms()?.clamp(start_ms, at_ms);
-        let forecast_kw = recent_kw
-            .filter(|_| !has_leapt)
-            .map(|kw| (energy_kwh + kw.max(0.0) * hours(end_ms - seen_ms)) / hours(end_ms - start_ms));
+            .or(meter.recent(at_ms).map(|_| 0.0))?;
         let start = timestamp(start_ms);
         let site_machine = self
             .site
             .machines
             .iter()
             .find(|machine| machine.kind == MachineKind::Site);
-        Some(DemandNow {
+        let target_kw = site_machine.and_then(|machine| demand_peak::target(machine, &self.site, start));
+        let forecast = meter.forecast(&basis, (start_ms, at_ms), energy_kwh, target_kw);
+        let now = DemandNow {
             start,
             end: timestamp(end_ms),
             energy_kwh,
             demand_kw: energy_kwh / hours(end_ms - start_ms),
-            forecast_kw,
-            target_kw: site_machine.and_then(|machine| demand_peak::target(machine, &self.site, start)),
+            forecast_kw: forecast.map(|forecast| forecast.kw),
+            target_kw,
             contract_kw: contract_at(&self.site.contracts, start).map(|contract| contract.contract_kw),
-        })
+        };
+        Some((now, forecast.map_or(0.0, |forecast| forecast.error_kw)))
     }
 }
 
@@ -159,8 +157,9 @@ impl MeterState {
             .push((stretch.to_ms, stretch.to_ms - stretch.from_ms, stretch.kw));
     }
 
-    /// Mean power of the last [`FORECAST_MS`] before `at_ms`; `None` when nothing was heard in it.
-    fn recent_kw(&self, at_ms: i64) -> Option<f64> {
+    /// Mean power of the last [`FORECAST_MS`] before `at_ms`, kW, and the time it is of, ms; `None` when nothing was heard
+    /// in it.
+    fn recent(&self, at_ms: i64) -> Option<(f64, i64)> {
         let heard = || {
             self.recent
                 .iter()
@@ -168,6 +167,53 @@ impl MeterState {
         };
         let length_ms: i64 = heard().map(|(_, length_ms, _)| length_ms).sum();
         let energy: f64 = heard().map(|(_, length_ms, kw)| kw * *length_ms as f64).sum();
-        (length_ms > 0).then(|| energy / length_ms as f64)
+        (length_ms > 0).then(|| (energy / length_ms as f64, length_ms))
     }
+
+    /// Where the interval that began at `start_ms` will end, if power goes on. The power is that of the last minute; that
+    /// of a counter is taken over as many minutes more, up to the interval's length, as it takes until the counter's step
+    /// no longer decides on which side of the target the forecast lies: a counter tells power to its step ÷ time.
+    fn forecast(
+        &self,
+        basis: &Basis<'_>,
+        (start_ms, at_ms): (i64, i64),
+        energy_kwh: f64,
+        target_kw: Option<f64>,
+    ) -> Option<Forecast> {
+        // What has been used so far is not sure while a leap of the register may be taken back.
+        if self.intervals.leapt_ms().is_some_and(|leapt_ms| leapt_ms >= start_ms) {
+            return None;
+        }
+        let interval_ms = basis.end_of(start_ms) - start_ms;
+        let until_ms = self.power.until_ms()?;
+        let left_ms = start_ms + interval_ms - until_ms.clamp(start_ms, at_ms);
+        let step_kwh = self.power.step_kwh();
+        let forecast = |(kw, error_kw): (f64, f64)| Forecast {
+            kw: (energy_kwh + kw.max(0.0) * hours(left_ms)) / hours(interval_ms),
+            error_kw: (step_kwh + error_kw * hours(left_ms)) / hours(interval_ms),
+        };
+        let (recent_kw, recent_ms) = self.recent(at_ms)?;
+        if !self.power.is_counted() {
+            return Some(forecast((recent_kw, 0.0)));
+        }
+        let is_far = |forecast: &Forecast| (forecast.kw - target_kw.unwrap_or(0.0)).abs() > forecast.error_kw;
+        let mut best = forecast((recent_kw, step_kwh / hours(recent_ms)));
+        let mut length_ms = recent_ms + FORECAST_MS;
+        while !is_far(&best) && length_ms <= interval_ms {
+            let part = self.intervals.between(until_ms - length_ms, until_ms, basis);
+            let Some(counted_kwh) = part.amount.filter(|_| part.covered_ms >= length_ms) else {
+                break;
+            };
+            best = forecast((counted_kwh / hours(length_ms), step_kwh / hours(length_ms)));
+            length_ms += FORECAST_MS;
+        }
+        Some(best)
+    }
+}
+
+/// A demand to come, and by how much the register's step may make it another, kW.
+#[derive(Clone, Copy)]
+struct Forecast {
+    kw: f64,
+    error_kw: f64,
 }

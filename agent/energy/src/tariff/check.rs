@@ -32,7 +32,12 @@ pub fn problems(tariff: &Tariff, rules: &Rules) -> Vec<Problem> {
     found.extend(seasons(rules).into_iter().chain(bands(rules)).map(Problem::Rules));
     found.extend(charges(rules).into_iter().chain(demand(rules)).map(Problem::Rules));
     found.extend(rules.power_factor.iter().flat_map(power_factor).map(Problem::Rules));
-    found.extend(prices(tariff, rules).into_iter().map(Problem::Tariff));
+    found.extend(
+        limits(tariff)
+            .into_iter()
+            .chain(prices(tariff, rules))
+            .map(Problem::Tariff),
+    );
     found
 }
 
@@ -201,6 +206,13 @@ fn power_factor(rule: &PowerFactorRule) -> Vec<String> {
         found.push(format!("power_factor from {from}: share_per_pct must be 0 to 1"));
     }
     found
+}
+
+fn limits(tariff: &Tariff) -> Option<String> {
+    let limits = tariff.contract.as_ref()?;
+    let below_kw = limits.below_kw.unwrap_or(f64::INFINITY);
+    let is_range = limits.least_kw >= 0.0 && limits.least_kw < below_kw;
+    (!is_range).then(|| "contract: least_kw must not be negative, and lie below below_kw".into())
 }
 
 fn prices(tariff: &Tariff, rules: &Rules) -> Vec<String> {

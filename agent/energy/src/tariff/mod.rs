@@ -35,8 +35,30 @@ pub struct Tariff {
     /// Supply at low voltage: the power-factor rules differ.
     #[serde(default)]
     pub low_voltage: bool,
+    /// Which contracts it is for; absent = any.
+    pub contract: Option<ContractLimits>,
     /// Dated prices, ascending.
     pub price: Vec<PriceTable>,
+}
+
+/// The contract demands that a tariff is for.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContractLimits {
+    /// At least, kW.
+    #[serde(default)]
+    pub least_kw: f64,
+    /// Below, kW; absent = no limit.
+    pub below_kw: Option<f64>,
+    /// Where it was found.
+    pub source: String,
+}
+
+impl ContractLimits {
+    /// Whether a contract of `kw` is one of them.
+    pub fn hold(&self, kw: f64) -> bool {
+        kw >= self.least_kw && self.below_kw.is_none_or(|below_kw| kw < below_kw)
+    }
 }
 
 /// Prices from a day on, before levies. In the currency of the rules.

@@ -191,7 +191,7 @@ pub(super) fn excess_charges(
 }
 
 /// The contract's demand as bills take it.
-fn billed_contract_kw(contract: &Contract) -> Decimal {
+pub(super) fn billed_contract_kw(contract: &Contract) -> Decimal {
     let exact = Decimal::from_f64(contract.contract_kw).unwrap_or_default();
     nearest(exact, contract.rules.rounding.demand_kw)
 }

@@ -18,9 +18,8 @@ const LOOK_BACK: SignedDuration = SignedDuration::from_hours(28 * 24);
 pub fn project(contracts: &[Contract], usage: &[Usage]) -> Option<Bill> {
     let last = usage.last()?;
     let contract = contract_at(contracts, last.start)?;
-    let zone = &contract.rules.zone;
-    let period = Period::of(zone.to_datetime(last.start).date(), contract.reading_day);
-    let (_, end) = period.bounds(zone);
+    let period = Period::at(contracts, contract.local(last.start).date())?;
+    let (_, end) = period.bounds(&contract.rules.zone);
     let seen = Seen::of(contract, usage, last.end() - LOOK_BACK);
     let mut whole = usage.to_vec();
     while whole.last().is_some_and(|row| row.end() < end) {

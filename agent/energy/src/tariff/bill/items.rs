@@ -70,7 +70,7 @@ pub(super) fn bill(contracts: &[Contract], tally: &Tally<'_>, history: &mut Hist
     }
 }
 
-/// A charge for kW, shared by the days of the part.
+/// A charge for kW, by the days of the part: a price is that of a month.
 pub(super) fn by_days(
     tally: &Tally<'_>,
     part: &PartTally<'_>,
@@ -78,7 +78,7 @@ pub(super) fn by_days(
     quantity_kw: Decimal,
     price: Decimal,
 ) -> Charge {
-    let share = Decimal::from(part.part.n_days()) / Decimal::from(tally.period.n_days());
+    let share = Decimal::from(part.part.n_days()) / Decimal::from(tally.period.usual_days());
     line(part, item, (quantity_kw, "kW"), price, share)
 }
 
@@ -223,10 +223,10 @@ fn items(tally: &Tally<'_>, charges: &[Charge]) -> Vec<Item> {
     items
 }
 
-/// Sum of lines, whose shares are parts of the period's days: multiplied out first, so that ten and twenty-one days of a
+/// Sum of lines, whose shares are parts of a month's days: multiplied out first, so that ten and twenty-one days of a
 /// month add up to it.
 fn exact_sum<'a>(lines: impl IntoIterator<Item = &'a Line>, tally: &Tally<'_>) -> Decimal {
-    let n_days = Decimal::from(tally.period.n_days());
+    let n_days = Decimal::from(tally.period.usual_days());
     let whole = |line: &Line| line.quantity * line.price * (line.share * n_days).round_dp(20);
     let sum: Decimal = lines.into_iter().map(whole).sum();
     (sum / n_days).normalize()

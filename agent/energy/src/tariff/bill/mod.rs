@@ -57,6 +57,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Mean power of the interval, kW.
+    pub(crate) fn demand_kw(&self) -> Option<f64> {
+        self.energy_kwh
+            .map(|energy_kwh| energy_kwh / (f64::from(self.minutes) / 60.0))
+    }
+
     fn end(&self) -> Timestamp {
         self.start + SignedDuration::from_mins(i64::from(self.minutes))
     }
@@ -230,9 +236,10 @@ fn by_period<'a>(contracts: &[Contract], usage: &'a [Usage]) -> Vec<(Period, &'a
             rest = &rest[1..];
             continue;
         };
-        let zone = &contract.rules.zone;
-        let period = Period::of(zone.to_datetime(first.start).date(), contract.reading_day);
-        let (_, end) = period.bounds(zone);
+        let Some(period) = Period::at(contracts, contract.local(first.start).date()) else {
+            break;
+        };
+        let (_, end) = period.bounds(&contract.rules.zone);
         let (rows, later) = rest.split_at(rest.partition_point(|row| row.start < end));
         periods.push((period, rows));
         rest = later;
@@ -243,7 +250,7 @@ fn by_period<'a>(contracts: &[Contract], usage: &'a [Usage]) -> Vec<(Period, &'a
 /// First day of the month whose bill an instant is on; `None` before the first contract.
 pub fn month_of(contracts: &[Contract], at: Timestamp) -> Option<Date> {
     let contract = super::contract_at(contracts, at)?;
-    Some(Period::of(contract.local(at).date(), contract.reading_day).month)
+    Some(Period::at(contracts, contract.local(at).date())?.month)
 }
 
 /// A month as people write it.

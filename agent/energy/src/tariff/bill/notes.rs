@@ -62,6 +62,7 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
             "The data do not cover the whole period; the demand charge is that of the whole month.",
         ));
     }
+    notes.extend(reading_day_changed(tally.period));
     let coverage = coverage(tally);
     if coverage < 1.0 {
         let pct = coverage * 100.0;
@@ -73,6 +74,14 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
     }
     for tally in &tally.parts {
         let (edition, contract) = (&tally.part.edition, tally.part.edition.contract);
+        if contract.rules.demand.is_none() && !edition.prices.demand_per_kw.is_zero() {
+            let kw = super::demand::billed_contract_kw(contract);
+            notes.push(note(
+                "contract_billed",
+                format!("최대수요전력계가 없는 계약: 계약전력 {kw} kW가 요금적용전력입니다."),
+                format!("Without a maximum-demand meter the contract demand is billed: {kw} kW."),
+            ));
+        }
         if let Some(day) = contract.edition {
             notes.push(note(
                 "edition",
@@ -112,6 +121,18 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
     let mut said = BTreeSet::new();
     notes.retain(|note| said.insert(note.text.en.clone()));
     notes
+}
+
+/// A period that is no month long, because the meter is read on another day from now on.
+fn reading_day_changed(period: Period) -> Option<Note> {
+    let (n_days, from, last) = (period.n_days(), period.from, period.to.yesterday().ok()?);
+    (n_days != period.usual_days()).then(|| {
+        note(
+            "reading_day_changed",
+            format!("검침일이 바뀐 달: {from} – {last}, {n_days}일분의 요금입니다."),
+            format!("The reading day changed: this bill is for the {n_days} days from {from} to {last}."),
+        )
+    })
 }
 
 fn deemed(tally: &Tally<'_>) -> Option<Note> {

@@ -1,6 +1,6 @@
 //! Billing periods, and the parts of one in which the same contract and the same dated rows hold.
 //!
-//! It knows no usage. Invariants: every day of a period under contract is in exactly one part, parts are in order of
+//! It knows no usage. Invariants: periods adjoin, and no two are of one month; every day of a period under contract is in exactly one part, parts are in order of
 //! time; a day before the first price is in none.
 
 use jiff::{
@@ -24,7 +24,7 @@ pub(super) struct Period {
 
 impl Period {
     /// The period that holds `day`, where the meter is read on day `reading_day` (1..=28) of each month.
-    pub(super) fn of(day: Date, reading_day: i8) -> Self {
+    fn of(day: Date, reading_day: i8) -> Self {
         let first = day.first_of_month();
         let reading = first.saturating_add(i64::from(reading_day - 1).days());
         let from = if day >= reading {
@@ -40,8 +40,33 @@ impl Period {
         }
     }
 
+    /// The period that holds `day`; `None` before the first contract. Each begins where the one before it ended: where a
+    /// contract has another reading day than the one before, its first period is shorter or longer than a month, and each
+    /// month still has one bill.
+    pub(super) fn at(contracts: &[Contract], day: Date) -> Option<Self> {
+        let index = contracts.iter().rposition(|contract| contract.from <= day)?;
+        let (before, contract) = (&contracts[..index], &contracts[index]);
+        let usual = Self::of(day, contract.reading_day);
+        let Some(last) = Self::at(before, contract.from.saturating_sub(1.day())) else {
+            return Some(usual);
+        };
+        if day < last.to {
+            return Some(last);
+        }
+        let first = Self {
+            from: last.to,
+            ..Self::of(last.month.saturating_add(1.month()), contract.reading_day)
+        };
+        Some(if day < first.to { first } else { usual })
+    }
+
     pub(super) fn n_days(self) -> i64 {
         days_between(self.from, self.to)
+    }
+
+    /// Days that a price of a month is for: those of a whole month up to its end.
+    pub(super) fn usual_days(self) -> i64 {
+        days_between(self.to.saturating_sub(1.month()), self.to)
     }
 
     /// First instant, and the first instant after it, on the tariff's clock.

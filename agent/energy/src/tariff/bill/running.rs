@@ -1,7 +1,8 @@
-//! The running bill as detectors need it: each period's maxima so far, and what one more kW costs after them.
+//! The running bill as detectors need it: the main meter's newest intervals as they are told now, each period's maxima,
+//! and what one more kW costs after them.
 //!
-//! It makes no bill of energy: that is done of all intervals, afterwards. Invariant: a maximum is noted only after the
-//! detectors have seen the interval it lies in, so that a peak is priced by what was billed before it.
+//! It makes no bill of energy: that is done of all intervals, afterwards. Invariants: an interval told again counts as it
+//! was told last, as long as it may be told; what is asked of an instant counts what was drawn before it alone.
 
 use std::collections::BTreeMap;
 
@@ -11,73 +12,97 @@ use serde::{Deserialize, Serialize};
 
 use super::{Amount, BilledDemand, History, Usage, demand, month_of, ratchet, worth};
 use crate::{
-    interval::Interval,
+    interval::{Interval, meter::timestamp},
+    sample::Quality,
     tariff::{Band, Contract, contract_at},
 };
 
 /// Months remembered: the longest ratchet looks back over twelve.
 const MONTHS: i32 = 24;
+/// Intervals remembered: two months of quarter hours. None is told again after forty days, and no period is longer.
+const ROWS: usize = 6000;
 
-/// Each month's highest demands, one by whether it counts for the billed one and by band; and the first month above the
-/// contract.
+/// What the main meter has drawn, by billing month.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Billing {
-    maxima: BTreeMap<Date, Vec<Maximum>>,
-    first_excess: Option<Date>,
+pub(crate) struct Billing(BTreeMap<Date, Month>);
+
+/// A billing month.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Month {
+    /// Intervals that may be told again, by start, ms.
+    rows: BTreeMap<i64, Row>,
+    /// Highest demands of those that are not remembered, one by whether it counts for the billed one and by band.
+    maxima: Vec<Maximum>,
+    /// One of those lay above the contract.
+    has_excess: bool,
+}
+
+/// An interval as told last.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Row {
+    minutes: u16,
+    energy_kwh: Option<f64>,
+    lag_kvarh: Option<f64>,
+    lead_kvarh: Option<f64>,
+    coverage: f64,
+    quality: Quality,
+    /// Whether its demand counts, and its band; `None` without a price.
+    class: Option<(bool, Band)>,
+    is_excess: bool,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Maximum {
-    counts: bool,
-    band: Band,
-    start: Timestamp,
+    class: (bool, Band),
+    start_ms: i64,
     minutes: u16,
     kw: f64,
 }
 
 impl Billing {
-    /// Notes an interval of the main meter.
+    /// Notes an interval of the main meter, in place of what it was told to be before.
     pub(crate) fn note(&mut self, contracts: &[Contract], interval: &Interval) {
         let at = interval.start;
-        let (Some(kw), Some(month), Some(contract)) = (
-            interval.demand_kw(),
-            month_of(contracts, at),
-            contract_at(contracts, at),
-        ) else {
+        let (Some(month), Some(contract)) = (month_of(contracts, at), contract_at(contracts, at)) else {
             return;
         };
-        let Some(band) = contract.price_at(at).price.map(|price| price.demand_band) else {
-            return;
+        let usage = Usage::from(interval);
+        let price = contract.price_at(at).price;
+        let is_above = |kw| demand::is_above(contract, Decimal::from_f64(kw).unwrap_or_default());
+        let row = Row {
+            minutes: usage.minutes,
+            energy_kwh: usage.energy_kwh,
+            lag_kvarh: usage.lag_kvarh,
+            lead_kvarh: usage.lead_kvarh,
+            coverage: usage.coverage,
+            quality: usage.quality,
+            is_excess: price.is_some() && interval.demand_kw().is_some_and(is_above),
+            class: price.map(|price| (contract.demand_counts_at(at), price.demand_band)),
         };
-        let next = Maximum {
-            counts: contract.demand_counts_at(at),
-            band,
-            start: at,
-            minutes: interval.minutes(),
-            kw,
-        };
-        let of_month = self.maxima.entry(month).or_default();
-        let is_like = |maximum: &&mut Maximum| (maximum.counts, maximum.band) == (next.counts, next.band);
-        match of_month.iter_mut().find(is_like) {
-            Some(highest) if kw > highest.kw => *highest = next,
-            Some(_) => {}
-            None => of_month.push(next),
-        }
-        if demand::is_above(contract, Decimal::from_f64(kw).unwrap_or_default()) {
-            self.first_excess.get_or_insert(month);
+        self.0.entry(month).or_default().rows.insert(at.as_millisecond(), row);
+        while self.0.values().map(|month| month.rows.len()).sum::<usize>() > ROWS {
+            let Some(oldest) = self.0.values_mut().find(|month| !month.rows.is_empty()) else {
+                break;
+            };
+            oldest.settle_first();
         }
         let oldest = month.saturating_sub(MONTHS.months());
-        self.maxima.retain(|month, _| *month >= oldest);
+        self.0.retain(|month, _| *month >= oldest);
+    }
+
+    /// The intervals from `from_ms` to before `to_ms`, ascending, as far as they are remembered.
+    pub(crate) fn usage(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = Usage> {
+        let months = self.0.values();
+        months
+            .flat_map(move |month| month.rows.range(from_ms..to_ms.max(from_ms)))
+            .map(|(start_ms, row)| row.usage(*start_ms))
     }
 
     /// What is billed at `at` so far; `None` before the first contract.
     pub(crate) fn billed(&self, contracts: &[Contract], at: Timestamp) -> Option<BilledDemand> {
         let contract = contract_at(contracts, at).filter(|contract| contract.rules.demand.is_some())?;
-        Some(ratchet::billed(
-            contract,
-            month_of(contracts, at)?,
-            &self.history(contracts),
-        ))
+        let history = self.history(contracts, at.as_millisecond());
+        Some(ratchet::billed(contract, month_of(contracts, at)?, &history))
     }
 
     /// On how many bills a maximum at `at` may count.
@@ -88,37 +113,95 @@ impl Billing {
 
     /// What a demand of `to_kw` at `at` adds to this bill, were it `from_kw` without it; `None` without a price.
     pub(crate) fn cost(&self, contracts: &[Contract], at: Timestamp, (from_kw, to_kw): (f64, f64)) -> Option<Amount> {
-        let month = month_of(contracts, at)?;
-        let of_month = self.maxima.get(&month).into_iter().flatten();
-        let mut usage: Vec<Usage> = of_month.map(Maximum::usage).collect();
+        let (month, at_ms) = (month_of(contracts, at)?, at.as_millisecond());
+        let of_month = self.0.get(&month).map(|month| month.maxima_before(at_ms));
+        let mut usage: Vec<Usage> = of_month.unwrap_or_default().iter().map(Maximum::usage).collect();
         usage.sort_by_key(|row| row.start);
         let span = (Decimal::from_f64(from_kw)?, Decimal::from_f64(to_kw)?);
-        worth::demand_cost(contracts, &self.history(contracts), &usage, at, span)
+        worth::demand_cost(contracts, &self.history(contracts, at_ms), &usage, at, span)
     }
 
-    /// What is known of months so far, and what the contracts say of those before.
-    fn history(&self, contracts: &[Contract]) -> History {
+    /// What is known of months before an instant, and what the contracts say of those before.
+    fn history(&self, contracts: &[Contract], at_ms: i64) -> History {
         let mut history = History::of(contracts);
-        for (month, of_month) in &self.maxima {
-            for maximum in of_month.iter().filter(|maximum| maximum.counts) {
-                history.raise(*month, Decimal::from_f64(maximum.kw).unwrap_or_default());
+        for (date, month) in &self.0 {
+            for maximum in month.maxima_before(at_ms).iter().filter(|maximum| maximum.class.0) {
+                history.raise(*date, Decimal::from_f64(maximum.kw).unwrap_or_default());
             }
         }
-        history.first_excess = self.first_excess;
+        let mut months = self.0.iter();
+        history.first_excess = months
+            .find(|(_, month)| month.has_excess_before(at_ms))
+            .map(|(date, _)| *date);
         history
+    }
+}
+
+impl Month {
+    /// Remembers of its oldest interval no more than whether it was the highest.
+    fn settle_first(&mut self) {
+        if let Some((start_ms, row)) = self.rows.pop_first() {
+            self.has_excess |= row.is_excess;
+            raise(&mut self.maxima, row.maximum(start_ms));
+        }
+    }
+
+    fn maxima_before(&self, at_ms: i64) -> Vec<Maximum> {
+        let mut maxima = self.maxima.clone();
+        for (start_ms, row) in self.rows.range(..at_ms) {
+            raise(&mut maxima, row.maximum(*start_ms));
+        }
+        maxima
+    }
+
+    fn has_excess_before(&self, at_ms: i64) -> bool {
+        self.has_excess || self.rows.range(..at_ms).any(|(_, row)| row.is_excess)
+    }
+}
+
+/// Keeps the first of equals.
+fn raise(maxima: &mut Vec<Maximum>, next: Option<Maximum>) {
+    let Some(next) = next else { return };
+    match maxima.iter_mut().find(|maximum| maximum.class == next.class) {
+        Some(highest) if next.kw > highest.kw => *highest = next,
+        Some(_) => {}
+        None => maxima.push(next),
+    }
+}
+
+impl Row {
+    fn maximum(&self, start_ms: i64) -> Option<Maximum> {
+        Some(Maximum {
+            class: self.class?,
+            start_ms,
+            minutes: self.minutes,
+            kw: self.usage(start_ms).demand_kw()?,
+        })
+    }
+
+    fn usage(&self, start_ms: i64) -> Usage {
+        Usage {
+            start: timestamp(start_ms),
+            minutes: self.minutes,
+            energy_kwh: self.energy_kwh,
+            lag_kvarh: self.lag_kvarh,
+            lead_kvarh: self.lead_kvarh,
+            coverage: self.coverage,
+            quality: self.quality,
+        }
     }
 }
 
 impl Maximum {
     fn usage(&self) -> Usage {
         Usage {
-            start: self.start,
+            start: timestamp(self.start_ms),
             minutes: self.minutes,
             energy_kwh: Some(self.kw * f64::from(self.minutes) / 60.0),
             lag_kvarh: None,
             lead_kvarh: None,
             coverage: 1.0,
-            quality: crate::Quality::Ok,
+            quality: Quality::Ok,
         }
     }
 }

@@ -164,7 +164,7 @@ struct Running<'a> {
 impl<'a> Running<'a> {
     fn of(contracts: &'a [Contract], history: &History, usage: &[Usage], at: Timestamp) -> Option<Self> {
         let contract = contract_at(contracts, at)?;
-        let period = Period::of(contract.local(at).date(), contract.reading_day);
+        let period = Period::at(contracts, contract.local(at).date())?;
         let (from, to) = period.bounds(&contract.rules.zone);
         let first = usage.partition_point(|row| row.start < from);
         let end = usage.partition_point(|row| row.start < to);

@@ -1,0 +1,84 @@
+//! Demand peaks as registers of any step show them: none is said that was not, and a true one is said early.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod support;
+
+use energy::{
+    Finding, Quantity, Sample, Site,
+    finding::{Condition, Kind},
+};
+use jiff::{SignedDuration, Timestamp};
+use support::{at, live_on, sample, site};
+
+/// The main meter alone, read each minute, and demand to be kept below 300 kW.
+fn by_the_minute() -> Site {
+    let mut site = site();
+    site.meters.truncate(1);
+    site.meters[0].every = SignedDuration::from_mins(1);
+    site.machines.remove(0);
+    site.machines[0].detect = [(Kind::DemandPeak, [("target_kw".to_owned(), 300.0)].into())].into();
+    site
+}
+
+/// A counter of steps of `step_kwh`, read each minute from `from` on; `load` gives kW at a minute.
+fn counter(from: Timestamp, n_minutes: i64, step_kwh: f64, load: impl Fn(i64) -> f64) -> Vec<Sample> {
+    let mut kwh = 1234.5;
+    let reading = |minute| {
+        kwh += load(minute) / 60.0;
+        let shown_kwh = (kwh / step_kwh + 1e-9).floor() * step_kwh;
+        let at = from + SignedDuration::from_mins(minute);
+        sample("main", at, Quantity::EnergyImport, shown_kwh)
+    };
+    (0..n_minutes).map(reading).collect()
+}
+
+/// The load of a plant that works by day: up to 130 kW, from minute to minute another.
+fn plant_kw(minute: i64) -> f64 {
+    let base_kw = if (480..1080).contains(&(minute % 1440)) {
+        100.0
+    } else {
+        20.0
+    };
+    let (slow, fast) = ((minute as f64 / 16.3).sin(), (minute as f64 / 2.2).sin());
+    base_kw * (1.0 + 0.2 * slow + 0.1 * fast)
+}
+
+fn peaks(site: &Site, samples: Vec<Sample>) -> Vec<Finding> {
+    let mut found: Vec<_> = live_on(site, samples, None).findings.into_values().collect();
+    found.retain(|finding| finding.kind == Kind::DemandPeak);
+    found
+}
+
+#[test]
+fn a_step_of_the_register_is_no_peak() {
+    for step_kwh in [0.01, 1.0, 10.0, 50.0] {
+        let samples = counter(at("00:00:00"), 3 * 1440, step_kwh, plant_kw);
+        let found = peaks(&by_the_minute(), samples);
+        assert!(found.is_empty(), "{step_kwh}: {} of them: {:#?}", found.len(), found[0]);
+    }
+}
+
+#[test]
+fn a_true_peak_is_forecast_as_early_as_the_step_allows() {
+    let check = |step_kwh: f64, peak_kw: f64, expected: &str| {
+        let load = |minute| {
+            if (600..630).contains(&minute) {
+                peak_kw
+            } else {
+                plant_kw(minute)
+            }
+        };
+        let found = peaks(&by_the_minute(), counter(at("00:00:00"), 660, step_kwh, load));
+        let detected: Vec<_> = found.iter().map(|finding| finding.detected_at).collect();
+        assert_eq!(detected, [at(expected)], "{step_kwh}: {found:#?}");
+        assert_eq!(found[0].since, at("10:00:00"));
+        assert_eq!(found[0].state, Condition::Closed);
+    };
+    check(0.01, 330.0, "10:05:00");
+    check(1.0, 600.0, "10:05:00");
+    check(1.0, 400.0, "10:05:00");
+    check(10.0, 600.0, "10:05:00");
+    // The band of ten kWh in a quarter hour is 40 kW: it is sure when the interval has ended.
+    check(10.0, 330.0, "10:16:00");
+}
