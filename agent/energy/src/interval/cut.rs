@@ -17,6 +17,9 @@ use crate::{quantity::Quantity, sample::Quality, unit::rounded};
 /// counts nothing.
 const STARTING_SHARE: f64 = 0.01;
 
+/// Power is a witness for an interval that hears none when it was heard so near to it, ms.
+const NEAR_MS: i64 = 3_600_000;
+
 /// A repair's amounts and numbers are said to a thousandth of a watt-hour: what is finer is noise of sums.
 const DECIMALS: i32 = 6;
 
@@ -81,6 +84,8 @@ struct Stood {
     /// Since when it has stood there, where that is too long to be believed, and its longest standstill before, ms.
     doubted_since_ms: Option<i64>,
     longest_ms: i64,
+    /// The whole standstill, of which this stretch of time may hold a part: from when, until when.
+    whole_ms: (i64, i64),
     /// Where it stood, and when, before zeros that nobody can explain yet.
     zeroed: Option<Point>,
 }
@@ -126,6 +131,7 @@ impl Cut {
                 value: step.after,
                 doubted_since_ms: step.doubted_since_ms,
                 longest_ms: memory.longest_ms(),
+                whole_ms: step.stood_ms.unwrap_or((from_ms, to_ms)),
                 zeroed: memory.zeroed().filter(|_| self.quantity == Quantity::EnergyImport),
             });
             stood.to_ms = to_ms;
@@ -196,17 +202,27 @@ impl Cut {
             Quantity::EnergyExport => Some(Flow::Export),
             _ => None,
         };
-        let witnessed = flow.and_then(|flow| load.energy_kwh(stood.from_ms, stood.to_ms, flow));
-        if let (None, Some(since_ms)) = (witnessed, stood.doubted_since_ms) {
+        // Where power is said by the hour, most quarter hours hear none of their own.
+        let mean_kw = |from_ms: i64, to_ms: i64| Some(load.energy_kwh(from_ms, to_ms, flow?)? / hours(to_ms - from_ms));
+        let witnessed_kw =
+            mean_kw(stood.from_ms, stood.to_ms).or_else(|| mean_kw(stood.from_ms - NEAR_MS, stood.to_ms + NEAR_MS));
+        if let (None, Some(since_ms)) = (witnessed_kw, stood.doubted_since_ms) {
             self.doubt(&stood, since_ms);
             return;
         }
-        let power_kwh = witnessed.unwrap_or(0.0);
-        let mean_kw = power_kwh / hours(stood.to_ms - stood.from_ms);
-        if power_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.peak_kw() {
+        // What the register may hide it may hide once in a standstill, not once in each interval of it.
+        let (since_ms, until_ms) = (stood.whole_ms.0, stood.whole_ms.1.max(stood.to_ms));
+        let whole_kwh = flow
+            .and_then(|flow| load.energy_kwh(since_ms, until_ms, flow))
+            .unwrap_or(0.0);
+        let mean_kw = witnessed_kw.unwrap_or(0.0);
+        let power_kwh = mean_kw * hours(stood.to_ms - stood.from_ms);
+        let whole_kwh = whole_kwh.max(power_kwh);
+        if whole_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.peak_kw() {
             self.part.add(0.0, stood.covered_ms, stood.quality);
             return;
         }
+        self.part.doubted_ms = Some(since_ms);
         self.part.quality = self.part.quality.max(Quality::Restored);
         let frozen = Repaired {
             kind: RepairKind::Frozen,

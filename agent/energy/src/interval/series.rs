@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     counter::{RETURN_MS, RETURN_READINGS, Repaired, Walk, ZERO_MS, changing_ms},
     cut::{Cut, Part},
-    known::{Mark, Memory, Rules, is_usual, limit_kw},
+    known::{MARGIN, Mark, Memory, Rules, is_usual, limit_kw},
     load::Load,
     meter::timestamp,
     repair::{Repair, RepairKind},
@@ -168,10 +168,31 @@ impl Series {
     #[inline]
     pub(crate) fn told_anew_ms(&mut self, at_ms: i64, max_kw: Option<f64>, swaps: &[Swap]) -> i64 {
         let told_ms = self.told_by(at_ms, max_kw);
+        let told_ms = self.told_of_first(told_ms);
         if swaps.is_empty() {
             return told_ms;
         }
         self.told_of_change(told_ms, at_ms, swaps)
+    }
+
+    /// The first readings after a register has begun to rise tell whether it had been frozen since it was first heard.
+    fn told_of_first(&mut self, told_ms: i64) -> i64 {
+        let n_after = RETURN_READINGS + 1;
+        let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else {
+            return told_ms;
+        };
+        let is_new = self.memory.rise == 0.0 && last.1 != first.1;
+        let stood = self
+            .points
+            .len()
+            .checked_sub(n_after + 1)
+            .map(|index| self.points[index].1);
+        if !is_new || stood.is_some_and(|stood| stood != first.1) {
+            return told_ms;
+        }
+        let first_ms = first.0;
+        self.marks.retain(|mark| mark.at_ms <= first_ms);
+        told_ms.min(first_ms)
     }
 
     /// About a change of the meter, whatever is unusual may show when it was, and so does the last reading that may.
@@ -199,6 +220,7 @@ impl Series {
         if let [.., (before_ms, before), (last_ms, last)] = self.points[..]
             && last_ms == at_ms
             && is_usual(last - before, before, at_ms - before_ms, limit_kw(self.peak_kw, max_kw))
+            && !self.may_owe()
         {
             return match self.unsettled {
                 Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
@@ -207,6 +229,18 @@ impl Series {
             };
         }
         self.unsettle(at_ms)
+    }
+
+    /// Whether the newest reading ends a standstill by more than the register has ever counted in a step, which may be what
+    /// it has not counted before.
+    fn may_owe(&self) -> bool {
+        let [.., earlier, (before_ms, before), (last_ms, last)] = self.points[..] else {
+            return false;
+        };
+        let rise = last - before;
+        earlier.1 == before
+            && rise > self.least
+            && rise * MS_PER_HOUR > MARGIN * self.peak_kw * (last_ms - before_ms) as f64
     }
 
     #[cold]

@@ -13,7 +13,7 @@ use crate::interval::{
 /// Where no power is known, kW: no factory feeder carries more (see the table of quantities).
 const ANY_KW: f64 = 1e5;
 /// A register has shown what it counts once it has been followed for a day, ms.
-const LEARNT_MS: i64 = 86_400_000;
+pub(super) const LEARNT_MS: i64 = 86_400_000;
 /// A rise is a leap beyond this times what the highest power makes, learnt or rated.
 pub(super) const LEAP: f64 = 3.0;
 /// A leap is a power that goes on where what follows is at least this share of it.
