@@ -108,7 +108,8 @@ impl Walk<'_> {
         // It may have stood still long before it was first heard.
         let is_explained =
             is_rated && self.is_usual(jump.rise, jump.stood_ms) || jump.spread_kw() <= FROZEN_TIMES * next_kw;
-        is_owed.then(|| Owed(is_explained.then_some(jump.rise)))
+        // Without a rating nothing is impossible: what is not explained was used, or came in a silence.
+        (is_owed && (is_explained || is_rated)).then(|| Owed(is_explained.then_some(jump.rise)))
     }
 
     /// Highest power, kW, and largest rise of the next few rises after the reading at `index`.
