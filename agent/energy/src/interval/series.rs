@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     counter::{RETURN_MS, RETURN_READINGS, Repaired, Walk, ZERO_MS, changing_ms},
     cut::{Cut, Part},
-    known::{MARGIN, Mark, Memory, Rules, is_usual, limit_kw},
+    known::{MARGIN, Mark, Memory, Rules, is_usual, limit_kw, waver},
     load::Load,
     meter::timestamp,
     repair::{Repair, RepairKind},
@@ -168,31 +168,10 @@ impl Series {
     #[inline]
     pub(crate) fn told_anew_ms(&mut self, at_ms: i64, max_kw: Option<f64>, swaps: &[Swap]) -> i64 {
         let told_ms = self.told_by(at_ms, max_kw);
-        let told_ms = self.told_of_first(told_ms);
         if swaps.is_empty() {
             return told_ms;
         }
         self.told_of_change(told_ms, at_ms, swaps)
-    }
-
-    /// The first readings after a register has begun to rise tell whether it had been frozen since it was first heard.
-    fn told_of_first(&mut self, told_ms: i64) -> i64 {
-        let n_after = RETURN_READINGS + 1;
-        let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else {
-            return told_ms;
-        };
-        let is_new = self.memory.rise == 0.0 && last.1 != first.1;
-        let stood = self
-            .points
-            .len()
-            .checked_sub(n_after + 1)
-            .map(|index| self.points[index].1);
-        if !is_new || stood.is_some_and(|stood| stood != first.1) {
-            return told_ms;
-        }
-        let first_ms = first.0;
-        self.marks.retain(|mark| mark.at_ms <= first_ms);
-        told_ms.min(first_ms)
     }
 
     /// About a change of the meter, whatever is unusual may show when it was, and so does the last reading that may.
@@ -231,30 +210,25 @@ impl Series {
         self.unsettle(at_ms)
     }
 
-    /// Whether the newest reading ends a standstill by more than the register has ever counted in a step, which may be what
-    /// it has not counted before.
+    /// Whether the newest reading ends a standstill by more power than the register has ever shown: what it had not counted
+    /// before, perhaps.
     fn may_owe(&self) -> bool {
-        let [.., earlier, (before_ms, before), (last_ms, last)] = self.points[..] else {
+        let [.., (_, earlier), (before_ms, before), (last_ms, last)] = self.points[..] else {
             return false;
         };
-        let rise = last - before;
-        earlier.1 == before
-            && rise > self.least
-            && rise * MS_PER_HOUR > MARGIN * self.peak_kw * (last_ms - before_ms) as f64
+        (before - earlier).abs() <= waver(before)
+            && (last - before) * MS_PER_HOUR > MARGIN * self.peak_kw * (last_ms - before_ms) as f64
     }
 
     #[cold]
     fn unsettle(&mut self, at_ms: i64) -> i64 {
         let index = self.points.partition_point(|point| point.0 < at_ms);
-        let mut first = self
-            .points
-            .partition_point(|point| point.0 < at_ms - RETURN_MS)
+        let first = self
+            .place(at_ms - RETURN_MS)
             .min(index.saturating_sub(RETURN_READINGS + 1))
             .saturating_sub(1);
         // … and of the standstill before that, or of what zeros came after.
-        while first > 0 && self.points[first - 1].1 == self.points[first].1 {
-            first -= 1;
-        }
+        let mut first = self.stood_from(first);
         if self.points.get(first).is_some_and(|point| point.1 == 0.0) {
             first = first.saturating_sub(1);
         }
@@ -273,6 +247,17 @@ impl Series {
         let from_ms = unsettled.from_ms;
         self.marks.retain(|mark| mark.at_ms <= from_ms);
         from_ms
+    }
+
+    /// Index of the first of the equal readings that end at `index`.
+    fn stood_from(&self, index: usize) -> usize {
+        let value = self.points[index].1;
+        index
+            - self.points[..index]
+                .iter()
+                .rev()
+                .take_while(|point| point.1 == value)
+                .count()
     }
 
     /// Whether the zeros before the newest reading came after something else.
@@ -301,7 +286,7 @@ impl Series {
 
     /// Forgets that something was unusual once no later reading can explain it: zeros, while they last, for a day.
     pub(crate) fn settle(&mut self) {
-        let (Some(unsettled), Some(last_ms)) = (&mut self.unsettled, self.points.last().map(|last| last.0)) else {
+        let (Some(mut unsettled), Some(last_ms)) = (self.unsettled, self.last_ms()) else {
             return;
         };
         let is_zero = |point: &Point| point.1 == 0.0;
@@ -318,11 +303,11 @@ impl Series {
             self.unsettled = None;
             return;
         }
-        // One unusual reading after the other must not keep all of them.
+        // One unusual reading after the other must not keep all of them; a standstill is told as a whole.
         let n_back = self.points.len().saturating_sub(3 * RETURN_READINGS);
-        let oldest_ms = self.points.get(n_back).map_or(last_ms, |point| point.0);
-        let oldest_ms = oldest_ms.min(last_ms - 3 * RETURN_MS);
-        unsettled.from_ms = unsettled.from_ms.max(oldest_ms);
+        let n_back = n_back.min(self.place(last_ms - 3 * RETURN_MS));
+        unsettled.from_ms = unsettled.from_ms.max(self.points[self.stood_from(n_back)].0);
+        self.unsettled = Some(unsettled);
     }
 
     /// From when on later readings may explain what a counter did, ms.

@@ -61,7 +61,7 @@ impl Walk<'_> {
         let is_step = self.is_step(rise) && self.memory.longest_ms > 0;
         let owed = if rise <= 0.0 || is_step {
             None
-        } else if self.memory.rise == 0.0 {
+        } else if self.memory.peak_kw == 0.0 {
             self.owes_first(ended, jump, n_equal)
         } else {
             (n_equal >= FROZEN_READINGS && !self.is_step(rise) && self.owes_by_rating(ended)
@@ -97,11 +97,11 @@ impl Walk<'_> {
             && (equal_ms > memory.longest_ms || least_kw * hours(equal_ms) > memory.hidden(self.reference))
     }
 
-    /// A register that has never risen is known by what it counts after the jump.
+    /// A register of which no power is known yet is known by what it counts after the jump.
     fn owes_first(&self, jump: Jump, index: usize, n_equal: usize) -> Option<Owed> {
         let (next_kw, next_rise) = self.next_most(index)?;
         let is_beyond = jump.rise > FROZEN_TIMES * next_rise && jump.step_kw() > MARGIN * next_kw;
-        let is_rated = self.limit_kw > 0.0;
+        let is_rated = self.rules.max_kw.is_some();
         let is_missing = jump.spread_kw() >= FROZEN_SHARE * next_kw;
         let is_impossible = is_rated && !self.is_usual(jump.rise, jump.step_ms);
         let is_owed = n_equal >= FROZEN_READINGS && self.reference > 0.0 && is_beyond && (is_missing || is_impossible);
