@@ -5,7 +5,7 @@
 
 use super::{IMPOSSIBLE, Step, Walk};
 use crate::interval::{
-    known::{FLOAT_STEP, MARGIN},
+    known::{FLOAT_STEP, MARGIN, limit_kw},
     repair::RepairKind,
     series::{MS_PER_HOUR, Point, hours},
 };
@@ -32,12 +32,7 @@ impl Walk<'_> {
 
     /// No power makes this rise.
     pub(super) fn is_impossible(&self, rise: f64, elapsed_ms: i64) -> bool {
-        let most_kw = if self.rules.max_kw.is_some() {
-            IMPOSSIBLE * self.limit_kw
-        } else {
-            MARGIN * ANY_KW
-        };
-        rise > most_kw * hours(elapsed_ms)
+        rise > impossible_kw(self.memory.peak_kw, self.rules.max_kw) * hours(elapsed_ms)
     }
 
     /// Whether a rise is no more than the register makes at a time: one of large steps rises by one of them in no time.
@@ -70,6 +65,11 @@ impl Walk<'_> {
             && rise * MS_PER_HOUR > most_kw * (to.0 - self.points[self.at].0) as f64
             && !self.is_usual(rise, to.0 - self.since_ms)
     }
+}
+
+/// No power is higher, kW: by the highest known, or by what a factory's feeder carries.
+pub(crate) fn impossible_kw(peak_kw: f64, max_kw: Option<f64>) -> f64 {
+    max_kw.map_or(MARGIN * ANY_KW, |_| IMPOSSIBLE * limit_kw(peak_kw, max_kw))
 }
 
 /// Whether the register goes on from `to` as it rose to it.
