@@ -212,8 +212,9 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "1.8e21",
+        // Nothing is read where an interval begins, so that its energy and that of the one before it are spread.
         register: |s| Some(if s == hour(11.0) { 1.8e21 } else { 5000.0 + truth_kwh(s) }),
-        expected: &[RepairKind::OutOfRange],
+        expected: &[RepairKind::OutOfRange, RepairKind::GapSpread],
         ..PLAIN
     },
     Case {
@@ -662,6 +663,47 @@ proptest! {
     ) {
         check_conserved(&events, &delays)?;
     }
+}
+
+/// Quarter hours that are known only together, because a reading between them is missing, say so; those whose reading is
+/// a few minutes late do not.
+#[test]
+fn energy_spread_over_missing_readings_is_estimated() {
+    let (missing, late) = (hour(11.0), 240);
+    for n_missing in [1, 2] {
+        let case = Case { every_s: 900, ..PLAIN };
+        let mut samples = samples(&case);
+        samples.retain(|sample| {
+            let second = sample.at.duration_since(at("00:00:00")).as_secs();
+            !(missing..missing + 900 * n_missing).contains(&second)
+        });
+        for sample in samples.iter_mut().filter(|sample| sample.at > at("18:00:00")) {
+            sample.at += SignedDuration::from_secs(late);
+            late_value(sample);
+        }
+        let found = intervals(site_of(&case), &punctual(samples));
+        let named: Vec<_> = found.iter().filter(|interval| !interval.repairs.is_empty()).collect();
+        assert_eq!(named.len() as i64, n_missing + 1);
+        for interval in named {
+            let (repair, hours) = (&interval.repairs[0], 0.25 * (n_missing + 1) as f64);
+            assert_eq!(repair.kind, RepairKind::GapSpread);
+            let spread_kwh = repair.amount.unwrap() - interval.energy_import_kwh.unwrap();
+            assert!(spread_kwh.abs() < 1e-5, "{interval:?}");
+            assert_eq!(repair.why["gap_s"], hours * 3600.0);
+            assert_eq!((interval.quality, interval.coverage), (Quality::Estimated, 1.0));
+        }
+        assert!(
+            (sum_kwh(&found) - truth_kwh(DAY_S + late)).abs() < 0.02,
+            "{}",
+            sum_kwh(&found)
+        );
+    }
+}
+
+/// What the register says at the instant at which a late reading is taken.
+fn late_value(sample: &mut Sample) {
+    let second = sample.at.duration_since(at("00:00:00")).as_secs();
+    sample.readings[0].value = shown(5000.0 + truth_kwh(second), 0.01);
 }
 
 #[test]

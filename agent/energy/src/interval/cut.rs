@@ -20,6 +20,11 @@ const STARTING_SHARE: f64 = 0.01;
 /// Power is a witness for an interval that hears none when it was heard so near to it, ms.
 const NEAR_MS: i64 = 3_600_000;
 
+/// Readings further apart than this share of what is a gap have one missing between them: one and a half times `every` …
+const HOLE_GAP_SHARE: f64 = 0.5;
+/// … and what is less than this share of an interval is the jitter of a meter that is read often.
+const HOLE_INTERVAL_SHARE: f64 = 0.1;
+
 /// A repair's amounts and numbers are said to a thousandth of a watt-hour: what is finer is noise of sums.
 const DECIMALS: i32 = 6;
 
@@ -151,19 +156,29 @@ impl Cut {
             (to_ms - from_ms) as f64 / elapsed_ms as f64
         };
         match step.repaired {
-            None if !is_gap => {
+            None if !is_gap && !self.is_hole(elapsed_ms, share) => {
                 if let Some(rise) = step.rise {
                     self.part.add(rise * share, to_ms - from_ms, Quality::Ok);
                 }
             }
-            _ => self.unusual(step, to_ms - from_ms, share, is_gap),
+            _ => self.unusual(step, to_ms - from_ms, share),
         }
     }
 
-    fn unusual(&mut self, step: Step, overlap_ms: i64, share: f64, is_gap: bool) {
+    /// Whether at least one reading is missing in a step of which only a share lies in the interval: then what was used in
+    /// it is known by spreading. A reading that is merely late leaves no hole.
+    fn is_hole(&self, elapsed_ms: i64, share: f64) -> bool {
+        let (gap_ms, interval_ms) = (self.gap_ms as f64, (self.to_ms - self.from_ms) as f64);
+        share < 1.0 && elapsed_ms as f64 > (HOLE_GAP_SHARE * gap_ms).max(HOLE_INTERVAL_SHARE * interval_ms)
+    }
+
+    fn unusual(&mut self, step: Step, overlap_ms: i64, share: f64) {
+        let elapsed_ms = step.to_ms - step.from_ms;
+        let is_gap = elapsed_ms > self.gap_ms;
+        let is_spread = is_gap || self.is_hole(elapsed_ms, share);
         let kind = step.repaired.as_ref().map(|repaired| repaired.kind);
         let quality = match kind {
-            _ if is_gap => Quality::Estimated,
+            _ if is_spread => Quality::Estimated,
             Some(RepairKind::Frozen) => Quality::Estimated,
             Some(RepairKind::Waver) | None => Quality::Ok,
             Some(_) => Quality::Restored,
