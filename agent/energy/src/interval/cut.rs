@@ -238,16 +238,7 @@ impl Cut {
             return;
         }
         self.part.doubted_ms = Some(since_ms);
-        self.part.quality = self.part.quality.max(Quality::Restored);
-        let frozen = Repaired {
-            kind: RepairKind::Frozen,
-            why: vec![
-                ("unchanged_s", (stood.to_ms - stood.from_ms) as f64 / 1000.0),
-                ("power_kwh", power_kwh),
-                ("mean_kw", mean_kw),
-            ],
-        };
-        self.name((stood.from_ms, stood.to_ms), (stood.value, stood.value), frozen, None);
+        self.say_frozen((stood.from_ms, stood.to_ms), stood.value, power_kwh, mean_kw);
     }
 
     /// It says zeros, and whether it was reset or comes back is not known: no energy is. Of import alone: other registers
@@ -281,6 +272,36 @@ impl Cut {
             frozen,
             Some(0.0),
         );
+    }
+
+    /// The register has said nothing since its `last` reading, but the meter says power: what was used is not known.
+    pub(crate) fn fall_silent(&mut self, (last_ms, value): Point, memory: &Memory, load: &Load) {
+        let since_ms = last_ms.max(self.from_ms);
+        if self.quantity != Quantity::EnergyImport || self.to_ms - last_ms <= self.gap_ms {
+            return;
+        }
+        let Some(power_kwh) = load.energy_kwh(since_ms, self.to_ms, Flow::Import) else {
+            return;
+        };
+        let mean_kw = power_kwh / hours(self.to_ms - since_ms);
+        if power_kwh > memory.hidden(value) && mean_kw > STARTING_SHARE * memory.peak_kw() {
+            self.stand(memory, load);
+            self.say_frozen((since_ms, self.to_ms), value, power_kwh, mean_kw);
+        }
+    }
+
+    /// What was used while the register did not count is not known.
+    fn say_frozen(&mut self, (from_ms, to_ms): (i64, i64), value: f64, power_kwh: f64, mean_kw: f64) {
+        self.part.quality = self.part.quality.max(Quality::Restored);
+        let frozen = Repaired {
+            kind: RepairKind::Frozen,
+            why: vec![
+                ("unchanged_s", (to_ms - from_ms) as f64 / 1000.0),
+                ("power_kwh", power_kwh),
+                ("mean_kw", mean_kw),
+            ],
+        };
+        self.name((from_ms, to_ms), (value, value), frozen, None);
     }
 
     /// What was gathered.

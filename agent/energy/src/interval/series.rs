@@ -409,6 +409,9 @@ impl Series {
                 cut.add(step, walk.learnt(), load);
             }
         }
+        if let Some(last) = self.last().filter(|last| last.0 < to) {
+            cut.fall_silent(last, walk.learnt(), load);
+        }
         let mut part = cut.finish(walk.learnt(), load);
         part.mark = mark;
         if !part.repairs.is_empty() {
