@@ -382,3 +382,33 @@ fn energy_of_a_silence_or_a_standstill_of_days_is_told_for_all_of_it() {
         }
     }
 }
+
+/// A contract of 900 kW, and a power or a quarter hour's energy of twenty times that: neither is billed, and both are named.
+/// One of twice the contract is what the plant drew.
+#[test]
+fn power_and_interval_energy_that_no_contract_allows_are_none() {
+    for (quantity, plain, minutes) in [(Quantity::ActivePower, 400.0, 1), (Quantity::IntervalEnergy, 100.0, 15)] {
+        for (times, is_named) in [(50.0, true), (5.0, false)] {
+            let mut site = watched(minutes, true);
+            site.contracts[0].contract_kw = 900.0;
+            let sample = |n: i64| Sample {
+                meter: "main".into(),
+                at: at("00:00:00") + SignedDuration::from_mins(n),
+                readings: vec![Reading::new(
+                    quantity,
+                    plain * if n == 10 * HOUR + 30 { times } else { 1.0 },
+                )],
+            };
+            let outcome = live_on(&site, (0..DAY).step_by(minutes as usize).map(sample).collect(), None);
+            let doubted = &outcome.intervals[&(at("10:30:00"), "main".into())];
+            let named: Vec<_> = doubted.repairs.iter().map(|repair| repair.kind).collect();
+            assert_eq!(
+                named.contains(&RepairKind::OutOfRange),
+                is_named,
+                "{quantity} {times}: {doubted:?}"
+            );
+            let highest = highest_kw(&outcome);
+            assert_eq!(highest < 401.0, is_named, "{quantity} {times}: {highest}");
+        }
+    }
+}

@@ -141,7 +141,7 @@ fn standstills_that_adjoin_are_one_finding_with_what_was_spread() {
     assert_eq!(finding.energy_kwh, None);
     assert_eq!(
         finding.title.en,
-        "meter press: energy_import_kwh has stood still for 50 min while energy was used"
+        "meter press: energy_import_kwh has not counted for 50 min while energy was used"
     );
 }
 

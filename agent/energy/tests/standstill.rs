@@ -446,3 +446,52 @@ fn late_readings_change_nothing() {
         assert_eq!(late.iter().zip(&punctual).find(differs), None);
     }
 }
+
+/// Its gateway loses the counter while power is still read: what was used is not known, and that is told; once the counter
+/// is heard again its energy is spread.
+#[test]
+fn a_counter_that_is_heard_no_more_is_stuck_while_power_goes_on() {
+    let (from, until) = (DAY + 555, DAY + 555 + 3 * HOUR);
+    for (kw, is_stuck) in [(30.0, true), (0.0, false)] {
+        let kwh = kw / 60.0;
+        for last in [until, until + HOUR] {
+            let sample = |n: i64| {
+                let counter = Reading::new(
+                    Quantity::EnergyImport,
+                    1000.0 + KWH * n.min(from) as f64 + kwh * (n - from).max(0) as f64,
+                );
+                let power = Reading::new(Quantity::ActivePower, if n < from { 30.0 } else { kw });
+                Sample {
+                    meter: "main".into(),
+                    at: minute(n),
+                    readings: [power]
+                        .into_iter()
+                        .chain((n <= from || n > until).then_some(counter))
+                        .collect(),
+                }
+            };
+            let outcome = live_on(&watched(), (0..=last).map(sample).collect(), None);
+            let silent = within(&outcome, from, until);
+            if last > until {
+                assert!((outcome.sum_kwh() - KWH * from as f64 - kwh * (last - from) as f64).abs() < 1e-6);
+                assert!(silent.iter().all(|interval| interval.quality == Quality::Estimated));
+            } else if is_stuck {
+                let finding = only(&outcome);
+                assert_eq!(
+                    (finding.kind, finding.since, finding.confidence),
+                    (Kind::MeterStuck, minute(from), 1.0)
+                );
+                assert!(finding.title.en.contains("has not counted for"), "{}", finding.title.en);
+                let named = |interval: &&Interval| {
+                    let repair = interval.repairs.first();
+                    repair.is_some_and(|repair| (repair.kind, repair.amount) == (RepairKind::Frozen, None))
+                };
+                // The last quarter hour is still waited for.
+                assert_eq!(silent.iter().filter(|interval| named(interval)).count(), 11);
+            }
+            if !is_stuck {
+                assert!(outcome.findings.is_empty(), "{:#?}", outcome.findings);
+            }
+        }
+    }
+}

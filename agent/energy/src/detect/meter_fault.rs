@@ -1,6 +1,6 @@
 //! `meter_reset`: a register was set back or leapt, and nobody has entered a change of the meter. `meter_stuck`: a
-//! register stood still for longer than `after` while energy was used, or said zero for more than a day where it had
-//! counted, and nobody can tell whether it was reset.
+//! register stood still, or said nothing, for longer than `after` while energy was used, or said zero for more than a day
+//! where it had counted, and nobody can tell whether it was reset.
 //!
 //! Both are told by the repairs of a meter's intervals; what those mean is decided in `interval/counter.rs`. Invariants:
 //! a fault is told once no reading to come can explain it otherwise; consecutive standstills are one finding. The harm
@@ -349,8 +349,8 @@ impl Stuck {
         let title = match self.longest_s {
             _ if self.is_zero => self.title_of_zeros(name, state),
             None => Title {
-                ko: format!("계측기 {name}: 사용 중인데 {quantity} 지시값이 {ko} 동안 변하지 않음"),
-                en: format!("meter {name}: {quantity} has stood still for {en} while energy was used"),
+                ko: format!("계측기 {name}: 사용 중인데 {quantity} 지시값이 {ko} 동안 늘지 않음"),
+                en: format!("meter {name}: {quantity} has not counted for {en} while energy was used"),
             },
             Some(_) => Title {
                 ko: format!(

@@ -5,6 +5,7 @@
 //! Invariants: steps adjoin, each from one believed reading to the next; a rise is never negative.
 
 mod away;
+mod frozen;
 mod leap;
 mod swap;
 
@@ -16,6 +17,7 @@ use super::{
 use crate::quantity::Quantity;
 
 pub(crate) use away::{RETURN_MS, RETURN_READINGS, ZERO_MS};
+pub(crate) use leap::impossible_kw;
 pub use swap::CHANGE_MS;
 pub(crate) use swap::changing_ms;
 
@@ -24,10 +26,6 @@ pub(crate) use swap::changing_ms;
 const IMPOSSIBLE: f64 = 10.0;
 /// A register that falls from less than this share of its top below it has gone over it rather than been reset.
 const NEAR_TOP_SHARE: f64 = 0.1;
-/// A register is called frozen after so many equal readings at least.
-const FROZEN_READINGS: usize = 3;
-/// … and when it then jumps by at least this share of what it would have counted, going by its last rise.
-const FROZEN_SHARE: f64 = 0.5;
 /// What happened between two believed readings.
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -40,6 +38,8 @@ pub(crate) struct Step {
     pub(crate) rise: Option<f64>,
     /// Since when the register has stood still, where that is too long to be believed.
     pub(crate) doubted_since_ms: Option<i64>,
+    /// The whole standstill that it is a part of, as far as is known: from when, until when.
+    pub(crate) stood_ms: Option<(i64, i64)>,
     /// What was done, if anything; boxed, because it hardly ever is.
     pub(crate) repaired: Option<Box<Repaired>>,
 }
@@ -157,6 +157,7 @@ impl<'a> Walk<'a> {
             after: to.1,
             rise: Some(rise),
             doubted_since_ms: None,
+            stood_ms: None,
             repaired: None,
         }
     }
@@ -169,8 +170,7 @@ impl<'a> Walk<'a> {
             self.memory.least = rise;
         }
         self.memory.zeroed = None;
-        self.memory.rise = rise;
-        self.memory.rise_ms = to.0 - self.since_ms;
+        self.memory.learn_rise(rise, to.0 - self.since_ms);
         self.memory
             .learn_standstill(from_ms - self.since_ms, elapsed_ms, self.rules.patience);
         self.stands(to);
@@ -210,7 +210,9 @@ impl<'a> Walk<'a> {
             let rise = to.1 - self.reference;
             rise > 0.0 && self.is_usual(rise, to.0 - self.points[jump - 1].0)
         };
-        let rests = self.points.get(jump).is_none_or(is_usual) && !self.stands_too_long(jump - 1);
+        let rests = self.points.get(jump).is_none_or(is_usual)
+            && !self.stands_too_long(jump - 1)
+            && self.owed(jump, jump - self.at).is_none();
         if rests {
             (self.looked_at, self.is_doubted) = (jump - 1, false);
         }
@@ -249,6 +251,7 @@ impl<'a> Walk<'a> {
             after: to.1,
             rise,
             doubted_since_ms: None,
+            stood_ms: None,
             repaired: Some(Box::new(Repaired { kind, why })),
         }
     }
@@ -262,8 +265,8 @@ impl<'a> Walk<'a> {
             if let Some(step) = self.back(jump) {
                 return step;
             }
-            if self.is_frozen(jump, n_equal) {
-                return self.frozen(jump, n_equal);
+            if let Some(owed) = self.owed(jump, n_equal) {
+                return self.frozen(jump, n_equal, owed);
             }
             if self.is_awake(jump) {
                 return self.awoken(jump);
@@ -272,6 +275,7 @@ impl<'a> Walk<'a> {
         }
         Step {
             doubted_since_ms: self.is_doubted.then_some(self.since_ms),
+            stood_ms: Some((self.since_ms, self.points[self.looked_at].0)),
             ..self.rises(to, 0.0)
         }
     }
@@ -282,56 +286,6 @@ impl<'a> Walk<'a> {
         let stood_ms = self.points[last].0 - self.since_ms;
         let believed_ms = self.memory.believed_ms(self.rules.patience);
         self.rules.quantity == Quantity::EnergyImport && believed_ms.is_some_and(|believed_ms| stood_ms > believed_ms)
-    }
-
-    /// Whether a standstill that ends at `jump` was none: the jump is what was not counted in its time. A register of
-    /// large steps does not jump, it steps.
-    fn is_frozen(&self, jump: usize, n_equal: usize) -> bool {
-        let Some(&(to_ms, value)) = self.points.get(jump).filter(|point| point.0 < self.swap_ms) else {
-            return false;
-        };
-        let (rise, step_ms, stood_ms) = (
-            self.counted(value),
-            to_ms - self.points[jump - 1].0,
-            to_ms - self.since_ms,
-        );
-        let is_explained = self.is_usual(rise, stood_ms);
-        // rise ≥ share × (last rise ÷ its time) × time stood still
-        let is_missing = rise * self.memory.rise_ms as f64 >= FROZEN_SHARE * self.memory.rise * stood_ms as f64;
-        n_equal >= FROZEN_READINGS
-            && self.memory.rise > 0.0
-            && !self.is_step(rise)
-            && !self.is_usual(rise, step_ms)
-            && is_explained
-            && (is_missing || self.is_impossible(rise, step_ms))
-            && self.memory.back(value).is_none()
-            && self.returned(jump - 1).is_none()
-    }
-
-    /// How far it went to `value`: over its top, where it begins again at zero and has fallen.
-    fn counted(&self, value: f64) -> f64 {
-        let top = self
-            .rules
-            .rollover
-            .filter(|top| value < self.reference && *top >= self.reference);
-        top.unwrap_or(0.0) + value - self.reference
-    }
-
-    fn frozen(&mut self, jump: usize, n_equal: usize) -> Step {
-        let (since_ms, to) = (self.points[self.at].0, self.points[jump]);
-        let rise = self.counted(to.1);
-        let mut why = vec![
-            ("unchanged_s", (self.points[jump - 1].0 - since_ms) as f64 / 1000.0),
-            ("n_readings", n_equal as f64),
-            ("jump", rise),
-        ];
-        why.extend(
-            self.rules
-                .rollover
-                .filter(|_| to.1 < self.reference)
-                .map(|top| ("top", top)),
-        );
-        self.repaired(jump, RepairKind::Frozen, Some(rise), why)
     }
 
     /// What a rise beyond the usual, a fall or a change of the meter means.
@@ -396,6 +350,11 @@ impl<'a> Walk<'a> {
             && let Some(step) = self.zeroed()
         {
             return step;
+        }
+        if let Some(jump) = self.owed_since_zero(to) {
+            let counted = self.points[jump].1;
+            let why = vec![("fall", self.reference), ("counted", counted)];
+            return self.repaired(jump, RepairKind::Reset, Some(counted), why);
         }
         // What it has counted since its new zero was used, if it can have been.
         let since_zero = Some(to.1).filter(|value| *value > 0.0 && self.is_usual(*value, elapsed_ms));

@@ -17,6 +17,14 @@ use crate::{quantity::Quantity, sample::Quality, unit::rounded};
 /// counts nothing.
 const STARTING_SHARE: f64 = 0.01;
 
+/// Power is a witness for an interval that hears none when it was heard so near to it, ms.
+const NEAR_MS: i64 = 3_600_000;
+
+/// Readings further apart than this share of what is a gap have one missing between them: one and a half times `every` …
+const HOLE_GAP_SHARE: f64 = 0.5;
+/// … and what is less than this share of an interval is the jitter of a meter that is read often.
+const HOLE_INTERVAL_SHARE: f64 = 0.1;
+
 /// A repair's amounts and numbers are said to a thousandth of a watt-hour: what is finer is noise of sums.
 const DECIMALS: i32 = 6;
 
@@ -81,6 +89,8 @@ struct Stood {
     /// Since when it has stood there, where that is too long to be believed, and its longest standstill before, ms.
     doubted_since_ms: Option<i64>,
     longest_ms: i64,
+    /// The whole standstill, of which this stretch of time may hold a part: from when, until when.
+    whole_ms: (i64, i64),
     /// Where it stood, and when, before zeros that nobody can explain yet.
     zeroed: Option<Point>,
 }
@@ -126,6 +136,7 @@ impl Cut {
                 value: step.after,
                 doubted_since_ms: step.doubted_since_ms,
                 longest_ms: memory.longest_ms(),
+                whole_ms: step.stood_ms.unwrap_or((from_ms, to_ms)),
                 zeroed: memory.zeroed().filter(|_| self.quantity == Quantity::EnergyImport),
             });
             stood.to_ms = to_ms;
@@ -145,19 +156,29 @@ impl Cut {
             (to_ms - from_ms) as f64 / elapsed_ms as f64
         };
         match step.repaired {
-            None if !is_gap => {
+            None if !is_gap && !self.is_hole(elapsed_ms, share) => {
                 if let Some(rise) = step.rise {
                     self.part.add(rise * share, to_ms - from_ms, Quality::Ok);
                 }
             }
-            _ => self.unusual(step, to_ms - from_ms, share, is_gap),
+            _ => self.unusual(step, to_ms - from_ms, share),
         }
     }
 
-    fn unusual(&mut self, step: Step, overlap_ms: i64, share: f64, is_gap: bool) {
+    /// Whether at least one reading is missing in a step of which only a share lies in the interval: then what was used in
+    /// it is known by spreading. A reading that is merely late leaves no hole.
+    fn is_hole(&self, elapsed_ms: i64, share: f64) -> bool {
+        let (gap_ms, interval_ms) = (self.gap_ms as f64, (self.to_ms - self.from_ms) as f64);
+        share < 1.0 && elapsed_ms as f64 > (HOLE_GAP_SHARE * gap_ms).max(HOLE_INTERVAL_SHARE * interval_ms)
+    }
+
+    fn unusual(&mut self, step: Step, overlap_ms: i64, share: f64) {
+        let elapsed_ms = step.to_ms - step.from_ms;
+        let is_gap = elapsed_ms > self.gap_ms;
+        let is_spread = is_gap || self.is_hole(elapsed_ms, share);
         let kind = step.repaired.as_ref().map(|repaired| repaired.kind);
         let quality = match kind {
-            _ if is_gap => Quality::Estimated,
+            _ if is_spread => Quality::Estimated,
             Some(RepairKind::Frozen) => Quality::Estimated,
             Some(RepairKind::Waver) | None => Quality::Ok,
             Some(_) => Quality::Restored,
@@ -196,27 +217,28 @@ impl Cut {
             Quantity::EnergyExport => Some(Flow::Export),
             _ => None,
         };
-        let witnessed = flow.and_then(|flow| load.energy_kwh(stood.from_ms, stood.to_ms, flow));
-        if let (None, Some(since_ms)) = (witnessed, stood.doubted_since_ms) {
+        // Where power is said by the hour, most quarter hours hear none of their own.
+        let mean_kw = |from_ms: i64, to_ms: i64| Some(load.energy_kwh(from_ms, to_ms, flow?)? / hours(to_ms - from_ms));
+        let witnessed_kw =
+            mean_kw(stood.from_ms, stood.to_ms).or_else(|| mean_kw(stood.from_ms - NEAR_MS, stood.to_ms + NEAR_MS));
+        if let (None, Some(since_ms)) = (witnessed_kw, stood.doubted_since_ms) {
             self.doubt(&stood, since_ms);
             return;
         }
-        let power_kwh = witnessed.unwrap_or(0.0);
-        let mean_kw = power_kwh / hours(stood.to_ms - stood.from_ms);
-        if power_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.peak_kw() {
+        // What the register may hide it may hide once in a standstill, not once in each interval of it.
+        let (since_ms, until_ms) = (stood.whole_ms.0, stood.whole_ms.1.max(stood.to_ms));
+        let whole_kwh = flow
+            .and_then(|flow| load.energy_kwh(since_ms, until_ms, flow))
+            .unwrap_or(0.0);
+        let mean_kw = witnessed_kw.unwrap_or(0.0);
+        let power_kwh = mean_kw * hours(stood.to_ms - stood.from_ms);
+        let whole_kwh = whole_kwh.max(power_kwh);
+        if whole_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.peak_kw() {
             self.part.add(0.0, stood.covered_ms, stood.quality);
             return;
         }
-        self.part.quality = self.part.quality.max(Quality::Restored);
-        let frozen = Repaired {
-            kind: RepairKind::Frozen,
-            why: vec![
-                ("unchanged_s", (stood.to_ms - stood.from_ms) as f64 / 1000.0),
-                ("power_kwh", power_kwh),
-                ("mean_kw", mean_kw),
-            ],
-        };
-        self.name((stood.from_ms, stood.to_ms), (stood.value, stood.value), frozen, None);
+        self.part.doubted_ms = Some(since_ms);
+        self.say_frozen((stood.from_ms, stood.to_ms), stood.value, power_kwh, mean_kw);
     }
 
     /// It says zeros, and whether it was reset or comes back is not known: no energy is. Of import alone: other registers
@@ -250,6 +272,36 @@ impl Cut {
             frozen,
             Some(0.0),
         );
+    }
+
+    /// The register has said nothing since its `last` reading, but the meter says power: what was used is not known.
+    pub(crate) fn fall_silent(&mut self, (last_ms, value): Point, memory: &Memory, load: &Load) {
+        let since_ms = last_ms.max(self.from_ms);
+        if self.quantity != Quantity::EnergyImport || self.to_ms - last_ms <= self.gap_ms {
+            return;
+        }
+        let Some(power_kwh) = load.energy_kwh(since_ms, self.to_ms, Flow::Import) else {
+            return;
+        };
+        let mean_kw = power_kwh / hours(self.to_ms - since_ms);
+        if power_kwh > memory.hidden(value) && mean_kw > STARTING_SHARE * memory.peak_kw() {
+            self.stand(memory, load);
+            self.say_frozen((since_ms, self.to_ms), value, power_kwh, mean_kw);
+        }
+    }
+
+    /// What was used while the register did not count is not known.
+    fn say_frozen(&mut self, (from_ms, to_ms): (i64, i64), value: f64, power_kwh: f64, mean_kw: f64) {
+        self.part.quality = self.part.quality.max(Quality::Restored);
+        let frozen = Repaired {
+            kind: RepairKind::Frozen,
+            why: vec![
+                ("unchanged_s", (to_ms - from_ms) as f64 / 1000.0),
+                ("power_kwh", power_kwh),
+                ("mean_kw", mean_kw),
+            ],
+        };
+        self.name((from_ms, to_ms), (value, value), frozen, None);
     }
 
     /// What was gathered.

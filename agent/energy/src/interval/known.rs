@@ -29,6 +29,9 @@ const UNKNOWN_STEP: f64 = 1.0;
 /// A register is followed over steps as long as this; over longer ones it may have stood still unseen.
 const FOLLOWED_MS: i64 = 3_600_000;
 
+/// The mean power is that of about so long before the last rise, ms.
+const MEAN_MS: f64 = 4.0 * MS_PER_HOUR;
+
 /// A place in a walk from which it can go on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mark {
@@ -65,6 +68,8 @@ pub(crate) struct Memory {
     /// The last rise, and the time since the one before it.
     pub(super) rise: f64,
     pub(super) rise_ms: i64,
+    /// Mean power of the last hours' rises, kW; 0 = none yet.
+    pub(super) mean_kw: f64,
     /// Longest standstill that was believed, between two rises, ms.
     pub(super) longest_ms: i64,
     /// How long it has been followed until its last rise, ms; silences do not count.
@@ -95,6 +100,18 @@ impl Memory {
     pub(crate) fn hidden(&self, value: f64) -> f64 {
         let step = if self.least > 0.0 { self.least } else { UNKNOWN_STEP };
         HIDDEN_STEPS * step.max(value * FLOAT_STEP)
+    }
+
+    /// A believed rise, and the time since the one before it.
+    pub(super) fn learn_rise(&mut self, rise: f64, rise_ms: i64) {
+        let kw = rise * MS_PER_HOUR / rise_ms as f64;
+        let share = if self.rise == 0.0 {
+            1.0
+        } else {
+            (rise_ms as f64 / MEAN_MS).min(1.0)
+        };
+        self.mean_kw += (kw - self.mean_kw) * share;
+        (self.rise, self.rise_ms) = (rise, rise_ms);
     }
 
     /// How long the register may stand still and be believed, ms; `None` while too little is known of it.

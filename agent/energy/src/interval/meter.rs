@@ -13,9 +13,10 @@ mod tell;
 
 use super::{
     Basis, Interval,
+    counter::impossible_kw,
     cut::Part,
     load::Load,
-    series::{Keep, Point, Put, Series},
+    series::{Keep, Point, Put, Series, hours},
 };
 use crate::{
     quantity::Quantity,
@@ -114,7 +115,7 @@ impl MeterIntervals {
     pub fn take(&mut self, sample: &Sample, basis: &Basis<'_>, refused: &mut Refused) {
         let at_ms = sample.at.as_millisecond();
         for reading in &sample.readings {
-            if !reading.quality.is_trusted() {
+            if !reading.quality.is_trusted() || is_impossible(reading, basis) {
                 self.distrust(at_ms, reading);
                 continue;
             }
@@ -166,7 +167,8 @@ impl MeterIntervals {
             return;
         };
         let series = &mut self.series[register as usize];
-        if reading.quality == Quality::Bad && reading.value.is_finite() && series.n_spoiled() < KEEP_SPOILED {
+        let is_bad = reading.quality == Quality::Bad || reading.quality.is_trusted();
+        if is_bad && reading.value.is_finite() && series.n_spoiled() < KEEP_SPOILED {
             series.spoil(at_ms, reading.value);
             self.soil_remembered(at_ms);
         }
@@ -337,6 +339,16 @@ impl MeterIntervals {
         let oldest_ms = held_ms.unwrap_or(i64::MIN).max(open_ms - SPREAD_MS);
         self.revisions.retain(|start_ms, _| *start_ms >= oldest_ms);
     }
+}
+
+/// Whether no power that can be makes this power, or this energy of an interval. What a counter does is told by its walk.
+fn is_impossible(reading: &Reading, basis: &Basis<'_>) -> bool {
+    let kw = match reading.quantity {
+        Quantity::ActivePower => reading.value,
+        Quantity::IntervalEnergy => reading.value / hours(basis.lengths.interval_ms),
+        _ => return false,
+    };
+    kw.abs() > impossible_kw(0.0, basis.max_kw)
 }
 
 /// What a quantity tells, and of which register; `None` where it is no energy.

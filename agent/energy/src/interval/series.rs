@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     counter::{RETURN_MS, RETURN_READINGS, Repaired, Walk, ZERO_MS, changing_ms},
     cut::{Cut, Part},
-    known::{Mark, Memory, Rules, is_usual, limit_kw},
+    known::{MARGIN, Mark, Memory, Rules, is_usual, limit_kw, waver},
     load::Load,
     meter::timestamp,
     repair::{Repair, RepairKind},
@@ -199,6 +199,7 @@ impl Series {
         if let [.., (before_ms, before), (last_ms, last)] = self.points[..]
             && last_ms == at_ms
             && is_usual(last - before, before, at_ms - before_ms, limit_kw(self.peak_kw, max_kw))
+            && !self.may_owe()
         {
             return match self.unsettled {
                 Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
@@ -209,18 +210,25 @@ impl Series {
         self.unsettle(at_ms)
     }
 
+    /// Whether the newest reading ends a standstill by more power than the register has ever shown: what it had not counted
+    /// before, perhaps.
+    fn may_owe(&self) -> bool {
+        let [.., (_, earlier), (before_ms, before), (last_ms, last)] = self.points[..] else {
+            return false;
+        };
+        (before - earlier).abs() <= waver(before)
+            && (last - before) * MS_PER_HOUR > MARGIN * self.peak_kw * (last_ms - before_ms) as f64
+    }
+
     #[cold]
     fn unsettle(&mut self, at_ms: i64) -> i64 {
         let index = self.points.partition_point(|point| point.0 < at_ms);
-        let mut first = self
-            .points
-            .partition_point(|point| point.0 < at_ms - RETURN_MS)
+        let first = self
+            .place(at_ms - RETURN_MS)
             .min(index.saturating_sub(RETURN_READINGS + 1))
             .saturating_sub(1);
         // … and of the standstill before that, or of what zeros came after.
-        while first > 0 && self.points[first - 1].1 == self.points[first].1 {
-            first -= 1;
-        }
+        let mut first = self.stood_from(first);
         if self.points.get(first).is_some_and(|point| point.1 == 0.0) {
             first = first.saturating_sub(1);
         }
@@ -239,6 +247,17 @@ impl Series {
         let from_ms = unsettled.from_ms;
         self.marks.retain(|mark| mark.at_ms <= from_ms);
         from_ms
+    }
+
+    /// Index of the first of the equal readings that end at `index`.
+    fn stood_from(&self, index: usize) -> usize {
+        let value = self.points[index].1;
+        index
+            - self.points[..index]
+                .iter()
+                .rev()
+                .take_while(|point| point.1 == value)
+                .count()
     }
 
     /// Whether the zeros before the newest reading came after something else.
@@ -267,7 +286,7 @@ impl Series {
 
     /// Forgets that something was unusual once no later reading can explain it: zeros, while they last, for a day.
     pub(crate) fn settle(&mut self) {
-        let (Some(unsettled), Some(last_ms)) = (&mut self.unsettled, self.points.last().map(|last| last.0)) else {
+        let (Some(mut unsettled), Some(last_ms)) = (self.unsettled, self.last_ms()) else {
             return;
         };
         let is_zero = |point: &Point| point.1 == 0.0;
@@ -284,11 +303,11 @@ impl Series {
             self.unsettled = None;
             return;
         }
-        // One unusual reading after the other must not keep all of them.
+        // One unusual reading after the other must not keep all of them; a standstill is told as a whole.
         let n_back = self.points.len().saturating_sub(3 * RETURN_READINGS);
-        let oldest_ms = self.points.get(n_back).map_or(last_ms, |point| point.0);
-        let oldest_ms = oldest_ms.min(last_ms - 3 * RETURN_MS);
-        unsettled.from_ms = unsettled.from_ms.max(oldest_ms);
+        let n_back = n_back.min(self.place(last_ms - 3 * RETURN_MS));
+        unsettled.from_ms = unsettled.from_ms.max(self.points[self.stood_from(n_back)].0);
+        self.unsettled = Some(unsettled);
     }
 
     /// From when on later readings may explain what a counter did, ms.
@@ -389,6 +408,9 @@ impl Series {
             if step.to_ms > from && !self.is_torn(step.from_ms, step.to_ms) {
                 cut.add(step, walk.learnt(), load);
             }
+        }
+        if let Some(last) = self.last().filter(|last| last.0 < to) {
+            cut.fall_silent(last, walk.learnt(), load);
         }
         let mut part = cut.finish(walk.learnt(), load);
         part.mark = mark;

@@ -5,7 +5,7 @@
 
 use super::{IMPOSSIBLE, Step, Walk};
 use crate::interval::{
-    known::{FLOAT_STEP, MARGIN},
+    known::{FLOAT_STEP, MARGIN, limit_kw},
     repair::RepairKind,
     series::{MS_PER_HOUR, Point, hours},
 };
@@ -13,7 +13,7 @@ use crate::interval::{
 /// Where no power is known, kW: no factory feeder carries more (see the table of quantities).
 const ANY_KW: f64 = 1e5;
 /// A register has shown what it counts once it has been followed for a day, ms.
-const LEARNT_MS: i64 = 86_400_000;
+pub(super) const LEARNT_MS: i64 = 86_400_000;
 /// A rise is a leap beyond this times what the highest power makes, learnt or rated.
 pub(super) const LEAP: f64 = 3.0;
 /// A leap is a power that goes on where what follows is at least this share of it.
@@ -32,12 +32,7 @@ impl Walk<'_> {
 
     /// No power makes this rise.
     pub(super) fn is_impossible(&self, rise: f64, elapsed_ms: i64) -> bool {
-        let most_kw = if self.rules.max_kw.is_some() {
-            IMPOSSIBLE * self.limit_kw
-        } else {
-            MARGIN * ANY_KW
-        };
-        rise > most_kw * hours(elapsed_ms)
+        rise > impossible_kw(self.memory.peak_kw, self.rules.max_kw) * hours(elapsed_ms)
     }
 
     /// Whether a rise is no more than the register makes at a time: one of large steps rises by one of them in no time.
@@ -70,6 +65,11 @@ impl Walk<'_> {
             && rise * MS_PER_HOUR > most_kw * (to.0 - self.points[self.at].0) as f64
             && !self.is_usual(rise, to.0 - self.since_ms)
     }
+}
+
+/// No power is higher, kW: by the highest known, or by what a factory's feeder carries.
+pub(crate) fn impossible_kw(peak_kw: f64, max_kw: Option<f64>) -> f64 {
+    max_kw.map_or(MARGIN * ANY_KW, |_| IMPOSSIBLE * limit_kw(peak_kw, max_kw))
 }
 
 /// Whether the register goes on from `to` as it rose to it.

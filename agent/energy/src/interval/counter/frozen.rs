@@ -1,0 +1,179 @@
+//! Standstills that were none: a register that jumps, after it stood still, by what was used meanwhile.
+//!
+//! Part of the walk in `counter.rs`. It knows no power beside the register. Invariant: what a frozen register owes is
+//! spread over the time that it stood still, and is no demand; one that is read in large steps, or rests by habit, is not
+//! frozen because it takes a step.
+
+use super::{
+    Step, Walk,
+    away::RETURN_READINGS,
+    leap::{LEAP, LEARNT_MS},
+};
+use crate::interval::{
+    known::MARGIN,
+    repair::RepairKind,
+    series::{MS_PER_HOUR, Point, hours},
+};
+
+/// Against the power that the site's file says, a register is called frozen after so many equal readings at least.
+const FROZEN_READINGS: usize = 3;
+/// A frozen register jumps by at least this share of what it would have counted, going by its usual power …
+const FROZEN_SHARE: f64 = 0.5;
+/// … and by at most so many times that, unless no power seen comes near the jump.
+const FROZEN_TIMES: f64 = 2.0;
+
+/// What a frozen register had not counted; `None` where how much of its jump belongs to the standstill is unknown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owed(Option<f64>);
+
+/// A rise that ends a standstill.
+#[derive(Debug, Clone, Copy)]
+struct Jump {
+    rise: f64,
+    /// Time since the last reading before it, and since the register began to stand still.
+    step_ms: i64,
+    stood_ms: i64,
+}
+
+impl Jump {
+    /// Its power, were it of one step, kW.
+    fn step_kw(self) -> f64 {
+        self.rise / hours(self.step_ms)
+    }
+
+    /// Its power, spread over the standstill, kW.
+    fn spread_kw(self) -> f64 {
+        self.rise / hours(self.stood_ms)
+    }
+}
+
+impl Walk<'_> {
+    /// What a register that stood still until `jump` had not counted, where the standstill was none.
+    pub(super) fn owed(&self, jump: usize, n_equal: usize) -> Option<Owed> {
+        let &(to_ms, value) = self.points.get(jump).filter(|point| point.0 < self.swap_ms)?;
+        let rise = self.counted(value);
+        let ended = Jump {
+            rise,
+            step_ms: to_ms - self.points[jump - 1].0,
+            stood_ms: to_ms - self.since_ms,
+        };
+        // One that has never stood still is not read in large steps.
+        let is_step = self.is_step(rise) && self.memory.longest_ms > 0;
+        let owed = if rise <= 0.0 || is_step {
+            None
+        } else if self.memory.peak_kw == 0.0 {
+            self.owes_first(ended, jump, n_equal)
+        } else {
+            (n_equal >= FROZEN_READINGS && !self.is_step(rise) && self.owes_by_rating(ended)
+                || self.owes_by_habit(ended))
+            .then_some(Owed(Some(rise)))
+        };
+        owed.filter(|_| self.memory.back(value).is_none() && self.returned(jump - 1).is_none())
+    }
+
+    /// The highest power known makes no such step, but as much over the whole standstill.
+    fn owes_by_rating(&self, jump: Jump) -> bool {
+        // rise ≥ share × (last rise ÷ its time) × time stood still
+        let is_missing =
+            jump.rise * self.memory.rise_ms as f64 >= FROZEN_SHARE * self.memory.rise * jump.stood_ms as f64;
+        !self.is_usual(jump.rise, jump.step_ms)
+            && self.is_usual(jump.rise, jump.stood_ms)
+            && (is_missing || self.is_impossible(jump.rise, jump.step_ms))
+    }
+
+    /// The register has never counted as much in a step, its usual power makes it over the whole standstill, and it does
+    /// not stand still as long: it never did, or would have taken several steps.
+    fn owes_by_habit(&self, jump: Jump) -> bool {
+        let memory = &self.memory;
+        let last_kw = memory.rise * MS_PER_HOUR / memory.rise_ms as f64;
+        let (least_kw, most_kw) = (last_kw.min(memory.mean_kw), last_kw.max(memory.mean_kw));
+        let is_steep = jump.step_kw() > LEAP * memory.peak_kw;
+        let equal_ms = jump.stood_ms - jump.step_ms;
+        memory.known_ms >= LEARNT_MS
+            && jump.step_kw() > MARGIN * memory.peak_kw
+            && jump.spread_kw() <= MARGIN * memory.peak_kw
+            && jump.spread_kw() >= FROZEN_SHARE * least_kw
+            && (is_steep || jump.spread_kw() <= FROZEN_TIMES * most_kw)
+            && (equal_ms > memory.longest_ms || least_kw * hours(equal_ms) > memory.hidden(self.reference))
+    }
+
+    /// A register of which no power is known yet is known by what it counts after the jump.
+    fn owes_first(&self, jump: Jump, index: usize, n_equal: usize) -> Option<Owed> {
+        let (next_kw, next_rise) = self.next_most(index)?;
+        let is_beyond = jump.rise > FROZEN_TIMES * next_rise && jump.step_kw() > MARGIN * next_kw;
+        let is_rated = self.rules.max_kw.is_some();
+        let is_missing = jump.spread_kw() >= FROZEN_SHARE * next_kw;
+        let is_impossible = is_rated && !self.is_usual(jump.rise, jump.step_ms);
+        let is_owed = n_equal >= FROZEN_READINGS && self.reference > 0.0 && is_beyond && (is_missing || is_impossible);
+        // It may have stood still long before it was first heard.
+        let is_explained =
+            is_rated && self.is_usual(jump.rise, jump.stood_ms) || jump.spread_kw() <= FROZEN_TIMES * next_kw;
+        // Without a rating nothing is impossible: what is not explained was used, or came in a silence.
+        (is_owed && (is_explained || is_rated)).then(|| Owed(is_explained.then_some(jump.rise)))
+    }
+
+    /// Highest power, kW, and largest rise of the next few rises after the reading at `index`.
+    fn next_most(&self, index: usize) -> Option<(f64, f64)> {
+        let mut from = self.points[index];
+        let mut most: Option<(f64, f64)> = None;
+        for to in self.points[index + 1..].iter().take(RETURN_READINGS) {
+            if to.1 == from.1 {
+                continue;
+            }
+            if to.0 >= self.swap_ms || to.1 < from.1 {
+                break;
+            }
+            let (kw, rise) = ((to.1 - from.1) / hours(to.0 - from.0), to.1 - from.1);
+            most = Some(most.map_or((kw, rise), |most| (most.0.max(kw), most.1.max(rise))));
+            from = *to;
+        }
+        most
+    }
+
+    /// How far it went to `value`: over its top, where it begins again at zero and has fallen.
+    fn counted(&self, value: f64) -> f64 {
+        let top = self
+            .rules
+            .rollover
+            .filter(|top| value < self.reference && *top >= self.reference);
+        top.unwrap_or(0.0) + value - self.reference
+    }
+
+    /// A step over a standstill that was none, to the reading at `jump`.
+    pub(super) fn frozen(&mut self, jump: usize, n_equal: usize, Owed(owed): Owed) -> Step {
+        let (since_ms, to) = (self.points[self.at].0, self.points[jump]);
+        let mut why = vec![
+            ("unchanged_s", (self.points[jump - 1].0 - since_ms) as f64 / 1000.0),
+            ("n_readings", n_equal as f64),
+            ("jump", self.counted(to.1)),
+        ];
+        why.extend(
+            self.rules
+                .rollover
+                .filter(|_| to.1 < self.reference)
+                .map(|top| ("top", top)),
+        );
+        self.repaired(jump, RepairKind::Frozen, owed, why)
+    }
+
+    /// Index of the reading at which a register that was set back, and said several zeros, counts again by more than it has
+    /// ever counted in a step: the zeros hid what was used.
+    pub(super) fn owed_since_zero(&self, (_, zero): Point) -> Option<usize> {
+        let zeros = self.points[self.at + 1..].iter().take_while(|point| point.1 == 0.0);
+        let jump = self.at + 1 + zeros.count();
+        let &(to_ms, rise) = self.points.get(jump).filter(|point| point.0 < self.swap_ms)?;
+        let ended = Jump {
+            rise,
+            step_ms: to_ms - self.points[jump - 1].0,
+            stood_ms: to_ms - self.points[self.at].0,
+        };
+        let most_kw = MARGIN * self.memory.peak_kw;
+        let is_owed = zero == 0.0
+            && jump > self.at + 2
+            && self.memory.known_ms >= LEARNT_MS
+            && !self.is_step(rise)
+            && ended.step_kw() > most_kw
+            && ended.spread_kw() <= most_kw;
+        is_owed.then_some(jump)
+    }
+}

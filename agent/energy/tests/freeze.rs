@@ -1,0 +1,308 @@
+//! Registers that freeze for a few readings and jump, read by the minute, the quarter hour or the hour.
+//!
+//! Each case counts a known load for nine days and more, and hides some of it. Held: what was hidden is spread over the
+//! standstill and named, no interval has a power that the plant never drew, and none says zero while energy was used. A
+//! register that is read in large steps stands still by nature, and is left alone.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod support;
+
+use std::f64::consts::TAU;
+
+use energy::{
+    Interval, Quality, Quantity, Reading, Sample, Site,
+    interval::RepairKind::{self, Frozen, Reset},
+};
+use jiff::SignedDuration;
+use support::{Outcome, at, live_on, site};
+
+const DAYS: i64 = 10;
+/// When it freezes: at 14:00 of the ninth day.
+const FAULT: i64 = 8 * 1440 + 840;
+
+fn watched(every: i64, contract_kw: Option<f64>) -> Site {
+    let mut site = site();
+    site.meters[0].every = SignedDuration::from_mins(every);
+    site.meters.truncate(1);
+    site.machines.clear();
+    match contract_kw {
+        Some(kw) => site.contracts[0].contract_kw = kw,
+        None => site.contracts.clear(),
+    }
+    site
+}
+
+/// A register, and the power beside it, read so often.
+struct Case {
+    every: i64,
+    contract_kw: Option<f64>,
+    has_power: bool,
+    kw: fn(i64) -> f64,
+    /// What the register says at a minute, of what has been used by then and of a way to know that of other minutes.
+    register: fn(i64, &dyn Fn(i64) -> f64) -> f64,
+}
+
+const CASE: Case = Case {
+    every: 15,
+    contract_kw: Some(900.0),
+    has_power: false,
+    kw: |_| 100.0,
+    register: |n, used| used(n),
+};
+
+fn varying_kw(n: i64) -> f64 {
+    70.0 + 40.0 * ((n - 360) as f64 / 1440.0 * TAU).sin() + (n / 15 * 7 % 11) as f64
+}
+
+fn lived(case: &Case, restart: Option<usize>) -> Outcome {
+    let mut used = vec![1000.0];
+    for n in 0..DAYS * 1440 {
+        used.push(used[n as usize] + (case.kw)(n) / 60.0);
+    }
+    // As a register says it: by the watt-hour.
+    let used = |n: i64| (used[n as usize] * 1000.0).round() / 1000.0;
+    let sample = |n: i64| {
+        let mut readings = vec![Reading::new(Quantity::EnergyImport, (case.register)(n, &used))];
+        if case.has_power {
+            readings.push(Reading::new(Quantity::ActivePower, (case.kw)(n)));
+        }
+        Sample {
+            meter: "main".into(),
+            at: at("00:00:00") + SignedDuration::from_mins(n),
+            readings,
+        }
+    };
+    let minutes = (0..=DAYS * 1440).step_by(case.every as usize);
+    live_on(
+        &watched(case.every, case.contract_kw),
+        minutes.map(sample).collect(),
+        restart,
+    )
+}
+
+fn used_kwh(case: &Case) -> f64 {
+    (0..DAYS * 1440).map(|n| (case.kw)(n) / 60.0).sum()
+}
+
+fn highest_kw(outcome: &Outcome) -> f64 {
+    outcome
+        .intervals
+        .values()
+        .filter_map(Interval::demand_kw)
+        .fold(0.0, f64::max)
+}
+
+/// The intervals in a stretch of minutes.
+fn within(outcome: &Outcome, from: i64, until: i64) -> Vec<&Interval> {
+    let minute = |n| at("00:00:00") + SignedDuration::from_mins(n);
+    let is_within = |interval: &&Interval| interval.start >= minute(from) && interval.end <= minute(until);
+    outcome.intervals.values().filter(is_within).collect()
+}
+
+/// Nothing is lost, and the power stays below `most_kw`.
+fn check(name: &str, case: &Case, most_kw: f64, named: &[RepairKind]) -> Outcome {
+    let outcome = lived(case, None);
+    let (sum, used) = (outcome.sum_kwh(), used_kwh(case));
+    assert!((sum - used).abs() < 0.1, "{name}: {sum}, not {used}");
+    assert!(highest_kw(&outcome) <= most_kw, "{name}: {} kW", highest_kw(&outcome));
+    assert_eq!(outcome.named(), named.iter().copied().collect(), "{name}");
+    outcome
+}
+
+/// The register says the same for so many readings, then is right again.
+fn frozen<const READINGS: i64, const EVERY: i64>(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
+    let is_frozen = (FAULT..FAULT + READINGS * EVERY).contains(&n);
+    used(if is_frozen { FAULT } else { n })
+}
+
+#[test]
+fn a_frozen_register_makes_no_peak() {
+    let readings = [
+        (2, frozen::<2, 15> as fn(i64, &dyn Fn(i64) -> f64) -> f64),
+        (3, frozen::<3, 15>),
+        (4, frozen::<4, 15>),
+        (8, frozen::<8, 15>),
+        (40, frozen::<40, 15>),
+    ];
+    for (n, register) in readings {
+        for contract_kw in [None, Some(300.0), Some(900.0), Some(5000.0)] {
+            for has_power in [false, true] {
+                let name = format!("{n} readings, {contract_kw:?}, {has_power}");
+                let even = Case {
+                    contract_kw,
+                    has_power,
+                    register,
+                    ..CASE
+                };
+                let outcome = check(&name, &even, 100.01, &[Frozen]);
+                for interval in within(&outcome, FAULT, FAULT + 15 * n) {
+                    assert_eq!(interval.quality, Quality::Estimated, "{name}: {interval:?}");
+                }
+                check(&name, &Case { kw: varying_kw, ..even }, 130.0, &[Frozen]);
+            }
+        }
+    }
+    let hourly = Case {
+        every: 60,
+        register: frozen::<2, 60>,
+        ..CASE
+    };
+    check("hourly", &hourly, 100.01, &[Frozen]);
+    let by_minute = Case {
+        every: 1,
+        register: frozen::<40, 1>,
+        kw: varying_kw,
+        ..CASE
+    };
+    check("by the minute", &by_minute, 130.0, &[Frozen]);
+}
+
+#[test]
+fn a_restart_changes_nothing() {
+    let case = Case {
+        register: frozen::<8, 15>,
+        kw: varying_kw,
+        has_power: true,
+        ..CASE
+    };
+    let whole = lived(&case, None);
+    for readings in [-1, 0, 1, 4, 7, 8, 9, 12] {
+        let restart = usize::try_from(FAULT / 15 + readings).unwrap();
+        assert_eq!(lived(&case, Some(restart)), whole, "{readings}");
+    }
+}
+
+#[test]
+fn a_register_that_was_frozen_when_it_was_first_heard_makes_no_peak() {
+    let first = [
+        (|n: i64, used: &dyn Fn(i64) -> f64| used(if n < 600 { 0 } else { n })) as fn(i64, &dyn Fn(i64) -> f64) -> f64,
+        |n: i64, used: &dyn Fn(i64) -> f64| used(if n < 180 { 0 } else { n }),
+    ];
+    for register in first {
+        for contract_kw in [None, Some(300.0), Some(900.0), Some(5000.0)] {
+            let name = format!("{contract_kw:?}");
+            let case = Case {
+                contract_kw,
+                register,
+                ..CASE
+            };
+            check(&name, &case, 100.01, &[Frozen]);
+        }
+    }
+    // It had stood still long before: what it owes then is no one's.
+    let case = Case {
+        register: |n, used| if n < 600 { 1000.0 } else { 90_000.0 + used(n) },
+        ..CASE
+    };
+    let outcome = lived(&case, None);
+    assert!(highest_kw(&outcome) < 100.01, "{}", highest_kw(&outcome));
+    assert!(
+        within(&outcome, 0, 600)
+            .iter()
+            .all(|interval| interval.energy_import_kwh.is_none())
+    );
+}
+
+/// A register of large steps that often stands still, and loads that come and go.
+#[test]
+fn what_stands_still_by_nature_is_not_frozen() {
+    fn steps<const KWH: i64>(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
+        (used(n) / KWH as f64 + 1e-6).floor() * KWH as f64
+    }
+    type Load = (&'static str, fn(i64) -> f64);
+    let loads: [Load; 5] = [
+        ("even", |_| 12.0),
+        ("varying", |n| varying_kw(n) / 3.0),
+        ("by day", |n| if (480..1080).contains(&(n % 1440)) { 80.0 } else { 2.0 }),
+        ("off at night", |n| {
+            if (480..1080).contains(&(n % 1440)) { 60.0 } else { 0.0 }
+        }),
+        ("more every day", |n| {
+            if n / 30 % 3 == 0 {
+                20.0 + 10.0 * (n / 1440) as f64
+            } else {
+                1.0
+            }
+        }),
+    ];
+    for (name, kw) in loads {
+        for every in [1, 15, 60] {
+            for (kwh, register) in [
+                (1, steps::<1> as fn(i64, &dyn Fn(i64) -> f64) -> f64),
+                (10, steps::<10>),
+            ] {
+                for contract_kw in [None, Some(900.0)] {
+                    let outcome = lived(
+                        &Case {
+                            every,
+                            contract_kw,
+                            kw,
+                            register,
+                            ..CASE
+                        },
+                        None,
+                    );
+                    let name = format!("{name}, {kwh} kWh each {every} min, {contract_kw:?}");
+                    assert_eq!(outcome.named(), [].into(), "{name}");
+                }
+            }
+        }
+    }
+}
+
+/// It loses hours of a night while the power goes on; read by the hour, more than three of its smallest rises.
+#[test]
+fn power_is_a_witness_for_the_whole_standstill() {
+    fn lost<const HOURS: i64>(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
+        let (from, until) = (8 * 1440 + 60, 8 * 1440 + 60 + HOURS * 60);
+        used(n) - used(n.clamp(from, until)) + used(from)
+    }
+    let night: fn(i64) -> f64 = |n| {
+        let is_day = (480..1080).contains(&(n % 1440));
+        if is_day {
+            90.0
+        } else {
+            20.0 + 4.0 * (n as f64 / 100.0).sin()
+        }
+    };
+    for (every, register) in [
+        (15, lost::<3> as fn(i64, &dyn Fn(i64) -> f64) -> f64),
+        (60, lost::<6>),
+        (1, lost::<3>),
+    ] {
+        let outcome = lived(
+            &Case {
+                every,
+                has_power: true,
+                kw: night,
+                register,
+                ..CASE
+            },
+            None,
+        );
+        assert_eq!(outcome.named(), [Frozen].into(), "{every}");
+        let hidden = within(&outcome, 8 * 1440 + 60, 8 * 1440 + 240);
+        assert_eq!(hidden.len(), 12);
+        for interval in hidden {
+            assert_eq!(
+                (interval.energy_import_kwh, interval.coverage),
+                (None, 0.0),
+                "{every}: {interval:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn zeros_after_a_reset_hide_no_peak() {
+    let case = Case {
+        register: |n, used| match n - FAULT {
+            ..0 => used(n),
+            0..30 => 0.0,
+            _ => used(n) - used(FAULT - 15),
+        },
+        ..CASE
+    };
+    check("two zeros", &case, 100.01, &[Reset]);
+}
