@@ -33,7 +33,8 @@ pub struct DemandNow {
     pub energy_kwh: f64,
     /// That energy over the whole interval, kW: the demand if nothing more were drawn.
     pub demand_kw: f64,
-    /// Demand if the power of the last minute goes on to the end, kW, that of a coarse counter taken over a longer time; `None` before the interval's first readings.
+    /// Demand if the power of the last minute goes on to the end, kW, that of a coarse counter taken over a longer time;
+    /// `None` before the interval's first readings.
     pub forecast_kw: Option<f64>,
     /// The target, kW.
     pub target_kw: Option<f64>,

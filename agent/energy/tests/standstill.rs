@@ -495,3 +495,25 @@ fn a_counter_that_is_heard_no_more_is_stuck_while_power_goes_on() {
         }
     }
 }
+
+/// It fell silent, and its power was heard a little longer than its counter: that is a meter that is silent, not one whose
+/// counter is.
+#[test]
+fn a_meter_that_falls_silent_is_not_stuck() {
+    let last = DAY + 556;
+    let sample = |n: i64| Sample {
+        // After its last word only the clock goes on.
+        meter: if n <= last + 1 { "main" } else { "other" }.into(),
+        at: minute(n),
+        readings: [Reading::new(Quantity::ActivePower, 30.0)]
+            .into_iter()
+            .chain((n <= last).then_some(Reading::new(Quantity::EnergyImport, 1000.0 + KWH * n as f64)))
+            .collect(),
+    };
+    let outcome = live_on(&watched(), (0..=last + 180).map(sample).collect(), None);
+    let stuck = outcome
+        .findings
+        .values()
+        .filter(|finding| finding.kind == Kind::MeterStuck);
+    assert_eq!(stuck.count(), 0, "{:#?}", outcome.findings);
+}

@@ -455,7 +455,7 @@ export interface components {
             energy_kwh: number;
             /** @description Demand if nothing more were drawn. */
             demand_kw: number;
-            /** @description Demand if the power of the last minute goes on. */
+            /** @description Demand if the power of the last minute goes on; that of a coarse counter is taken over a longer time. */
             forecast_kw: number | null;
             /** @description The target. */
             target_kw: number | null;

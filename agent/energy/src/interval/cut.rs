@@ -280,6 +280,10 @@ impl Cut {
         if self.quantity != Quantity::EnergyImport || self.to_ms - last_ms <= self.gap_ms {
             return;
         }
+        // Power that ends about when the counter does is a meter that has fallen silent.
+        if !load.is_heard_since(last_ms + self.gap_ms, self.to_ms) {
+            return;
+        }
         let Some(power_kwh) = load.energy_kwh(since_ms, self.to_ms, Flow::Import) else {
             return;
         };

@@ -77,6 +77,11 @@ impl Load {
         self.minutes.get(first).is_some_and(|minute| minute.at_ms < to_ms)
     }
 
+    /// Whether power was heard in a minute that began in `[from, to)`.
+    pub(crate) fn is_heard_since(&self, from_ms: i64, to_ms: i64) -> bool {
+        self.is_heard(from_ms + MINUTE_MS, to_ms)
+    }
+
     /// Energy that the power says flowed in `[from, to)`, kWh: its mean over the minutes heard, for the whole time.
     /// `None` when no minute of it was heard.
     pub(crate) fn energy_kwh(&self, from_ms: i64, to_ms: i64, flow: Flow) -> Option<f64> {

@@ -16,7 +16,7 @@ use crate::{
     language::Language,
     report::{
         Month, figures,
-        words::{grouped, item_name},
+        words::{grouped, item_name, minor_places},
     },
 };
 
@@ -129,7 +129,7 @@ fn chosen(bills: Vec<Bill>, month: Option<jiff::civil::Date>) -> Result<Bill, Ex
 }
 
 fn shown(bill: &Bill, explain: bool, differences: Option<&[Difference]>, language: Language) -> String {
-    let amount = |value| amount_with(value, minor_places(bill));
+    let amount = |value| amount_with(value, minor_places(&bill.currency));
     let mut rows = Vec::new();
     // What stands under each row.
     let mut under = Vec::new();
@@ -249,16 +249,6 @@ fn amount_with(value: Decimal, places: u32) -> String {
     let mut rounded = value.round_dp(2).normalize();
     rounded.rescale(rounded.scale().max(places));
     grouped(&rounded.to_string())
-}
-
-/// Places that the bill's currency is counted in, as far as the bill shows: none where each item is whole, else two.
-fn minor_places(bill: &Bill) -> u32 {
-    let mut said = bill.items.iter().map(|item| item.amount).chain([bill.total]);
-    if said.all(|amount| amount.fract().is_zero()) {
-        0
-    } else {
-        2
-    }
 }
 
 #[cfg(test)]
