@@ -12,21 +12,14 @@ use super::Language;
 /// Money as people write it, with all its places: `1,234,567원` in Korean, `1,234,567 KRW` in English.
 pub fn money(money: &Money, language: Language) -> String {
     let mut amount = money.amount.normalize();
-    if !amount.fract().is_zero() {
-        amount.rescale(amount.scale().max(minor_places(&money.currency)));
+    // No currency is counted in tenths.
+    if amount.scale() == 1 {
+        amount.rescale(2);
     }
     let amount = grouped(&amount.to_string());
     match (language, money.currency.as_str()) {
         (Language::Ko, "KRW") => format!("{amount}원"),
         (_, currency) => format!("{amount} {currency}"),
-    }
-}
-
-/// Places of a currency's amounts, by ISO 4217.
-pub fn minor_places(currency: &str) -> u32 {
-    match currency {
-        "CLP" | "ISK" | "JPY" | "KRW" | "VND" => 0,
-        _ => 2,
     }
 }
 

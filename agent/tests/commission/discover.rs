@@ -22,7 +22,7 @@ fn gateway(layouts: Option<&str>) -> Value {
 }
 
 /// A search of the first twelve units at a port of this machine.
-fn asked(port: &str) -> [&str; 10] {
+fn asked<'a>(port: &'a str, units: &'a str) -> [&'a str; 10] {
     [
         "discover",
         "--hosts",
@@ -30,7 +30,7 @@ fn asked(port: &str) -> [&str; 10] {
         "--port",
         port,
         "--units",
-        "1-12",
+        units,
         "--gap",
         "1ms",
         "--yes",
@@ -44,7 +44,7 @@ async fn meters_behind_a_gateway_are_found_told_and_written_down() {
     let Some((_server, address)) = plant(name, &gateway(layouts.as_deref())).await else {
         return;
     };
-    let asked = asked(port(&address));
+    let asked = asked(port(&address), "1-12");
     let text = check(&[&asked[..], &["--json"]].concat(), 0, &[]).await;
     let found: Value = serde_json::from_str(&text).unwrap();
     let first = |unit: u64| {
@@ -98,7 +98,7 @@ async fn what_was_found_is_written_as_a_configuration_that_check_accepts() {
     let Some((_server, address)) = plant(name, &gateway(None)).await else {
         return;
     };
-    let asked = asked(port(&address));
+    let asked = asked(port(&address), "1-12");
     let folder = Folder::new("discover");
     let (config, sheet) = (folder.path("plant.toml"), folder.path("sheet.txt"));
     let store = format!("\n[store]\npath = \"{}\"\n", folder.path("store"));
@@ -131,18 +131,7 @@ async fn a_device_that_answers_to_every_unit_is_written_once_and_twins_in_regist
     };
     let folder = Folder::new("discover-twins");
     let config = folder.path("plant.toml");
-    let asked = [
-        "discover",
-        "--hosts",
-        "127.0.0.1",
-        "--port",
-        port(&address),
-        "--units",
-        "1-3",
-        "--gap",
-        "1ms",
-        "--yes",
-    ];
+    let asked = asked(port(&address), "1-3");
     check_both(
         &asked,
         0,
@@ -175,18 +164,7 @@ async fn a_fingerprint_names_the_model() {
         return;
     };
     let beside = folder.0.display().to_string();
-    let asked = [
-        "discover",
-        "--hosts",
-        "127.0.0.1",
-        "--port",
-        port(&address),
-        "--units",
-        "1-2",
-        "--gap",
-        "1ms",
-        "--yes",
-    ];
+    let asked = asked(port(&address), "1-2");
     let asked = [&asked[..], &["--beside", &beside]].concat();
     check_both(
         &asked,
@@ -216,19 +194,7 @@ async fn an_identification_code_decides_between_models_that_share_their_register
     let Some((_server, address)) = plant("code", &json!({"kind": "tcp", "units": units})).await else {
         return;
     };
-    let asked = [
-        "discover",
-        "--hosts",
-        "127.0.0.1",
-        "--port",
-        port(&address),
-        "--units",
-        "1-3",
-        "--gap",
-        "1ms",
-        "--yes",
-        "--json",
-    ];
+    let asked = [&asked(port(&address), "1-3")[..], &["--json"]].concat();
     let found: Value = serde_json::from_str(&check(&asked, 0, &[]).await).unwrap();
     let best = |nth: usize, n: usize| -> Vec<&str> {
         let candidates = found["devices"][nth]["candidates"].as_array().unwrap();

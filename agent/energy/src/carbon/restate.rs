@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Account, Factor, FactorSeries, Used, rate};
 use crate::unit::rounded;
 
-/// Places of kWh and kg that are kept: what a sum of thousands of floats can promise.
+/// Places that are kept: what a sum of thousands of floats can promise, and what factors have.
 const PLACES: i32 = 6;
 
 /// A year's emissions as reckoned with one set of factors.
@@ -61,6 +61,30 @@ pub struct Restatement {
     pub difference_pct: Option<f64>,
     /// What the difference is made of.
     pub explained_by: Vec<Moved>,
+}
+
+impl Restatement {
+    /// As it is kept: without the noise of sums.
+    #[must_use]
+    pub fn printable(mut self) -> Self {
+        let figures = [&mut self.energy_kwh, &mut self.difference_kgco2e];
+        let reckoned = [&mut self.old, &mut self.new].into_iter().flat_map(|reckoned| {
+            let shares = reckoned.account.shares.iter_mut().map(|share| &mut share.energy_kwh);
+            shares.chain([&mut reckoned.kgco2e])
+        });
+        // The rate is a difference of two factors: none has more places either.
+        let moved = self.explained_by.iter_mut();
+        let moved = moved.flat_map(|moved| [&mut moved.kgco2e_per_kwh, &mut moved.energy_kwh, &mut moved.kgco2e]);
+        for figure in figures
+            .into_iter()
+            .chain(&mut self.difference_pct)
+            .chain(reckoned)
+            .chain(moved)
+        {
+            *figure = rounded(*figure, PLACES);
+        }
+        self
+    }
 }
 
 /// What cannot be restated.
@@ -128,16 +152,15 @@ pub fn restate(
     reason: &str,
 ) -> Result<Restatement, CannotRestate> {
     let (reckoned_old, reckoned_new) = (reckoned(series, year, old)?, reckoned(series, year, new)?);
-    let difference_kgco2e = rounded(reckoned_new.kgco2e - reckoned_old.kgco2e, PLACES);
+    let difference_kgco2e = reckoned_new.kgco2e - reckoned_old.kgco2e;
     Ok(Restatement {
         year: year.year,
         at,
         reason: reason.to_owned(),
-        energy_kwh: rounded(reckoned_new.account.energy_kwh(), PLACES),
+        energy_kwh: reckoned_new.account.energy_kwh(),
         coverage: year.coverage,
         difference_kgco2e,
-        difference_pct: (reckoned_old.kgco2e != 0.0)
-            .then(|| rounded(difference_kgco2e / reckoned_old.kgco2e * 100.0, PLACES)),
+        difference_pct: (reckoned_old.kgco2e != 0.0).then(|| difference_kgco2e / reckoned_old.kgco2e * 100.0),
         explained_by: moved(series, year.used, old, new),
         old: reckoned_old,
         new: reckoned_new,
@@ -146,7 +169,7 @@ pub fn restate(
 
 fn reckoned(series: &FactorSeries, year: Year<'_>, basis: &Basis) -> Result<Reckoned, CannotRestate> {
     let factor = |day| basis.factor(series, day);
-    let mut account = Account::of(year.used, |day| factor(day).map(rate));
+    let account = Account::of(year.used, |day| factor(day).map(rate));
     let missing = || year.used.iter().find(|used| factor(used.day).is_none());
     let kgco2e = account.amount().ok_or_else(|| match missing() {
         None => CannotRestate::NoUse(year.year),
@@ -155,12 +178,9 @@ fn reckoned(series: &FactorSeries, year: Year<'_>, basis: &Basis) -> Result<Reck
             basis: basis.clone(),
         },
     })?;
-    for share in &mut account.shares {
-        share.energy_kwh = rounded(share.energy_kwh, PLACES);
-    }
     Ok(Reckoned {
         basis: basis.clone(),
-        kgco2e: rounded(kgco2e, PLACES),
+        kgco2e,
         account,
     })
 }
@@ -186,12 +206,6 @@ fn moved(series: &FactorSeries, used: &[Used], old: &Basis, new: &Basis) -> Vec<
                 kgco2e,
             }),
         }
-    }
-    for moved in &mut all {
-        moved.energy_kwh = rounded(moved.energy_kwh, PLACES);
-        // A difference of two factors: no factor has more than eight places.
-        moved.kgco2e_per_kwh = rounded(moved.kgco2e_per_kwh, 8);
-        moved.kgco2e = rounded(moved.kgco2e, PLACES);
     }
     all
 }
@@ -290,8 +304,8 @@ mod tests {
             let told = restate(&series, year, (&known("2020-01-01"), &known("2026-01-01")), Timestamp::UNIX_EPOCH, "")
                 .expect("every day is covered by both");
             let explained: f64 = told.explained_by.iter().map(|moved| moved.kgco2e).sum();
-            prop_assert!((explained - told.difference_kgco2e).abs() < 1e-5);
-            prop_assert!((told.new.kgco2e - told.old.kgco2e - told.difference_kgco2e).abs() < 1e-5);
+            prop_assert!((explained - told.difference_kgco2e).abs() < 1e-6);
+            prop_assert!((told.new.kgco2e - told.old.kgco2e - told.difference_kgco2e).abs() < 1e-9);
         }
     }
 }

@@ -75,7 +75,7 @@ fn made(args: &RestateArgs) -> Result<String, ExitCode> {
         .or(args.past.from.as_ref())
         .unwrap_or(&config.store.path);
     let kept = restatements(folder).map_err(|error| fail(INPUT, error))?;
-    let restated = reckoned(args, &config, series, &kept)?;
+    let restated = reckoned(args, &config, series, &kept)?.printable();
     keep_restatement(folder, &restated)
         .map_err(|error| fail(INPUT, format!("writing to {}: {error}", folder.display())))?;
     Ok(shown(&restated, language))

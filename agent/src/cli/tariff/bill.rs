@@ -16,7 +16,7 @@ use crate::{
     language::Language,
     report::{
         Month, figures,
-        words::{grouped, item_name, minor_places},
+        words::{grouped, item_name},
     },
 };
 
@@ -94,7 +94,13 @@ fn made(args: &BillArgs) -> Result<String, ExitCode> {
     });
     let differences = compared.transpose()?;
     match args.format {
-        Form::Text => Ok(shown(&bill, args.explain, differences.as_deref(), language)),
+        Form::Text => {
+            // A bill has one currency: every contract with it counts it in the same places.
+            let mut rules = config.site.contracts.iter().map(|contract| &contract.rules);
+            let rules = rules.find(|rules| rules.currency == bill.currency);
+            let places = rules.map_or(0, |rules| rules.decimals);
+            Ok(shown(&bill, places, args.explain, differences.as_deref(), language))
+        }
         Form::Json => {
             let document = serde_json::json!({ "bill": bill, "differences": differences });
             let text = serde_json::to_string_pretty(&document);
@@ -128,8 +134,8 @@ fn chosen(bills: Vec<Bill>, month: Option<jiff::civil::Date>) -> Result<Bill, Ex
     })
 }
 
-fn shown(bill: &Bill, explain: bool, differences: Option<&[Difference]>, language: Language) -> String {
-    let amount = |value| amount_with(value, minor_places(&bill.currency));
+fn shown(bill: &Bill, places: u32, explain: bool, differences: Option<&[Difference]>, language: Language) -> String {
+    let amount = |value| amount_with(value, places);
     let mut rows = Vec::new();
     // What stands under each row.
     let mut under = Vec::new();
