@@ -7,7 +7,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use energy::{
-    Engine, Finding, Interval, Quality, Reading, Site,
+    Engine, Finding, Interval, Quality, Reading, Sample, Site,
     engine::{Step, TICK_MS},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -55,19 +55,20 @@ pub struct Tally {
 pub struct Replay {
     engine: Engine,
     waiting: BinaryHeap<Reverse<Waiting>>,
-    n_rows: u64,
-    newest: Option<Timestamp>,
+    n_waited: u64,
+    /// Newest instant, and newest due time.
+    newest: Option<(Timestamp, Timestamp)>,
     tally: Tally,
     intervals: std::collections::BTreeMap<(Timestamp, energy::Name), Interval>,
     findings: std::collections::BTreeMap<(Timestamp, String), Finding>,
 }
 
-/// A row in the order window; equal times keep the order of the file.
+/// A sample in the order window; equal times keep the order of the file.
 #[derive(Debug)]
 struct Waiting {
     due: Timestamp,
     number: u64,
-    row: Row,
+    sample: Sample,
 }
 
 impl Replay {
@@ -76,7 +77,7 @@ impl Replay {
         Self {
             engine: Engine::new(site),
             waiting: BinaryHeap::new(),
-            n_rows: 0,
+            n_waited: 0,
             newest: None,
             tally: Tally::default(),
             intervals: std::collections::BTreeMap::new(),
@@ -89,39 +90,50 @@ impl Replay {
         self.tally.rows += 1;
         let is_bad = |reading: &&Reading| reading.quality == Quality::Bad;
         self.tally.bad += row.sample.readings.iter().filter(is_bad).count() as u64;
-        let due = self.engine.due(&row.sample);
-        if let Order::AsRecorded(tick) = row.order {
+        let Row { sample, order } = row;
+        if let Order::AsRecorded(tick) = order {
             self.engine.expect_all_meters();
             if let Some(tick) = tick {
                 self.tick(tick);
             }
+            let due = self.engine.due(&sample);
             self.tally.late += u64::from(self.engine.last_tick().is_some_and(|last| due <= last));
-            self.newest = self.newest.max(Some(due));
-            self.engine.take(row.sample);
+            self.note(sample.at, due);
+            self.engine.take(sample);
             return;
         }
-        if self.newest.is_some_and(|newest| minute(due) < minute(newest)) {
-            self.tally.late += 1;
+        let mut is_late = false;
+        for sample in sample.parts() {
+            let due = self.engine.due(&sample);
+            is_late |= self
+                .newest
+                .is_some_and(|(at, newest)| minute(sample.at) < minute(at) && minute(due) < minute(newest));
+            self.note(sample.at, due);
+            self.n_waited += 1;
+            self.waiting.push(Reverse(Waiting {
+                due,
+                number: self.n_waited,
+                sample,
+            }));
         }
-        self.newest = self.newest.max(Some(due));
-        self.n_rows += 1;
-        self.waiting.push(Reverse(Waiting {
-            due,
-            number: self.n_rows,
-            row,
-        }));
+        self.tally.late += u64::from(is_late);
         while self.waiting.len() > ORDER_ROWS {
             self.release();
         }
     }
 
+    fn note(&mut self, at: Timestamp, due: Timestamp) {
+        let (newest_at, newest_due) = self.newest.unwrap_or((at, due));
+        self.newest = Some((newest_at.max(at), newest_due.max(due)));
+    }
+
     /// Hands the oldest waiting row to the engine, every minute before it first.
     fn release(&mut self) {
-        let Some(Reverse(Waiting { due, row, .. })) = self.waiting.pop() else {
+        let Some(Reverse(Waiting { due, sample, .. })) = self.waiting.pop() else {
             return;
         };
         self.tick(due - SignedDuration::from_millis(1));
-        self.engine.take(row.sample);
+        self.engine.take(sample);
     }
 
     fn tick(&mut self, at: Timestamp) {
@@ -155,7 +167,7 @@ impl Replay {
         while !self.waiting.is_empty() {
             self.release();
         }
-        if let Some(newest) = self.newest {
+        if let Some((_, newest)) = self.newest {
             self.tick(newest + SignedDuration::from_millis(TICK_MS - 1));
         }
         let step = self.engine.finish();

@@ -325,6 +325,37 @@ fn the_order_of_rows_changes_nothing() {
     assert!(told[0][1].contains("gap_spread"), "{}", told[0][1]);
 }
 
+/// A meter's register by the minute and the energy of its quarter hours, in order of time: nothing of it comes late.
+#[test]
+fn a_row_that_says_the_energy_of_its_quarter_hour_makes_no_other_late() {
+    let site = SITE.replace("name = \"press\"\nevery = \"15m\"", "name = \"press\"\nevery = \"1m\"");
+    let mut csv = String::from("time,meter,energy_import_kwh,interval_energy_kwh\n");
+    for minute in 0..24 * 60 {
+        let (hour, of_hour, kwh) = (minute / 60, minute % 60, 1000.0 + minute as f64 / 2.0);
+        let of_quarter = if of_hour % 15 == 0 { "7.5" } else { "" };
+        writeln!(
+            csv,
+            "2025-03-03T{hour:02}:{of_hour:02}:00+09:00,press,{kwh},{of_quarter}"
+        )
+        .unwrap();
+    }
+    let (folder, _, _) = replayed_at(&site, "energy-two-ways", &csv);
+    let read = |name: &str| std::fs::read_to_string(folder.path(&format!("out/{name}"))).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&read("summary.json")).unwrap();
+    assert_eq!(
+        (&summary["rows"]["rows"], &summary["rows"]["late"]),
+        (&1440.into(), &0.into())
+    );
+    let intervals = read("intervals.csv");
+    let press: Vec<&str> = intervals.lines().filter(|line| line.contains(",press,")).collect();
+    assert_eq!(press.len(), 96);
+    assert!(
+        press[..95].iter().all(|line| line.contains(",7.5,ok,1,,,,0,")),
+        "{press:#?}"
+    );
+    assert!(read("repairs.csv").lines().nth(1).is_none());
+}
+
 /// A register of gigawatt-hours knows seven places less: what it counts is a tenth of a kWh all the same.
 #[test]
 fn a_large_register_counts_without_the_noise_of_its_size() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::Quantity;
+use crate::quantity::{Form, Quantity};
 
 /// Name of a meter or machine as the configuration gives it; its tag everywhere.
 pub type Name = Arc<str>;
@@ -119,6 +119,20 @@ impl Sample {
         self.readings.iter().any(|reading| reading.quality == suspect)
     }
 
+    /// What it says of its instant, and apart from it the energy of the interval that begins there: each is complete
+    /// at a time of its own. One part at least.
+    pub fn parts(mut self) -> impl Iterator<Item = Self> {
+        let is_delta = |reading: &mut Reading| reading.quantity.row().form == Form::Delta;
+        let filling: Vec<Reading> = self.readings.extract_if(.., is_delta).collect();
+        let filling = (!filling.is_empty()).then(|| Self {
+            meter: self.meter.clone(),
+            at: self.at,
+            readings: filling,
+        });
+        let instant = (!self.readings.is_empty() || filling.is_none()).then_some(self);
+        instant.into_iter().chain(filling)
+    }
+
     /// The trusted value of a quantity in this sample.
     pub fn trusted(&self, quantity: Quantity) -> Option<f64> {
         self.readings
@@ -138,6 +152,26 @@ mod tests {
             assert_eq!(Quality::from_name(quality.name()), Some(quality));
         }
         assert_eq!(Quality::from_name("fine"), None);
+    }
+
+    #[test]
+    fn the_energy_of_an_interval_is_apart_from_what_is_read_at_its_start() {
+        let (power, counter) = (Quantity::ActivePower, Quantity::EnergyImport);
+        let (energy, lag) = (Quantity::IntervalEnergy, Quantity::IntervalReactiveLag);
+        let check = |quantities: &[Quantity], expected: &[&[Quantity]]| {
+            let sample = Sample {
+                meter: "m".into(),
+                at: Timestamp::UNIX_EPOCH,
+                readings: quantities.iter().map(|quantity| Reading::new(*quantity, 4.0)).collect(),
+            };
+            let of = |part: Sample| part.readings.iter().map(|reading| reading.quantity).collect::<Vec<_>>();
+            let parts: Vec<Vec<Quantity>> = sample.parts().map(of).collect();
+            assert_eq!(parts, expected, "{quantities:?}");
+        };
+        check(&[], &[&[]]);
+        check(&[power, counter], &[&[power, counter]]);
+        check(&[energy, lag], &[&[energy, lag]]);
+        check(&[energy, power, lag, counter], &[&[power, counter], &[energy, lag]]);
     }
 
     #[test]

@@ -202,21 +202,10 @@ impl Engine {
     }
 
     /// Takes a sample; nothing follows from it before the next tick but what [`Engine::now`] shows.
-    pub fn take(&mut self, mut sample: Sample) {
+    pub fn take(&mut self, sample: Sample) {
         if !self.meter_index.contains_key(&sample.meter) {
             self.state.counts.unknown_meter += 1;
             return;
-        }
-        let late_ms = self
-            .state
-            .tick_ms
-            .map_or(0, |tick_ms| tick_ms - due_ms(&sample, self.site.demand_interval));
-        if late_ms > LATEST_MS || self.state.staged.len() >= STAGED {
-            self.state.counts.refused.too_old += sample.readings.len() as u64;
-            return;
-        }
-        if self.state.tick_ms.is_some() && late_ms >= 0 {
-            self.state.counts.late += 1;
         }
         self.state.newest_ms = self.state.newest_ms.max(Some(sample.at.as_millisecond()));
         if let Some(meter) = self.state.meters.get_mut(&sample.meter)
@@ -224,9 +213,25 @@ impl Engine {
         {
             meter.newest = Some(sample.clone());
         }
+        let mut is_late = false;
+        for part in sample.parts() {
+            is_late |= self.stage(part);
+        }
+        self.state.counts.late += u64::from(is_late);
+    }
+
+    /// Keeps it for the tick that it is due at; whether it comes after that, in time to be taken.
+    fn stage(&mut self, mut sample: Sample) -> bool {
+        let due_ms = due_ms(&sample, self.site.demand_interval);
+        let late_ms = self.state.tick_ms.map(|tick_ms| tick_ms - due_ms);
+        if late_ms.is_some_and(|late_ms| late_ms > LATEST_MS) || self.state.staged.len() >= STAGED {
+            self.state.counts.refused.too_old += sample.readings.len() as u64;
+            return false;
+        }
         sample.readings.retain(|reading| is_stepped(reading.quantity));
         sample.readings.shrink_to_fit();
         self.state.staged.push(sample);
+        late_ms.is_some_and(|late_ms| late_ms >= 0)
     }
 
     /// Lets data time reach the whole minute at or before `at`, minute by minute.
