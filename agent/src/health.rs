@@ -101,9 +101,9 @@ const HELP: &[(&str, &str)] = &[
     ),
     (
         "refused_register",
-        "1 while this Modbus meter refuses the register of this address, 0 since it gives it again.",
+        "1 while this Modbus meter does not give the register of this address, 0 since it gives it again.",
     ),
-    ("refused_registers_total", "Registers that this meter refuses."),
+    ("refused_registers_total", "Registers that this meter does not give."),
     (
         "reloads_total",
         "Times the configuration was written anew while the agent ran, by whether it was taken up.",
@@ -111,7 +111,7 @@ const HELP: &[(&str, &str)] = &[
     ("samples_total", "Samples taken by the recorder."),
     (
         "skipped_polls_total",
-        "Polls of this bus that were left out because an earlier one took too long.",
+        "Polls of this bus that were left out because an earlier one took too long or the line was down.",
     ),
     (
         "store_commit_seconds",

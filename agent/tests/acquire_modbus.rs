@@ -378,6 +378,54 @@ async fn a_gateway_that_starts_after_us_is_found() {
     );
 }
 
+/// A block that stays without an answer closes a connection that numbers its requests: the others have their turn first.
+#[tokio::test]
+async fn a_block_that_is_silent_costs_only_its_own_value() {
+    let device = Device::start(|asked| {
+        if asked.holds(100) {
+            Answer::Silence
+        } else {
+            asked.right()
+        }
+    })
+    .await;
+    let mut bus = Bus::start(over_tcp(device.port, vec![meter(1)]));
+    while bus.count("refused_registers_total", "meter-1") < 1.0 {
+        bus.next_of(1).await;
+    }
+    for _ in 0..5 {
+        assert_eq!(bus.next_of(1).await.readings.len(), 2);
+    }
+}
+
+/// A meter that is busy for ever has no values, and says so; one whose line is down does not answer.
+#[tokio::test]
+async fn a_meter_without_values_does_not_pass_for_one_that_answers() {
+    let device = Device::start(|asked| {
+        if asked.unit == 1 {
+            asked.exception(6)
+        } else {
+            asked.right()
+        }
+    })
+    .await;
+    let mut bus = Bus::start(over_tcp(device.port, vec![meter(1), meter(2)]));
+    bus.next_of(2).await;
+    let answering = |bus: &Bus| [1, 2].map(|unit| bus.count("meter_answering", &format!("meter-{unit}")));
+    while bus.count("polls_total", "exception") < 2.0 {
+        bus.next_of(2).await;
+    }
+    bus.next_of(2).await;
+    assert_eq!(answering(&bus), [0.0, 1.0]);
+    device.task.abort();
+    let gone = async {
+        while answering(&bus) != [0.0, 0.0] {
+            tokio::time::sleep(EVERY).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("the line is down");
+}
+
 #[tokio::test]
 async fn a_gateway_that_hangs_up_between_two_polls_costs_no_value() {
     // Closes instead of answering each ninth request: the poll is tried again at once on a new connection.

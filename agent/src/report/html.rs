@@ -271,21 +271,20 @@ fn bands(report: &Report, words: &Words) -> Vec<Row> {
     let Some((bands, all)) = total.energy_by_band_kwh.zip(total.energy_import_kwh) else {
         return Vec::new();
     };
-    let named = match bands.flat {
-        Some(flat) => vec![(words.flat, flat)],
-        None => vec![
-            (words.light, bands.light),
-            (words.mid, bands.mid),
-            (words.peak_band, bands.peak),
-        ],
-    };
+    // A month may hold a contract with bands and one without; no tariff has all of them.
+    let named = [
+        (words.light, bands.light),
+        (words.mid, bands.mid),
+        (words.peak_band, bands.peak),
+        (words.flat, bands.flat.unwrap_or(0.0)),
+    ];
     let row = |(name, kwh): (&'static str, f64)| Row {
         name,
         value: unit(kwh, 1, "kWh"),
         coverage: total.figure_coverage.energy.map_or_else(String::new, percent),
         note: if all > 0.0 { percent(kwh / all) } else { String::new() },
     };
-    named.into_iter().map(row).collect()
+    named.into_iter().filter(|(_, kwh)| *kwh > 0.0).map(row).collect()
 }
 
 fn bill_of(bill: &Bill, language: Language) -> BillPart {

@@ -121,28 +121,75 @@ fn over(port: u16, meters: Vec<MeterPoints>) -> Config {
 
 const AT_ONCE: Duration = Duration::ZERO;
 
-/// Answers that come after the time-out: to one request in five, by up to as long again; blocks of one meter are of one
-/// function and one length, so that nothing but the draining tells them apart.
+/// A meter whose blocks are of one function and one length: 100, 104 and 200 + unit, one register each.
+fn alike(unit: u8) -> MeterPoints {
+    let mut meter = meter(unit);
+    meter.limits.max_gap = 0;
+    meter
+}
+
+/// Answers that come after the time-out: to one request in five, by up to nearly three times as long.
 #[tokio::test]
 async fn a_late_answer_never_becomes_a_value() {
     let device = Device::start(|asked| {
-        let late = [TIMEOUT * 21 / 20, TIMEOUT * 3 / 2, TIMEOUT * 19 / 10][asked.nth % 3];
+        let late = TIMEOUT * [105, 150, 190, 240, 290][asked.nth / 5 % 5] / 100;
         (if asked.nth % 5 == 3 { late } else { AT_ONCE }, asked.right())
     })
     .await;
-    let alike = |unit| {
-        let mut meter = meter(unit);
-        meter.limits.max_gap = 0; // 100, 104 and 200 + unit: three reads of one register
-        meter
-    };
     let mut bus = Bus::start(over(device.port, vec![alike(1), alike(2)]));
-    while bus.count("polls_total", "timeout") < 6.0 {
+    while bus.count("polls_total", "timeout") < 10.0 {
         assert_right(&bus.next().await);
     }
     for unit in [1, 2] {
         bus.next_of(unit).await; // and both go on
     }
     assert_eq!(bus.count("connects_total", "ok"), 1.0, "drained, not connected anew");
+}
+
+/// One answer that comes when its unit has been asked for something else long since: it makes one answer too many.
+#[tokio::test]
+async fn an_answer_too_many_is_noticed() {
+    let check = async |late_pct: u32| {
+        let device = Device::start(move |asked| {
+            let late = TIMEOUT * late_pct / 100;
+            // Some time for each answer, so that the late one may come in its stead.
+            (if asked.nth == 4 { late } else { TIMEOUT / 4 }, asked.right())
+        })
+        .await;
+        let mut bus = Bus::start(over(device.port, vec![alike(1)]));
+        for _ in 0..25 {
+            assert_right(&bus.next().await);
+        }
+        assert_eq!(bus.count("polls_total", "timeout"), 1.0, "{late_pct}");
+        bus.count("polls_total", "foreign")
+    };
+    let checks = (310..1900).step_by(90).map(check);
+    let noticed: f64 = futures_util::future::join_all(checks).await.into_iter().sum();
+    assert!(noticed >= 3.0, "the line was busy most of the time: {noticed}");
+}
+
+/// A meter whose answers come late, or byte by byte, or with noise before them: its neighbour misses no poll by it.
+#[tokio::test]
+async fn what_one_unit_says_at_the_wrong_time_is_not_its_neighbours_fault() {
+    for late in [TIMEOUT * 11 / 10, TIMEOUT * 13 / 10, TIMEOUT * 17 / 10] {
+        let device = Device::start(move |asked| (if asked.unit == 1 { late } else { AT_ONCE }, asked.right())).await;
+        let mut two = over(device.port, vec![meter(1), meter(2)]);
+        two.every = TIMEOUT * 3 / 2;
+        let mut bus = Bus::start(two);
+        for _ in 0..20 {
+            let sample = bus.next_of(2).await;
+            assert_eq!(sample.readings.len(), 3, "{late:?}");
+        }
+        assert_eq!(
+            bus.count("polls_total", "foreign"),
+            0.0,
+            "{late:?}: {}",
+            bus.health.exposition()
+        );
+    }
+    let device = Device::start(|asked| (AT_ONCE, [&[0x00, 0xFE][..], &asked.right()].concat())).await;
+    let mut bus = Bus::start(over(device.port, vec![meter(1)]));
+    assert_eq!(bus.next_of(1).await.readings.len(), 3);
 }
 
 /// A converter that restarted does not know the connection any more and says nothing: it is connected to anew.
@@ -201,27 +248,69 @@ async fn wrong_answers_are_told_apart_and_never_become_values() {
         check_bad_answer("gateway", |asked| asked.exception(0x0B)),
         check_bad_answer("timeout", |_| vec![]),
         check_bad_answer("timeout", |asked| asked.right()[..4].into()),
-        // Modbus TCP instead of RTU: transaction, protocol, length before the unit.
-        check_bad_answer("foreign", |asked| [&[0xC3, 0x50, 0, 0, 0, 5], &*asked.right()].concat()),
+        // Modbus TCP instead of RTU: transaction, protocol, length before the unit, and no sum.
+        check_bad_answer("foreign", |asked| {
+            let right = asked.right();
+            [&[0xC3, 0x50, 0, 0, 0, 5], &right[..right.len() - 2]].concat()
+        }),
     );
 }
 
+/// Whatever a meter says of a register that it does not have, or nothing: the others go on, and the register is named.
 #[tokio::test]
 async fn an_address_a_meter_does_not_have_costs_only_its_own_value_and_is_told() {
-    let device = Device::start(|asked| {
-        let holds = (asked.at..asked.at + asked.count).contains(&104);
-        (AT_ONCE, if holds { asked.exception(2) } else { asked.right() })
-    })
-    .await;
-    let mut bus = Bus::start(over(device.port, vec![meter(1)]));
-    for _ in 0..5 {
-        let sample = bus.next_of(1).await;
-        let quantities: Vec<_> = sample.readings.iter().map(|reading| reading.quantity).collect();
-        assert_eq!(quantities, [Quantity::ActivePower, Quantity::CurrentL1]);
-    }
-    let text = bus.health.exposition();
-    let told = "refused_register{bus=\"panel-a\",meter=\"meter-1\",table=\"holding\",at=\"104\"} 1";
-    assert!(text.contains(told), "{text}");
+    let check = async |answer: fn(Asked) -> Vec<u8>, missing: u16| {
+        let device = Device::start(move |asked| {
+            let holds = (asked.at..asked.at + asked.count).contains(&missing);
+            (AT_ONCE, if holds { answer(asked) } else { asked.right() })
+        })
+        .await;
+        let mut bus = Bus::start(over(device.port, vec![meter(1)]));
+        let shown = format!(
+            "{missing}, {:?}",
+            answer(Asked {
+                unit: 1,
+                function: 3,
+                at: 0,
+                count: 1,
+                nth: 0
+            })
+        );
+        let told =
+            format!("refused_register{{bus=\"panel-a\",meter=\"meter-1\",table=\"holding\",at=\"{missing}\"}} 1");
+        let others = [
+            (100, Quantity::ActivePower),
+            (104, Quantity::VoltageL1),
+            (201, Quantity::CurrentL1),
+        ];
+        let mut others = others.to_vec();
+        others.retain(|(at, _)| *at != missing);
+        while !bus.health.exposition().contains(&told) {
+            bus.next_of(1).await;
+        }
+        for _ in 0..5 {
+            let sample = bus.next_of(1).await;
+            let mut quantities: Vec<_> = sample.readings.iter().map(|reading| reading.quantity).collect();
+            quantities.sort();
+            let mut wanted: Vec<_> = others.iter().map(|(_, quantity)| *quantity).collect();
+            wanted.sort();
+            assert_eq!(quantities, wanted, "{shown}");
+        }
+        assert_eq!(bus.count("meter_answering", "meter-1"), 1.0, "{shown}");
+    };
+    let answers: [fn(Asked) -> Vec<u8>; 6] = [
+        |asked| asked.exception(1),
+        |asked| asked.exception(2),
+        |asked| asked.exception(4),
+        |asked| asked.exception(8),
+        |asked| asked.exception(0x0B),
+        |_| vec![],
+    ];
+    let missing = [100, 104, 201];
+    let checks = missing
+        .iter()
+        .flat_map(|missing| answers.iter().map(|answer| check(*answer, *missing)));
+    futures_util::future::join_all(checks).await;
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ impl Master {
             Wire::Tcp(mbap) => timeout(self.timeout, mbap.ask(unit, request))
                 .await
                 .unwrap_or(Err(Fault::TimedOut(self.timeout))),
-            Wire::Rtu(wire) => wire.ask(unit, request, self.timeout).await,
+            Wire::Rtu(wire) => believed(wire, unit, request, self.timeout).await,
         };
         let took = monotonic() - asked;
         self.rests_until = monotonic() + self.gap;
@@ -187,6 +187,16 @@ impl Master {
         self.wire = stays.then_some(wire);
         Ok((answer?, took))
     }
+}
+
+/// One request and its reply, and no reply more where the unit owes one to an earlier request.
+async fn believed(wire: &mut rtu::Wire, unit: u8, request: &[u8], limit: Duration) -> Result<Vec<u8>, Fault> {
+    let is_doubted = wire.begin(unit).await?;
+    let reply = wire.ask(unit, request, limit).await?;
+    if is_doubted {
+        wire.confirm(unit, limit).await?;
+    }
+    Ok(reply)
 }
 
 async fn open(transport: &Transport) -> io::Result<Wire> {

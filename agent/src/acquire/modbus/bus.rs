@@ -300,6 +300,7 @@ impl Bus {
         self.failed_connects += 1;
         let rest = CONNECT_REST.after(self.failed_connects, &self.config.name);
         if self.failed_connects == 1 {
+            self.meters.iter().for_each(Meter::is_cut_off);
             let (bus, tried) = (&self.config.name, &self.config.transport);
             warn!(bus, %tried, got = %error, next_try = ?rest, "bus does not connect; check address, cable and whether another master holds it");
         }
@@ -329,14 +330,22 @@ impl Bus {
         for rhythm in meter.rhythms.iter_mut().filter(|rhythm| rhythm.due <= sample.at) {
             self.skipped.add(rhythm.begin(sample.at));
         }
-        match outcome {
-            Ok(()) | Err(Fault::Refused(_)) => {
-                meter.answered(&self.config.name, &outcome, sample.at);
-                if was_dark {
-                    self.wake_all();
-                }
+        if matches!(outcome, Err(Fault::TimedOut(_))) {
+            meter.rest(Link::alone(&self.config.transport, self.config.timeout), &self.clock);
+        }
+        // A meter that is only ever busy has no values; one that gives some is not silent.
+        let has_answered = match &outcome {
+            Ok(()) => true,
+            Err(fault) if fault.may_pass_in_parts() => true,
+            Err(fault) => !sample.readings.is_empty() && (fault.is_reply() || fault.is_silence()),
+        };
+        if has_answered {
+            meter.answered(&self.config.name, &outcome, sample.at);
+            if was_dark {
+                self.wake_all();
             }
-            Err(fault) => meter.failed(&self.config.name, &fault, &self.clock),
+        } else if let Err(fault) = outcome {
+            meter.failed(&self.config.name, &fault, &self.clock);
         }
         (!sample.readings.is_empty()).then_some(sample)
     }

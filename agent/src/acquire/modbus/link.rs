@@ -2,7 +2,7 @@
 //!
 //! It decides nothing about schedules or meters. Invariants: every wait has an end; bytes leave through the read-only
 //! guard; after a [`Fault`] that is not an exception reply, a connection that numbers its requests is gone and one that
-//! does not is drained (`rtu.rs`), so that a late reply meets nobody.
+//! does not doubts what its unit says next (`rtu.rs`), so that a late reply becomes no value.
 
 use std::{fmt, io, time::Duration};
 
@@ -20,6 +20,7 @@ use tokio_modbus::{
 use super::{
     Table, Transport,
     guard::{Framing, ReadOnly},
+    pdu,
     plan::Read,
     rtu,
 };
@@ -76,12 +77,14 @@ impl Fault {
         matches!(self, Self::Lost(_) | Self::Foreign(_))
     }
 
-    /// Whether the reads, not the meter, were refused: a smaller block may be answered.
+    /// Whether the read, not the meter, was refused: a smaller block may be answered. A device that is busy says so of any.
     pub(super) fn may_pass_in_parts(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused(ExceptionCode::IllegalDataAddress | ExceptionCode::IllegalDataValue)
-        )
+        matches!(self, Self::Refused(code) if !matches!(code, ExceptionCode::Acknowledge | ExceptionCode::ServerDeviceBusy))
+    }
+
+    /// Whether nobody answered in the meter's name: it may be away, or silent where it does not have a register.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Gateway(_))
     }
 
     /// Whether a device has answered, if only to refuse.
@@ -188,6 +191,14 @@ fn unnumbered(wire: rtu::Wire) -> Wire {
 }
 
 impl Link {
+    /// How long a unit that did not answer within `limit` is asked for nothing more.
+    pub(super) fn alone(transport: &Transport, limit: Duration) -> Duration {
+        match transport {
+            Transport::Rtu { .. } | Transport::RtuOverTcp { .. } => rtu::Wire::alone(limit),
+            Transport::Tcp { .. } | Transport::Tls { .. } => Duration::ZERO, // a late answer has another number
+        }
+    }
+
     /// Whether another block may be asked for.
     pub(super) fn is_open(&self) -> bool {
         self.wire.is_some()
@@ -207,7 +218,12 @@ impl Link {
                 Ok(answer) => judge(answer, read),
                 Err(_) => Err(Fault::TimedOut(limit)),
             },
-            Wire::Unnumbered(wire) => wire.exchange(read, limit).await,
+            Wire::Unnumbered(wire) => {
+                let reply = wire
+                    .ask(read.unit, &pdu::read(read.table, read.at, read.count), limit)
+                    .await;
+                reply.map(|reply| pdu::registers(&reply))
+            }
         };
         let now = monotonic();
         self.rests_until = now + pause;
@@ -231,6 +247,27 @@ impl Link {
         }
         self.wire = Some(wire).filter(|_| stays);
         answer
+    }
+
+    /// Begins a poll of `unit`; whether what it says is to be believed only once [`Link::confirm`] has been asked.
+    pub(super) async fn begin(&mut self, unit: u8) -> Result<bool, Fault> {
+        let Some(Wire::Unnumbered(mut wire)) = self.wire.take_if(|wire| matches!(wire, Wire::Unnumbered(_))) else {
+            return Ok(false);
+        };
+        let is_doubted = wire.begin(unit).await?;
+        self.wire = Some(Wire::Unnumbered(wire));
+        Ok(is_doubted)
+    }
+
+    /// Whether no late answer stands in the place of another in the poll that began last.
+    pub(super) async fn confirm(&mut self, unit: u8, limit: Duration) -> Result<(), Fault> {
+        let Some(Wire::Unnumbered(mut wire)) = self.wire.take() else {
+            return Err(Fault::Lost("it is closed".to_owned()));
+        };
+        let confirmed = wire.confirm(unit, limit).await;
+        let is_lost = matches!(confirmed, Err(Fault::Lost(_)));
+        self.wire = Some(Wire::Unnumbered(wire)).filter(|_| !is_lost);
+        confirmed
     }
 
     /// Says goodbye to the device; nothing to wait for.

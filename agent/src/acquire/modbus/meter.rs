@@ -1,8 +1,9 @@
 //! One meter on its bus: its rhythms, the registers that it refuses, and how long it has been silent.
 //!
-//! It owns no connection and never waits between polls. Invariants: a block that is refused is asked for in parts until
-//! the register that the meter does not have is known, and all others go on; a refused register is tried again ever more
-//! seldom; a silent meter rests, doubling its rest up to a minute, and costs its bus nothing meanwhile.
+//! It owns no connection and never waits between polls. Invariants: a block that is refused, or that alone stays without an
+//! answer, is asked for in parts until the register that the meter does not give is known, and all others go on; such a
+//! register is tried again ever more seldom; a silent meter rests, doubling its rest up to a minute, and costs its bus
+//! nothing meanwhile.
 
 use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
@@ -53,11 +54,15 @@ pub(super) struct Meter {
     /// The reads as planned, to go back to after refused registers.
     planned: Vec<Rhythm>,
     pub(super) rhythms: Vec<Rhythm>,
-    /// First registers of points that the meter refuses.
+    /// First registers of points that the meter does not give.
     refused: BTreeSet<(Table, u16)>,
     retry_refused_at: Option<Timestamp>,
     /// Retries in a row after which something was refused still.
     refused_retries: u32,
+    /// The block that went without an answer last.
+    unanswered: Option<Block>,
+    /// The read that failed last, for people.
+    tried: String,
     /// Register of the SunSpec model's id, once the chain has been walked; addresses count from there.
     model_at: Option<u16>,
     /// Energy against power, over time.
@@ -71,6 +76,9 @@ pub(super) struct Meter {
     pub(super) last_poll: u64,
     counts: Counts,
 }
+
+/// A block as its meter is asked for it: table, first register, number of registers.
+type Block = (Table, u16, u16);
 
 struct Counts {
     health: Health,
@@ -138,6 +146,8 @@ impl Meter {
             refused: BTreeSet::new(),
             retry_refused_at: None,
             refused_retries: 0,
+            unanswered: None,
+            tried: String::new(),
             model_at: None,
             balance: Balance::default(),
             broken: None,
@@ -158,7 +168,7 @@ impl Meter {
         }
     }
 
-    /// Asks every block that is due at the sample's instant. A block with a refused address is asked for in parts.
+    /// Asks every block that is due at the sample's instant; no value stands where a late answer may have come instead.
     pub(super) async fn read_due(
         &mut self,
         link: &mut Link,
@@ -169,6 +179,18 @@ impl Meter {
             self.refused_retries += 1;
             self.restore_planned_reads();
         }
+        let is_doubted = link.begin(self.unit).await?;
+        let outcome = self.read_blocks(link, limit, sample).await;
+        if is_doubted && let Err(fault) = link.confirm(self.unit, limit).await {
+            sample.readings.clear();
+            self.model_at = None;
+            return outcome.and(Err(fault));
+        }
+        outcome
+    }
+
+    /// A block with an address that is not given is asked for in parts.
+    async fn read_blocks(&mut self, link: &mut Link, limit: Duration, sample: &mut Sample) -> Result<(), Fault> {
         let base = self.base(link, limit).await?;
         let mut outcome = Ok(());
         for nth in 0..self.rhythms.len() {
@@ -179,6 +201,7 @@ impl Meter {
                     Ok(words) if self.is_elsewhere(read, &words) => return Err(self.look_again(base)),
                     Ok(words) => {
                         self.counts.answer.set(link.answered_in.as_secs_f64());
+                        self.unanswered.take_if(|unanswered| *unanswered == of(read));
                         decode_block(read, &self.points, &words, &mut sample.readings);
                         self.has_again(nth, block);
                         block += 1;
@@ -188,14 +211,37 @@ impl Meter {
                         outcome = Err(fault);
                     }
                     Err(fault @ Fault::Refused(_)) => {
+                        self.tried = read.to_string();
                         outcome = Err(fault);
                         block += 1;
                     }
-                    Err(fault) => return Err(fault),
+                    Err(fault) => {
+                        self.tried = read.to_string();
+                        if fault.is_silence() {
+                            self.went_unanswered(nth, block, sample, &fault);
+                        }
+                        return Err(fault);
+                    }
                 }
             }
         }
         outcome
+    }
+
+    /// Asks for a block last from now on, so that it keeps no other from its turn; where it alone goes unanswered twice, in
+    /// parts.
+    fn went_unanswered(&mut self, nth: usize, block: usize, sample: &Sample, fault: &Fault) {
+        let unanswered = of(&self.rhythms[nth].reads[block]);
+        if !sample.readings.is_empty() && self.unanswered == Some(unanswered) {
+            self.unanswered = None;
+            self.take_apart(nth, block, sample.at, fault);
+            return;
+        }
+        self.unanswered = Some(unanswered);
+        let reads = &mut self.rhythms[nth].reads;
+        reads[block..].rotate_left(1);
+        self.rhythms[nth..].rotate_left(1);
+        self.planned[nth..].rotate_left(1);
     }
 
     /// From where this meter's addresses count: 0, or where its SunSpec model begins. The chain is walked once, if a read
@@ -286,7 +332,7 @@ impl Meter {
         let reads = &mut self.rhythms[nth].reads;
         if let Some(halves) = reads[block].halves(&self.points) {
             if self.refused.is_empty() && self.refused_retries == 0 {
-                info!(meter = &*self.name, unit = self.unit, tried = %reads[block], got = %fault, "the meter refuses a block and is asked for it in parts; `holes` can name what it does not have");
+                info!(meter = &*self.name, unit = self.unit, tried = %reads[block], got = %fault, "the meter does not give a block and is asked for it in parts; `holes` can name what it does not have");
             }
             reads.splice(block..=block, halves);
             return;
@@ -299,7 +345,7 @@ impl Meter {
             self.counts.refused.one();
             self.counts.mark_refused(point, 1.0);
             let quantity = point.quantity.name();
-            warn!(meter = &*self.name, unit = self.unit, quantity, tried = %read, got = %fault, next_try = ?wait, "the meter refuses this register; its other values go on");
+            warn!(meter = &*self.name, unit = self.unit, quantity, tried = %read, got = %fault, next_try = ?wait, "the meter does not give this register; its other values go on");
         }
     }
 
@@ -359,22 +405,30 @@ impl Meter {
         }
         let rest = METER_REST.after(self.failures + 1 - SILENT_AFTER, &self.name);
         let now = clock.now();
-        let until = later(now, rest.mul_f64(clock.speed()));
-        for rhythm in &mut self.rhythms {
-            self.counts.rested.add(rhythm.rest_until(until));
-        }
+        self.rest(rest, clock);
         if self.silent_since.is_none() {
             self.silent_since = Some(now);
             self.counts.answering.set(0.0);
-            let tried = self.rhythms.iter().flat_map(|rhythm| &rhythm.reads).next();
-            let tried = tried.map(ToString::to_string);
-            let (meter, unit) = (&*self.name, self.unit);
+            let (meter, unit, tried) = (&*self.name, self.unit, &self.tried);
             if matches!(fault, Fault::TimedOut(_)) {
                 warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter is silent; it has no values until it answers");
             } else {
                 warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter cannot be read; it has no values until it can");
             }
         }
+    }
+
+    /// Is asked for nothing for so long, wall time.
+    pub(super) fn rest(&mut self, rest: Duration, clock: &Clock) {
+        let until = later(clock.now(), rest.mul_f64(clock.speed()));
+        for rhythm in &mut self.rhythms {
+            self.counts.rested.add(rhythm.rest_until(until));
+        }
+    }
+
+    /// The line is down: the meter cannot answer.
+    pub(super) fn is_cut_off(&self) {
+        self.counts.answering.set(0.0);
     }
 
     fn count(&self, fault: Option<&Fault>) {
@@ -396,6 +450,10 @@ impl Counts {
         let labels = [(bus.0, &*bus.1), (meter.0, &*meter.1), ("table", &*table), ("at", &*at)];
         self.health.gauge("refused_register", &labels).set(is_refused);
     }
+}
+
+fn of(read: &Read) -> Block {
+    (read.table, read.at, read.count)
 }
 
 /// A read of addresses that count from `base`, as it goes over the wire.

@@ -9,6 +9,7 @@ mod balance;
 pub mod budget;
 mod bus;
 pub mod decode;
+mod frame;
 pub mod guard;
 pub mod identify;
 mod link;
