@@ -83,10 +83,11 @@ pub fn run(args: &CheckArgs) -> ExitCode {
     };
     // A closed pipe is the reader's wish, not our error.
     drop(io::stdout().write_all(text.as_bytes()));
+    let live_warns = live.as_deref().is_some_and(check_live::has_warnings);
     match loaded {
         None => ExitCode::from(ERRORS),
         Some(_) if live.is_some_and(|live| check_live::has_failed(&live)) => ExitCode::from(NO_ANSWER),
-        Some(_) if args.strict && count(&found, Severity::Warning) > 0 => ExitCode::from(WARNINGS),
+        Some(_) if args.strict && (count(&found, Severity::Warning) > 0 || live_warns) => ExitCode::from(WARNINGS),
         Some(_) => ExitCode::SUCCESS,
     }
 }

@@ -1,6 +1,7 @@
 //! `probe`: every kind of line, every kind of error, and what it names as the fix.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{check, check_both, plant, program_support::Folder, registers};
 
@@ -160,6 +161,19 @@ async fn a_serial_line_is_probed_too() {
     check_both(&args, 0, &["f32 abcd @0 = 230.10 V"], &["f32 abcd @0 = 230.10 V"]).await;
     let args = ["probe", &port, "--unit", "8", "--reg", "0", "--timeout", "200ms"];
     check_both(&args, 3, &["응답이 없음", "패리티"], &["no answer", "parity"]).await;
+
+    // Whoever opens a port for itself locks it so.
+    let mut holder = tokio::process::Command::new("flock");
+    let mut holder = holder.args([&port, "sleep", "60"]).kill_on_drop(true).spawn().unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    check_both(
+        &args,
+        3,
+        &["다른 프로그램이 포트를"],
+        &["another program holds the port"],
+    )
+    .await;
+    holder.kill().await.unwrap();
 }
 
 #[tokio::test]
@@ -178,7 +192,12 @@ async fn each_error_names_its_fix() {
             "f32 abcd @3059 = 12390.5",
         ),
         // The other table: 0 is an input register only.
-        (at("7", "0", &["--quantity", "voltage"]), 0, "fn 4 @0", "fn 4 @0"),
+        (
+            at("7", "0", &["--quantity", "voltage"]),
+            0,
+            "기능 코드 4, 주소 0",
+            "function 4, address 0",
+        ),
         (at("7", "9000", &[]), 3, "--base 1", "--base 1"),
         (at("9", "0", &[]), 3, "계측기 내부 고장", "the meter failed inside"),
         (at("8", "0", &[]), 3, "게이트웨이와 계측기 사이", "behind the gateway"),
@@ -238,5 +257,48 @@ async fn a_unit_that_device_has_by_custom_is_found() {
         return;
     };
     let args = ["probe", &address, "--unit", "7", "--reg", "0", "--timeout", "200ms"];
-    check_both(&args, 0, &["unit = 255"], &["unit = 255"]).await;
+    check_both(&args, 3, &["unit = 255"], &["unit = 255"]).await;
+}
+
+/// A converter behind which unit 2 answers with a wrong sum, unit 3 with a register too few, and unit 1 rightly.
+async fn line_with_faults() -> (String, tokio::task::JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("rtu+tcp://{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut frame = [0; 8];
+            while stream.read_exact(&mut frame).await.is_ok() {
+                // Their sums were made with another program's CRC-16/MODBUS.
+                let answer: &[u8] = match frame[0] {
+                    1 => &[1, 3, 4, 0x43, 0x66, 0x33, 0x34, 0x1A, 0x8F],
+                    2 => &[2, 3, 4, 0x43, 0x66, 0x33, 0x34, 0, 0],
+                    3 => &[3, 3, 2, 0x43, 0x66, 0x70, 0x9E],
+                    _ => &[],
+                };
+                if stream.write_all(answer).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    (address, serving)
+}
+
+/// What one unit answers badly is not mended by asking another.
+#[tokio::test]
+async fn a_damaged_or_short_answer_is_told_with_its_fix_and_no_other_unit_is_offered() {
+    let (address, serving) = line_with_faults().await;
+    let probe = |unit: &'static str| ["probe", &address, "--unit", unit, "--reg", "0", "--timeout", "200ms"];
+    for (unit, ko, en) in [
+        ("2", "종단 저항", "termination"),
+        ("3", "--len", "ask for fewer registers"),
+    ] {
+        check_both(&probe(unit), 3, &[ko], &[en]).await;
+        let told = check(&probe(unit), 3, &[]).await;
+        assert!(!told.contains("unit = 1") && !told.contains("▶"), "{told}");
+    }
+    check_both(&probe("1"), 0, &["국번 1 응답"], &["unit 1 answered"]).await;
+    check_both(&probe("4"), 3, &["unit = 1"], &["unit = 1"]).await;
+    serving.abort();
 }

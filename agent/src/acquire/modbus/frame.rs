@@ -96,6 +96,9 @@ fn extent(frame: &[u8]) -> Option<usize> {
     let mut end = 8; // unit, function, type, read code, conformity, two marks, number of objects
     for _ in 0..*frame.get(end - 1)? {
         end += 2 + usize::from(*frame.get(end + 1)?);
+        if end > LONGEST {
+            break; // no frame at all
+        }
     }
     Some(end + 2)
 }

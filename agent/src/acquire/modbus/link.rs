@@ -8,7 +8,7 @@ use std::{fmt, io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_modbus::{
@@ -78,7 +78,7 @@ impl Fault {
     }
 
     /// Whether the read, not the meter, was refused: a smaller block may be answered. A device that is busy says so of any.
-    pub(super) fn may_pass_in_parts(&self) -> bool {
+    pub fn may_pass_in_parts(&self) -> bool {
         matches!(self, Self::Refused(code) if !matches!(code, ExceptionCode::Acknowledge | ExceptionCode::ServerDeviceBusy))
     }
 
@@ -174,7 +174,9 @@ async fn wire(transport: &Transport) -> io::Result<Wire> {
 }
 
 pub(super) async fn connected(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
+    let unknown = |error: io::Error| io::Error::new(io::ErrorKind::NotFound, format!("{host}: {error}"));
+    let addresses: Vec<_> = lookup_host((host, port)).await.map_err(unknown)?.collect();
+    let stream = TcpStream::connect(&*addresses).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -30,7 +30,7 @@ use energy::{Name, Quantity};
 pub use bus::run;
 pub use decode::{ByteOrder, RegisterForm};
 pub use link::Fault;
-pub use plausible::{Broken, judge};
+pub use plausible::{Broken, can_judge, judge};
 pub use serial::{Line, Parity};
 pub use tls::Tls;
 pub use tokio_modbus::ExceptionCode;

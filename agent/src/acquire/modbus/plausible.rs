@@ -52,6 +52,12 @@ pub struct Broken {
 /// The rules, for the counters.
 pub(super) const RULES: [&str; 3] = ["phases", "volt-ampere", "energy"];
 
+/// Whether any rule has the values that it needs.
+pub fn can_judge(readings: &[Reading]) -> bool {
+    let has_other = of_phases(readings, 0).is_some() || apparent_kva(readings).is_some();
+    has_other && value(readings, Quantity::ActivePower).is_some()
+}
+
 /// Marks what cannot be; tells the first rule that is broken.
 pub fn judge(readings: &mut [Reading]) -> Option<Broken> {
     let broken = sum_of_phases(readings).or_else(|| volt_ampere(readings))?;

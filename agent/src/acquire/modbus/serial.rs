@@ -3,7 +3,7 @@
 //! It knows no frames. Sources: Modbus over Serial Line V1.02 for characters of 11 bits, 19200 8E1 as the default and
 //! silences of 3.5 characters, fixed at 1.75 ms above 19200 baud.
 
-use std::{io, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use tokio_serial::{DataBits, SerialPortBuilderExt, SerialStream, StopBits};
 
@@ -78,7 +78,15 @@ impl Line {
             .data_bits(DataBits::Eight)
             .parity(parity)
             .stop_bits(stop_bits);
-        port.open_native_async().map_err(io::Error::from)
+        port.open_native_async()
+            .map_err(io::Error::from)
+            .map_err(|error| match error.kind() {
+                // The library says so of a port that another program has locked, too.
+                io::ErrorKind::NotFound if Path::new(path).exists() => {
+                    io::Error::new(io::ErrorKind::ResourceBusy, error)
+                }
+                _ => error,
+            })
     }
 }
 

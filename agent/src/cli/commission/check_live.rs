@@ -94,9 +94,17 @@ fn whole_ms(time: Duration) -> Duration {
 
 /// Whether a device failed.
 pub fn has_failed(live: &[BusLive]) -> bool {
+    verdicts(live).any(|verdict| verdict == Verdict::Fail)
+}
+
+/// Whether something about a device does not fit.
+pub fn has_warnings(live: &[BusLive]) -> bool {
+    verdicts(live).any(|verdict| verdict == Verdict::Warn)
+}
+
+fn verdicts(live: &[BusLive]) -> impl Iterator<Item = Verdict> {
     live.iter()
         .flat_map(|bus| (0..bus.meters.len()).map(|nth| bus.verdict(nth)))
-        .any(|verdict| verdict == Verdict::Fail)
 }
 
 impl BusLive {
@@ -170,19 +178,29 @@ impl BusLive {
                 }
             });
         }
-        let refused: Vec<String> = live
-            .points
-            .iter()
-            .filter(|read| read.trouble.is_some())
-            .map(|read| format!("{} @{}", read.point.quantity, read.point.at))
-            .collect();
-        if !refused.is_empty() {
-            let lead = say(language, "계측기가 거절함", "the meter refuses");
-            remarks.push(format!("{lead}: {}", refused.join(", ")));
+        if live.trouble.is_none() {
+            remarks.extend(self.not_given(live, language));
         }
         let wrong = self.checks(nth, language).into_iter().filter(|check| !check.ok);
         remarks.extend(wrong.map(|check| format!("{}: {}", check.what, check.found)));
         remarks
+    }
+
+    /// The values that a meter which gives others does not give, for each reason.
+    fn not_given(&self, live: &Live, language: Language) -> impl Iterator<Item = String> {
+        let mut reasons: Vec<(String, Vec<String>)> = vec![];
+        for read in &live.points {
+            let Some(trouble) = &read.trouble else { continue };
+            let what = told(trouble, &self.bus.transport, language).what;
+            let value = format!("{} @{}", read.point.quantity, read.point.at);
+            match reasons.iter_mut().find(|(known, _)| *known == what) {
+                Some((_, values)) => values.push(value),
+                None => reasons.push((what, vec![value])),
+            }
+        }
+        reasons
+            .into_iter()
+            .map(|(what, values)| format!("{what}: {}", values.join(", ")))
     }
 
     /// What the line can give, now that answers have been measured.
@@ -204,7 +222,10 @@ pub fn text(live: &[BusLive], language: Language) -> String {
         .sum();
     let mut text = match language {
         Language::Ko => format!("실측 (계측기 {n_devices}대, 점 {n_points}개)\n"),
-        Language::En => format!("live ({n_devices} devices, {n_points} points)\n"),
+        Language::En => {
+            let plural = if n_devices == 1 { "" } else { "s" };
+            format!("live ({n_devices} device{plural}, {n_points} points)\n")
+        }
     };
     for bus in live {
         text += &wrapped(&format!("{} {}", bus.bus.name, written(&bus.bus.transport)), 2);

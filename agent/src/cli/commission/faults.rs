@@ -27,7 +27,7 @@ struct Words(&'static str, [&'static str; 2], [&'static str; 2]);
 
 /// Trouble on a line of this kind, told.
 pub(crate) fn told(trouble: &Trouble, transport: &Transport, language: Language) -> Told {
-    let Words(key, what, fix) = words(trouble, matches!(transport, Transport::Rtu { .. }));
+    let Words(key, what, fix) = words(trouble, transport);
     let nth = usize::from(language == Language::En);
     let detail = detail(trouble);
     let what = if detail.is_empty() {
@@ -54,10 +54,21 @@ fn detail(trouble: &Trouble) -> String {
     }
 }
 
-fn words(trouble: &Trouble, is_serial: bool) -> Words {
+fn words(trouble: &Trouble, transport: &Transport) -> Words {
     match trouble {
-        Trouble::Unreachable { kind, .. } => unreachable(*kind),
-        Trouble::Fault(Fault::TimedOut(_)) => timed_out(is_serial),
+        Trouble::Unreachable { kind, .. } => unreachable(*kind, transport),
+        Trouble::Fault(Fault::TimedOut(_)) => timed_out(matches!(transport, Transport::Rtu { .. })),
+        Trouble::Fault(Fault::Lost(_)) if matches!(transport, Transport::Tls { .. }) => Words(
+            "lost",
+            [
+                "TLS 연결을 맺은 뒤 응답 없이 끊어짐",
+                "the TLS connection ended without an answer",
+            ],
+            [
+                "장치가 요구하는 클라이언트 인증서를 --certificate-file 과 --key-file 로 주고, 장치가 그 인증 기관을 믿는지 확인하십시오",
+                "give the certificate that the device asks for by --certificate-file and --key-file; the device must trust its authority",
+            ],
+        ),
         Trouble::Fault(Fault::Lost(_)) => Words(
             "lost",
             ["응답 없이 연결이 끊어짐", "the connection ended without an answer"],
@@ -133,8 +144,24 @@ fn timed_out(is_serial: bool) -> Words {
     }
 }
 
-fn unreachable(kind: ErrorKind) -> Words {
+fn unreachable(kind: ErrorKind, transport: &Transport) -> Words {
     match kind {
+        ErrorKind::NotFound if !matches!(transport, Transport::Rtu { .. }) => Words(
+            "no_host",
+            ["그런 이름의 호스트가 없음", "no host has this name"],
+            [
+                "호스트 이름의 철자와 이 컴퓨터의 이름 서버를 확인하거나 IP 주소를 쓰십시오",
+                "check how the host's name is spelt and this computer's name server, or write the IP address",
+            ],
+        ),
+        ErrorKind::InvalidData if matches!(transport, Transport::Tls { .. }) => Words(
+            "tls",
+            ["TLS 연결을 맺지 못함", "no TLS connection could be made"],
+            [
+                "장치의 인증서를 낸 기관을 --ca-file 로 주고, 인증서의 이름이 주소와 같은지, 시계가 맞는지 확인하십시오",
+                "give the authority of the device's certificate by --ca-file; its name must be that of the address, and the clock right",
+            ],
+        ),
         ErrorKind::ConnectionRefused => Words(
             "refused",
             ["장치가 연결을 거절함", "the device refuses the connection"],
@@ -153,10 +180,10 @@ fn unreachable(kind: ErrorKind) -> Words {
         ),
         ErrorKind::NotFound => Words(
             "no_port",
-            ["그런 포트나 이름이 없음", "there is no such port or name"],
+            ["그런 직렬 포트가 없음", "there is no such serial port"],
             [
-                "ls /dev/serial/by-id 로 어댑터가 보이는지, 호스트 이름의 철자가 맞는지 확인하십시오",
-                "see with ls /dev/serial/by-id whether the adapter is there, or check how the host's name is spelt",
+                "ls /dev/serial/by-id 로 어댑터가 보이는지 확인하십시오",
+                "see with ls /dev/serial/by-id whether the adapter is there",
             ],
         ),
         ErrorKind::ResourceBusy => Words(
@@ -269,7 +296,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::acquire::modbus::Line;
+    use crate::acquire::modbus::{Line, Tls};
 
     #[test]
     fn every_trouble_has_its_key_its_words_and_its_fix_in_both_languages() {
@@ -281,6 +308,11 @@ mod tests {
             path: "/dev/x".into(),
             line: Line::default(),
         };
+        let tls = Transport::Tls {
+            host: "h".into(),
+            port: 802,
+            tls: Tls::default(),
+        };
         let unreachable = |kind| Trouble::Unreachable {
             kind,
             text: "text".into(),
@@ -290,7 +322,6 @@ mod tests {
             (unreachable(ErrorKind::ConnectionRefused), "refused"),
             (unreachable(ErrorKind::TimedOut), "unreachable"),
             (unreachable(ErrorKind::PermissionDenied), "not_allowed"),
-            (unreachable(ErrorKind::NotFound), "no_port"),
             (unreachable(ErrorKind::ResourceBusy), "busy_port"),
             (Fault::TimedOut(Duration::from_secs(1)).into(), "timeout"),
             (Fault::Lost("why".into()).into(), "lost"),
@@ -308,7 +339,7 @@ mod tests {
             (exception(0x63), "exception"),
         ];
         for (trouble, key) in faults {
-            for transport in [&tcp, &serial] {
+            for transport in [&tcp, &serial, &tls] {
                 let (ko, en) = (
                     told(&trouble, transport, Language::Ko),
                     told(&trouble, transport, Language::En),
@@ -319,6 +350,13 @@ mod tests {
                 assert!(!is_korean(&en.what) && !is_korean(&en.fix), "{en:?}");
             }
         }
+        let missing = unreachable(ErrorKind::NotFound);
+        let keys = [&tcp, &serial, &tls].map(|transport| told(&missing, transport, Language::Ko).key);
+        assert_eq!(keys, ["no_host", "no_port", "no_host"]);
+        let untrusted = unreachable(ErrorKind::InvalidData);
+        assert_eq!(told(&untrusted, &tls, Language::En).key, "tls");
+        let closed = Fault::Lost("why".into()).into();
+        assert!(told(&closed, &tls, Language::En).fix.contains("--key-file"));
         let timeout = Fault::TimedOut(Duration::from_secs(1)).into();
         assert_ne!(
             told(&timeout, &tcp, Language::En).fix,

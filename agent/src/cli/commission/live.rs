@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     acquire::modbus::{
-        ExceptionCode, Fault, MeterPoints, Point, Table, Transport,
+        Fault, MeterPoints, Point, Table, Transport,
         ask::{Master, Trouble},
-        decode, judge, plan,
+        can_judge, decode, judge, plan,
         sunspec::{self, Walk},
     },
     language::Language,
@@ -92,12 +92,20 @@ pub(super) async fn read(master: &mut Master, meter: &MeterPoints) -> Live {
         live.trouble = Some(Fault::Layout("the model reaches beyond the last register".to_owned()).into());
         return live;
     };
+    let mut failed = None;
     for block in plan.reads {
-        if let Err(trouble) = read_block(master, meter.unit, &block, &mut live).await {
-            live.trouble = Some(trouble);
+        let Err(trouble) = read_block(master, meter.unit, &block, &mut live).await else {
+            continue;
+        };
+        for nth in &block.points {
+            live.points[*nth].trouble = Some(trouble.clone());
+        }
+        // A meter that is away says nothing to the second question either.
+        if failed.replace(trouble).is_some() && !live.has_values() {
             break;
         }
     }
+    live.trouble = failed.filter(|_| !live.has_values());
     live
 }
 
@@ -123,7 +131,7 @@ fn unread(point: &Point, base: u16) -> PointRead {
     }
 }
 
-/// Asks for one block; for its points alone where it is refused. An error ends the meter.
+/// Asks for one block; for its points alone where it is refused. An error is the block's.
 async fn read_block(master: &mut Master, unit: u8, block: &plan::Read, live: &mut Live) -> Result<(), Trouble> {
     match master.registers(unit, block.table, block.at, block.count).await {
         Ok(answer) => {
@@ -160,13 +168,7 @@ async fn read_block(master: &mut Master, unit: u8, block: &plan::Read, live: &mu
 
 /// Whether addresses, not the meter, were refused.
 fn is_refusal(trouble: &Trouble) -> bool {
-    let Trouble::Fault(Fault::Refused(code)) = trouble else {
-        return false;
-    };
-    matches!(
-        code,
-        ExceptionCode::IllegalDataAddress | ExceptionCode::IllegalDataValue | ExceptionCode::ServerDeviceFailure
-    )
+    matches!(trouble, Trouble::Fault(fault) if fault.may_pass_in_parts())
 }
 
 /// The registers that a point needs, its scale register among them.
@@ -297,7 +299,9 @@ impl Live {
     /// Whether the values can be of one load.
     fn one_load(&self, language: Language) -> Option<Check> {
         let mut readings = self.readings();
-        self.value(Quantity::ActivePower)?;
+        if !can_judge(&readings) {
+            return None;
+        }
         let broken = judge(&mut readings);
         Some(Check {
             what: say(language, "P와 V×I×PF, 상별 합", "P against V×I×PF and its phases").to_owned(),

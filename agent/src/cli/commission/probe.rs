@@ -2,7 +2,7 @@
 //!
 //! It reads and asks nothing else: first what was asked for, then, only if that gave nothing, the other framing, the
 //! other table, the neighbours, and the units that a device behind TCP has by custom. Exit status: 0 read, 2 the user's
-//! input, 3 no answer.
+//! input, 3 no answer from the unit that was asked.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -97,6 +97,8 @@ pub(super) struct Tried {
 
 /// What came of it.
 pub(super) struct Found {
+    /// What was to be read.
+    pub(super) wanted: Asked,
     /// The line that answered, or the one that was named.
     pub(super) transport: Transport,
     /// What was answered: as asked, or another way.
@@ -163,8 +165,8 @@ fn probe(args: &ProbeArgs) -> Result<ExitCode, ExitCode> {
         show::sheet(&shown).save(path, language)?;
     }
     Ok(match found.block {
-        Some(_) => ExitCode::SUCCESS,
-        None => ExitCode::from(NO_ANSWER),
+        Some(_) if found.asked.unit == found.wanted.unit => ExitCode::SUCCESS,
+        _ => ExitCode::from(NO_ANSWER),
     })
 }
 
@@ -239,6 +241,7 @@ pub(super) fn other_framing(transport: &Transport) -> Option<Transport> {
 
 /// Asks until something answers, or nothing is left to try.
 async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Sought<'_>, language: Language) -> Found {
+    let wanted = asked;
     let mut asker = Asker {
         master: Master::new(transport.clone(), timeout, GAP),
         language,
@@ -255,7 +258,8 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
             asker.master = Master::new(transport.clone(), timeout, GAP);
         }
     }
-    if is_silent(&answered) && !matches!(transport, Transport::Rtu { .. }) {
+    let is_unheard = matches!(&answered, Err(Trouble::Fault(Fault::TimedOut(_))));
+    if is_unheard && !matches!(transport, Transport::Rtu { .. }) {
         for unit in CUSTOMARY_UNITS.into_iter().filter(|unit| *unit != asked.unit) {
             let other = Asked { unit, ..asked };
             if let Ok(block) = asker.read(other).await {
@@ -291,6 +295,7 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
         Err(_) => (asked, None),
     };
     Found {
+        wanted,
         transport: asker.master.transport().clone(),
         asked,
         block,
@@ -299,9 +304,9 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
     }
 }
 
-/// Whether nobody answered over a connection that there is: another framing or unit may be.
+/// Whether nobody answered over a connection that there is: another framing may be. A damaged answer has the right one.
 fn is_silent(answered: &Result<(Asked, Block), Trouble>) -> bool {
-    matches!(answered, Err(Trouble::Fault(fault)) if !fault.is_reply())
+    matches!(answered, Err(Trouble::Fault(fault)) if !fault.is_reply() && *fault != Fault::Damaged)
 }
 
 fn gives_nothing(block: &Block, sought: Sought<'_>) -> bool {

@@ -100,28 +100,34 @@ fn detours(shown: &Shown<'_>) -> String {
         let Some(trouble) = trouble else { continue };
         text += &wrapped(&format!("✗ {what}: {}", trouble.what), 0);
     }
-    let Some(answered) = tried
-        .iter()
-        .find(|tried| tried.trouble.is_none())
-        .filter(|_| !text.is_empty())
-    else {
+    if text.is_empty() || tried.iter().all(|tried| tried.trouble.is_some()) {
         return text;
-    };
-    let address = written(&shown.found.transport);
-    text += &wrapped(
-        &match shown.language {
-            Language::Ko => format!(
-                "▶ 이렇게 하면 응답합니다: {} → 설정에 modbus = \"{address}\", unit = {}",
-                answered.what, shown.found.asked.unit
-            ),
-            Language::En => format!(
-                "▶ this is answered: {} → write modbus = \"{address}\", unit = {}",
-                answered.what, shown.found.asked.unit
-            ),
-        },
-        0,
-    );
-    text + "\n"
+    }
+    text + &wrapped(&answered(shown), 0) + "\n"
+}
+
+/// What is answered in place of what was asked for, and what that means.
+fn answered(shown: &Shown<'_>) -> String {
+    let (found, wanted) = (shown.found, shown.found.wanted);
+    let (line, unit, at) = (written(&found.transport), found.asked.unit, found.asked.at);
+    let function = if found.asked.table == Table::Holding { 3 } else { 4 };
+    let failed = found.tried.iter().find_map(|tried| tried.trouble.as_ref());
+    let fix = failed.map_or("", |trouble| trouble.fix.as_str());
+    let is_elsewhere = (found.asked.table, at) != (wanted.table, wanted.at);
+    match shown.language {
+        Language::Ko if unit != wanted.unit => format!(
+            "▶ 국번 {}은(는) 응답하지 않고 국번 {unit}이(가) 응답합니다. 찾는 장치라면 unit = {unit}, 다른 장치라면 → {fix}",
+            wanted.unit
+        ),
+        Language::En if unit != wanted.unit => format!(
+            "▶ unit {} does not answer, unit {unit} does: if it is the device you mean, write unit = {unit}; else → {fix}",
+            wanted.unit
+        ),
+        Language::Ko if is_elsewhere => format!("▶ 이렇게 하면 응답합니다 → 기능 코드 {function}, 주소 {at}"),
+        Language::En if is_elsewhere => format!("▶ this is answered → function {function}, address {at}"),
+        Language::Ko => format!("▶ 이렇게 하면 응답합니다 → 설정에 modbus = \"{line}\", unit = {unit}"),
+        Language::En => format!("▶ this is answered → write modbus = \"{line}\", unit = {unit}"),
+    }
 }
 
 /// Nothing answered: what was tried, and what mends it.
