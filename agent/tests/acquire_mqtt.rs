@@ -349,20 +349,15 @@ async fn topics_that_are_changed_while_it_runs_take_effect_and_nothing_is_lost()
     publish(&broker, &[("plant/dryer", b"1"), ("plant/press", b"2")]).await;
     assert_eq!(agent.next_w().await, 1.0);
     let both = vec![meter("dryer", "plant/dryer", ""), meter("press", "plant/press", "")];
-    agent.settings.send_replace(config(&broker, both));
-    // Whether the broker holds it or hands it on: the session goes on.
+    agent.settings.send_replace(config(&broker, both.clone()));
     publish(&broker, &[("plant/dryer", b"3")]).await;
     assert_eq!(agent.next_w().await, 3.0);
     agent.reaches("mqtt_subscriptions_total", 2.0).await;
     publish(&broker, &[("plant/press", b"4")]).await;
     assert_eq!(agent.next_w().await, 4.0);
-    agent
-        .settings
-        .send_replace(config(&broker, vec![meter("press", "plant/press", "")]));
-    agent.reaches("mqtt_subscriptions_total", 3.0).await;
+    agent.settings.send_replace(config(&broker, both[1..].to_vec()));
     publish(&broker, &[("plant/dryer", b"5"), ("plant/press", b"6")]).await;
     assert_eq!(agent.next_w().await, 6.0);
-    assert_eq!(agent.count("mqtt_sessions_lost_total", ""), 0.0);
     let received = agent.count("mqtt_messages_total", "hall");
     publish(&broker, &[("plant/dryer", b"7"), ("plant/press", b"8")]).await;
     assert_eq!(agent.next_w().await, 8.0);
@@ -371,4 +366,18 @@ async fn topics_that_are_changed_while_it_runs_take_effect_and_nothing_is_lost()
         received + 1.0,
         "what is not asked for any more does not come"
     );
+    assert_eq!(
+        agent.count("connects_total", "ok"),
+        1.0,
+        "on the connection that there was"
+    );
+    // What only another connection can do is done on one; what was given up stays so.
+    let mut other = config(&broker, both[1..].to_vec());
+    other.keep_alive *= 2;
+    agent.settings.send_replace(other);
+    agent.reaches("mqtt_subscriptions_total", 3.0).await;
+    publish(&broker, &[("plant/dryer", b"9"), ("plant/press", b"10")]).await;
+    assert_eq!(agent.next_w().await, 10.0);
+    assert_eq!(agent.count("connects_total", "ok"), 2.0);
+    assert_eq!(agent.count("mqtt_sessions_lost_total", ""), 0.0);
 }

@@ -212,6 +212,22 @@ fn authorities_for_a_line_that_is_not_encrypted_are_warned_of() {
 }
 
 #[test]
+fn two_sessions_of_one_name_at_one_broker_are_refused() {
+    let broker = |name: &str, url: &str| format!("[[broker]]\nname = '{name}'\nmqtt = '{url}'\nclient_id = 'same'\n");
+    check(
+        &[
+            broker("m", "mqtt://h"),
+            broker("o", "mqtt://other"),
+            broker("s", "mqtt://h:1883"),
+        ]
+        .concat(),
+        &[
+            "12:13 E1110 broker \"m\" at the same address has client_id \"same\" too: each connection would end the other | give each its own, or write one [[broker]]",
+        ],
+    );
+}
+
+#[test]
 fn what_a_broker_cannot_be_told_is_refused() {
     check(
         "[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\nversion = '4'\nkeep_alive = '1s'\nstatus_topic = 'a/#'\n\

@@ -66,6 +66,20 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
     table.finish();
     let (Some(name), Some(url)) = (name, url) else { return };
     let name = (*name.get_ref()).to_owned();
+    if let Some(id) = &client_id {
+        let is_same = |other: &&mqtt::Config| {
+            (&other.url.host, other.url.port) == (&url.host, url.port) && other.client_id == *id.get_ref()
+        };
+        if let Some(other) = lines.brokers.iter().find(is_same) {
+            let message = format!(
+                "broker {:?} at the same address has client_id {:?} too: each connection would end the other",
+                other.name,
+                id.get_ref()
+            );
+            let help = Some("give each its own, or write one [[broker]]".to_owned());
+            file.report_with(Code::Contradiction, id.span(), message, help);
+        }
+    }
     lines.broker_spans.insert(name.clone(), span);
     lines.brokers.push(mqtt::Config {
         client_id: client_id.map_or_else(String::new, |id| (*id.get_ref()).to_owned()),

@@ -71,6 +71,7 @@ pub(super) fn is_stepped(quantity: Quantity) -> bool {
     quantity == Quantity::ActivePower || quantity.row().form != Form::Gauge
 }
 
+/// When a sample's evidence is complete, ms; an instant counts from just after itself.
 pub(super) fn due_ms(sample: &Sample, interval: SignedDuration) -> i64 {
     let fills = sample
         .readings

@@ -495,7 +495,6 @@ fn machines_of(machines: &[Machine], meter: &Name) -> Vec<usize> {
         .collect()
 }
 
-/// When a sample's evidence is complete, ms; an instant counts from just after itself.
 fn sort_intervals(intervals: &mut [Interval]) {
     intervals.sort_by(|a, b| (a.start, &a.meter).cmp(&(b.start, &b.meter)));
 }

@@ -4,27 +4,27 @@
 //! time, after every error; the broker keeps our session while we are away (QoS 1).
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::{
     sync::{mpsc, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
     Config,
-    desk::{Arrival, Desk, Line},
+    desk::{Arrival, Desk, Ended},
+    line::{Line, Topics},
     link::{self, Client, Events, Heard, Lost},
     tls::OptionsError,
 };
 use crate::{
     acquire::{Backoff, Outlets, renewed},
-    clock::Clock,
+    clock::{Clock, monotonic},
     health::{Counter, Health},
 };
 
@@ -38,6 +38,12 @@ const CONNECT_REST: Backoff = Backoff {
 /// little memory.
 const ARRIVALS: usize = 32;
 
+/// A connection that lasted for so long counts as one: a broker that accepts and drops must not be hammered.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// So many connections in a row that did not last have a cause of their own, for people.
+const DROPPED: u32 = 4;
+
 /// How long the goodbye may take.
 const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
 
@@ -46,8 +52,9 @@ pub fn check(config: &Config) -> Result<(), OptionsError> {
     link::open(config).map(drop)
 }
 
-/// Takes messages from one broker until `stop` is cancelled. On a new value of `settings` it connects again by them, and
-/// what it no longer asks for is unsubscribed; the broker keeps what comes meanwhile.
+/// Takes messages from one broker until `stop` is cancelled. A new value of `settings` that changes its meters only is
+/// taken up on the living connection; else it connects again, and the broker keeps what comes meanwhile. What is no longer
+/// asked for is unsubscribed.
 ///
 /// Counts `mqtt_messages_total{broker}`, `connects_total{broker,result}`, `mqtt_subscriptions_total{broker}`,
 /// `mqtt_sessions_lost_total{broker}` and
@@ -59,25 +66,16 @@ pub async fn run(
     health: Health,
     stop: CancellationToken,
 ) {
-    let mut former = BTreeSet::new();
-    let around = Around { clock, outlets, health };
+    let around = Around {
+        topics: Arc::default(),
+        clock,
+        outlets,
+        health,
+    };
     while !stop.is_cancelled() {
-        let config = settings.borrow_and_update().clone();
-        let filters: BTreeSet<String> = config.subscriptions().collect();
-        let unwanted = former.difference(&filters).cloned().collect();
-        former = filters;
-        let ended = stop.child_token();
-        let one = by(config, unwanted, around.clone(), ended.clone());
-        tokio::pin!(one);
-        tokio::select! {
-            () = &mut one => {
-                // Refused, or nobody takes the samples: only other settings can help.
-                stop.run_until_cancelled(renewed(&mut settings)).await;
-            }
-            () = renewed(&mut settings) => {
-                ended.cancel();
-                one.await;
-            }
+        if by(&mut settings, around.clone(), &stop).await == Ended::Alone {
+            // Refused, or nobody takes the samples: only other settings can help.
+            stop.run_until_cancelled(renewed(&mut settings)).await;
         }
     }
 }
@@ -85,39 +83,53 @@ pub async fn run(
 /// What a connection works with, whatever its settings.
 #[derive(Clone)]
 struct Around {
+    topics: Arc<Topics>,
     clock: Clock,
     outlets: Outlets,
     health: Health,
 }
 
-/// Takes messages as one configuration says until `stop` is cancelled.
-async fn by(config: Config, unwanted: BTreeSet<String>, around: Around, stop: CancellationToken) {
-    let Around { clock, outlets, health } = around;
+/// Takes messages as one configuration says until `stop` is cancelled or there is one for another connection.
+async fn by(settings: &mut watch::Receiver<Config>, around: Around, stop: &CancellationToken) -> Ended {
+    let config = settings.borrow_and_update().clone();
+    let Around {
+        topics,
+        clock,
+        outlets,
+        health,
+    } = around;
     let (client, events) = match link::open(&config) {
         Ok(opened) => opened,
-        Err(refused) => return error!("{refused}"),
+        Err(refused) => {
+            error!("{refused}");
+            return Ended::Alone;
+        }
     };
+    topics.take_up(&config);
+    let line = Arc::new(Line {
+        topics,
+        ..Line::default()
+    });
     let (to_desk, mut arrivals) = mpsc::channel(ARRIVALS);
-    let line = Arc::new(Line::default());
     let mut desk = Desk::new(&config, client.clone(), Arc::clone(&line), outlets, health.clone());
     let mut connection = Connection {
         counts: Counts::new(&config.name, &health),
         broker: config.name.clone(),
-        filters: config.subscriptions().collect(),
-        unwanted,
+        address: format!("{}:{}", config.url.host, config.url.port),
         status_topic: config.status_topic.clone(),
         client: client.clone(),
         to_desk,
         clock,
         line,
         failures: 0,
+        steady_from: None,
     };
     let keeping = connection.keep(events);
     tokio::pin!(keeping);
-    tokio::select! {
-        () = &mut keeping => return,
-        () = desk.work(&mut arrivals, &stop) => {}
-    }
+    let ended = tokio::select! {
+        () = &mut keeping => return Ended::Alone,
+        ended = desk.work(&mut arrivals, settings, stop) => ended,
+    };
     drop(arrivals);
     if let Some(topic) = &config.status_topic {
         // Where this cannot leave any more, the goodbye cannot either, and the last will speaks.
@@ -127,19 +139,20 @@ async fn by(config: Config, unwanted: BTreeSet<String>, around: Around, stop: Ca
         // The goodbye is a courtesy; the broker keeps the session either way.
         drop(timeout(DISCONNECT_WITHIN, keeping).await);
     }
+    ended
 }
 
 struct Connection {
     broker: String,
-    filters: BTreeSet<String>,
-    /// Filters of the configuration before, which the broker may still hold for our session.
-    unwanted: BTreeSet<String>,
+    address: String,
     status_topic: Option<String>,
     client: Client,
     to_desk: mpsc::Sender<Arrival>,
     clock: Clock,
     line: Arc<Line>,
     failures: u32,
+    /// When this connection will have lasted; `None` while there is none.
+    steady_from: Option<Instant>,
     counts: Counts,
 }
 
@@ -228,10 +241,11 @@ impl Connection {
             );
         }
         self.counts.connected.one();
-        if let Err(error) = self.client.subscribe(self.filters.iter().map(String::as_str)) {
+        let (wanted, unwanted) = self.line.topics.anew();
+        if let Err(error) = self.client.subscribe(wanted.iter().map(String::as_str)) {
             error!(broker = self.broker, %error, "the topics could not be subscribed to; check them in the configuration");
         }
-        for filter in &self.unwanted {
+        for filter in &unwanted {
             if let Err(error) = self.client.unsubscribe(filter) {
                 warn!(broker = self.broker, filter, %error, "the broker could not be told that this is not asked for any more");
             }
@@ -250,7 +264,7 @@ impl Connection {
     }
 
     fn subscribed(&mut self, granted: &[bool]) {
-        for (filter, is_granted) in self.filters.iter().zip(granted) {
+        for (filter, is_granted) in self.line.topics.answered().iter().zip(granted) {
             if !is_granted {
                 error!(
                     broker = self.broker,
@@ -258,24 +272,37 @@ impl Connection {
                 );
             }
         }
-        if self.failures > 0 {
-            info!(
-                broker = self.broker,
-                attempts = self.failures + 1,
-                "broker connected again"
-            );
-        }
         self.counts.subscribed.one();
-        self.failures = 0; // only now: a broker that accepts and drops must not be hammered
+        if self.steady_from.is_some() {
+            return; // topics of other settings
+        }
+        if self.failures > 0 {
+            let attempts = self.failures + 1;
+            info!(broker = self.broker, attempts, "broker connected again");
+        }
+        self.steady_from = Some(monotonic() + STEADY);
     }
 
     async fn rest(&mut self, why: &str) {
         self.line.ended.fetch_add(1, Ordering::AcqRel);
         self.counts.failed.one();
+        let steady_from = self.steady_from.take();
+        if steady_from.is_some_and(|steady_from| steady_from <= monotonic()) {
+            self.failures = 0;
+        }
         self.failures = self.failures.saturating_add(1);
         let rest = CONNECT_REST.after(self.failures, &self.broker);
-        if self.failures == 1 {
-            warn!(broker = self.broker, got = why, next_try = ?rest, "broker connection lost");
+        let (broker, tried, next_try) = (&self.broker, &self.address, rest);
+        match (self.failures, steady_from) {
+            (1, Some(_)) => warn!(broker, tried, got = why, ?next_try, "broker connection lost"),
+            (1, None) => warn!(broker, tried, got = why, ?next_try, "broker does not connect"),
+            (n, Some(_)) if n == DROPPED => warn!(
+                broker,
+                got = why,
+                ?next_try,
+                "the broker drops each connection at once; does another client use this client_id?"
+            ),
+            _ => {}
         }
         tokio::time::sleep(rest).await;
     }

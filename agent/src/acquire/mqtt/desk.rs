@@ -6,17 +6,14 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use energy::{Name, Quality, Sample};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -24,13 +21,14 @@ use tracing::{debug, info, warn};
 
 use super::{
     Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES,
+    line::Line,
     link::{Client, Message},
     payload,
     reader::{OF_OTHER_THINGS, Reader, Refusal, Said},
     sparkplug::Heard,
 };
 use crate::{
-    acquire::{DeadLetter, Incoming, IncomingLetter, Intake, Outlets},
+    acquire::{DeadLetter, Incoming, IncomingLetter, Intake, Outlets, renewed},
     health::Health,
 };
 
@@ -56,13 +54,15 @@ pub(super) enum Arrival {
     Published { message: Message, at: Timestamp },
 }
 
-/// What the connection and the desk share.
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    /// Connections that have ended: no acknowledgement may be given for a message of an ended one.
-    pub(super) ended: AtomicU64,
-    /// Asks for a new connection, on which the broker delivers again what was not stored.
-    pub(super) renew: Notify,
+/// Why the desk ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// There are settings that want another connection.
+    Elsewhere,
+    /// Nobody takes the samples, or there is no connection any more.
+    Alone,
 }
 
 /// One message that waits for its acknowledgement.
@@ -136,29 +136,67 @@ impl Desk {
         }
     }
 
-    /// Works until `stop` is cancelled or the recorder is gone, then gives the last samples time to become durable.
-    pub(super) async fn work(&mut self, arrivals: &mut mpsc::Receiver<Arrival>, stop: &CancellationToken) {
-        if stop.run_until_cancelled(self.serve(arrivals)).await.is_none() {
+    /// Works until `stop` is cancelled, the recorder is gone or `settings` want another connection, then gives the last
+    /// samples time to become durable. Other meters are taken up on the living connection.
+    pub(super) async fn work(
+        &mut self,
+        arrivals: &mut mpsc::Receiver<Arrival>,
+        settings: &mut watch::Receiver<Config>,
+        stop: &CancellationToken,
+    ) -> Ended {
+        let ended = stop.run_until_cancelled(self.serve(arrivals, settings)).await;
+        let ended = ended.unwrap_or(Ended::Stopped);
+        if ended != Ended::Alone {
             // What is not stored by then stays unacknowledged and comes again at the next start.
             drop(timeout(LAST_ACKS_WITHIN, self.acknowledge_rest()).await);
         }
+        ended
     }
 
-    async fn serve(&mut self, arrivals: &mut mpsc::Receiver<Arrival>) {
+    async fn serve(&mut self, arrivals: &mut mpsc::Receiver<Arrival>, settings: &mut watch::Receiver<Config>) -> Ended {
+        let connected_by = settings.borrow().clone();
         loop {
             tokio::select! {
                 biased;
+                () = renewed(settings) => {
+                    let config = settings.borrow_and_update().clone();
+                    if !config.has_connection_of(&connected_by) {
+                        settings.mark_changed();
+                        return Ended::Elsewhere;
+                    }
+                    self.take_up(&config);
+                }
                 stored = front_stored(&mut self.waiting), if !self.waiting.is_empty() => self.acknowledge(stored).await,
                 arrival = arrivals.recv(), if self.has_room() => match arrival {
                     Some(Arrival::Connected { connection, session_present }) => self.begin(connection, session_present),
                     Some(Arrival::Published { message, at }) => {
                         if self.receive(message, at).await.is_err() {
-                            return;
+                            return Ended::Alone;
                         }
                     }
-                    None => return,
+                    None => return Ended::Alone,
                 },
             }
+        }
+    }
+
+    /// Takes up other meters: only the topics that changed are asked for, or given up.
+    fn take_up(&mut self, config: &Config) {
+        self.reader.take_up(config);
+        self.asks_for_births = config.asks_for_births;
+        let (new, gone) = self.line.topics.take_up(config);
+        if self.line.ended.load(Ordering::Acquire) + 1 != self.connection {
+            return; // the next connection asks for all
+        }
+        let mut subscribed = Ok(());
+        if !new.is_empty() {
+            self.line.topics.ask(&new);
+            subscribed = self.client.subscribe(new.iter().map(String::as_str));
+        }
+        let told = gone.iter().map(|filter| self.client.unsubscribe(filter));
+        if let Some(error) = std::iter::once(subscribed).chain(told).find_map(Result::err) {
+            warn!(broker = self.broker, %error, "the broker could not be told of the changed topics and is connected to anew");
+            self.line.renew.notify_one();
         }
     }
 

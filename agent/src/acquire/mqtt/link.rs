@@ -397,6 +397,10 @@ macro_rules! heard {
 heard!(heard_v3, rumqttc);
 heard!(heard_v5, rumqttc_v5);
 
+fn not_admitted(code: &impl std::fmt::Debug) -> String {
+    format!("the broker refuses us: {code:?}; check username, password_file and the broker's access rules")
+}
+
 fn lost_v3(error: &rumqttc::ConnectionError) -> Lost {
     use rumqttc::{ConnectionError, Error, StateError};
     match error {
@@ -404,6 +408,7 @@ fn lost_v3(error: &rumqttc::ConnectionError) -> Lost {
         ConnectionError::MqttState(StateError::Deserialization(Error::PayloadSizeLimitExceeded(_))) => {
             Lost::TooLarge(error.to_string())
         }
+        ConnectionError::ConnectionRefused(code) => Lost::Other(not_admitted(code)),
         _ => Lost::Other(error.to_string()),
     }
 }
@@ -413,6 +418,7 @@ fn lost_v5(error: &rumqttc_v5::ConnectionError) -> Lost {
     match error {
         ConnectionError::RequestsDone => Lost::Done,
         ConnectionError::MqttState(StateError::IncomingPacketTooLarge { .. }) => Lost::TooLarge(error.to_string()),
+        ConnectionError::ConnectionRefused(code) => Lost::Other(not_admitted(code)),
         _ => Lost::Other(error.to_string()),
     }
 }

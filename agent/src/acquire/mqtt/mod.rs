@@ -6,6 +6,7 @@
 
 mod client;
 mod desk;
+mod line;
 mod link;
 pub mod payload;
 mod reader;
@@ -70,6 +71,17 @@ impl Config {
     fn subscriptions(&self) -> impl Iterator<Item = String> {
         let topics = self.meters.iter().map(|meter| meter.subscription.clone());
         topics.chain(self.sparkplug.iter().map(SparkplugMeter::subscription))
+    }
+
+    /// Whether it differs from `other` in its meters at most: the connection can stay.
+    fn has_connection_of(&self, other: &Self) -> bool {
+        let bare = |config: &Self| Self {
+            meters: vec![],
+            sparkplug: vec![],
+            asks_for_births: false,
+            ..config.clone()
+        };
+        bare(self) == bare(other)
     }
 
     /// How many meters publish here; one may have several topics.

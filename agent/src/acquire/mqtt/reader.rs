@@ -61,20 +61,25 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(config: &Config) -> Self {
-        let mut reader = Self {
-            meters: config.meters.clone(),
-            edges: Edges::new(config.sparkplug.clone()),
-            subscriptions: config.subscriptions().collect(),
-            ..Self::default()
-        };
+        let mut reader = Self::default();
+        reader.take_up(config);
+        reader
+    }
+
+    /// Reads by another configuration from now on; what edge nodes said holds where their meters stay.
+    pub(super) fn take_up(&mut self, config: &Config) {
+        self.meters.clone_from(&config.meters);
+        self.edges.take_up(config.sparkplug.clone());
+        self.subscriptions = config.subscriptions().collect();
+        self.by_topic.clear();
+        self.by_filter.clear();
         for (nth, meter) in config.meters.iter().enumerate() {
             if meter.topic.contains(['+', '#']) {
-                reader.by_filter.push(nth);
+                self.by_filter.push(nth);
             } else {
-                reader.by_topic.entry(meter.topic.clone()).or_default().push(nth);
+                self.by_topic.entry(meter.topic.clone()).or_default().push(nth);
             }
         }
-        reader
     }
 
     /// Whether this configuration asks for messages under `topic`.

@@ -56,8 +56,8 @@ struct Node {
     aliases: BTreeMap<(String, u64), String>,
     /// Device and metric → data type, of those that a meter wants.
     types: BTreeMap<(String, String), u32>,
-    /// Last values, by place of the meter.
-    last: BTreeMap<usize, BTreeMap<Quantity, f64>>,
+    /// Device and meter → its last values.
+    last: BTreeMap<(String, Name), BTreeMap<Quantity, f64>>,
     /// When it was last asked for its births.
     asked: Option<Timestamp>,
 }
@@ -89,6 +89,11 @@ impl SparkplugMeter {
         format!("{NAMESPACE}/{}/+/{}/#", self.group, self.node)
     }
 
+    /// Its edge node: group and name.
+    fn node_key(&self) -> (String, String) {
+        (self.group.clone(), self.node.clone())
+    }
+
     fn value(&self, metric: &str) -> Option<&Value> {
         self.values.iter().find(|value| value.pointer == metric)
     }
@@ -97,10 +102,25 @@ impl SparkplugMeter {
 impl Edges {
     /// The nodes of these meters, of which nothing is known yet.
     pub fn new(meters: Vec<SparkplugMeter>) -> Self {
-        let node = |meter: &SparkplugMeter| ((meter.group.clone(), meter.node.clone()), Node::default());
-        Self {
-            nodes: meters.iter().map(node).collect(),
-            meters,
+        let mut edges = Self::default();
+        edges.take_up(meters);
+        edges
+    }
+
+    /// Takes up other meters. An edge node whose own stay as they were keeps what was heard of it: its births do not come
+    /// again by themselves.
+    pub fn take_up(&mut self, meters: Vec<SparkplugMeter>) {
+        let mut known = std::mem::take(&mut self.nodes);
+        let former = std::mem::replace(&mut self.meters, meters);
+        let keys: BTreeSet<(String, String)> = self.meters.iter().map(SparkplugMeter::node_key).collect();
+        for key in keys {
+            let of_node = |meters: &[SparkplugMeter]| {
+                let own = meters.iter().filter(|meter| meter.node_key() == key);
+                own.cloned().collect::<Vec<_>>()
+            };
+            let stays = of_node(&former) == of_node(&self.meters);
+            let node = known.remove(&key).filter(|_| stays).unwrap_or_default();
+            self.nodes.insert(key, node);
         }
     }
 
@@ -109,23 +129,22 @@ impl Edges {
         let address = Address::of(topic)?;
         let key = (address.group.to_owned(), address.node.to_owned());
         let node = self.nodes.get_mut(&key)?;
-        let own: Vec<(usize, &SparkplugMeter)> = self
+        let own = self
             .meters
             .iter()
-            .enumerate()
-            .filter(|(_, meter)| meter.group == key.0 && meter.node == key.1)
-            .collect();
+            .filter(|meter| meter.group == key.0 && meter.node == key.1);
+        let own: Vec<&SparkplugMeter> = own.collect();
         if !["NBIRTH", "DBIRTH", "NDATA", "DDATA", "NDEATH", "DDEATH"].contains(&address.kind) {
             return Some(Heard::default()); // commands to the node are not ours to hear
         }
-        let of_device = own.iter().copied().filter(|(_, meter)| meter.device == address.device);
+        let of_device = own.iter().copied().filter(|meter| meter.device == address.device);
         let of_device: Vec<_> = of_device.collect();
         let mut heard = match decode(bytes) {
             Ok(payload) => node.take(&address, &payload, &own, &of_device),
             Err(refusal) => {
                 let meant = if of_device.is_empty() { &own } else { &of_device };
                 Heard {
-                    said: meant.iter().map(|(_, meter)| refused(meter, refusal.clone())).collect(),
+                    said: meant.iter().map(|meter| refused(meter, refusal.clone())).collect(),
                     ..Heard::default()
                 }
             }
@@ -166,7 +185,7 @@ fn refused(meter: &SparkplugMeter, refusal: Refusal) -> Said {
     }
 }
 
-type Meters<'a> = [(usize, &'a SparkplugMeter)];
+type Meters<'a> = [&'a SparkplugMeter];
 
 impl Node {
     fn take(&mut self, address: &Address<'_>, payload: &Payload, own: &Meters<'_>, of_device: &Meters<'_>) -> Heard {
@@ -200,7 +219,7 @@ impl Node {
             self.learn(address.device, payload, of_device);
         }
         for meter in of_device {
-            heard.said.extend(self.values(*meter, payload));
+            heard.said.extend(self.values(meter, payload));
         }
         heard
     }
@@ -225,7 +244,7 @@ impl Node {
         self.aliases.retain(|(of, _), _| of != device);
         for metric in &payload.metrics {
             let Some(name) = metric.name.as_ref() else { continue };
-            if !meters.iter().any(|(_, meter)| meter.value(name).is_some()) {
+            if !meters.iter().any(|meter| meter.value(name).is_some()) {
                 continue;
             }
             if let Some(alias) = metric.alias {
@@ -238,7 +257,7 @@ impl Node {
     }
 
     /// What a message says of a meter: one content an instant, and what could not be read.
-    fn values(&mut self, (nth, meter): (usize, &SparkplugMeter), payload: &Payload) -> Vec<Said> {
+    fn values(&mut self, meter: &SparkplugMeter, payload: &Payload) -> Vec<Said> {
         let mut by_time: BTreeMap<Option<u64>, Vec<Reading>> = BTreeMap::new();
         let mut said = Vec::new();
         let mut nameless = 0;
@@ -259,7 +278,7 @@ impl Node {
             reading.quality = reading.quality.max(metric.quality());
             if metric.is_historical != Some(true) {
                 self.last
-                    .entry(nth)
+                    .entry((meter.device.clone(), Name::clone(&meter.name)))
                     .or_default()
                     .insert(reading.quantity, reading.value);
             }
@@ -289,8 +308,8 @@ impl Node {
 
     /// The last values of these meters, stale from now on.
     fn die(&mut self, meters: &Meters<'_>) -> Vec<Said> {
-        let died = |(nth, meter): &(usize, &SparkplugMeter)| {
-            let last = self.last.remove(nth)?;
+        let died = |meter: &&SparkplugMeter| {
+            let last = self.last.remove(&(meter.device.clone(), Name::clone(&meter.name)))?;
             let stale = |(quantity, value): (Quantity, f64)| {
                 let mut reading = Reading::new(quantity, value);
                 reading.quality = reading.quality.max(Quality::Stale);

@@ -143,6 +143,37 @@ fn an_alias_means_what_the_last_birth_said() {
     );
 }
 
+/// Births come once: settings that leave a node's meters as they were must not cost what it said.
+#[test]
+fn other_meters_leave_what_a_node_has_said() {
+    let mut edges = edges();
+    let of_node = edges.meters.clone();
+    let data = |seq| message(seq, vec![metric(None, Some(7), 6.0)]);
+    let will = message(0, vec![metric(Some("bdSeq"), None, 1.0)]);
+    hear(&mut edges, "NBIRTH", &born(1.0), AT);
+    let other = SparkplugMeter {
+        node: "m".into(),
+        ..of_node[0].clone()
+    };
+    edges.take_up([vec![other], of_node.clone()].concat());
+    assert_eq!(
+        hear(&mut edges, "NDATA", &data(1), AT),
+        ["hall@1787904601 active_power_kw=6 ok"]
+    );
+    edges.take_up(of_node.clone());
+    assert_eq!(
+        hear(&mut edges, "NDEATH", &will, AT),
+        ["hall@now active_power_kw=6 stale"]
+    );
+    hear(&mut edges, "NBIRTH", &born(2.0), AT);
+    edges.take_up(of_node[1..].to_vec());
+    assert_eq!(
+        hear(&mut edges, "NDATA", &data(1), AT),
+        ["hall!no_birth", "ask spBv1.0/g/NCMD/n"],
+        "a node with other meters begins anew"
+    );
+}
+
 #[test]
 fn after_a_gap_aliases_wait_for_a_birth_and_names_do_not() {
     let mut edges = edges();
