@@ -123,6 +123,7 @@ fn one_dead() -> f64 {
         every: Duration::from_secs(1),
         timeout: Duration::from_millis(300),
         connections: 1,
+        any_transaction: false,
         meters: meters.collect(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

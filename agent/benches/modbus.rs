@@ -69,6 +69,7 @@ async fn ours(addr: std::net::SocketAddr) -> f64 {
         every: Duration::ZERO,
         timeout: Duration::from_secs(1),
         connections: 1,
+        any_transaction: false,
         meters: meters.collect(),
     };
     let (intake, mut taken) = mpsc::channel(wattwarden::record::INTAKE_CAPACITY);

@@ -243,6 +243,47 @@ async fn wrong_answers_are_told_apart_and_never_become_values() {
     );
 }
 
+/// A gateway that gives each reply a number of its own: told as such, and read where the site says that it does so.
+#[tokio::test]
+async fn a_gateway_that_numbers_replies_itself_is_read_where_that_is_said() {
+    let start = || {
+        Device::start(|asked| {
+            let right = asked.registers(asked.count);
+            let other = Asked {
+                transaction: 7,
+                ..asked
+            }
+            .frame(&right[7..]);
+            // A late reply of this kind looks like the next one: only a new connection is rid of it.
+            let is_late = asked.nth % 7 == 5;
+            if is_late {
+                Answer::Late(TIMEOUT * 3 / 2, other)
+            } else {
+                Answer::Bytes(other)
+            }
+        })
+    };
+    let device = start().await;
+    let mut bus = Bus::start(over_tcp(device.port, vec![meter(1)]));
+    let told = async {
+        while bus.count("polls_total", "foreign") < 2.0 {
+            tokio::time::sleep(EVERY).await;
+        }
+    };
+    timeout(PATIENCE, told).await.unwrap();
+    assert!(bus.samples.try_recv().is_err(), "no such reply is believed unasked");
+    let device = start().await;
+    let mut bus = Bus::start(Config {
+        any_transaction: true,
+        ..over_tcp(device.port, vec![meter(1)])
+    });
+    for _ in 0..20 {
+        bus.next_of(1).await;
+    }
+    assert!(bus.count("polls_total", "timeout") >= 3.0);
+    assert_eq!(bus.count("polls_total", "foreign"), 0.0);
+}
+
 #[tokio::test]
 async fn an_address_a_meter_does_not_have_costs_only_its_own_value() {
     let device = Device::with_hole(104).await;

@@ -98,7 +98,10 @@ async fn until_stopped(path: &Path, mut fixed: Fixed, app: &mut App, health: &He
                 next_beat += pause.unwrap_or_default();
             }
             () = watch.changed() => renew(path, &mut fixed, app, health),
-            Some(()) = hung_up(&mut hangup) => renew(path, &mut fixed, app, health),
+            Some(()) = hung_up(&mut hangup) => {
+                watch = Watch::of(path); // what is read now is not told again
+                renew(path, &mut fixed, app, health);
+            }
         }
     }
     notify(sd_notify::NotifyState::Stopping);

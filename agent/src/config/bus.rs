@@ -43,6 +43,7 @@ pub(super) fn bus(
     let every = points::every(&mut table);
     let timeout = within(&mut table, "timeout", Duration::from_millis(10), Duration::from_mins(1));
     let connections = table.integer("connections", 1..=MOST_CONNECTIONS);
+    let any_transaction = table.flag("any_transaction").unwrap_or(false);
     let limits = OwnLimits::of_bus(&mut table);
     table.finish();
     let bus = modbus::Config {
@@ -51,6 +52,7 @@ pub(super) fn bus(
         every: every.unwrap_or(USUAL_POLL),
         timeout: timeout.unwrap_or(USUAL_TIMEOUT),
         connections: connections.map_or(1, |n| n.into_inner() as u8),
+        any_transaction,
         meters: vec![],
     };
     Some((bus, limits))

@@ -52,6 +52,7 @@ pub(crate) fn config(transport: Transport, meters: Vec<MeterPoints>) -> Config {
         every: EVERY,
         timeout: TIMEOUT,
         connections: 1,
+        any_transaction: false,
         meters,
     }
 }

@@ -6,16 +6,13 @@
 
 use std::{io, time::Duration};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     Table, Transport,
-    guard::{Framing, ReadOnly},
     identify::{self, Identity},
     link::{CONNECT_AT_LEAST, Fault, connected},
+    mbap::Mbap,
     pdu, rtu,
 };
 use crate::clock::monotonic;
@@ -189,6 +186,10 @@ impl Master {
     }
 }
 
+fn mbap(stream: impl rtu::Stream + 'static) -> Wire {
+    Wire::Tcp(Box::new(Mbap::new(stream, false)))
+}
+
 /// One request and its reply, and no reply more where the unit owes one to an earlier request.
 async fn believed(wire: &mut rtu::Wire, unit: u8, request: &[u8], limit: Duration) -> Result<Vec<u8>, Fault> {
     let is_doubted = wire.begin(unit).await?;
@@ -200,15 +201,9 @@ async fn believed(wire: &mut rtu::Wire, unit: u8, request: &[u8], limit: Duratio
 }
 
 async fn open(transport: &Transport) -> io::Result<Wire> {
-    let mbap = |stream: Box<dyn rtu::Stream>| {
-        Wire::Tcp(Box::new(Mbap {
-            stream: ReadOnly::new(stream, Framing::Mbap),
-            transaction: 0,
-        }))
-    };
     Ok(match transport {
-        Transport::Tcp { host, port } => mbap(Box::new(connected(host, *port).await?)),
-        Transport::Tls { host, port, tls } => mbap(Box::new(tls.connect(host, connected(host, *port).await?).await?)),
+        Transport::Tcp { host, port } => mbap(connected(host, *port).await?),
+        Transport::Tls { host, port, tls } => mbap(tls.connect(host, connected(host, *port).await?).await?),
         Transport::RtuOverTcp { host, port } => {
             Wire::Rtu(Box::new(rtu::Wire::new(connected(host, *port).await?, None)))
         }
@@ -216,48 +211,12 @@ async fn open(transport: &Transport) -> io::Result<Wire> {
     })
 }
 
-/// Modbus TCP as it stands on the wire, so that what is no answer can be told by its bytes.
-struct Mbap {
-    stream: ReadOnly<Box<dyn rtu::Stream>>,
-    transaction: u16,
-}
-
-/// Bytes of a header: transaction, protocol, length, unit.
-const HEADER: usize = 7;
-/// Longest and shortest length that a header can say: unit and what the specification allows behind it.
-const LENGTHS: std::ops::RangeInclusive<usize> = 3..=254;
-
-impl Mbap {
-    async fn ask(&mut self, unit: u8, request: &[u8]) -> Result<Vec<u8>, Fault> {
-        let lost = |error: io::Error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => Fault::Lost("the device closed it".to_owned()),
-            _ => Fault::Lost(error.to_string()),
-        };
-        self.transaction = self.transaction.wrapping_add(1);
-        let [high, low] = self.transaction.to_be_bytes();
-        let header = [high, low, 0, 0, 0, request.len() as u8 + 1, unit];
-        let frame = [&header[..], request].concat();
-        self.stream.write_all(&frame).await.map_err(lost)?;
-        self.stream.flush().await.map_err(lost)?;
-        let mut got = [0; HEADER];
-        self.stream.read_exact(&mut got).await.map_err(lost)?;
-        let length = usize::from(u16::from_be_bytes([got[4], got[5]]));
-        if got[2..4] != [0, 0] || !LENGTHS.contains(&length) {
-            return Err(Fault::Foreign(format!("no Modbus TCP header: {got:02x?}")));
-        }
-        let mut reply = vec![0; length - 1];
-        self.stream.read_exact(&mut reply).await.map_err(lost)?;
-        if got[..2] != header[..2] || got[6] != unit {
-            return Err(Fault::Foreign("another transaction or unit".to_owned()));
-        }
-        pdu::judged(request, &reply)?;
-        Ok(reply)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     use super::*;
 

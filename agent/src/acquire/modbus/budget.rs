@@ -281,6 +281,7 @@ mod tests {
             every: Duration::from_millis(every_ms),
             timeout: Duration::from_millis(500),
             connections: 1,
+            any_transaction: false,
             meters,
         }
     }

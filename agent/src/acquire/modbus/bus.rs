@@ -157,7 +157,8 @@ impl Bus {
 
     /// Takes up a checked configuration, and what is `known` of its meters.
     async fn take_up(&mut self, config: Config, known: &mut Vec<Meter>, health: &Health) {
-        if (&self.config.transport, self.config.timeout) != (&config.transport, config.timeout) {
+        let line = |config: &Config| (config.transport.clone(), config.timeout, config.any_transaction);
+        if line(&self.config) != line(&config) {
             self.hang_up().await;
             self.failed_connects = 0;
         }
@@ -274,7 +275,7 @@ impl Bus {
         if let Some(link) = self.link.take().filter(Link::is_open) {
             return Some(link);
         }
-        match link::open(&self.config.transport, self.config.timeout).await {
+        match link::open(&self.config).await {
             Ok(link) => {
                 self.connected.one();
                 if self.failed_connects > 0 {

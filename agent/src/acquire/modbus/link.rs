@@ -18,8 +18,9 @@ use tokio_modbus::{
 };
 
 use super::{
-    Table, Transport,
+    Config, Table, Transport,
     guard::{Framing, ReadOnly},
+    mbap::{Mbap, OTHER_TRANSACTION},
     pdu,
     plan::Read,
     rtu,
@@ -145,14 +146,16 @@ const DEAD_AFTER: u32 = 3;
 enum Wire {
     /// Modbus TCP, plain or in TLS: the library numbers requests and compares.
     Numbered(Box<Context>),
+    /// The same, of a gateway that answers by other numbers.
+    Misnumbered(Box<Mbap>),
     /// RTU frames.
     Unnumbered(Box<rtu::Wire>),
 }
 
 /// Opens the connection of a bus, with an end to the wait.
-pub(super) async fn open(transport: &Transport, answer_within: Duration) -> io::Result<Link> {
-    let limit = answer_within.max(CONNECT_AT_LEAST);
-    let wire = timeout(limit, wire(transport))
+pub(super) async fn open(config: &Config) -> io::Result<Link> {
+    let limit = config.timeout.max(CONNECT_AT_LEAST);
+    let wire = timeout(limit, wire(config))
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}")))??;
     Ok(Link {
@@ -164,10 +167,10 @@ pub(super) async fn open(transport: &Transport, answer_within: Duration) -> io::
     })
 }
 
-async fn wire(transport: &Transport) -> io::Result<Wire> {
-    Ok(match transport {
-        Transport::Tcp { host, port } => numbered(connected(host, *port).await?),
-        Transport::Tls { host, port, tls } => numbered(tls.connect(host, connected(host, *port).await?).await?),
+async fn wire(config: &Config) -> io::Result<Wire> {
+    Ok(match &config.transport {
+        Transport::Tcp { host, port } => mbap(connected(host, *port).await?, config),
+        Transport::Tls { host, port, tls } => mbap(tls.connect(host, connected(host, *port).await?).await?, config),
         Transport::RtuOverTcp { host, port } => unnumbered(rtu::Wire::new(connected(host, *port).await?, None)),
         Transport::Rtu { path, line } => unnumbered(rtu::Wire::new(line.open(path)?, Some(*line))),
     })
@@ -181,7 +184,10 @@ pub(super) async fn connected(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn numbered(stream: impl AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'static) -> Wire {
+fn mbap(stream: impl AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'static, config: &Config) -> Wire {
+    if config.any_transaction {
+        return Wire::Misnumbered(Box::new(Mbap::new(stream, true)));
+    }
     Wire::Numbered(Box::new(tcp::attach_slave(
         ReadOnly::new(stream, Framing::Mbap),
         Slave(0),
@@ -220,6 +226,12 @@ impl Link {
                 Ok(answer) => judge(answer, read),
                 Err(_) => Err(Fault::TimedOut(limit)),
             },
+            Wire::Misnumbered(mbap) => {
+                let request = pdu::read(read.table, read.at, read.count);
+                let reply = timeout(limit, mbap.ask(read.unit, &request)).await;
+                let reply = reply.unwrap_or(Err(Fault::TimedOut(limit)));
+                reply.map(|reply| pdu::registers(&reply))
+            }
             Wire::Unnumbered(wire) => {
                 let reply = wire
                     .ask(read.unit, &pdu::read(read.table, read.at, read.count), limit)
@@ -238,7 +250,7 @@ impl Link {
         let (stays, owed_until) = match &wire {
             Wire::Unnumbered(wire) if self.timeouts >= DEAD_AFTER => (false, wire.owed_until()),
             Wire::Unnumbered(_) => (!is_lost, None),
-            Wire::Numbered(_) => (has_answered, None),
+            Wire::Numbered(_) | Wire::Misnumbered(_) => (has_answered, None),
         };
         if let Some(until) = owed_until {
             sleep_until(until).await; // the new line could not know whose late answer it is
@@ -305,7 +317,7 @@ fn judge(answer: tokio_modbus::Result<Vec<u16>>, read: &Read) -> Result<Vec<u16>
 /// The library writes out its own types; a person needs what differs.
 fn foreign(error: &ProtocolError) -> String {
     match error {
-        ProtocolError::HeaderMismatch { .. } => "another transaction or unit".to_owned(),
+        ProtocolError::HeaderMismatch { .. } => format!("another unit, or {OTHER_TRANSACTION}"),
         ProtocolError::FunctionCodeMismatch { request, result } => {
             let answered = match result {
                 Ok(response) => response.function_code(),
@@ -358,7 +370,8 @@ mod tests {
             ),
             (
                 Err(header.into()),
-                "the answer belongs to another request: another transaction or unit",
+                "the answer belongs to another request: another unit, or another transaction; for a gateway that never gives \
+                 back the request's number set any_transaction = true",
             ),
             (Ok(Ok(vec![1])), "1 registers instead of 2"),
             (

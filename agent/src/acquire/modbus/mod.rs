@@ -13,6 +13,7 @@ mod frame;
 pub mod guard;
 pub mod identify;
 mod link;
+mod mbap;
 mod meter;
 mod pdu;
 pub mod plan;
@@ -55,6 +56,8 @@ pub struct Config {
     pub timeout: Duration,
     /// Connections over which the meters are spread; most gateways and all serial lines take one.
     pub connections: u8,
+    /// Whether a reply by Modbus TCP may have another transaction number than its request, as some gateways give it.
+    pub any_transaction: bool,
     /// The meters that share the line.
     pub meters: Vec<MeterPoints>,
 }
@@ -289,6 +292,7 @@ mod tests {
             every: Duration::from_secs(1),
             timeout: Duration::from_millis(timeout_ms),
             connections,
+            any_transaction: false,
             meters: vec![],
         };
         let tcp = || Transport::Tcp {

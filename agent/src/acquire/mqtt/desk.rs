@@ -325,12 +325,20 @@ impl Desk {
                 broker = self.broker,
                 topic, n, "no meter of the configuration has this topic: message passed over"
             );
+        } else if n > 1 {
+            warn!(
+                broker = self.broker,
+                topic,
+                n,
+                "messages of an earlier configuration still come, under a filter with + or # that the broker holds for this \
+                 client_id: give it another one to be rid of them"
+            );
         } else if let Err(error) = self.client.unsubscribe(topic) {
             debug!(broker = self.broker, topic, %error, "a topic of an earlier configuration could not be given up yet");
         } else {
             info!(
                 broker = self.broker,
-                topic, n, "a topic of an earlier configuration is given up"
+                topic, "a message of an earlier configuration: the broker is asked to send this topic no more"
             );
         }
     }
