@@ -18,7 +18,7 @@ use super::{
     Language, MonthFigures,
     html_words::{EN, KO, Words},
     json::{Figure, Report, UsedFactor, UsedTariff},
-    words::{grouped, item_name, kind_name, money},
+    words::{grouped, item_name, kind_name, money, status_name},
 };
 
 /// The page could not be written.
@@ -35,6 +35,7 @@ pub fn render(report: &Report, language: Language) -> Result<String, RenderError
     let page = Page {
         report,
         words,
+        language,
         rows: rows(report, words, language),
         bands: bands(report, words),
         waste: waste(report, language),
@@ -60,6 +61,7 @@ pub fn render(report: &Report, language: Language) -> Result<String, RenderError
 struct Page<'a> {
     report: &'a Report,
     words: &'static Words,
+    language: Language,
     rows: Vec<Row>,
     bands: Vec<Row>,
     waste: Vec<Waste>,
@@ -72,9 +74,13 @@ struct Page<'a> {
 
 impl Page<'_> {
     /// `2018-01-01 – 2020-12-31`; open at the end while the factor is in use.
-    fn used(factor: &UsedFactor) -> String {
+    fn used(factor: &UsedFactor) -> [String; 2] {
         let last = factor.use_to.map(|day| day.to_string()).unwrap_or_default();
-        format!("{} – {last}", factor.use_from)
+        [format!("{} –", factor.use_from), last]
+    }
+
+    fn status<'a>(&self, factor: &'a UsedFactor) -> &'a str {
+        status_name(&factor.status, self.language)
     }
 }
 

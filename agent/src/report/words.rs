@@ -101,6 +101,19 @@ pub fn repair_name(repair: &str, language: Language) -> String {
     with_name(ko, repair, language)
 }
 
+/// How far a number of a data file was checked, by the word that the file has for it.
+pub fn status_name(status: &str, language: Language) -> &str {
+    match (language, status) {
+        (Language::Ko, "verified") => "확인함",
+        (Language::Ko, "secondary source") => "2차 자료",
+        (Language::Ko, "unverified") => "미확인",
+        (Language::Ko, "from memory, verify") => "확인 필요",
+        (Language::En, "secondary source") => "secondary",
+        (Language::En, "from memory, verify") => "to verify",
+        _ => status,
+    }
+}
+
 /// What people call a quality, its name in files beside it.
 pub fn quality_name(quality: Quality, language: Language) -> String {
     let ko = match quality {

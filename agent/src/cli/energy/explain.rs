@@ -19,7 +19,7 @@ use crate::{
     language::Language,
     report::{
         Month, figures,
-        words::{item_name, quality_name},
+        words::{item_name, quality_name, status_name},
     },
 };
 
@@ -44,7 +44,7 @@ pub(super) fn explained(
     if config.site.main_meter.as_deref() == Some(meter) {
         text += &of_money(args, config, month, language)?;
     }
-    text += &of_carbon(&config.site, intervals, ko);
+    text += &of_carbon(&config.site, intervals, language);
     Ok(text)
 }
 
@@ -228,7 +228,8 @@ fn of_money(args: &EnergyArgs, config: &Config, month: Month, language: Language
 }
 
 /// What the kWh emitted, by factor.
-fn of_carbon(site: &Site, intervals: &[&Interval], ko: bool) -> String {
+fn of_carbon(site: &Site, intervals: &[&Interval], language: Language) -> String {
+    let ko = language == Language::Ko;
     let mut by_factor = BTreeMap::<&str, (&Factor, f64)>::new();
     let mut unknown_kwh = 0.0;
     for interval in intervals {
@@ -244,15 +245,14 @@ fn of_carbon(site: &Site, intervals: &[&Interval], ko: bool) -> String {
         let kgco2e = kwh * factor.kgco2e_per_kwh;
         writeln!(
             text,
-            "   {} kWh × {} ({id}) = {} kgCO2e\n   {}, {} [{}]",
+            "   {} kWh × {} ({id}) = {} kgCO2e",
             number(Some(kwh)),
             factor.kgco2e_per_kwh,
-            number(Some(kgco2e)),
-            factor.authority,
-            factor.source,
-            factor.status
+            number(Some(kgco2e))
         )
         .ok();
+        let status = status_name(&factor.status, language);
+        text += &wrapped(&format!("{}, {} [{status}]", factor.authority, factor.source), 3);
     }
     if unknown_kwh > 0.0 {
         let none = if ko { "배출계수 없음" } else { "without a factor" };

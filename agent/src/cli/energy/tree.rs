@@ -26,7 +26,7 @@ use crate::{
         diagnostic::Paint,
     },
     language::Language,
-    report::Month,
+    report::{Month, words::status_name},
 };
 
 /// Arguments of `energy tree`.
@@ -204,7 +204,8 @@ impl Tree<'_> {
         for parent in parents {
             text += &self.agreement(parent, limits);
         }
-        let status = limits.status.as_deref().map(|status| format!(" [{status}]"));
+        let status = limits.status.as_deref();
+        let status = status.map(|status| format!(" [{}]", status_name(status, self.language)));
         let head = self.word("한계", "limits");
         let source = format!(
             "{head}: {}, {}, {}{}",

@@ -13,6 +13,7 @@ use crate::{
         factor_check,
     },
     language::Language,
+    report::words::status_name,
 };
 
 /// Arguments of `factors list`.
@@ -82,7 +83,10 @@ pub(super) fn show(args: &ShowArgs) -> ExitCode {
         vec![pick("값", "value"), row.value.clone()],
         vec![pick("용도", "purpose"), row.purpose.clone()],
         vec![pick("적용 기간", "in use"), row.used.clone()],
-        vec![pick("확인 상태", "status"), word(&row.status, language).to_owned()],
+        vec![
+            pick("확인 상태", "status"),
+            status_name(&row.status, language).to_owned(),
+        ],
         vec![pick("파일", "file"), format!("factors/{file}.toml")],
     ];
     lines.extend(
@@ -126,7 +130,7 @@ fn listed((name, series, rows): &Listed, language: Language) -> String {
                 id,
                 row.value.clone(),
                 row.used.clone(),
-                word(&row.status, language).to_owned(),
+                status_name(&row.status, language).to_owned(),
             ]
         }));
     }
@@ -134,13 +138,12 @@ fn listed((name, series, rows): &Listed, language: Language) -> String {
     format!("{name}: {title}\n{}", table(&lines, &[false, true, false, false]))
 }
 
-/// What a name of this list, or a word that the files have for how far a factor was checked, is called.
+/// What a name of this list is called.
 fn word(name: &str, language: Language) -> &str {
-    let korean = match name {
-        "verified" => "확인함",
-        "secondary source" => "2차 자료",
-        "unverified" => "미확인",
-        "from memory, verify" => "확인 필요",
+    if language == Language::En {
+        return name;
+    }
+    match name {
         "side" => "기준",
         "region" => "지역",
         "statistics" => "통계 연도",
@@ -156,12 +159,6 @@ fn word(name: &str, language: Language) -> &str {
         "edition" => "판",
         "branch" => "지사",
         _ => name,
-    };
-    match (language, name) {
-        (Language::Ko, _) => korean,
-        (Language::En, "secondary source") => "secondary",
-        (Language::En, "from memory, verify") => "to verify",
-        (Language::En, _) => name,
     }
 }
 

@@ -144,7 +144,7 @@ fn shown(bill: &Bill, places: u32, explain: bool, differences: Option<&[Differen
         under.push(String::new());
         for line in item.lines.iter().filter(|_| explain) {
             rows.push(vec![
-                format!("  {}", line_text(line, &bill.currency)),
+                format!("  {}", line_text(line, &bill.currency, language)),
                 amount(line.amount),
             ]);
             let how = line.how.as_ref().map(|how| wrapped(language.pick(how), 6));
@@ -200,7 +200,7 @@ fn head(bill: &Bill, language: Language) -> String {
 }
 
 /// `14,134.5 kWh × 133.4 × 50 %`, with the days it counts.
-fn line_text(line: &Line, currency: &str) -> String {
+fn line_text(line: &Line, currency: &str, language: Language) -> String {
     let share = if line.share == Decimal::ONE {
         String::new()
     } else {
@@ -210,9 +210,12 @@ fn line_text(line: &Line, currency: &str) -> String {
     // A levy's base is exact to the last digit of a share of days; people read two places of money, three of a quantity.
     let places = if line.unit == currency { 2 } else { 3 };
     let quantity = grouped(&line.quantity.round_dp(places).normalize().to_string());
+    let unit = match (line.unit.as_str(), language) {
+        ("month", Language::Ko) => "개월",
+        (unit, _) => unit,
+    };
     format!(
-        "{quantity} {} × {}{share}  {}…{}",
-        line.unit,
+        "{quantity} {unit} × {}{share}  {}…{}",
         line.price.normalize(),
         line.from.strftime("%m-%d"),
         last.strftime("%m-%d")

@@ -303,10 +303,11 @@ fn line_reason(lines: &[&Line], theirs: Decimal, currency: &str) -> Title {
         };
     }
     let (n, unit) = (lines.len(), lines.first().map_or("", |line| line.unit.as_str()));
-    let quantity = lines.iter().map(|line| line.quantity).sum::<Decimal>().normalize();
+    let quantities: Vec<String> = lines.iter().map(|line| line.quantity.normalize().to_string()).collect();
+    let quantities = quantities.join(" + ");
     title(
-        format!("여기서는 {n}줄, 모두 {quantity} {unit}: --explain의 단가와 비교"),
-        format!("ours is {quantity} {unit} in {n} lines: compare the prices and shares of --explain"),
+        format!("여기서는 {n}줄, {quantities} {unit}: --explain의 단가와 비교"),
+        format!("ours is {quantities} {unit} in {n} lines: compare the prices and shares of --explain"),
     )
 }
 
