@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use energy::{Quantity, Sample};
+use energy::{Quality, Quantity, Sample};
 use modbus_support::{Bus, EVERY, PATIENCE, TIMEOUT, assert_right, config, meter, point};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -396,6 +396,50 @@ async fn a_dead_meter_costs_its_bus_little_and_comes_back_by_itself() {
         "four meters at 20 polls a second for more than a second, but {polled} polls"
     );
     assert_eq!(bus.count("meter_answering", "meter-3"), 1.0);
+}
+
+/// What a meter said last is said once more when it falls silent, as old; then nothing, until it answers.
+#[tokio::test]
+async fn the_last_values_of_a_meter_that_falls_silent_are_stale_once() {
+    let is_silent = Arc::new(AtomicBool::new(false));
+    let now_silent = Arc::clone(&is_silent);
+    let device = Device::start(move |asked| {
+        if asked.unit == 1 && now_silent.load(Ordering::Relaxed) {
+            Answer::Silence
+        } else {
+            asked.right()
+        }
+    })
+    .await;
+    let trusting = |unit| {
+        let mut meter = meter(unit);
+        meter.limits.checks_values = false;
+        meter
+    };
+    let mut bus = Bus::start(over_tcp(device.port, vec![trusting(1), trusting(2)]));
+    let newest = bus.next_of(1).await.at;
+    is_silent.store(true, Ordering::Relaxed);
+    let mut stale = bus.next_of(1).await;
+    while !stale.is_stale() {
+        stale = bus.next_of(1).await;
+    }
+    assert!(
+        stale.readings.iter().all(|reading| reading.quality == Quality::Stale),
+        "{stale:?}"
+    );
+    assert_eq!((stale.readings.len(), stale.at > newest), (3, true));
+    for _ in 0..20 {
+        assert_eq!(&*bus.next().await.meter, "meter-2", "it is said once");
+    }
+    is_silent.store(false, Ordering::Relaxed);
+    assert!(!bus.next_of(1).await.is_stale());
+    device.task.abort();
+    let mut stale = vec![bus.next_of(1).await, bus.next_of(2).await];
+    while !stale.iter().all(Sample::is_stale) {
+        let sample = bus.next().await;
+        let place = usize::from(&*sample.meter == "meter-2");
+        stale[place] = sample;
+    }
 }
 
 #[tokio::test]

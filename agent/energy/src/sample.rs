@@ -133,6 +133,12 @@ impl Sample {
         instant.into_iter().chain(filling)
     }
 
+    /// Whether it says only that values are old.
+    pub fn is_stale(&self) -> bool {
+        let stale = |reading: &Reading| reading.quality >= Quality::Stale;
+        self.readings.iter().any(|reading| reading.quality == Quality::Stale) && self.readings.iter().all(stale)
+    }
+
     /// The trusted value of a quantity in this sample.
     pub fn trusted(&self, quantity: Quantity) -> Option<f64> {
         self.readings

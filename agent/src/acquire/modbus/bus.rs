@@ -127,6 +127,8 @@ struct Bus {
     intake: Intake,
     link: Option<Link>,
     meters: Vec<Meter>,
+    /// Samples on their way to the recorder.
+    outbox: Vec<Sample>,
     polls: u64,
     failed_connects: u32,
     skipped: Counter,
@@ -150,6 +152,7 @@ impl Bus {
             intake,
             link: None,
             meters: Vec::new(),
+            outbox: Vec::new(),
             polls: 0,
             failed_connects: 0,
         }
@@ -206,10 +209,13 @@ impl Bus {
                     () = clock.sleep_until(awake) => {}
                     () = self.renewed() => {}
                 }
-            } else if let Some(sample) = self.poll(index).await {
-                let incoming = Incoming { sample, stored: None };
-                if self.intake.send(incoming).await.is_err() {
-                    return Ended::RecorderGone;
+            } else {
+                self.poll(index).await;
+                for sample in std::mem::take(&mut self.outbox) {
+                    let incoming = Incoming { sample, stored: None };
+                    if self.intake.send(incoming).await.is_err() {
+                        return Ended::RecorderGone;
+                    }
                 }
             }
         }
@@ -231,26 +237,28 @@ impl Bus {
         Some((index, due))
     }
 
-    /// One poll of one meter: what it said, if anything.
-    async fn poll(&mut self, index: usize) -> Option<Sample> {
+    /// One poll of one meter.
+    async fn poll(&mut self, index: usize) {
         let is_reused = self
             .link
             .as_ref()
             .is_some_and(|link| link.is_open() && link.has_answered);
-        let (sample, outcome) = self.attempt(index).await?;
-        let outcome = match outcome {
-            Err(fault)
-                if is_reused
-                    && self.link.is_none()
-                    && sample.readings.is_empty()
-                    && fault.may_pass_on_a_fresh_link() =>
-            {
-                let (sample, outcome) = self.attempt(index).await?;
-                return self.settle(index, sample, outcome);
-            }
-            outcome => outcome,
+        let Some(mut polled) = self.attempt(index).await else {
+            return;
         };
-        self.settle(index, sample, outcome)
+        if let (sample, Err(fault)) = &polled
+            && is_reused
+            && self.link.is_none()
+            && sample.readings.is_empty()
+            && fault.may_pass_on_a_fresh_link()
+        {
+            match self.attempt(index).await {
+                Some(again) => polled = again,
+                None => return,
+            }
+        }
+        let (sample, outcome) = polled;
+        self.settle(index, sample, outcome);
     }
 
     /// Asks the meter's due blocks once; `None` when there is no connection.
@@ -300,8 +308,12 @@ impl Bus {
         self.unconnected.one();
         self.failed_connects += 1;
         let rest = CONNECT_REST.after(self.failed_connects, &self.config.name);
+        if self.failed_connects == SILENT_AFTER {
+            let now = self.clock.now();
+            self.outbox
+                .extend(self.meters.iter_mut().filter_map(|meter| meter.is_cut_off(now)));
+        }
         if self.failed_connects == 1 {
-            self.meters.iter().for_each(Meter::is_cut_off);
             let (bus, tried) = (&self.config.name, &self.config.transport);
             warn!(bus, %tried, got = %error, next_try = ?rest, "bus does not connect; check address, cable and whether another master holds it");
         }
@@ -322,8 +334,8 @@ impl Bus {
         }
     }
 
-    /// Books the outcome of a poll and passes its sample on if anything was read.
-    fn settle(&mut self, index: usize, sample: Sample, outcome: Result<(), Fault>) -> Option<Sample> {
+    /// Books the outcome of a poll and passes its sample on if anything was read, or its last values if it falls silent.
+    fn settle(&mut self, index: usize, sample: Sample, outcome: Result<(), Fault>) {
         self.polls += 1;
         self.meters[index].last_poll = self.polls;
         let was_dark = self.meters.iter().all(|meter| meter.failures >= SILENT_AFTER);
@@ -340,14 +352,18 @@ impl Bus {
             Err(fault) if fault.may_pass_in_parts() => true,
             Err(fault) => !sample.readings.is_empty() && (fault.is_reply() || fault.is_silence()),
         };
+        meter.keep(&sample);
+        let mut stale = None;
         if has_answered {
             meter.answered(&self.config.name, &outcome, sample.at);
             if was_dark {
                 self.wake_all();
             }
         } else if let Err(fault) = outcome {
-            meter.failed(&self.config.name, &fault, &self.clock);
+            stale = meter.failed(&self.config.name, &fault, &self.clock);
         }
-        (!sample.readings.is_empty()).then_some(sample)
+        self.outbox
+            .extend(Some(sample).filter(|sample| !sample.readings.is_empty()));
+        self.outbox.extend(stale);
     }
 }

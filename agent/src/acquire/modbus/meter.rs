@@ -7,7 +7,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
-use energy::{Name, Quantity, Reading, Sample};
+use energy::{Name, Quality, Quantity, Reading, Sample};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
@@ -69,6 +69,8 @@ pub(super) struct Meter {
     balance: Balance,
     /// The rule that the last poll's values broke.
     broken: Option<&'static str>,
+    /// The newest value of each quantity since it last fell silent.
+    last: Vec<Reading>,
     /// Failures in a row.
     pub(super) failures: u32,
     silent_since: Option<Timestamp>,
@@ -151,6 +153,7 @@ impl Meter {
             model_at: None,
             balance: Balance::default(),
             broken: None,
+            last: Vec::new(),
             failures: 0,
             silent_since: None,
             last_poll: 0,
@@ -379,6 +382,30 @@ impl Meter {
         }
     }
 
+    /// Keeps what it said, to say one day that it is old.
+    pub(super) fn keep(&mut self, sample: &Sample) {
+        for reading in &sample.readings {
+            match self.last.iter_mut().find(|last| last.quantity == reading.quantity) {
+                Some(last) => *last = *reading,
+                None => self.last.push(*reading),
+            }
+        }
+    }
+
+    /// Its last values, which nobody vouches for any longer; once, until it gives others.
+    pub(super) fn stale(&mut self, at: Timestamp) -> Option<Sample> {
+        let mut readings = std::mem::take(&mut self.last);
+        readings.retain(|reading| reading.quality < Quality::Stale);
+        for reading in &mut readings {
+            reading.quality = Quality::Stale;
+        }
+        (!readings.is_empty()).then(|| Sample {
+            meter: Name::clone(&self.name),
+            at,
+            readings,
+        })
+    }
+
     pub(super) fn answered(&mut self, bus: &str, outcome: &Result<(), Fault>, at: Timestamp) {
         self.count(outcome.as_ref().err());
         self.counts.answering.set(1.0);
@@ -397,11 +424,12 @@ impl Meter {
         }
     }
 
-    pub(super) fn failed(&mut self, bus: &str, fault: &Fault, clock: &Clock) {
+    /// Its last values where it falls silent by this.
+    pub(super) fn failed(&mut self, bus: &str, fault: &Fault, clock: &Clock) -> Option<Sample> {
         self.count(Some(fault));
         self.failures = self.failures.saturating_add(1);
         if self.failures < SILENT_AFTER {
-            return;
+            return None;
         }
         let rest = METER_REST.after(self.failures + 1 - SILENT_AFTER, &self.name);
         let now = clock.now();
@@ -416,6 +444,7 @@ impl Meter {
                 warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter cannot be read; it has no values until it can");
             }
         }
+        self.stale(now)
     }
 
     /// Is asked for nothing for so long, wall time.
@@ -426,9 +455,10 @@ impl Meter {
         }
     }
 
-    /// The line is down: the meter cannot answer.
-    pub(super) fn is_cut_off(&self) {
+    /// The line is down, the meter cannot answer: its last values.
+    pub(super) fn is_cut_off(&mut self, at: Timestamp) -> Option<Sample> {
         self.counts.answering.set(0.0);
+        self.stale(at)
     }
 
     fn count(&self, fault: Option<&Fault>) {
