@@ -23,14 +23,25 @@ fn by_the_minute() -> Site {
 
 /// A counter of steps of `step_kwh`, read each minute from `from` on; `load` gives kW at a minute.
 fn counter(from: Timestamp, n_minutes: i64, step_kwh: f64, load: impl Fn(i64) -> f64) -> Vec<Sample> {
+    counter_each(60, from, n_minutes, step_kwh, load)
+}
+
+/// The same, read each `period_s`.
+fn counter_each(
+    period_s: i64,
+    from: Timestamp,
+    n_minutes: i64,
+    step_kwh: f64,
+    load: impl Fn(i64) -> f64,
+) -> Vec<Sample> {
     let mut kwh = 1234.5;
-    let reading = |minute| {
-        kwh += load(minute) / 60.0;
+    let reading = |index| {
+        kwh += load(index * period_s / 60) * period_s as f64 / 3600.0;
         let shown_kwh = (kwh / step_kwh + 1e-9).floor() * step_kwh;
-        let at = from + SignedDuration::from_mins(minute);
+        let at = from + SignedDuration::from_secs(index * period_s);
         sample("main", at, Quantity::EnergyImport, shown_kwh)
     };
-    (0..n_minutes).map(reading).collect()
+    (0..n_minutes * 60 / period_s).map(reading).collect()
 }
 
 /// The load of a plant that works by day: up to 130 kW, from minute to minute another.
@@ -56,6 +67,18 @@ fn a_step_of_the_register_is_no_peak() {
         let samples = counter(at("00:00:00"), 3 * 1440, step_kwh, plant_kw);
         let found = peaks(&by_the_minute(), samples);
         assert!(found.is_empty(), "{step_kwh}: {} of them: {:#?}", found.len(), found[0]);
+    }
+}
+
+/// However often the counter is read: nothing of the running minute is used twice.
+#[test]
+fn a_load_just_below_the_target_is_no_peak() {
+    for (period_s, n_minutes) in [(1, 90), (10, 1440), (20, 1440), (60, 1440)] {
+        let mut site = by_the_minute();
+        site.meters[0].every = SignedDuration::from_secs(period_s);
+        let samples = counter_each(period_s, at("09:00:00"), n_minutes, 0.01, |_| 290.0);
+        let found = peaks(&site, samples);
+        assert!(found.is_empty(), "{period_s} s: {} of them: {:#?}", found.len(), found[0]);
     }
 }
 
