@@ -96,6 +96,27 @@ fn a_peak_costs_only_what_lies_above_what_is_billed_anyway() {
     check(400.0, &[(3, 380.0), (4, 401.0)], &["0", "8800"]);
 }
 
+/// A peak that begins where it does not count, or where its month is a notice, costs what the bill bears of all of it.
+#[test]
+fn a_peak_costs_what_the_bills_bear_of_the_whole_of_it() {
+    let check = |n_days, load: &dyn Fn(i64, i64) -> f64, expected: &[&str]| {
+        let mut site = quarters(Kind::DemandPeak, &[]);
+        site.contracts[0].contract_kw = 300.0;
+        let excess = "source = \"test\"\nrates = [[0, 1.5], [0.2, 2]]";
+        site.contracts[0].rules.excess = Some(toml::from_str(excess).unwrap());
+        let found = findings(&site, days(n_days, |day, hour| (load(day, hour), 0.0, 0.0)));
+        assert_eq!(found.iter().map(won).collect::<Vec<_>>(), expected, "{found:#?}");
+    };
+    // 4 August is a Tuesday; demand from 22 to 8 does not count, but lies above the contract. The floor is 90 kW.
+    let from = |first| move |day, hour| if day == 3 && (first..10).contains(&hour) { 400.0 } else { 50.0 };
+    check(6, &from(5), &["880000"]);
+    check(6, &from(8), &["880000"]);
+    // From a Sunday on.
+    check(6, &|day, _| if day >= 1 { 400.0 } else { 50.0 }, &["880000"]);
+    // Of a second month the excess is charged as well, at twice the price; 31 August is a Monday.
+    check(36, &|day, _| if day >= 30 { 400.0 } else { 50.0 }, &["3520000"]);
+}
+
 #[test]
 fn a_month_below_the_reference_is_a_notice_first_and_costs_from_the_second_on() {
     let site = quarters(Kind::LowPowerFactor, &[]);

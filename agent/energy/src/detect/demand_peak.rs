@@ -4,9 +4,10 @@
 //! believed from `after` into the interval on, where the step of the meter's register does not decide it, and not while
 //! the register has leapt by more than the plant can use: an interval with such a leap is judged once no reading can take
 //! it back. Only intervals in bands that count for the billing demand matter, or demand above the contract. Consecutive
-//! intervals above the target are one finding. The harm is kW, not kWh: the cost is what one bill bears of it, that is of
-//! the kW above the target and above what was billed before, the surcharge above the contract included. On how many more
-//! bills the ratchet may put it stands beside: what later months will draw is not known.
+//! intervals above the target are one finding. The harm is kW, not kWh: the cost is what the bills that the finding lies on
+//! bear of all its intervals, that is of the kW above the target and above what was billed before it, the surcharge above
+//! the contract included. On how many more bills the ratchet may put it stands beside: what later months will draw is not
+//! known.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,11 @@ use crate::{
     now::DemandNow,
     sample::Quality,
     site::{Machine, Site},
-    tariff::{Contract, bill::Billing, contract_at},
+    tariff::{
+        Contract,
+        bill::{Amount, Billing, Usage},
+        contract_at,
+    },
     unit::rounded,
 };
 
@@ -240,6 +245,21 @@ impl Peak {
         billed.billing_kw.to_f64()
     }
 
+    /// What the bills bear of what lies above the target; of a forecast, were it to come true.
+    fn cost(&self, tick: &Tick<'_>, machine: &Machine) -> Option<Amount> {
+        let Tick { site, billing, .. } = tick;
+        let forecast = || {
+            let minutes = u16::try_from(site.demand_interval.as_mins()).ok()?;
+            Some(Usage::of_demand(timestamp(self.since_ms), minutes, self.forecast_kw?))
+        };
+        let intervals: Vec<Usage> = match self.exceeded_until_ms {
+            Some(until_ms) => billing.usage(self.since_ms, until_ms).collect(),
+            None => forecast().into_iter().collect(),
+        };
+        let cap_kw = |at| target(machine, site, at).unwrap_or(f64::INFINITY);
+        billing.cost(&site.contracts, &intervals, cap_kw)
+    }
+
     fn finding(&mut self, tick: &Tick<'_>, machine: &Machine, state: Condition) -> Finding {
         self.billed_kw = self.billed_before(tick);
         let since = timestamp(self.since_ms);
@@ -248,8 +268,7 @@ impl Peak {
         let excess_kw = (peak_kw - target_kw).max(0.0);
         let contracts = &tick.site.contracts;
         let contract = contract_at(contracts, since).filter(|_| self.billed_kw.is_some());
-        let span = (target_kw.min(peak_kw), peak_kw);
-        let cost = contract.and_then(|contract| Some((contract, tick.billing.cost(contracts, since, span)?)));
+        let cost = contract.and_then(|contract| Some((contract, self.cost(tick, machine)?)));
         let mut why = vec![("target_kw", target_kw), ("excess_kw", excess_kw)];
         why.extend(self.forecast_kw.map(|kw| ("forecast_kw", kw)));
         why.extend(self.demand_kw.map(|kw| ("demand_kw", kw)));

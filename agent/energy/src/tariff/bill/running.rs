@@ -111,14 +111,28 @@ impl Billing {
         Some(rule.n_bills(month_of(contracts, at)?))
     }
 
-    /// What a demand of `to_kw` at `at` adds to this bill, were it `from_kw` without it; `None` without a price.
-    pub(crate) fn cost(&self, contracts: &[Contract], at: Timestamp, (from_kw, to_kw): (f64, f64)) -> Option<Amount> {
-        let (month, at_ms) = (month_of(contracts, at)?, at.as_millisecond());
-        let of_month = self.0.get(&month).map(|month| month.maxima_before(at_ms));
-        let mut usage: Vec<Usage> = of_month.unwrap_or_default().iter().map(Maximum::usage).collect();
-        usage.sort_by_key(|row| row.start);
-        let span = (Decimal::from_f64(from_kw)?, Decimal::from_f64(to_kw)?);
-        worth::demand_cost(contracts, &self.history(contracts, at_ms), &usage, at, span)
+    /// What the demands of consecutive intervals add to the bills that they lie on, had none been above `cap_kw` of its
+    /// start without it. What was drawn before them alone stands beside; `None` without a price.
+    pub(crate) fn cost(
+        &self,
+        contracts: &[Contract],
+        intervals: &[Usage],
+        cap_kw: impl Fn(Timestamp) -> f64,
+    ) -> Option<Amount> {
+        let first = intervals.first()?.start;
+        let month = self.0.get(&month_of(contracts, first)?);
+        let maxima = month.map(|month| month.maxima_before(first.as_millisecond()));
+        let mut before: Vec<Usage> = maxima.unwrap_or_default().iter().map(Maximum::usage).collect();
+        before.sort_by_key(|row| row.start);
+        let history = self.history(contracts, first.as_millisecond());
+        let cost = |kw: &dyn Fn(Timestamp, f64) -> f64| {
+            let demand = |row: &Usage| Some(Usage::of_demand(row.start, row.minutes, kw(row.start, row.demand_kw()?)));
+            let drawn = intervals.iter().filter_map(demand);
+            let usage: Vec<Usage> = before.iter().copied().chain(drawn).collect();
+            worth::demand_cost(contracts, history.clone(), &usage)
+        };
+        let without = cost(&|at, kw| kw.min(cap_kw(at)))?;
+        Some(cost(&|_, kw| kw)?.less(without))
     }
 
     /// What is known of months before an instant, and what the contracts say of those before.
@@ -194,14 +208,6 @@ impl Row {
 
 impl Maximum {
     fn usage(&self) -> Usage {
-        Usage {
-            start: timestamp(self.start_ms),
-            minutes: self.minutes,
-            energy_kwh: Some(self.kw * f64::from(self.minutes) / 60.0),
-            lag_kvarh: None,
-            lead_kvarh: None,
-            coverage: 1.0,
-            quality: Quality::Ok,
-        }
+        Usage::of_demand(timestamp(self.start_ms), self.minutes, self.kw)
     }
 }

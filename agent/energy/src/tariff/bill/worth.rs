@@ -1,7 +1,7 @@
-//! What one more kW of demand would cost at an instant, and on how many bills.
+//! What demand costs: one more kW at an instant, and on how many bills; and all that a stretch of time drew.
 //!
-//! It does not forecast demand. Invariant: the answer is the difference of two bills of the running period, one with a
-//! demand of so many kW at that instant and one with less; below what is billed anyway another kW costs nothing.
+//! It does not forecast demand. Invariant: the answer is the difference of two bills, one with a demand of so many kW and
+//! one with less; below what is billed anyway another kW costs nothing.
 
 use std::iter::Sum;
 
@@ -9,7 +9,7 @@ use jiff::{Timestamp, ToSpan, civil::Date};
 use rust_decimal::{Decimal, prelude::FromPrimitive};
 
 use super::{
-    BilledDemand, History, Note, Usage, demand,
+    BilledDemand, History, Note, Usage, by_period, demand,
     period::{self, Period},
     ratchet,
     tally::Tally,
@@ -33,7 +33,7 @@ impl Amount {
         }
     }
 
-    fn less(self, other: Self) -> Self {
+    pub(super) fn less(self, other: Self) -> Self {
         Self {
             net: (self.net - other.net).normalize(),
             gross: (self.gross - other.gross).normalize(),
@@ -137,17 +137,16 @@ pub fn demand_worth(contracts: &[Contract], history: &History, usage: &[Usage], 
     })
 }
 
-/// What a demand of `to_kw` at `at` adds to the running bill, were it `from_kw` without it.
-pub(super) fn demand_cost(
-    contracts: &[Contract],
-    history: &History,
-    usage: &[Usage],
-    at: Timestamp,
-    (from_kw, to_kw): (Decimal, Decimal),
-) -> Option<Amount> {
-    let mut running = Running::of(contracts, history, usage, at)?;
-    let before = running.raised(from_kw);
-    Some(running.raised(to_kw).less(before))
+/// What the demands of `usage` cost on the bills they lie on, ascending, after what `history` holds; `None` without a price.
+pub(super) fn demand_cost(contracts: &[Contract], mut history: History, usage: &[Usage]) -> Option<Amount> {
+    let of_period = |(period, rows)| {
+        let tally = Tally::of(period, period::parts(contracts, period), rows)?;
+        if let Some(counted) = tally.counted() {
+            history.raise(period.month, counted.kw);
+        }
+        Some(demand::cost(contracts, &tally, &mut history, &mut Vec::new()))
+    };
+    by_period(contracts, usage).into_iter().map(of_period).sum()
 }
 
 /// The running period with a demand at an instant, raised step by step.
