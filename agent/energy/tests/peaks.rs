@@ -78,7 +78,12 @@ fn a_load_just_below_the_target_is_no_peak() {
         site.meters[0].every = SignedDuration::from_secs(period_s);
         let samples = counter_each(period_s, at("09:00:00"), n_minutes, 0.01, |_| 290.0);
         let found = peaks(&site, samples);
-        assert!(found.is_empty(), "{period_s} s: {} of them: {:#?}", found.len(), found[0]);
+        assert!(
+            found.is_empty(),
+            "{period_s} s: {} of them: {:#?}",
+            found.len(),
+            found[0]
+        );
     }
 }
 

@@ -3,8 +3,8 @@
 //! They judge stretches of power and demand intervals that the engine hands them, and ask no clock. Invariants: the
 //! same input gives the same findings; a gap is neither waste nor proof of its end; a finding's `since` never moves.
 //!
-//! What an interval was told to be may change for forty days. Kinds that judge intervals (`Tick::retold`) reckon again
-//! from `Tick::billing`, which holds the newest as they are told now, and say their finding anew.
+//! What an interval was told to be may change for forty days. Kinds that judge intervals reckon again from
+//! `Tick::billing`, which holds the newest as they are told now, and say their finding anew.
 
 use std::collections::BTreeMap;
 

@@ -31,8 +31,8 @@ pub use notes::Note;
 pub use reconcile::{Difference, EnteredBill, EnteredError, reconcile};
 pub use worth::{Amount, DemandStep, DemandWorth, LaterStep, demand_worth};
 
-pub(crate) use items::billed_pct;
 pub(crate) use running::Billing;
+pub(crate) use worth::{PowerFactorBill, Standing};
 
 use period::Period;
 use tally::Tally;

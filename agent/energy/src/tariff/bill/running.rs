@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan, civil::Date};
 use rust_decimal::{Decimal, prelude::FromPrimitive};
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, BilledDemand, History, Usage, demand, month_of, ratchet, worth};
+use super::{Amount, BilledDemand, History, PowerFactorBill, Usage, demand, month_of, period::Period, ratchet, worth};
 use crate::{
     interval::{Interval, meter::timestamp},
     sample::Quality,
@@ -19,8 +19,9 @@ use crate::{
 
 /// Months remembered: the longest ratchet looks back over twelve.
 const MONTHS: i32 = 24;
-/// Intervals remembered: two months of quarter hours. None is told again after forty days, and no period is longer.
-const ROWS: usize = 6000;
+/// Intervals remembered: three months of quarter hours, or one of five minutes. None is told again after forty days, and no
+/// period is longer.
+const ROWS: usize = 9000;
 
 /// What the main meter has drawn, by billing month.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -126,13 +127,39 @@ impl Billing {
         before.sort_by_key(|row| row.start);
         let history = self.history(contracts, first.as_millisecond());
         let cost = |kw: &dyn Fn(Timestamp, f64) -> f64| {
-            let demand = |row: &Usage| Some(Usage::of_demand(row.start, row.minutes, kw(row.start, row.demand_kw()?)));
+            let demand = |row: &Usage| {
+                Some(Usage::of_demand(
+                    row.start,
+                    row.minutes,
+                    kw(row.start, row.demand_kw()?),
+                ))
+            };
             let drawn = intervals.iter().filter_map(demand);
             let usage: Vec<Usage> = before.iter().copied().chain(drawn).collect();
             worth::demand_cost(contracts, history.clone(), &usage)
         };
         let without = cost(&|at, kw| kw.min(cap_kw(at)))?;
         Some(cost(&|_, kw| kw)?.less(without))
+    }
+
+    /// How the power factors of the period that is running, or over, at `until` are billed by what was drawn before it;
+    /// `first_surcharge` is the month that had the first before it.
+    pub(crate) fn power_factors<'a>(
+        &self,
+        contracts: &'a [Contract],
+        until: Timestamp,
+        first_surcharge: Option<Date>,
+    ) -> Option<PowerFactorBill<'a>> {
+        let until_ms = until.as_millisecond();
+        let last = timestamp(until_ms - 1);
+        let period = Period::at(contracts, contract_at(contracts, last)?.local(last).date())?;
+        let rows = self.0.get(&period.month)?.rows.range(..until_ms);
+        let usage: Vec<Usage> = rows.map(|(start_ms, row)| row.usage(*start_ms)).collect();
+        let history = History {
+            first_surcharge,
+            ..self.history(contracts, until_ms)
+        };
+        worth::power_factors(contracts, history, period, &usage)
     }
 
     /// What is known of months before an instant, and what the contracts say of those before.
