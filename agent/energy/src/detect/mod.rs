@@ -101,6 +101,8 @@ pub(crate) struct Tick<'a> {
     pub(crate) demand: Option<&'a DemandNow>,
     /// By how much its forecast may be off, by the step of the meter's register, kW.
     pub(crate) error_kw: f64,
+    /// In what steps its counter counts, kWh; 0 where it has none.
+    pub(crate) step_kwh: f64,
     /// The main meter's intervals that closed for the first time at this tick.
     pub(crate) closed: &'a [Interval],
     /// Its intervals that closed earlier, and are told otherwise now.

@@ -423,11 +423,17 @@ impl Engine {
             self.state.billing.note(&self.site.contracts, interval);
         }
         let demand = self.demand(tick_ms);
+        let main_meter = self
+            .site
+            .main_meter
+            .as_ref()
+            .and_then(|main| self.state.meters.get(main));
         let tick = Tick {
             at_ms: tick_ms,
             site: &self.site,
             demand: demand.as_ref().map(|(demand, _)| demand),
             error_kw: demand.as_ref().map_or(0.0, |(_, error_kw)| *error_kw),
+            step_kwh: main_meter.map_or(0.0, |meter| meter.power.step_kwh()),
             closed: &main,
             retold: &retold,
             billing: &self.state.billing,
