@@ -120,3 +120,35 @@ fn a_true_peak_is_forecast_as_early_as_the_step_allows() {
     // The band of ten kWh in a quarter hour is 40 kW: the first, of 320 kW as metered, cannot be told.
     check(10.0, 330.0, "10:15:00", "10:20:00");
 }
+
+/// Power that no plant of this contract can draw is none: what is said is what had been said without those readings.
+#[test]
+fn a_power_that_cannot_be_is_no_load() {
+    let check = |impossible: std::ops::Range<i64>| {
+        let mut site = by_the_minute();
+        site.machines[0]
+            .detect
+            .insert(Kind::OffHoursLoad, [("above_kw".to_owned(), 5.0)].into());
+        let is_impossible = |minute: &i64| impossible.contains(minute);
+        let power = |minute: i64| {
+            let kw = if is_impossible(&minute) {
+                50_000.0
+            } else {
+                plant_kw(minute)
+            };
+            sample(
+                "main",
+                at("00:00:00") + SignedDuration::from_mins(minute),
+                Quantity::ActivePower,
+                kw,
+            )
+        };
+        let minutes = 0..1440;
+        let lived = live_on(&site, minutes.clone().map(power).collect(), None);
+        let without = minutes.filter(|minute| !is_impossible(minute)).map(power).collect();
+        assert_eq!(lived.findings, live_on(&site, without, None).findings, "{impossible:?}");
+    };
+    check(615..616);
+    check(180..181);
+    check(180..220);
+}

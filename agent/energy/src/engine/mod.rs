@@ -16,7 +16,7 @@ use std::{
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use basis::{Expected, basis, due_ms, is_stepped, lengths};
+use basis::{Expected, basis, due_ms, is_stepped, lengths, machines_of, possible};
 use context::Context;
 
 use crate::{
@@ -38,7 +38,6 @@ const LATEST_MS: i64 = 25 * 3_600_000;
 /// Samples that may wait for a tick: a minute of a very large site. More come only while the clock stands still or runs
 /// backwards, and are refused.
 const STAGED: usize = 500_000;
-
 /// A step of data time further than this is no gap in a recording but a clock that was set, or another recording: what
 /// was heard before is closed and the intervals between are not made.
 const LEAP_MS: i64 = 35 * 24 * 3_600_000;
@@ -347,7 +346,8 @@ impl Engine {
         meter.stepped_ms = Some(due_ms);
         let has_leapt = meter.intervals.leapt_ms() == Some(at_ms);
         let gap_ms = |quantity| basis.gap_ms(quantity);
-        if let Some(stretch) = meter.power.take(sample, basis.lengths.interval_ms, gap_ms, has_leapt) {
+        let sample = possible(sample, &basis);
+        if let Some(stretch) = meter.power.take(&sample, basis.lengths.interval_ms, gap_ms, has_leapt) {
             meter.note(&stretch);
             for place in 0..self.machines_of[index].len() {
                 self.step_machine(self.machines_of[index][place], &stretch);
@@ -495,13 +495,6 @@ impl Engine {
     }
 }
 
-fn machines_of(machines: &[Machine], meter: &Name) -> Vec<usize> {
-    (0..machines.len())
-        .filter(|&index| machines[index].meter == *meter)
-        .collect()
-}
-
-/// When a sample's evidence is complete, ms; an instant counts from just after itself.
 fn sort_intervals(intervals: &mut [Interval]) {
     intervals.sort_by(|a, b| (a.start, &a.meter).cmp(&(b.start, &b.meter)));
 }
