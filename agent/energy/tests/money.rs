@@ -292,6 +292,17 @@ fn a_load_at_rest_that_creeps_up_is_found_and_ends_when_it_is_mended() {
     let kwh = drift.energy_kwh.unwrap();
     assert!((kwh - expected).abs() < expected * 0.08, "{kwh} {expected}");
     assert!(drift.energy_kwh_low.unwrap() < kwh && kwh < drift.energy_kwh_high.unwrap());
+    // A day counts that is whole with the last reading, here of a counter.
+    let mut kwh = 5000.0;
+    let counted = |mut sample: Sample| {
+        let used_kwh = sample.readings[0].value;
+        sample.readings = vec![Reading::new(Quantity::EnergyImport, kwh)];
+        kwh += used_kwh;
+        sample
+    };
+    let counted = days(21, load).into_iter().take(20 * 96 + 1).map(counted).collect();
+    let cut = findings(&site, counted);
+    assert_eq!((cut[0].state, cut[0].why["days"]), (Condition::Open, 6.0));
     assert_eq!(
         findings(
             &site,
