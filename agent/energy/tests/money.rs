@@ -119,6 +119,13 @@ fn a_peak_costs_what_the_bills_bear_of_the_whole_of_it() {
     };
     check(6, &from(5), &["880000"]);
     check(6, &from(8), &["880000"]);
+    // What rises inside it is all of it.
+    let rising = |day, hour| match (day, hour) {
+        (3, 9) => 350.0,
+        (3, 10) => 400.0,
+        _ => 50.0,
+    };
+    check(6, &rising, &["880000"]);
     // From a Sunday on.
     check(6, &|day, _| if day >= 1 { 400.0 } else { 50.0 }, &["880000"]);
     // Of a second month the excess is charged as well, at twice the price; 31 August is a Monday.

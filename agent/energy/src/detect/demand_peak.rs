@@ -4,12 +4,12 @@
 //! believed from `after` into the interval on, where the step of the meter's register does not decide it, and not while
 //! the register has leapt by more than the plant can use: an interval with such a leap is judged once no reading can take
 //! it back. A closed interval begins a finding where it is above the target by more than the step of the register can have
-//! put there: a counter tells an interval's energy to one step, and of what lies within it nothing can be told, though the
-//! bill takes it as metered. Only intervals in bands that count for the billing demand matter, or demand above the contract. Consecutive
-//! intervals above the target are one finding. The harm is kW, not kWh: the cost is what the bills that the finding lies on
-//! bear of all its intervals, that is of the kW above the target and above what was billed before it, the surcharge above
-//! the contract included. On how many more bills the ratchet may put it stands beside: what later months will draw is not
-//! known.
+//! put there: a counter tells an interval's energy to one step, and what lies within that cannot be told, though the bill
+//! takes it as metered. Only intervals in bands that count for the billing demand matter, or demand above the contract.
+//! Consecutive intervals above the target are one finding. The harm is kW, not kWh: the cost is what the bills that the
+//! finding lies on bear of all its intervals, that is of the kW above the target and above what was billed before it, the
+//! surcharge above the contract included. On how many more bills the ratchet may put it stands beside: what later months
+//! will draw is not known.
 
 use std::collections::BTreeMap;
 
@@ -280,12 +280,12 @@ impl Peak {
             let minutes = u16::try_from(site.demand_interval.as_mins()).ok()?;
             Some(Usage::of_demand(timestamp(self.since_ms), minutes, self.forecast_kw?))
         };
-        let intervals: Vec<Usage> = match self.exceeded_until_ms {
-            Some(until_ms) => billing.usage(self.since_ms, until_ms).collect(),
+        let intervals = match self.exceeded_until_ms {
+            Some(until_ms) => billing.highest(self.since_ms, until_ms),
             None => forecast().into_iter().collect(),
         };
         let cap_kw = |at| target(machine, site, at).unwrap_or(f64::INFINITY);
-        billing.cost(&site.contracts, &intervals, cap_kw)
+        billing.cost(&site.contracts, timestamp(self.since_ms), &intervals, cap_kw)
     }
 
     fn finding(&mut self, tick: &Tick<'_>, machine: &Machine, state: Condition) -> Finding {

@@ -99,6 +99,18 @@ impl Billing {
             .map(|(start_ms, row)| row.usage(*start_ms))
     }
 
+    /// Of those intervals the highest of each month and band, ascending: what a bill of demand needs of them.
+    pub(crate) fn highest(&self, from_ms: i64, to_ms: i64) -> Vec<Usage> {
+        let of_month = |month: &Month| {
+            let mut maxima = Vec::new();
+            for (start_ms, row) in month.rows.range(from_ms..to_ms.max(from_ms)) {
+                raise(&mut maxima, row.maximum(*start_ms));
+            }
+            ascending(&maxima)
+        };
+        self.0.values().flat_map(of_month).collect()
+    }
+
     /// What is billed at `at` so far; `None` before the first contract.
     pub(crate) fn billed(&self, contracts: &[Contract], at: Timestamp) -> Option<BilledDemand> {
         let contract = contract_at(contracts, at).filter(|contract| contract.rules.demand.is_some())?;
@@ -112,20 +124,21 @@ impl Billing {
         Some(rule.n_bills(month_of(contracts, at)?))
     }
 
-    /// What the demands of consecutive intervals add to the bills that they lie on, had none been above `cap_kw` of its
-    /// start without it. What was drawn before them alone stands beside; `None` without a price.
+    /// What the demands of intervals, ascending, add to the bills that they lie on, had none been above `cap_kw` of its
+    /// start without it. What was drawn before `since` alone stands beside; `None` without a price, or an interval.
     pub(crate) fn cost(
         &self,
         contracts: &[Contract],
+        since: Timestamp,
         intervals: &[Usage],
         cap_kw: impl Fn(Timestamp) -> f64,
     ) -> Option<Amount> {
-        let first = intervals.first()?.start;
-        let month = self.0.get(&month_of(contracts, first)?);
-        let maxima = month.map(|month| month.maxima_before(first.as_millisecond()));
-        let mut before: Vec<Usage> = maxima.unwrap_or_default().iter().map(Maximum::usage).collect();
-        before.sort_by_key(|row| row.start);
-        let history = self.history(contracts, first.as_millisecond());
+        intervals.first()?;
+        let since_ms = since.as_millisecond();
+        let month = self.0.get(&month_of(contracts, since)?);
+        let before = month.map(|month| ascending(&month.maxima_before(since_ms)));
+        let before = before.unwrap_or_default();
+        let history = self.history(contracts, since_ms);
         let cost = |kw: &dyn Fn(Timestamp, f64) -> f64| {
             let demand = |row: &Usage| {
                 Some(Usage::of_demand(
@@ -198,6 +211,13 @@ impl Month {
     fn has_excess_before(&self, at_ms: i64) -> bool {
         self.has_excess || self.rows.range(..at_ms).any(|(_, row)| row.is_excess)
     }
+}
+
+/// Maxima as usage, by start.
+fn ascending(maxima: &[Maximum]) -> Vec<Usage> {
+    let mut usage: Vec<Usage> = maxima.iter().map(Maximum::usage).collect();
+    usage.sort_by_key(|row| row.start);
+    usage
 }
 
 /// Keeps the first of equals.
