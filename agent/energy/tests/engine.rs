@@ -244,6 +244,29 @@ fn one_silent_meter_is_named_and_all_together_are_the_site() {
     );
 }
 
+/// That its last values are old is no sign of life.
+#[test]
+fn a_meter_of_which_only_old_values_are_heard_is_silent() {
+    let mut stale = sample("press", at("09:12:00"), Quantity::ActivePower, 0.2);
+    stale.readings[0].quality = Quality::Stale;
+    let samples = [
+        power("press", "09:00:00", "09:10:00", 0.2),
+        vec![stale.clone()],
+        power("press", "09:40:00", "10:00:00", 0.2),
+        power("main", "09:00:00", "10:00:00", 1.0),
+    ];
+    check(
+        samples.concat(),
+        &[("meter_silent.press.20260828T000950Z", Some("09:40:00"), -1.0)],
+    );
+    let mut engine = Engine::new(site());
+    engine.take(sample("press", at("09:11:50"), Quantity::ActivePower, 0.2));
+    engine.take(stale);
+    let now = engine.now().unwrap();
+    let press = now.meters.iter().find(|meter| &*meter.meter == "press").unwrap();
+    assert!(press.is_stale, "{press:?}");
+}
+
 #[test]
 fn intervals_close_with_coverage_and_open_again_for_late_data() {
     let mut engine = Engine::new(site());

@@ -96,6 +96,42 @@ fn a_peak_costs_only_what_lies_above_what_is_billed_anyway() {
     check(400.0, &[(3, 380.0), (4, 401.0)], &["0", "8800"]);
 }
 
+/// A peak that begins where it does not count, or where its month is a notice, costs what the bill bears of all of it.
+#[test]
+fn a_peak_costs_what_the_bills_bear_of_the_whole_of_it() {
+    let check = |n_days, load: &dyn Fn(i64, i64) -> f64, expected: &[&str]| {
+        let mut site = quarters(Kind::DemandPeak, &[]);
+        site.contracts[0].contract_kw = 300.0;
+        let excess = "source = \"test\"\nrates = [[0, 1.5], [0.2, 2]]";
+        site.contracts[0].rules.excess = Some(toml::from_str(excess).unwrap());
+        let found = findings(&site, days(n_days, |day, hour| (load(day, hour), 0.0, 0.0)));
+        assert_eq!(found.iter().map(won).collect::<Vec<_>>(), expected, "{found:#?}");
+    };
+    // 4 August is a Tuesday; demand from 22 to 8 does not count, but lies above the contract. The floor is 90 kW.
+    let from = |first| {
+        move |day, hour| {
+            if day == 3 && (first..10).contains(&hour) {
+                400.0
+            } else {
+                50.0
+            }
+        }
+    };
+    check(6, &from(5), &["880000"]);
+    check(6, &from(8), &["880000"]);
+    // What rises inside it is all of it.
+    let rising = |day, hour| match (day, hour) {
+        (3, 9) => 350.0,
+        (3, 10) => 400.0,
+        _ => 50.0,
+    };
+    check(6, &rising, &["880000"]);
+    // From a Sunday on.
+    check(6, &|day, _| if day >= 1 { 400.0 } else { 50.0 }, &["880000"]);
+    // Of a second month the excess is charged as well, at twice the price; 31 August is a Monday.
+    check(36, &|day, _| if day >= 30 { 400.0 } else { 50.0 }, &["3520000"]);
+}
+
 #[test]
 fn a_month_below_the_reference_is_a_notice_first_and_costs_from_the_second_on() {
     let site = quarters(Kind::LowPowerFactor, &[]);
@@ -128,6 +164,71 @@ fn a_month_below_the_reference_is_a_notice_first_and_costs_from_the_second_on() 
         september.title.en.contains("lagging power factor by day 80.0 %"),
         "{}",
         september.title.en
+    );
+}
+
+/// What a month's power factor is found to cost is what its bill says, after the bill's rounding.
+#[test]
+fn a_power_factor_costs_what_the_bill_says() {
+    let check = |site: &Site, n_days, n_bad: &dyn Fn(i64) -> bool, expected: &[(&str, f64, f64, Condition)]| {
+        // 3-4-5, or better than the rule looks at: 97 %.
+        let load = |day, _| (80.0, if n_bad(day) { 60.0 } else { 10.0 }, 0.0);
+        let found = findings(site, days(n_days, load));
+        let said: Vec<_> = found
+            .iter()
+            .map(|finding| {
+                (
+                    won(finding),
+                    finding.why["missing_pct"],
+                    finding.why["is_notice"],
+                    finding.state,
+                )
+            })
+            .collect();
+        let said: Vec<_> = said
+            .iter()
+            .map(|(won, pct, notice, state)| (won.as_str(), *pct, *notice, *state))
+            .collect();
+        assert_eq!(said, expected, "{found:#?}");
+    };
+    let (open, closed) = (Condition::Open, Condition::Closed);
+    let mut site = quarters(Kind::LowPowerFactor, &[]);
+    site.contracts[0].rules.rounding.power_factor_pct = Some(1.into());
+    // Ten bad days of August: 91.5 %, billed as 92; the notice is September's.
+    let august_recovers = |day: i64| !(10..31).contains(&day);
+    let expected = [
+        ("0", 0.0, 0.0, closed),
+        ("0", 12.0, 1.0, closed),
+        ("31680", 12.0, 0.0, open),
+    ];
+    check(&site, 92, &august_recovers, &expected);
+    // Nine bad days of September: 91.9 %, while the recording goes on and at its end.
+    let september_recovers = |day: i64| day < 40;
+    let expected = [("0", 12.0, 1.0, closed), ("0", 0.0, 0.0, closed)];
+    check(&site, 61, &september_recovers, &expected);
+    check(&site, 59, &september_recovers, &expected);
+    // At low voltage the contract's 500 kW are billed.
+    let mut low = site.clone();
+    low.contracts[0].tariff.low_voltage = true;
+    low.contracts[0].rules.demand = None;
+    check(
+        &low,
+        61,
+        &|_| true,
+        &[("0", 12.0, 1.0, closed), ("105600", 12.0, 0.0, open)],
+    );
+    // Another price from 16 September on, 15 of its 30 days.
+    let mut changed = site.clone();
+    let mut later = changed.contracts[0].clone();
+    later.from = "2026-09-16".parse().unwrap();
+    let tariff = support::TARIFF.replace("demand_per_kw = 8000", "demand_per_kw = 10000");
+    later.tariff = toml::from_str(&tariff).unwrap();
+    changed.contracts.push(later);
+    check(
+        &changed,
+        61,
+        &|_| true,
+        &[("0", 12.0, 1.0, closed), ("35640", 12.0, 0.0, open)],
     );
 }
 
@@ -198,6 +299,17 @@ fn a_load_at_rest_that_creeps_up_is_found_and_ends_when_it_is_mended() {
     let kwh = drift.energy_kwh.unwrap();
     assert!((kwh - expected).abs() < expected * 0.08, "{kwh} {expected}");
     assert!(drift.energy_kwh_low.unwrap() < kwh && kwh < drift.energy_kwh_high.unwrap());
+    // A day counts that is whole with the last reading, here of a counter.
+    let mut kwh = 5000.0;
+    let counted = |mut sample: Sample| {
+        let used_kwh = sample.readings[0].value;
+        sample.readings = vec![Reading::new(Quantity::EnergyImport, kwh)];
+        kwh += used_kwh;
+        sample
+    };
+    let counted = days(21, load).into_iter().take(20 * 96 + 1).map(counted).collect();
+    let cut = findings(&site, counted);
+    assert_eq!((cut[0].state, cut[0].why["days"]), (Condition::Open, 6.0));
     assert_eq!(
         findings(
             &site,

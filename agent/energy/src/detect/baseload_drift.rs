@@ -127,13 +127,18 @@ impl Detector for BaseloadDrift {
         let (Some(is_open), Some(hours)) = (piece.is_open, &machine.hours) else {
             return;
         };
-        let date = hours.zone.to_datetime(timestamp(piece.from_ms)).date();
+        let date_of = |at_ms| hours.zone.to_datetime(timestamp(at_ms)).date();
+        let date = date_of(piece.from_ms);
+        // A gap lay over its end.
         if self.day.as_ref().is_some_and(|day| day.date != date) {
             self.end_day(machine);
         }
         self.first_ms.get_or_insert(piece.from_ms);
         let day = self.day.get_or_insert_with(|| Day::new(date, piece.from_ms));
         day.take(piece, is_open, off_hours_load::rest_limit_kw(machine));
+        if date_of(piece.to_ms) != date {
+            self.end_day(machine);
+        }
     }
 
     fn tick(&mut self, tick: &Tick<'_>, machine: &Machine, out: &mut Vec<Finding>) {

@@ -3,10 +3,13 @@
 //! The forecast is the energy since the interval's start plus the power of the last minute until its end; it is
 //! believed from `after` into the interval on, where the step of the meter's register does not decide it, and not while
 //! the register has leapt by more than the plant can use: an interval with such a leap is judged once no reading can take
-//! it back. Only intervals in bands that count for the billing demand matter, or demand above the contract. Consecutive
-//! intervals above the target are one finding. The harm is kW, not kWh: the cost is what one bill bears of it, that is of
-//! the kW above the target and above what was billed before, the surcharge above the contract included. On how many more
-//! bills the ratchet may put it stands beside: what later months will draw is not known.
+//! it back. A closed interval begins a finding where it is above the target by more than the step of the register can have
+//! put there: a counter tells an interval's energy to one step, and what lies within that cannot be told, though the bill
+//! takes it as metered. Only intervals in bands that count for the billing demand matter, or demand above the contract.
+//! Consecutive intervals above the target are one finding. The harm is kW, not kWh: the cost is what the bills that the
+//! finding lies on bear of all its intervals, that is of the kW above the target and above what was billed before it, the
+//! surcharge above the contract included. On how many more bills the ratchet may put it stands beside: what later months
+//! will draw is not known.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +19,15 @@ use serde::{Deserialize, Serialize};
 use super::{Detector, Setting, SettingForm, Tick, after, setting, setting_ms};
 use crate::{
     finding::{Condition, Finding, Kind, Money, Severity, Title},
-    interval::{Interval, meter::timestamp},
+    interval::{Interval, meter::timestamp, series::hours},
     now::DemandNow,
     sample::Quality,
     site::{Machine, Site},
-    tariff::{Contract, bill::Billing, contract_at},
+    tariff::{
+        Contract,
+        bill::{Amount, Billing, Usage},
+        contract_at,
+    },
     unit::rounded,
 };
 
@@ -82,12 +89,15 @@ impl Detector for DemandPeak {
 
 impl DemandPeak {
     fn take_closed(&mut self, tick: &Tick<'_>, interval: &Interval, machine: &Machine, out: &mut Vec<Finding>) {
-        let (Some(demand_kw), Some(target_kw)) = (interval.demand_kw(), target(machine, tick.site, interval.start))
+        let Some(Judged {
+            demand_kw,
+            exceeds,
+            is_sure,
+        }) = Judged::of(tick, interval, machine)
         else {
             return;
         };
         let (start_ms, end_ms) = (interval.start.as_millisecond(), interval.end.as_millisecond());
-        let exceeds = demand_kw > target_kw && counts(tick.site, interval.start, demand_kw);
         // It was held back until its peak, a forecast, was over.
         let is_over = self.over.contains_key(&start_ms);
         if is_over || self.now.is_none() && self.over_at(start_ms, exceeds).is_some() {
@@ -99,7 +109,8 @@ impl DemandPeak {
         if self.now.as_ref().is_some_and(is_new) {
             self.write(tick, machine, Condition::Closed, out);
         }
-        if exceeds {
+        // What cannot be told begins no peak, and ends none.
+        if is_sure || exceeds && self.now.as_ref().is_some_and(|peak| peak.since_ms <= start_ms) {
             let peak = self.now.get_or_insert_with(|| Peak::new(tick, start_ms, None));
             peak.reach(demand_kw, interval.quality);
             peak.exceeded_until_ms = Some(end_ms);
@@ -142,19 +153,17 @@ impl DemandPeak {
     /// An interval that was told before, or was not known, is told otherwise: what was said of it is said anew, and a peak
     /// that only this shows is one that is over.
     fn take_retold(&mut self, tick: &Tick<'_>, interval: &Interval, machine: &Machine, out: &mut Vec<Finding>) {
-        let (Some(demand_kw), Some(target_kw)) = (interval.demand_kw(), target(machine, tick.site, interval.start))
-        else {
+        let Some(Judged { exceeds, is_sure, .. }) = Judged::of(tick, interval, machine) else {
             return;
         };
         let (start_ms, end_ms) = (interval.start.as_millisecond(), interval.end.as_millisecond());
-        let exceeds = demand_kw > target_kw && counts(tick.site, interval.start, demand_kw);
         if let Some(now) = self.now.as_mut().filter(|peak| peak.since_ms <= start_ms) {
             now.reach_again(tick, (start_ms, end_ms), exceeds);
             return;
         }
         let since_ms = match self.over_at(start_ms, exceeds) {
             Some(since_ms) => since_ms,
-            None if exceeds => start_ms,
+            None if is_sure => start_ms,
             None => return,
         };
         let new = || Peak::new(tick, since_ms, None);
@@ -188,6 +197,30 @@ impl DemandPeak {
             self.over.extend(self.now.take().map(|peak| (peak.since_ms, peak)));
             self.over.retain(|since_ms, _| tick.at_ms - since_ms <= TOLD_MS);
         }
+    }
+}
+
+/// How a closed interval lies to the target.
+struct Judged {
+    demand_kw: f64,
+    /// As metered, it is above it and matters.
+    exceeds: bool,
+    /// … by more than the step of the register.
+    is_sure: bool,
+}
+
+impl Judged {
+    /// `None` where its demand or the target is not known.
+    fn of(tick: &Tick<'_>, interval: &Interval, machine: &Machine) -> Option<Self> {
+        let (demand_kw, at) = (interval.demand_kw()?, interval.start);
+        let target_kw = target(machine, tick.site, at)?;
+        let exceeds = |kw: f64| kw > target_kw && counts(tick.site, at, kw);
+        let step_kw = tick.step_kwh / hours(interval.end.as_millisecond() - at.as_millisecond());
+        Some(Self {
+            demand_kw,
+            exceeds: exceeds(demand_kw),
+            is_sure: exceeds(demand_kw - step_kw),
+        })
     }
 }
 
@@ -240,6 +273,21 @@ impl Peak {
         billed.billing_kw.to_f64()
     }
 
+    /// What the bills bear of what lies above the target; of a forecast, were it to come true.
+    fn cost(&self, tick: &Tick<'_>, machine: &Machine) -> Option<Amount> {
+        let Tick { site, billing, .. } = tick;
+        let forecast = || {
+            let minutes = u16::try_from(site.demand_interval.as_mins()).ok()?;
+            Some(Usage::of_demand(timestamp(self.since_ms), minutes, self.forecast_kw?))
+        };
+        let intervals = match self.exceeded_until_ms {
+            Some(until_ms) => billing.highest(self.since_ms, until_ms),
+            None => forecast().into_iter().collect(),
+        };
+        let cap_kw = |at| target(machine, site, at).unwrap_or(f64::INFINITY);
+        billing.cost(&site.contracts, timestamp(self.since_ms), &intervals, cap_kw)
+    }
+
     fn finding(&mut self, tick: &Tick<'_>, machine: &Machine, state: Condition) -> Finding {
         self.billed_kw = self.billed_before(tick);
         let since = timestamp(self.since_ms);
@@ -248,8 +296,7 @@ impl Peak {
         let excess_kw = (peak_kw - target_kw).max(0.0);
         let contracts = &tick.site.contracts;
         let contract = contract_at(contracts, since).filter(|_| self.billed_kw.is_some());
-        let span = (target_kw.min(peak_kw), peak_kw);
-        let cost = contract.and_then(|contract| Some((contract, tick.billing.cost(contracts, since, span)?)));
+        let cost = contract.and_then(|contract| Some((contract, self.cost(tick, machine)?)));
         let mut why = vec![("target_kw", target_kw), ("excess_kw", excess_kw)];
         why.extend(self.forecast_kw.map(|kw| ("forecast_kw", kw)));
         why.extend(self.demand_kw.map(|kw| ("demand_kw", kw)));

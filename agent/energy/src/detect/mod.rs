@@ -3,8 +3,8 @@
 //! They judge stretches of power and demand intervals that the engine hands them, and ask no clock. Invariants: the
 //! same input gives the same findings; a gap is neither waste nor proof of its end; a finding's `since` never moves.
 //!
-//! What an interval was told to be may change for forty days. Kinds that judge intervals (`Tick::retold`) reckon again
-//! from `Tick::billing`, which holds the newest as they are told now, and say their finding anew.
+//! What an interval was told to be may change for forty days. Kinds that judge intervals reckon again from
+//! `Tick::billing`, which holds the newest as they are told now, and say their finding anew.
 
 use std::collections::BTreeMap;
 
@@ -101,6 +101,8 @@ pub(crate) struct Tick<'a> {
     pub(crate) demand: Option<&'a DemandNow>,
     /// By how much its forecast may be off, by the step of the meter's register, kW.
     pub(crate) error_kw: f64,
+    /// In what steps its counter counts, kWh; 0 where it has none.
+    pub(crate) step_kwh: f64,
     /// The main meter's intervals that closed for the first time at this tick.
     pub(crate) closed: &'a [Interval],
     /// Its intervals that closed earlier, and are told otherwise now.

@@ -1,14 +1,16 @@
 //! The site's knowledge of a meter, as its intervals need it, and of a sample: when it is due and what of it counts. It
 //! looks up and decides nothing.
 
+use std::borrow::Cow;
+
 use jiff::SignedDuration;
 
 use crate::{
     detect::meter_fault,
-    interval::{Basis, GAP_PERIODS, Lengths, Patience},
+    interval::{Basis, GAP_PERIODS, Interval, Lengths, Patience, meter::is_impossible},
     quantity::{Form, Quantity},
     sample::{Name, Sample},
-    site::Site,
+    site::{Machine, Site},
 };
 
 /// What the site's file lets expect of a meter.
@@ -69,6 +71,27 @@ pub(super) fn lengths(site: &Site, every: SignedDuration) -> Lengths {
 /// thousand meters say in a minute would be forty megabytes.
 pub(super) fn is_stepped(quantity: Quantity) -> bool {
     quantity == Quantity::ActivePower || quantity.row().form != Form::Gauge
+}
+
+/// A sample without readings that no power that can be makes: they are no load, as they are no energy.
+pub(super) fn possible<'a>(sample: &'a Sample, basis: &Basis<'_>) -> Cow<'a, Sample> {
+    if !sample.readings.iter().any(|reading| is_impossible(reading, basis)) {
+        return Cow::Borrowed(sample);
+    }
+    let mut possible = sample.clone();
+    possible.readings.retain(|reading| !is_impossible(reading, basis));
+    Cow::Owned(possible)
+}
+
+/// Places of the machines that a meter measures.
+pub(super) fn machines_of(machines: &[Machine], meter: &Name) -> Vec<usize> {
+    (0..machines.len())
+        .filter(|&index| machines[index].meter == *meter)
+        .collect()
+}
+
+pub(super) fn sort_intervals(intervals: &mut [Interval]) {
+    intervals.sort_by(|a, b| (a.start, &a.meter).cmp(&(b.start, &b.meter)));
 }
 
 /// When a sample's evidence is complete, ms; an instant counts from just after itself.

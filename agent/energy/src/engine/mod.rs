@@ -16,7 +16,7 @@ use std::{
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use basis::{Expected, basis, due_ms, is_stepped, lengths};
+use basis::{Expected, basis, due_ms, is_stepped, lengths, machines_of, possible, sort_intervals};
 use context::Context;
 
 use crate::{
@@ -213,6 +213,9 @@ impl Engine {
         {
             meter.newest = Some(sample.clone());
         }
+        if sample.is_stale() {
+            return; // nothing new was heard
+        }
         let mut is_late = false;
         for part in sample.parts() {
             is_late |= self.stage(part);
@@ -347,7 +350,8 @@ impl Engine {
         meter.stepped_ms = Some(due_ms);
         let has_leapt = meter.intervals.leapt_ms() == Some(at_ms);
         let gap_ms = |quantity| basis.gap_ms(quantity);
-        if let Some(stretch) = meter.power.take(sample, basis.lengths.interval_ms, gap_ms, has_leapt) {
+        let sample = possible(sample, &basis);
+        if let Some(stretch) = meter.power.take(&sample, basis.lengths.interval_ms, gap_ms, has_leapt) {
             meter.note(&stretch);
             for place in 0..self.machines_of[index].len() {
                 self.step_machine(self.machines_of[index][place], &stretch);
@@ -423,11 +427,17 @@ impl Engine {
             self.state.billing.note(&self.site.contracts, interval);
         }
         let demand = self.demand(tick_ms);
+        let main_meter = self
+            .site
+            .main_meter
+            .as_ref()
+            .and_then(|main| self.state.meters.get(main));
         let tick = Tick {
             at_ms: tick_ms,
             site: &self.site,
             demand: demand.as_ref().map(|(demand, _)| demand),
             error_kw: demand.as_ref().map_or(0.0, |(_, error_kw)| *error_kw),
+            step_kwh: main_meter.map_or(0.0, |meter| meter.power.step_kwh()),
             closed: &main,
             retold: &retold,
             billing: &self.state.billing,
@@ -487,14 +497,4 @@ impl Engine {
             }
         }
     }
-}
-
-fn machines_of(machines: &[Machine], meter: &Name) -> Vec<usize> {
-    (0..machines.len())
-        .filter(|&index| machines[index].meter == *meter)
-        .collect()
-}
-
-fn sort_intervals(intervals: &mut [Interval]) {
-    intervals.sort_by(|a, b| (a.start, &a.meter).cmp(&(b.start, &b.meter)));
 }

@@ -85,7 +85,8 @@ impl Engine {
             at: newest.at,
             readings: newest.readings.clone(),
             power_kw,
-            is_stale: at_ms - due_ms(newest, self.site.demand_interval) > lengths(&self.site, every).gap_ms,
+            is_stale: newest.is_stale()
+                || at_ms - due_ms(newest, self.site.demand_interval) > lengths(&self.site, every).gap_ms,
         })
     }
 
@@ -135,7 +136,7 @@ impl Engine {
             .iter()
             .find(|machine| machine.kind == MachineKind::Site);
         let target_kw = site_machine.and_then(|machine| demand_peak::target(machine, &self.site, start));
-        let forecast = meter.forecast(&basis, (start_ms, at_ms), energy_kwh, target_kw);
+        let forecast = meter.forecast(&basis, (start_ms, at_ms), target_kw);
         let now = DemandNow {
             start,
             end: timestamp(end_ms),
@@ -170,23 +171,21 @@ impl MeterState {
         (length_ms > 0).then(|| (energy / length_ms as f64, length_ms))
     }
 
-    /// Where the interval that began at `start_ms` will end, if power goes on. The power is that of the last minute; that
-    /// of a counter is taken over as many minutes more, up to the interval's length, as it takes until the counter's step
-    /// no longer decides on which side of the target the forecast lies: a counter tells power to its step ÷ time.
-    fn forecast(
-        &self,
-        basis: &Basis<'_>,
-        (start_ms, at_ms): (i64, i64),
-        energy_kwh: f64,
-        target_kw: Option<f64>,
-    ) -> Option<Forecast> {
+    /// Where the interval that began at `start_ms` will end, if power goes on: what was used up to the end of the newest
+    /// stretch of power, and that power from there on. The power is that of the last minute; that of a counter is taken
+    /// over as many minutes more, up to the interval's length, as it takes until the counter's step no longer decides on
+    /// which side of the target the forecast lies: a counter tells power to its step ÷ time.
+    fn forecast(&self, basis: &Basis<'_>, (start_ms, at_ms): (i64, i64), target_kw: Option<f64>) -> Option<Forecast> {
         // What has been used so far is not sure while a leap of the register may be taken back.
         if self.intervals.leapt_ms().is_some_and(|leapt_ms| leapt_ms >= start_ms) {
             return None;
         }
         let interval_ms = basis.end_of(start_ms) - start_ms;
         let until_ms = self.power.until_ms()?;
-        let left_ms = start_ms + interval_ms - until_ms.clamp(start_ms, at_ms);
+        let used_ms = until_ms.clamp(start_ms, at_ms);
+        // Nothing is known where the stretch ended before the interval began.
+        let energy_kwh = self.intervals.between(start_ms, used_ms, basis).amount.unwrap_or(0.0);
+        let left_ms = start_ms + interval_ms - used_ms;
         let step_kwh = self.power.step_kwh();
         let forecast = |(kw, error_kw): (f64, f64)| Forecast {
             kw: (energy_kwh + kw.max(0.0) * hours(left_ms)) / hours(interval_ms),

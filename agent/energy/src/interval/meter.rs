@@ -342,7 +342,7 @@ impl MeterIntervals {
 }
 
 /// Whether no power that can be makes this power, or this energy of an interval. What a counter does is told by its walk.
-fn is_impossible(reading: &Reading, basis: &Basis<'_>) -> bool {
+pub(crate) fn is_impossible(reading: &Reading, basis: &Basis<'_>) -> bool {
     let kw = match reading.quantity {
         Quantity::ActivePower => reading.value,
         Quantity::IntervalEnergy => reading.value / hours(basis.lengths.interval_ms),

@@ -5,7 +5,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
-use serde::{Deserialize, Serialize};
 
 use super::{PowerFactorRule, bill::Usage};
 
@@ -24,7 +23,7 @@ pub(crate) struct Judge<'a> {
 }
 
 /// A period's usage so far, under one rule.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct PowerFactors {
     running: Option<Stretch>,
     lag: Mean,
@@ -33,7 +32,7 @@ pub(crate) struct PowerFactors {
 }
 
 /// The running half hour.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 struct Stretch {
     start: Timestamp,
     hour: i8,
@@ -43,7 +42,7 @@ struct Stretch {
     lead_kvarh: Option<f64>,
 }
 
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Mean {
     sum: f64,
     n: u32,

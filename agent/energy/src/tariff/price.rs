@@ -79,13 +79,6 @@ impl Contract {
         self.rules.zone.to_datetime(at)
     }
 
-    /// Price of one kW of billing demand and month, at `at`, before levies and with them.
-    pub fn demand_price_at(&self, at: Timestamp) -> Option<(Decimal, Decimal)> {
-        let edition = self.edition_of(self.local(at).date())?;
-        let net = edition.prices.demand_per_kw;
-        Some((net, net * edition.levy_factor()))
-    }
-
     fn price(&self, local: DateTime) -> Option<Price> {
         let edition = self.edition_of(local.date())?;
         let slot = edition.slot(self.day_kind(local.date()), local.month(), local.hour())?;
@@ -291,15 +284,6 @@ source = "test"
         assert_eq!(early.price, None);
         assert!(!contract().has_begun(at("2023-12-31T23:59")));
         assert!(contract().has_begun(at("2024-01-01T00:00")));
-    }
-
-    #[test]
-    fn a_kilowatt_costs_what_its_edition_says() {
-        let (net, gross) = contract().demand_price_at(at("2026-04-16T00:00")).expect("covered");
-        assert_eq!(
-            (net, gross.normalize().to_string()),
-            (Decimal::from(8320), "9376.64".to_owned())
-        );
     }
 
     proptest! {

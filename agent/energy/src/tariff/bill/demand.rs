@@ -25,8 +25,14 @@ pub(super) fn cost(contracts: &[Contract], tally: &Tally<'_>, history: &mut Hist
     charges.extend(power_factors);
     charges.extend(excess_charges(contracts, tally, history, notes));
     charges.extend(other_charges(tally));
-    let levied = |charge: &Charge| Amount::levied(charge.line.amount, &tally.parts[charge.part].part.edition);
-    charges.iter().map(levied).sum()
+    levied(tally, charges.iter())
+}
+
+/// The sum of charges, each with the levies of its part.
+pub(super) fn levied<'a>(tally: &Tally<'_>, charges: impl Iterator<Item = &'a Charge>) -> Amount {
+    charges
+        .map(|charge| Amount::levied(charge.line.amount, &tally.parts[charge.part].part.edition))
+        .sum()
 }
 
 pub(super) fn billed_demands(tally: &Tally<'_>, history: &History) -> Vec<BilledDemand> {

@@ -294,6 +294,6 @@ fn shown_pct(pct: f64) -> f64 {
 }
 
 /// A measured percentage as billed; what floating-point sums leave below a billionth is not a measurement.
-pub(crate) fn billed_pct(pct: f64, step: Option<Decimal>) -> Decimal {
+pub(super) fn billed_pct(pct: f64, step: Option<Decimal>) -> Decimal {
     nearest(Decimal::from_f64(pct).unwrap_or_default().round_dp(9), step)
 }

@@ -31,8 +31,8 @@ pub use notes::Note;
 pub use reconcile::{Difference, EnteredBill, EnteredError, reconcile};
 pub use worth::{Amount, DemandStep, DemandWorth, LaterStep, demand_worth};
 
-pub(crate) use items::billed_pct;
 pub(crate) use running::Billing;
+pub(crate) use worth::{PowerFactorBill, Standing};
 
 use period::Period;
 use tally::Tally;
@@ -57,6 +57,19 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// An interval of which only the demand is known, or supposed.
+    pub(crate) fn of_demand(start: Timestamp, minutes: u16, demand_kw: f64) -> Self {
+        Self {
+            start,
+            minutes,
+            energy_kwh: Some(demand_kw * f64::from(minutes) / 60.0),
+            lag_kvarh: None,
+            lead_kvarh: None,
+            coverage: 1.0,
+            quality: Quality::Ok,
+        }
+    }
+
     /// Mean power of the interval, kW.
     pub(crate) fn demand_kw(&self) -> Option<f64> {
         self.energy_kwh

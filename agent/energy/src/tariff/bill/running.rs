@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan, civil::Date};
 use rust_decimal::{Decimal, prelude::FromPrimitive};
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, BilledDemand, History, Usage, demand, month_of, ratchet, worth};
+use super::{Amount, BilledDemand, History, PowerFactorBill, Usage, demand, month_of, period::Period, ratchet, worth};
 use crate::{
     interval::{Interval, meter::timestamp},
     sample::Quality,
@@ -19,8 +19,9 @@ use crate::{
 
 /// Months remembered: the longest ratchet looks back over twelve.
 const MONTHS: i32 = 24;
-/// Intervals remembered: two months of quarter hours. None is told again after forty days, and no period is longer.
-const ROWS: usize = 6000;
+/// Intervals remembered: three months of quarter hours, or one of five minutes. None is told again after forty days, and no
+/// period is longer.
+const ROWS: usize = 9000;
 
 /// What the main meter has drawn, by billing month.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -98,6 +99,18 @@ impl Billing {
             .map(|(start_ms, row)| row.usage(*start_ms))
     }
 
+    /// Of those intervals the highest of each month and band, ascending: what a bill of demand needs of them.
+    pub(crate) fn highest(&self, from_ms: i64, to_ms: i64) -> Vec<Usage> {
+        let of_month = |month: &Month| {
+            let mut maxima = Vec::new();
+            for (start_ms, row) in month.rows.range(from_ms..to_ms.max(from_ms)) {
+                raise(&mut maxima, row.maximum(*start_ms));
+            }
+            ascending(&maxima)
+        };
+        self.0.values().flat_map(of_month).collect()
+    }
+
     /// What is billed at `at` so far; `None` before the first contract.
     pub(crate) fn billed(&self, contracts: &[Contract], at: Timestamp) -> Option<BilledDemand> {
         let contract = contract_at(contracts, at).filter(|contract| contract.rules.demand.is_some())?;
@@ -111,14 +124,55 @@ impl Billing {
         Some(rule.n_bills(month_of(contracts, at)?))
     }
 
-    /// What a demand of `to_kw` at `at` adds to this bill, were it `from_kw` without it; `None` without a price.
-    pub(crate) fn cost(&self, contracts: &[Contract], at: Timestamp, (from_kw, to_kw): (f64, f64)) -> Option<Amount> {
-        let (month, at_ms) = (month_of(contracts, at)?, at.as_millisecond());
-        let of_month = self.0.get(&month).map(|month| month.maxima_before(at_ms));
-        let mut usage: Vec<Usage> = of_month.unwrap_or_default().iter().map(Maximum::usage).collect();
-        usage.sort_by_key(|row| row.start);
-        let span = (Decimal::from_f64(from_kw)?, Decimal::from_f64(to_kw)?);
-        worth::demand_cost(contracts, &self.history(contracts, at_ms), &usage, at, span)
+    /// What the demands of intervals, ascending, add to the bills that they lie on, had none been above `cap_kw` of its
+    /// start without it. What was drawn before `since` alone stands beside; `None` without a price, or an interval.
+    pub(crate) fn cost(
+        &self,
+        contracts: &[Contract],
+        since: Timestamp,
+        intervals: &[Usage],
+        cap_kw: impl Fn(Timestamp) -> f64,
+    ) -> Option<Amount> {
+        intervals.first()?;
+        let since_ms = since.as_millisecond();
+        let month = self.0.get(&month_of(contracts, since)?);
+        let before = month.map(|month| ascending(&month.maxima_before(since_ms)));
+        let before = before.unwrap_or_default();
+        let history = self.history(contracts, since_ms);
+        let cost = |kw: &dyn Fn(Timestamp, f64) -> f64| {
+            let demand = |row: &Usage| {
+                Some(Usage::of_demand(
+                    row.start,
+                    row.minutes,
+                    kw(row.start, row.demand_kw()?),
+                ))
+            };
+            let drawn = intervals.iter().filter_map(demand);
+            let usage: Vec<Usage> = before.iter().copied().chain(drawn).collect();
+            worth::demand_cost(contracts, history.clone(), &usage)
+        };
+        let without = cost(&|at, kw| kw.min(cap_kw(at)))?;
+        Some(cost(&|_, kw| kw)?.less(without))
+    }
+
+    /// How the power factors of the period that is running, or over, at `until` are billed by what was drawn before it;
+    /// `first_surcharge` is the month that had the first before it.
+    pub(crate) fn power_factors<'a>(
+        &self,
+        contracts: &'a [Contract],
+        until: Timestamp,
+        first_surcharge: Option<Date>,
+    ) -> Option<PowerFactorBill<'a>> {
+        let until_ms = until.as_millisecond();
+        let last = timestamp(until_ms - 1);
+        let period = Period::at(contracts, contract_at(contracts, last)?.local(last).date())?;
+        let rows = self.0.get(&period.month)?.rows.range(..until_ms);
+        let usage: Vec<Usage> = rows.map(|(start_ms, row)| row.usage(*start_ms)).collect();
+        let history = History {
+            first_surcharge,
+            ..self.history(contracts, until_ms)
+        };
+        worth::power_factors(contracts, history, period, &usage)
     }
 
     /// What is known of months before an instant, and what the contracts say of those before.
@@ -159,6 +213,13 @@ impl Month {
     }
 }
 
+/// Maxima as usage, by start.
+fn ascending(maxima: &[Maximum]) -> Vec<Usage> {
+    let mut usage: Vec<Usage> = maxima.iter().map(Maximum::usage).collect();
+    usage.sort_by_key(|row| row.start);
+    usage
+}
+
 /// Keeps the first of equals.
 fn raise(maxima: &mut Vec<Maximum>, next: Option<Maximum>) {
     let Some(next) = next else { return };
@@ -194,14 +255,6 @@ impl Row {
 
 impl Maximum {
     fn usage(&self) -> Usage {
-        Usage {
-            start: timestamp(self.start_ms),
-            minutes: self.minutes,
-            energy_kwh: Some(self.kw * f64::from(self.minutes) / 60.0),
-            lag_kvarh: None,
-            lead_kvarh: None,
-            coverage: 1.0,
-            quality: Quality::Ok,
-        }
+        Usage::of_demand(timestamp(self.start_ms), self.minutes, self.kw)
     }
 }

@@ -1,7 +1,8 @@
-//! What one more kW of demand would cost at an instant, and on how many bills.
+//! What demand costs: one more kW at an instant, and on how many bills; all that a stretch of time drew; and what the
+//! power factor of the running month adds.
 //!
-//! It does not forecast demand. Invariant: the answer is the difference of two bills of the running period, one with a
-//! demand of so many kW at that instant and one with less; below what is billed anyway another kW costs nothing.
+//! It forecasts nothing. Invariant: the answer is the bill's own line, or the difference of two bills, one with a demand of
+//! so many kW and one with less; below what is billed anyway another kW costs nothing.
 
 use std::iter::Sum;
 
@@ -9,10 +10,11 @@ use jiff::{Timestamp, ToSpan, civil::Date};
 use rust_decimal::{Decimal, prelude::FromPrimitive};
 
 use super::{
-    BilledDemand, History, Note, Usage, demand,
+    BilledDemand, History, Note, Usage, by_period, demand,
+    items::{Charge, billed_pct},
     period::{self, Period},
     ratchet,
-    tally::Tally,
+    tally::{PartTally, Tally},
 };
 use crate::tariff::{Band, Contract, DemandRule, contract_at, edition::Edition};
 
@@ -33,7 +35,7 @@ impl Amount {
         }
     }
 
-    fn less(self, other: Self) -> Self {
+    pub(super) fn less(self, other: Self) -> Self {
         Self {
             net: (self.net - other.net).normalize(),
             gross: (self.gross - other.gross).normalize(),
@@ -137,17 +139,93 @@ pub fn demand_worth(contracts: &[Contract], history: &History, usage: &[Usage], 
     })
 }
 
-/// What a demand of `to_kw` at `at` adds to the running bill, were it `from_kw` without it.
-pub(super) fn demand_cost(
-    contracts: &[Contract],
-    history: &History,
+/// What the demands of `usage` cost on the bills they lie on, ascending, after what `history` holds; `None` without a price.
+pub(super) fn demand_cost(contracts: &[Contract], mut history: History, usage: &[Usage]) -> Option<Amount> {
+    let of_period = |(period, rows)| {
+        let tally = Tally::of(period, period::parts(contracts, period), rows)?;
+        if let Some(counted) = tally.counted() {
+            history.raise(period.month, counted.kw);
+        }
+        Some(demand::cost(contracts, &tally, &mut history, &mut Vec::new()))
+    };
+    by_period(contracts, usage).into_iter().map(of_period).sum()
+}
+
+/// How a period's power factors are billed.
+#[derive(Debug)]
+pub(crate) struct PowerFactorBill<'a> {
+    /// The contract that they are judged by.
+    pub(crate) contract: &'a Contract,
+    /// Demand whose charge is raised, kW.
+    pub(crate) billed_kw: Decimal,
+    /// Time seen with trusted readings, ms.
+    pub(crate) seen_ms: i64,
+    /// A surcharge is waived: it is the first ever.
+    pub(crate) is_notice: bool,
+    /// First month with a surcharge, this one included.
+    pub(crate) first_surcharge: Option<Date>,
+    /// Lagging, then leading, as far as they are known.
+    pub(crate) standings: Vec<Standing>,
+}
+
+/// One mean power factor.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub(crate) is_leading: bool,
+    /// As measured, percent.
+    pub(crate) measured_pct: f64,
+    pub(crate) reference_pct: Decimal,
+    /// Percents below the reference, as billed.
+    pub(crate) missing_pct: Decimal,
+    /// What the bill adds for it; 0 in the month of the notice.
+    pub(crate) surcharge: Amount,
+}
+
+/// How power factors are billed for a period, after what `history` holds and `usage` of it, ascending; `None` without a rule
+/// or anything measured.
+pub(super) fn power_factors<'a>(
+    contracts: &'a [Contract],
+    mut history: History,
+    period: Period,
     usage: &[Usage],
-    at: Timestamp,
-    (from_kw, to_kw): (Decimal, Decimal),
-) -> Option<Amount> {
-    let mut running = Running::of(contracts, history, usage, at)?;
-    let before = running.raised(from_kw);
-    Some(running.raised(to_kw).less(before))
+) -> Option<PowerFactorBill<'a>> {
+    let tally = Tally::of(period, period::parts(contracts, period), usage)?;
+    let demands = demand::billed_demands(&tally, &history);
+    let of_demand = demand::demand_charges(&tally, &demands);
+    let charges = demand::power_factor_charges(&tally, &of_demand, &mut history, &mut Vec::new());
+    let factors_of = |part: &PartTally<'_>| tally.power_factors[part.group];
+    let is_measured = |part: &&PartTally<'_>| factors_of(part).lag_pct.or(factors_of(part).lead_pct).is_some();
+    let part = tally.parts.iter().rev().find(is_measured)?;
+    let (contract, rule) = (part.part.edition.contract, part.part.edition.judged_power_factor()?);
+    let factors = factors_of(part);
+    let standing = |is_leading, measured_pct: Option<f64>, reference_pct: Option<Decimal>| {
+        let (measured_pct, reference_pct) = (measured_pct?, reference_pct?);
+        let item = if is_leading {
+            "power_factor_lead"
+        } else {
+            "power_factor_lag"
+        };
+        let is_surcharge = |charge: &&Charge| charge.item == item && charge.line.amount > Decimal::ZERO;
+        let billed_pct = billed_pct(measured_pct, contract.rules.rounding.power_factor_pct);
+        Some(Standing {
+            is_leading,
+            measured_pct,
+            reference_pct,
+            missing_pct: (reference_pct - billed_pct).max(Decimal::ZERO),
+            surcharge: demand::levied(&tally, charges.iter().filter(is_surcharge)),
+        })
+    };
+    let lag = standing(false, factors.lag_pct, Some(rule.lag_reference_pct));
+    let lead = standing(true, factors.lead_pct, rule.lead_reference_pct);
+    let billed = &demands[part.index];
+    Some(PowerFactorBill {
+        contract,
+        billed_kw: billed.billing_kw.max(billed.floor_kw),
+        seen_ms: (tally.seen_min * 60_000.0) as i64,
+        is_notice: history.first_surcharge == Some(period.month),
+        first_surcharge: history.first_surcharge,
+        standings: lag.into_iter().chain(lead).collect(),
+    })
 }
 
 /// The running period with a demand at an instant, raised step by step.
@@ -255,8 +333,7 @@ impl<'a> Running<'a> {
 
     /// Highest demand of any hour under the instant's contract, kW.
     fn highest_kw(&self) -> Decimal {
-        let is_alike =
-            |part: &super::tally::PartTally<'_>| part.part.edition.contract.contract_kw == self.contract.contract_kw;
+        let is_alike = |part: &PartTally<'_>| part.part.edition.contract.contract_kw == self.contract.contract_kw;
         self.tally.peak(is_alike).map_or(Decimal::ZERO, |peak| peak.kw)
     }
 }
