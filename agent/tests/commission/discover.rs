@@ -265,7 +265,13 @@ async fn a_serial_port_is_searched_speed_by_speed() {
         "1ms",
         "--yes",
     ];
-    check_both(&asked, 0, &["eastron-sdm630"], &["eastron-sdm630", "1 device,"]).await;
+    check_both(
+        &asked,
+        0,
+        &["eastron-sdm630", "baud 8"],
+        &["eastron-sdm630", "baud 8", "1 device,"],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ pub(super) fn text(offer: &Offer<'_>) -> String {
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(found.devices.iter().map(|device| {
             let says = own_name(device);
-            let line = written(&device.transport).chars().take(40).collect();
+            let line = its_end(&device.transport.to_string(), 44);
             let says = says.chars().take(24).collect();
             vec![line, device.unit.to_string(), says, String::new()]
         }));
@@ -86,6 +86,15 @@ pub(super) fn text(offer: &Offer<'_>) -> String {
         }
     }
     text + &tail(offer)
+}
+
+/// The end of an address that is longer than this: there stand its speed, or what tells it from others.
+fn its_end(address: &str, at_most: usize) -> String {
+    let n = address.chars().count();
+    if n <= at_most {
+        return address.to_owned();
+    }
+    std::iter::once('…').chain(address.chars().skip(n + 1 - at_most)).collect()
 }
 
 /// What one device is.
