@@ -12,7 +12,7 @@ use std::f64::consts::TAU;
 
 use energy::{
     Interval, Quality, Quantity, Reading, Sample, Site,
-    interval::RepairKind::{self, Frozen, Reset},
+    interval::RepairKind::{self, Frozen, Reset, Spike, ZeroBurst},
 };
 use jiff::SignedDuration;
 use support::{Outcome, at, live_on, site};
@@ -305,4 +305,44 @@ fn zeros_after_a_reset_hide_no_peak() {
         ..CASE
     };
     check("two zeros", &case, 100.01, &[Reset]);
+}
+
+/// The last of its equal readings is a zero, or a spike.
+fn away<const FROM: i64, const READINGS: i64, const EVERY: i64, const SAYS: i64>(
+    n: i64,
+    used: &dyn Fn(i64) -> f64,
+) -> f64 {
+    match (n - FROM).div_euclid(EVERY) {
+        last if last == READINGS - 1 => SAYS as f64,
+        reading if (0..READINGS).contains(&reading) => used(FROM),
+        _ => used(n),
+    }
+}
+
+#[test]
+fn a_frozen_register_that_left_its_place_before_it_went_on_makes_no_peak() {
+    const SPIKE: i64 = 1_800_000_000;
+    const EARLIER: i64 = 2 * 1440 + 840;
+    for (every, away, name) in [
+        (
+            15,
+            away::<FAULT, 5, 15, 0> as fn(i64, &dyn Fn(i64) -> f64) -> f64,
+            ZeroBurst,
+        ),
+        (15, away::<FAULT, 13, 15, 0>, ZeroBurst),
+        (15, away::<FAULT, 13, 15, SPIKE>, Spike),
+        (15, away::<EARLIER, 600, 15, 0>, ZeroBurst),
+        (1, away::<FAULT, 180, 1, 0>, ZeroBurst),
+        (1, away::<EARLIER, 8000, 1, SPIKE>, Spike),
+    ] {
+        let case = Case {
+            every,
+            contract_kw: Some(300.0),
+            register: away,
+            ..CASE
+        };
+        let outcome = check(&format!("{every} min, {name}"), &case, 100.01, &[Frozen, name]);
+        let told = outcome.intervals.values().filter(|i| i.energy_import_kwh == Some(0.0));
+        assert_eq!(told.count(), 0, "{every} min, {name}: nothing is silently 0");
+    }
 }

@@ -210,9 +210,8 @@ impl<'a> Walk<'a> {
             let rise = to.1 - self.reference;
             rise > 0.0 && self.is_usual(rise, to.0 - self.points[jump - 1].0)
         };
-        let rests = self.points.get(jump).is_none_or(is_usual)
-            && !self.stands_too_long(jump - 1)
-            && self.owed(jump, jump - self.at).is_none();
+        let rests =
+            self.points.get(jump).is_none_or(is_usual) && !self.stands_too_long(jump - 1) && self.owed(jump).is_none();
         if rests {
             (self.looked_at, self.is_doubted) = (jump - 1, false);
         }
@@ -260,13 +259,12 @@ impl<'a> Walk<'a> {
     fn unchanged(&mut self, to: Point) -> Step {
         if self.at >= self.looked_at {
             let jump = self.jump();
-            let n_equal = jump - self.at;
             self.looked_at = jump - 1;
             if let Some(step) = self.back(jump) {
                 return step;
             }
-            if let Some(owed) = self.owed(jump, n_equal) {
-                return self.frozen(jump, n_equal, owed);
+            if let Some(owed) = self.owed(jump) {
+                return self.frozen(jump, owed);
             }
             if self.is_awake(jump) {
                 return self.awoken(jump);

@@ -227,10 +227,10 @@ impl Series {
             .place(at_ms - RETURN_MS)
             .min(index.saturating_sub(RETURN_READINGS + 1))
             .saturating_sub(1);
-        // … and of the standstill before that, or of what zeros came after.
+        // … and of the standstill before that, or of the one that zeros came after.
         let mut first = self.stood_from(first);
         if self.points.get(first).is_some_and(|point| point.1 == 0.0) {
-            first = first.saturating_sub(1);
+            first = self.stood_from(first.saturating_sub(1));
         }
         let from_ms = self.points.get(first).map_or(at_ms, |point| point.0);
         let leapt_ms = self.has_leapt(index).then_some(at_ms);

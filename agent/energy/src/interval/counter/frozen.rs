@@ -22,9 +22,14 @@ const FROZEN_SHARE: f64 = 0.5;
 /// … and by at most so many times that, unless no power seen comes near the jump.
 const FROZEN_TIMES: f64 = 2.0;
 
-/// What a frozen register had not counted; `None` where how much of its jump belongs to the standstill is unknown.
+/// What a frozen register had not counted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Owed(Option<f64>);
+pub(super) struct Owed {
+    /// `None` where how much of its jump belongs to the standstill is unknown.
+    rise: Option<f64>,
+    /// Index of the reading with which it went on.
+    end: usize,
+}
 
 /// A rise that ends a standstill.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +54,10 @@ impl Jump {
 
 impl Walk<'_> {
     /// What a register that stood still until `jump` had not counted, where the standstill was none.
-    pub(super) fn owed(&self, jump: usize, n_equal: usize) -> Option<Owed> {
-        let &(to_ms, value) = self.points.get(jump).filter(|point| point.0 < self.swap_ms)?;
+    pub(super) fn owed(&self, jump: usize) -> Option<Owed> {
+        let end = self.end(jump)?;
+        let (to_ms, value) = self.points[end];
+        let n_equal = jump - self.at;
         let rise = self.counted(value);
         let ended = Jump {
             rise,
@@ -62,13 +69,23 @@ impl Walk<'_> {
         let owed = if rise <= 0.0 || is_step {
             None
         } else if self.memory.peak_kw == 0.0 {
-            self.owes_first(ended, jump, n_equal)
+            self.owes_first(ended, end, n_equal)
         } else {
             (n_equal >= FROZEN_READINGS && !self.is_step(rise) && self.owes_by_rating(ended)
                 || self.owes_by_habit(ended))
-            .then_some(Owed(Some(rise)))
+            .then_some(Some(rise))
         };
-        owed.filter(|_| self.memory.back(value).is_none() && self.returned(jump - 1).is_none())
+        let rise = owed.filter(|_| self.memory.back(value).is_none())?;
+        Some(Owed { rise, end })
+    }
+
+    /// Index of the reading with which a standstill ends, at `jump` or after readings that only left its place.
+    fn end(&self, jump: usize) -> Option<usize> {
+        let &(to_ms, value) = self.points.get(jump).filter(|point| point.0 < self.swap_ms)?;
+        let (rise, elapsed_ms) = (value - self.reference, to_ms - self.points[jump - 1].0);
+        let is_away = rise < 0.0 || !self.is_usual(rise, elapsed_ms);
+        let back = is_away.then(|| self.returned(jump - 1)).flatten();
+        Some(back.unwrap_or(jump))
     }
 
     /// The highest power known makes no such step, but as much over the whole standstill.
@@ -98,7 +115,7 @@ impl Walk<'_> {
     }
 
     /// A register of which no power is known yet is known by what it counts after the jump.
-    fn owes_first(&self, jump: Jump, index: usize, n_equal: usize) -> Option<Owed> {
+    fn owes_first(&self, jump: Jump, index: usize, n_equal: usize) -> Option<Option<f64>> {
         let (next_kw, next_rise) = self.next_most(index)?;
         let is_beyond = jump.rise > FROZEN_TIMES * next_rise && jump.step_kw() > MARGIN * next_kw;
         let is_rated = self.rules.max_kw.is_some();
@@ -109,7 +126,7 @@ impl Walk<'_> {
         let is_explained =
             is_rated && self.is_usual(jump.rise, jump.stood_ms) || jump.spread_kw() <= FROZEN_TIMES * next_kw;
         // Without a rating nothing is impossible: what is not explained was used, or came in a silence.
-        (is_owed && (is_explained || is_rated)).then(|| Owed(is_explained.then_some(jump.rise)))
+        (is_owed && (is_explained || is_rated)).then(|| is_explained.then_some(jump.rise))
     }
 
     /// Highest power, kW, and largest rise of the next few rises after the reading at `index`.
@@ -139,12 +156,12 @@ impl Walk<'_> {
         top.unwrap_or(0.0) + value - self.reference
     }
 
-    /// A step over a standstill that was none, to the reading at `jump`.
-    pub(super) fn frozen(&mut self, jump: usize, n_equal: usize, Owed(owed): Owed) -> Step {
-        let (since_ms, to) = (self.points[self.at].0, self.points[jump]);
+    /// A step over a standstill that was none, which lasted until the reading at `jump`.
+    pub(super) fn frozen(&mut self, jump: usize, owed: Owed) -> Step {
+        let (since_ms, last, to) = (self.points[self.at].0, self.points[jump - 1], self.points[owed.end]);
         let mut why = vec![
-            ("unchanged_s", (self.points[jump - 1].0 - since_ms) as f64 / 1000.0),
-            ("n_readings", n_equal as f64),
+            ("unchanged_s", (last.0 - since_ms) as f64 / 1000.0),
+            ("n_readings", (jump - self.at) as f64),
             ("jump", self.counted(to.1)),
         ];
         why.extend(
@@ -153,7 +170,15 @@ impl Walk<'_> {
                 .filter(|_| to.1 < self.reference)
                 .map(|top| ("top", top)),
         );
-        self.repaired(jump, RepairKind::Frozen, owed, why)
+        let Some(rise) = owed.rise.filter(|_| owed.end > jump) else {
+            return self.repaired(owed.end, RepairKind::Frozen, owed.rise, why);
+        };
+        // Readings that left its place have a name of their own: they go on from where it would have stood by then.
+        let share = (last.0 - since_ms) as f64 / (to.0 - since_ms) as f64;
+        let stood_at = self.reference;
+        let step = self.repaired(jump - 1, RepairKind::Frozen, Some(rise * share), why);
+        self.reference = stood_at + rise * share;
+        step
     }
 
     /// Index of the reading at which a register that was set back, and said several zeros, counts again by more than it has
