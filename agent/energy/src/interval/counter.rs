@@ -100,6 +100,9 @@ impl<'a> Walk<'a> {
             limit_kw: limit_kw(memory.peak_kw, rules.max_kw),
             memory,
         };
+        if walk.memory.grain == 0 {
+            walk.memory.learn_value(first);
+        }
         if !rules.swaps.is_empty() {
             walk.expect_swap();
         }
@@ -169,6 +172,7 @@ impl<'a> Walk<'a> {
         if rise < self.memory.least || self.memory.least == 0.0 {
             self.memory.least = rise;
         }
+        self.memory.learn_value(to.1);
         self.memory.zeroed = None;
         self.memory.learn_rise(rise, to.0 - self.since_ms);
         self.memory

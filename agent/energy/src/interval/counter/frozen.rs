@@ -4,11 +4,7 @@
 //! spread over the time that it stood still, and is no demand; one that is read in large steps, or rests by habit, is not
 //! frozen because it takes a step.
 
-use super::{
-    Step, Walk,
-    away::RETURN_READINGS,
-    leap::{LEAP, LEARNT_MS},
-};
+use super::{Step, Walk, away::RETURN_READINGS, leap::LEARNT_MS};
 use crate::interval::{
     known::MARGIN,
     repair::RepairKind,
@@ -19,8 +15,13 @@ use crate::interval::{
 const FROZEN_READINGS: usize = 3;
 /// A frozen register jumps by at least this share of what it would have counted, going by its usual power …
 const FROZEN_SHARE: f64 = 0.5;
-/// … and by at most so many times that, unless no power seen comes near the jump.
+/// … and by at most so many times that, …
 const FROZEN_TIMES: f64 = 2.0;
+/// … unless the jump is so many times the highest power known. A start, with all that draws more at first, was seen
+/// before in whatever has been followed for a day.
+const BEYOND: f64 = 1.5;
+/// A register that counts in large steps stands still for so many of them by nature.
+const SEVERAL: f64 = 3.0;
 
 /// What a frozen register had not counted.
 #[derive(Debug, Clone, Copy)]
@@ -64,16 +65,16 @@ impl Walk<'_> {
             step_ms: to_ms - self.points[jump - 1].0,
             stood_ms: to_ms - self.since_ms,
         };
-        // One that has never stood still is not read in large steps.
-        let is_step = self.is_step(rise) && self.memory.longest_ms > 0;
-        let owed = if rise <= 0.0 || is_step {
+        let owed = if rise <= 0.0 || self.is_step(rise) {
             None
         } else if self.memory.peak_kw == 0.0 {
             self.owes_first(ended, end, n_equal)
         } else {
-            (n_equal >= FROZEN_READINGS && !self.is_step(rise) && self.owes_by_rating(ended)
-                || self.owes_by_habit(ended))
-            .then_some(Some(rise))
+            let learnt_kw = self.is_learnt().then_some(self.memory.peak_kw);
+            let rated_kw = (n_equal >= FROZEN_READINGS).then_some(self.limit_kw / MARGIN);
+            let mut known_kw = learnt_kw.into_iter().chain(rated_kw);
+            let is_owed = known_kw.any(|known_kw| self.owes(ended, self.next_kw(end), known_kw));
+            is_owed.then_some(Some(rise))
         };
         let rise = owed.filter(|_| self.memory.back(value).is_none())?;
         Some(Owed { rise, end })
@@ -88,40 +89,53 @@ impl Walk<'_> {
         Some(back.unwrap_or(jump))
     }
 
-    /// The highest power known makes no such step, but as much over the whole standstill.
-    fn owes_by_rating(&self, jump: Jump) -> bool {
-        // rise ≥ share × (last rise ÷ its time) × time stood still
-        let is_missing =
-            jump.rise * self.memory.rise_ms as f64 >= FROZEN_SHARE * self.memory.rise * jump.stood_ms as f64;
-        !self.is_usual(jump.rise, jump.step_ms)
-            && self.is_usual(jump.rise, jump.stood_ms)
-            && (is_missing || self.is_impossible(jump.rise, jump.step_ms))
+    /// Whether the register has shown what it counts.
+    fn is_learnt(&self) -> bool {
+        self.memory.known_ms >= LEARNT_MS
     }
 
-    /// The register has never counted as much in a step, its usual power makes it over the whole standstill, and it does
-    /// not stand still as long: it never did, or would have taken several steps.
-    fn owes_by_habit(&self, jump: Jump) -> bool {
+    /// The highest power known makes the rise over the whole standstill, but not in one step: such a step is owed if it
+    /// is far beyond that power, however long the plant was off meanwhile, or if the usual power makes as much.
+    fn owes(&self, jump: Jump, next_kw: f64, known_kw: f64) -> bool {
+        let most_kw = MARGIN * known_kw;
+        let is_sure = self.is_learnt() || self.rules.max_kw.is_some();
+        // A plant that has begun to draw more than ever goes on with it.
+        let is_beyond = is_sure && jump.step_kw() > BEYOND * known_kw && next_kw <= most_kw;
+        jump.step_kw() > most_kw && jump.spread_kw() <= most_kw && (is_beyond || self.is_missing(jump))
+    }
+
+    /// The register's usual power makes the rise over the whole standstill, and it does not stand still as long: it never
+    /// did, or would have taken several steps.
+    fn is_missing(&self, jump: Jump) -> bool {
         let memory = &self.memory;
         let last_kw = memory.rise * MS_PER_HOUR / memory.rise_ms as f64;
         let (least_kw, most_kw) = (last_kw.min(memory.mean_kw), last_kw.max(memory.mean_kw));
-        let is_steep = jump.step_kw() > LEAP * memory.peak_kw;
         let equal_ms = jump.stood_ms - jump.step_ms;
-        memory.known_ms >= LEARNT_MS
-            && jump.step_kw() > MARGIN * memory.peak_kw
-            && jump.spread_kw() <= MARGIN * memory.peak_kw
-            && jump.spread_kw() >= FROZEN_SHARE * least_kw
-            && (is_steep || jump.spread_kw() <= FROZEN_TIMES * most_kw)
-            && (equal_ms > memory.longest_ms || least_kw * hours(equal_ms) > memory.hidden(self.reference))
+        let several = SEVERAL * self.step_to(self.reference + jump.rise);
+        (FROZEN_SHARE * least_kw..=FROZEN_TIMES * most_kw).contains(&jump.spread_kw())
+            && (equal_ms > memory.longest_ms || least_kw * hours(equal_ms) > several)
     }
 
-    /// A register of which no power is known yet is known by what it counts after the jump.
+    /// The power by which the register goes on from the reading at `index`, kW; 0 where nothing is known yet.
+    fn next_kw(&self, index: usize) -> f64 {
+        let (from, next) = (self.points[index], self.points.get(index + 1));
+        next.map_or(0.0, |to| (to.1 - from.1) / hours(to.0 - from.0))
+    }
+
+    /// A register of which no power is known yet is known by what it counts after the jump; where it stands still then, by
+    /// what the site's file lets expect, once.
     fn owes_first(&self, jump: Jump, index: usize, n_equal: usize) -> Option<Option<f64>> {
-        let (next_kw, next_rise) = self.next_most(index)?;
+        let (next_kw, next_rise) = self.next_most(index);
         let is_beyond = jump.rise > FROZEN_TIMES * next_rise && jump.step_kw() > MARGIN * next_kw;
         let is_rated = self.rules.max_kw.is_some();
-        let is_missing = jump.spread_kw() >= FROZEN_SHARE * next_kw;
+        let is_missing = next_kw > 0.0 && jump.spread_kw() >= FROZEN_SHARE * next_kw;
         let is_impossible = is_rated && !self.is_usual(jump.rise, jump.step_ms);
-        let is_owed = n_equal >= FROZEN_READINGS && self.reference > 0.0 && is_beyond && (is_missing || is_impossible);
+        let is_known = next_kw > 0.0 || self.memory.rise == 0.0;
+        let is_owed = is_known
+            && n_equal >= FROZEN_READINGS
+            && self.reference > 0.0
+            && is_beyond
+            && (is_missing || is_impossible);
         // It may have stood still long before it was first heard.
         let is_explained =
             is_rated && self.is_usual(jump.rise, jump.stood_ms) || jump.spread_kw() <= FROZEN_TIMES * next_kw;
@@ -129,10 +143,10 @@ impl Walk<'_> {
         (is_owed && (is_explained || is_rated)).then(|| is_explained.then_some(jump.rise))
     }
 
-    /// Highest power, kW, and largest rise of the next few rises after the reading at `index`.
-    fn next_most(&self, index: usize) -> Option<(f64, f64)> {
+    /// Highest power, kW, and largest rise of the next few rises after the reading at `index`; 0 where it stands still.
+    fn next_most(&self, index: usize) -> (f64, f64) {
         let mut from = self.points[index];
-        let mut most: Option<(f64, f64)> = None;
+        let mut most = (0.0_f64, 0.0_f64);
         for to in self.points[index + 1..].iter().take(RETURN_READINGS) {
             if to.1 == from.1 {
                 continue;
@@ -141,7 +155,7 @@ impl Walk<'_> {
                 break;
             }
             let (kw, rise) = ((to.1 - from.1) / hours(to.0 - from.0), to.1 - from.1);
-            most = Some(most.map_or((kw, rise), |most| (most.0.max(kw), most.1.max(rise))));
+            most = (most.0.max(kw), most.1.max(rise));
             from = *to;
         }
         most
@@ -170,6 +184,9 @@ impl Walk<'_> {
                 .filter(|_| to.1 < self.reference)
                 .map(|top| ("top", top)),
         );
+        if let Some(rise) = owed.rise.filter(|_| self.memory.peak_kw == 0.0) {
+            self.memory.learn_rise(rise, to.0 - self.since_ms);
+        }
         let Some(rise) = owed.rise.filter(|_| owed.end > jump) else {
             return self.repaired(owed.end, RepairKind::Frozen, owed.rise, why);
         };
@@ -195,7 +212,7 @@ impl Walk<'_> {
         let most_kw = MARGIN * self.memory.peak_kw;
         let is_owed = zero == 0.0
             && jump > self.at + 2
-            && self.memory.known_ms >= LEARNT_MS
+            && self.is_learnt()
             && !self.is_step(rise)
             && ended.step_kw() > most_kw
             && ended.spread_kw() <= most_kw;
