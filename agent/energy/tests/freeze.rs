@@ -464,3 +464,36 @@ fn a_reading_or_two_that_are_frozen_by_day_make_no_peak() {
         }
     }
 }
+
+/// Two events in one: a register that is frozen, and wavers meanwhile by less than a hundredth of a kWh.
+#[test]
+fn a_frozen_register_that_wavers_makes_no_peak() {
+    fn wavers<const EVERY: i64, const FROM: i64, const UNTIL: i64>(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
+        let reading = (n - FAULT).div_euclid(EVERY);
+        let off = if (FROM..UNTIL).contains(&reading) && reading % 2 == UNTIL % 2 {
+            0.007
+        } else {
+            0.0
+        };
+        frozen_from::<FAULT, 180>(n, used) - off
+    }
+    for (every, register) in [
+        (15, wavers::<15, 3, 4> as fn(i64, &dyn Fn(i64) -> f64) -> f64),
+        (15, wavers::<15, 1, 12>),
+        (15, wavers::<15, 1, 11>),
+        (15, wavers::<15, 5, 12>),
+        (1, wavers::<1, 100, 101>),
+        (1, wavers::<1, 0, 179>),
+    ] {
+        let case = Case {
+            every,
+            contract_kw: Some(300.0),
+            register,
+            ..CASE
+        };
+        let outcome = check(&format!("{every} min"), &case, 100.03, &[Frozen]);
+        for interval in within(&outcome, FAULT, FAULT + 180) {
+            assert_eq!(interval.quality, Quality::Estimated, "{interval:?}");
+        }
+    }
+}

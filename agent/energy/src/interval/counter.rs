@@ -222,9 +222,10 @@ impl<'a> Walk<'a> {
         rests
     }
 
-    /// Index of the first reading that does not say the same again.
+    /// Index of the first reading that does not say the same again, or waver.
     fn jump(&self) -> usize {
-        let still = |point: &&Point| point.1 == self.reference && point.0 < self.swap_ms;
+        let lowest = self.reference - waver(self.reference);
+        let still = |point: &&Point| (lowest..=self.reference).contains(&point.1) && point.0 < self.swap_ms;
         self.at + 1 + self.points[self.at + 1..].iter().take_while(still).count()
     }
 
@@ -259,7 +260,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The register says the same again: it stands still, or is frozen and will jump.
+    /// The register says the same again, but for its noise: it stands still, or is frozen and will jump.
     fn unchanged(&mut self, to: Point) -> Step {
         if self.at >= self.looked_at {
             let jump = self.jump();
@@ -275,10 +276,15 @@ impl<'a> Walk<'a> {
             }
             self.is_doubted = self.stands_too_long(jump - 1);
         }
+        let step = if to.1 < self.reference {
+            self.wavered(to)
+        } else {
+            self.rises(to, 0.0)
+        };
         Step {
             doubted_since_ms: self.is_doubted.then_some(self.since_ms),
             stood_ms: Some((self.since_ms, self.points[self.looked_at].0)),
-            ..self.rises(to, 0.0)
+            ..step
         }
     }
 
@@ -295,9 +301,6 @@ impl<'a> Walk<'a> {
         let elapsed_ms = to.0 - self.points[self.at].0;
         if to.0 >= self.swap_ms {
             return self.swapped(self.at + 1);
-        }
-        if rise < 0.0 && -rise <= waver(self.reference) {
-            return self.wavered(to);
         }
         if let Some(back) = self.returned(self.at) {
             return self.discarded(back);
@@ -377,7 +380,7 @@ impl Iterator for Walk<'_> {
             self.look_for_swap();
         }
         if to.0 < self.swap_ms {
-            if rise == 0.0 {
+            if rise <= 0.0 && -rise <= waver(self.reference) {
                 return Some(self.unchanged(to));
             }
             if rise > 0.0 && self.is_usual(rise, elapsed_ms) {

@@ -126,7 +126,8 @@ impl Cut {
         let (from_ms, to_ms) = (step.from_ms.max(self.from_ms), step.to_ms.min(self.to_ms));
         let elapsed_ms = step.to_ms - step.from_ms;
         let is_gap = elapsed_ms > self.gap_ms;
-        if step.rise == Some(0.0) && step.repaired.is_none() {
+        let is_still = |repaired: &Repaired| repaired.kind == RepairKind::Waver;
+        if step.rise == Some(0.0) && step.repaired.as_deref().is_none_or(is_still) {
             let covered_ms = if is_gap { 0 } else { to_ms - from_ms };
             let stood = self.stood.get_or_insert(Stood {
                 from_ms,
@@ -143,6 +144,10 @@ impl Cut {
             stood.covered_ms += covered_ms;
             if is_gap {
                 stood.quality = Quality::Estimated;
+            }
+            if let Some(waver) = step.repaired {
+                self.stand(memory, load);
+                self.name((step.from_ms, step.to_ms), (step.before, step.after), *waver, Some(0.0));
             }
             return;
         }

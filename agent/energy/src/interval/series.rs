@@ -249,14 +249,13 @@ impl Series {
         from_ms
     }
 
-    /// Index of the first of the equal readings that end at `index`.
+    /// Index of the first of the readings that end at `index` and are equal but for the register's noise.
     fn stood_from(&self, index: usize) -> usize {
         let value = self.points[index].1;
+        let earlier = self.points[..index].iter().rev();
         index
-            - self.points[..index]
-                .iter()
-                .rev()
-                .take_while(|point| point.1 == value)
+            - earlier
+                .take_while(|point| (point.1 - value).abs() <= waver(value))
                 .count()
     }
 
