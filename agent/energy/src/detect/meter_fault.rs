@@ -202,9 +202,11 @@ impl Faults {
         let (resets, standstills): (Vec<Fault>, Vec<Fault>) =
             settled.into_iter().partition(|fault| fault.kind == Kind::MeterReset);
         for reset in resets {
-            // A step over an interval's end is a repair of both, and all registers of a meter are reset at once.
-            if self.reset_told_ms.is_none_or(|told_ms| reset.since_ms >= told_ms) {
-                self.reset_told_ms = Some(reset.until_ms);
+            // A step over an interval's end is a repair of both, all registers of a meter are reset at once, and one that
+            // leaps at each reading has one cause.
+            let is_new = self.reset_told_ms.is_none_or(|told_ms| reset.since_ms > told_ms);
+            self.reset_told_ms = self.reset_told_ms.max(Some(reset.until_ms));
+            if is_new {
                 out.extend(place.after_ms(Kind::MeterReset).map(|_| reset.finding(place)));
             }
         }
