@@ -276,7 +276,8 @@ impl MeterIntervals {
     /// Up to when nothing that is known will be told otherwise by readings to come, ms; late ones may.
     pub(crate) fn settled_ms(&self) -> i64 {
         let unsettled_ms = self.series.iter().filter_map(Series::unsettled_ms);
-        unsettled_ms.chain(self.open_ms).min().unwrap_or(i64::MAX)
+        let to_be_told_ms = self.open_ms.into_iter().chain(self.waiting_ms).chain(self.dirty_ms);
+        unsettled_ms.chain(to_be_told_ms).min().unwrap_or(i64::MAX)
     }
 
     /// Begins anew: what was heard before has nothing to do with what comes.
