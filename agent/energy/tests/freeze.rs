@@ -422,7 +422,7 @@ fn a_start_with_more_than_ever_is_what_was_used() {
 fn a_step_that_no_contract_allows_is_never_energy() {
     fn set<const FROM: i64, const UNTIL: i64>(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
         let forward = if n >= UNTIL { 10_000.0 } else { 0.0 };
-        frozen_from::<FROM, { 30 }>(n, used) + forward
+        frozen_from::<FROM, 30>(n, used) + forward
     }
     for register in [
         set::<FAULT, { FAULT + 30 }> as fn(i64, &dyn Fn(i64) -> f64) -> f64,

@@ -65,19 +65,18 @@ impl Walk<'_> {
             step_ms: to_ms - self.points[jump - 1].0,
             stood_ms: to_ms - self.since_ms,
         };
-        let owed = if rise <= 0.0 || self.is_step(rise) {
-            None
-        } else if self.memory.peak_kw == 0.0 {
-            self.owes_first(ended, end, n_equal)
-        } else {
-            let learnt_kw = self.is_learnt().then_some(self.memory.peak_kw);
-            let rated_kw = (n_equal >= FROZEN_READINGS).then_some(self.limit_kw / MARGIN);
-            let mut known_kw = learnt_kw.into_iter().chain(rated_kw);
-            let is_owed = known_kw.any(|known_kw| self.owes(ended, self.next_kw(end), known_kw));
-            is_owed.then_some(Some(rise))
-        };
-        let rise = owed.filter(|_| self.memory.back(value).is_none())?;
-        Some(Owed { rise, end })
+        if rise <= 0.0 || self.is_step(rise) || self.memory.back(value).is_some() {
+            return None;
+        }
+        if self.memory.peak_kw == 0.0 {
+            return self.owes_first(ended, end, n_equal);
+        }
+        let learnt_kw = self.is_learnt().then_some(self.memory.peak_kw);
+        let rated_kw = (n_equal >= FROZEN_READINGS).then_some(self.limit_kw / MARGIN);
+        let mut known_kw = learnt_kw.into_iter().chain(rated_kw);
+        let is_owed = known_kw.any(|known_kw| self.owes(ended, self.next_kw(end), known_kw));
+        let rise = Some(rise);
+        is_owed.then_some(Owed { rise, end })
     }
 
     /// Index of the reading with which a standstill ends, at `jump` or after readings that only left its place.
@@ -124,8 +123,8 @@ impl Walk<'_> {
 
     /// A register of which no power is known yet is known by what it counts after the jump; where it stands still then, by
     /// what the site's file lets expect, once.
-    fn owes_first(&self, jump: Jump, index: usize, n_equal: usize) -> Option<Option<f64>> {
-        let (next_kw, next_rise) = self.next_most(index);
+    fn owes_first(&self, jump: Jump, end: usize, n_equal: usize) -> Option<Owed> {
+        let (next_kw, next_rise) = self.next_most(end);
         let is_beyond = jump.rise > FROZEN_TIMES * next_rise && jump.step_kw() > MARGIN * next_kw;
         let is_rated = self.rules.max_kw.is_some();
         let is_missing = next_kw > 0.0 && jump.spread_kw() >= FROZEN_SHARE * next_kw;
@@ -140,7 +139,8 @@ impl Walk<'_> {
         let is_explained =
             is_rated && self.is_usual(jump.rise, jump.stood_ms) || jump.spread_kw() <= FROZEN_TIMES * next_kw;
         // Without a rating nothing is impossible: what is not explained was used, or came in a silence.
-        (is_owed && (is_explained || is_rated)).then(|| is_explained.then_some(jump.rise))
+        let rise = is_explained.then_some(jump.rise);
+        (is_owed && (is_explained || is_rated)).then_some(Owed { rise, end })
     }
 
     /// Highest power, kW, and largest rise of the next few rises after the reading at `index`; 0 where it stands still.
