@@ -4,7 +4,11 @@
 //! spread over the time that it stood still, and is no demand; one that is read in large steps, or rests by habit, is not
 //! frozen because it takes a step.
 
-use super::{Step, Walk, away::RETURN_READINGS, leap::LEARNT_MS};
+use super::{
+    Step, Walk,
+    away::RETURN_READINGS,
+    leap::{LEAP, LEARNT_MS},
+};
 use crate::interval::{
     known::MARGIN,
     repair::RepairKind,
@@ -17,8 +21,7 @@ const FROZEN_READINGS: usize = 3;
 const FROZEN_SHARE: f64 = 0.5;
 /// … and by at most so many times that, …
 const FROZEN_TIMES: f64 = 2.0;
-/// … unless the jump is so many times the highest power known. A start, with all that draws more at first, was seen
-/// before in whatever has been followed for a day.
+/// … unless the jump is so many times the highest power known: no start makes that, with all that draws more at first.
 const BEYOND: f64 = 1.5;
 /// A register that counts in large steps stands still for so many of them by nature.
 const SEVERAL: f64 = 3.0;
@@ -71,10 +74,9 @@ impl Walk<'_> {
         if self.memory.peak_kw == 0.0 {
             return self.owes_first(ended, end, n_equal);
         }
-        let learnt_kw = self.is_learnt().then_some(self.memory.peak_kw);
-        let rated_kw = (n_equal >= FROZEN_READINGS).then_some(self.limit_kw / MARGIN);
-        let mut known_kw = learnt_kw.into_iter().chain(rated_kw);
-        let is_owed = known_kw.any(|known_kw| self.owes(ended, self.next_kw(end), known_kw));
+        let is_owed = self
+            .known(n_equal)
+            .any(|known| self.owes(ended, self.next_kw(end), known));
         let rise = Some(rise);
         is_owed.then_some(Owed { rise, end })
     }
@@ -93,13 +95,23 @@ impl Walk<'_> {
         self.memory.known_ms >= LEARNT_MS
     }
 
+    /// The highest power known, kW, by what the register has counted and by what the site's file lets expect, and how many
+    /// times that no start makes: a plant followed for a week has shown all its hours.
+    fn known(&self, n_equal: usize) -> impl Iterator<Item = (f64, f64)> + use<> {
+        let is_followed = self.memory.known_ms >= self.rules.patience.known_ms;
+        let beyond = if is_followed { BEYOND } else { LEAP };
+        let learnt = self.is_learnt().then_some((self.memory.peak_kw, beyond));
+        let rated_beyond = self.rules.max_kw.map_or(f64::INFINITY, |_| BEYOND);
+        let rated = (n_equal >= FROZEN_READINGS).then_some((self.limit_kw / MARGIN, rated_beyond));
+        learnt.into_iter().chain(rated)
+    }
+
     /// The highest power known makes the rise over the whole standstill, but not in one step: such a step is owed if it
     /// is far beyond that power, however long the plant was off meanwhile, or if the usual power makes as much.
-    fn owes(&self, jump: Jump, next_kw: f64, known_kw: f64) -> bool {
+    fn owes(&self, jump: Jump, next_kw: f64, (known_kw, beyond): (f64, f64)) -> bool {
         let most_kw = MARGIN * known_kw;
-        let is_sure = self.is_learnt() || self.rules.max_kw.is_some();
         // A plant that has begun to draw more than ever goes on with it.
-        let is_beyond = is_sure && jump.step_kw() > BEYOND * known_kw && next_kw <= most_kw;
+        let is_beyond = jump.step_kw() > beyond * known_kw && next_kw <= most_kw;
         jump.step_kw() > most_kw && jump.spread_kw() <= most_kw && (is_beyond || self.is_missing(jump))
     }
 
