@@ -145,6 +145,20 @@ fn a_power_that_was_never_drawn_before_is_energy_if_it_goes_on() {
     }
 }
 
+/// Ten minutes a day: half of it in each of two readings on some days, all of it in one on others.
+#[test]
+fn a_load_of_minutes_was_not_frozen_before() {
+    for is_contracted in [false, true] {
+        let register = used_kwh(12 * DAY, |minute| {
+            (0..10).contains(&(minute % DAY - 595 - minute / DAY * 7 % 20))
+        });
+        let truth = register.last().unwrap() - register[0];
+        let outcome = lived(&watched(15, is_contracted), &register, |_| true);
+        assert!((outcome.sum_kwh() - truth).abs() < 1e-6, "{}", outcome.sum_kwh());
+        assert_eq!(outcome.named(), BTreeSet::new());
+    }
+}
+
 /// Whole steps of 10 kWh, at times two at once; a register that is held back by its gateway for some minutes.
 #[test]
 fn a_register_of_large_steps_does_not_leap() {
