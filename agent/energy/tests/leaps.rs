@@ -431,15 +431,16 @@ fn power_and_interval_energy_that_no_contract_allows_are_none() {
 /// its time, in one finding where its counter does so.
 #[test]
 fn a_meter_of_which_nothing_can_be_is_named_for_all_of_its_time() {
-    for (quantity, minutes, value, named) in [
+    for (quantity, n_days, minutes, value, named) in [
         (
             Quantity::ActivePower,
+            4,
             1,
             (|_| 400.0) as fn(i64) -> f64,
             RepairKind::OutOfRange,
         ),
-        (Quantity::IntervalEnergy, 15, |_| 100.0, RepairKind::OutOfRange),
-        (Quantity::EnergyImport, 1, |n| 1000.0 + n as f64 * 400.0 / 60.0, Jump),
+        (Quantity::IntervalEnergy, 4, 15, |_| 100.0, RepairKind::OutOfRange),
+        (Quantity::EnergyImport, 1, 1, |n| 1000.0 + n as f64 * 400.0 / 60.0, Jump),
     ] {
         let mut site = watched(minutes, true);
         site.contracts[0].contract_kw = 20.0;
@@ -451,11 +452,11 @@ fn a_meter_of_which_nothing_can_be_is_named_for_all_of_its_time() {
         };
         let outcome = live_on(
             &site,
-            (0..4 * DAY).step_by(minutes as usize).map(sample).collect(),
+            (0..n_days * DAY).step_by(minutes as usize).map(sample).collect(),
             None,
         );
         // The last interval's energy would be ready at its end.
-        assert!(outcome.intervals.len() >= 4 * 96 - 1, "{quantity}");
+        assert!(outcome.intervals.len() as i64 >= n_days * 96 - 1, "{quantity}");
         assert_eq!(outcome.named(), [named].into(), "{quantity}");
         for interval in outcome.intervals.values() {
             let told = (interval.energy_import_kwh, interval.coverage, interval.repairs.len());
