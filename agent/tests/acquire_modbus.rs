@@ -434,7 +434,7 @@ async fn the_last_values_of_a_meter_that_falls_silent_are_stale_once() {
     is_silent.store(false, Ordering::Relaxed);
     assert!(!bus.next_of(1).await.is_stale());
     device.task.abort();
-    let mut stale = vec![bus.next_of(1).await, bus.next_of(2).await];
+    let mut stale = [bus.next_of(1).await, bus.next_of(2).await];
     while !stale.iter().all(Sample::is_stale) {
         let sample = bus.next().await;
         let place = usize::from(&*sample.meter == "meter-2");

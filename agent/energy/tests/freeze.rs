@@ -12,7 +12,7 @@ use std::f64::consts::TAU;
 
 use energy::{
     Interval, Quality, Quantity, Reading, Sample, Site,
-    interval::RepairKind::{self, Frozen, Reset},
+    interval::RepairKind::{self, Frozen, Reset, Spike, ZeroBurst},
 };
 use jiff::SignedDuration;
 use support::{Outcome, at, live_on, site};
@@ -56,7 +56,7 @@ fn varying_kw(n: i64) -> f64 {
 }
 
 fn lived(case: &Case, restart: Option<usize>) -> Outcome {
-    let mut used = vec![1000.0];
+    let mut used = vec![1234.567];
     for n in 0..DAYS * 1440 {
         used.push(used[n as usize] + (case.kw)(n) / 60.0);
     }
@@ -305,4 +305,195 @@ fn zeros_after_a_reset_hide_no_peak() {
         ..CASE
     };
     check("two zeros", &case, 100.01, &[Reset]);
+}
+
+/// The last of its equal readings is a zero, or a spike.
+fn away<const FROM: i64, const READINGS: i64, const EVERY: i64, const SAYS: i64>(
+    n: i64,
+    used: &dyn Fn(i64) -> f64,
+) -> f64 {
+    match (n - FROM).div_euclid(EVERY) {
+        last if last == READINGS - 1 => SAYS as f64,
+        reading if (0..READINGS).contains(&reading) => used(FROM),
+        _ => used(n),
+    }
+}
+
+#[test]
+fn a_frozen_register_that_left_its_place_before_it_went_on_makes_no_peak() {
+    const SPIKE: i64 = 1_800_000_000;
+    const EARLIER: i64 = 2 * 1440 + 840;
+    for (every, away, name) in [
+        (
+            15,
+            away::<FAULT, 5, 15, 0> as fn(i64, &dyn Fn(i64) -> f64) -> f64,
+            ZeroBurst,
+        ),
+        (15, away::<FAULT, 13, 15, 0>, ZeroBurst),
+        (15, away::<FAULT, 13, 15, SPIKE>, Spike),
+        (15, away::<EARLIER, 600, 15, 0>, ZeroBurst),
+        (1, away::<FAULT, 180, 1, 0>, ZeroBurst),
+        (1, away::<EARLIER, 8000, 1, SPIKE>, Spike),
+    ] {
+        let case = Case {
+            every,
+            contract_kw: Some(300.0),
+            register: away,
+            ..CASE
+        };
+        let outcome = check(&format!("{every} min, {name}"), &case, 100.01, &[Frozen, name]);
+        let told = outcome.intervals.values().filter(|i| i.energy_import_kwh == Some(0.0));
+        assert_eq!(told.count(), 0, "{every} min, {name}: nothing is silently 0");
+    }
+}
+
+/// Works from 8 to 18, and draws so much at night.
+fn by_day_kw<const NIGHT_KW: i64>(n: i64) -> f64 {
+    if (480..1080).contains(&(n % 1440)) {
+        100.0
+    } else {
+        NIGHT_KW as f64
+    }
+}
+
+/// It goes on at night, when nothing is used, or little: a step of what no quarter hour makes is not one's.
+#[test]
+fn a_register_that_was_frozen_until_the_night_makes_no_peak() {
+    const EVENING: i64 = FAULT + 120;
+    for (every, register) in [
+        (15, frozen_from::<EVENING, 660> as fn(i64, &dyn Fn(i64) -> f64) -> f64),
+        (1, frozen_from::<EVENING, 660>),
+        (60, frozen_from::<EVENING, 660>),
+        (15, frozen_from::<{ EVENING + 30 }, 240>),
+        // From the beginning on.
+        (15, frozen_from::<0, 1200>),
+        (1, frozen_from::<0, 1200>),
+    ] {
+        for kw in [by_day_kw::<0> as fn(i64) -> f64, by_day_kw::<2>] {
+            for has_power in [false, true] {
+                let case = Case {
+                    every,
+                    contract_kw: Some(300.0),
+                    has_power,
+                    kw,
+                    register,
+                };
+                check(&format!("{every} min, power {has_power}"), &case, 100.01, &[Frozen]);
+            }
+        }
+    }
+}
+
+fn frozen_from<const FROM: i64, const MINUTES: i64>(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
+    let is_frozen = (FROM..FROM + MINUTES).contains(&n);
+    used(if is_frozen { FROM } else { n })
+}
+
+/// More than ever after a night: as much again in the next readings, or a little more in one.
+#[test]
+fn a_start_with_more_than_ever_is_what_was_used() {
+    for (kw, most_kw) in [
+        (
+            (|n| if n > FAULT - 360 { 2.5 } else { 1.0 } * by_day_kw::<0>(n)) as fn(i64) -> f64,
+            250.0,
+        ),
+        (
+            |n| if (FAULT - 360..FAULT - 345).contains(&n) { 1.4 } else { 1.0 } * by_day_kw::<0>(n),
+            140.0,
+        ),
+    ] {
+        for every in [15, 1] {
+            for contract_kw in [None, Some(300.0)] {
+                let case = Case {
+                    every,
+                    contract_kw,
+                    kw,
+                    ..CASE
+                };
+                let outcome = check(&format!("{every} min, {most_kw} kW"), &case, most_kw + 0.01, &[]);
+                assert!(highest_kw(&outcome) > most_kw - 0.01, "{every} min, {most_kw} kW");
+            }
+        }
+    }
+}
+
+/// A contract of 300 kW allows no quarter hour of 10 MWh, however long the register stood still before.
+#[test]
+fn a_step_that_no_contract_allows_is_never_energy() {
+    fn set<const FROM: i64, const UNTIL: i64>(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
+        let forward = if n >= UNTIL { 10_000.0 } else { 0.0 };
+        frozen_from::<FROM, 30>(n, used) + forward
+    }
+    for register in [
+        set::<FAULT, { FAULT + 30 }> as fn(i64, &dyn Fn(i64) -> f64) -> f64,
+        set::<30, 600>,
+        set::<120, 480>,
+        set::<FAULT, { FAULT + 600 }>,
+    ] {
+        let case = Case {
+            contract_kw: Some(300.0),
+            kw: by_day_kw::<0>,
+            register,
+            ..CASE
+        };
+        let outcome = lived(&case, None);
+        assert!(highest_kw(&outcome) < 100.01, "{} kW", highest_kw(&outcome));
+        assert!(!outcome.named().is_empty());
+    }
+}
+
+/// A single reading, or two, in a plant that stands still each night: of energy by the quarter hour, or by the hour.
+#[test]
+fn a_reading_or_two_that_are_frozen_by_day_make_no_peak() {
+    for (every, minutes) in [(15, 30), (15, 45), (60, 120), (60, 180)] {
+        let register = match minutes {
+            30 => frozen_from::<FAULT, 30> as fn(i64, &dyn Fn(i64) -> f64) -> f64,
+            45 => frozen_from::<FAULT, 45>,
+            120 => frozen_from::<FAULT, 120>,
+            _ => frozen_from::<FAULT, 180>,
+        };
+        for has_power in [false, true] {
+            let case = Case {
+                every,
+                contract_kw: Some(110.0),
+                has_power,
+                kw: by_day_kw::<0>,
+                register,
+            };
+            check(&format!("{minutes} of {every} min"), &case, 100.01, &[Frozen]);
+        }
+    }
+}
+
+/// Two events in one: a register that is frozen, and wavers meanwhile by less than a hundredth of a kWh.
+#[test]
+fn a_frozen_register_that_wavers_makes_no_peak() {
+    fn wavers<const EVERY: i64, const FROM: i64, const UNTIL: i64>(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
+        let reading = (n - FAULT).div_euclid(EVERY);
+        let off = if (FROM..UNTIL).contains(&reading) && reading % 2 == UNTIL % 2 {
+            0.007
+        } else {
+            0.0
+        };
+        frozen_from::<FAULT, 180>(n, used) - off
+    }
+    for (every, register) in [
+        (15, wavers::<15, 3, 4> as fn(i64, &dyn Fn(i64) -> f64) -> f64),
+        (15, wavers::<15, 1, 12>),
+        (15, wavers::<15, 1, 11>),
+        (15, wavers::<15, 5, 12>),
+        (1, wavers::<1, 100, 101>),
+        (1, wavers::<1, 0, 179>),
+    ] {
+        let case = Case {
+            every,
+            contract_kw: Some(300.0),
+            register,
+            ..CASE
+        };
+        let outcome = check(&format!("{every} min"), &case, 100.03, &[Frozen]);
+        for interval in within(&outcome, FAULT, FAULT + 180) {
+            assert_eq!(interval.quality, Quality::Estimated, "{interval:?}");
+        }
+    }
 }

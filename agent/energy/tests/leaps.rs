@@ -145,6 +145,20 @@ fn a_power_that_was_never_drawn_before_is_energy_if_it_goes_on() {
     }
 }
 
+/// Ten minutes a day: half of it in each of two readings on some days, all of it in one on others.
+#[test]
+fn a_load_of_minutes_was_not_frozen_before() {
+    for is_contracted in [false, true] {
+        let register = used_kwh(12 * DAY, |minute| {
+            (0..10).contains(&(minute % DAY - 595 - minute / DAY * 7 % 20))
+        });
+        let truth = register.last().unwrap() - register[0];
+        let outcome = lived(&watched(15, is_contracted), &register, |_| true);
+        assert!((outcome.sum_kwh() - truth).abs() < 1e-6, "{}", outcome.sum_kwh());
+        assert_eq!(outcome.named(), BTreeSet::new());
+    }
+}
+
 /// Whole steps of 10 kWh, at times two at once; a register that is held back by its gateway for some minutes.
 #[test]
 fn a_register_of_large_steps_does_not_leap() {
@@ -410,5 +424,70 @@ fn power_and_interval_energy_that_no_contract_allows_are_none() {
             let highest = highest_kw(&outcome);
             assert_eq!(highest < 401.0, is_named, "{quantity} {times}: {highest}");
         }
+    }
+}
+
+/// A meter wrongly entered, at a machine of 20 kW where 400 are drawn: nothing it says can be, and that is said of all of
+/// its time, in one finding where its counter does so.
+#[test]
+fn a_meter_of_which_nothing_can_be_is_named_for_all_of_its_time() {
+    for (quantity, n_days, minutes, value, named) in [
+        (
+            Quantity::ActivePower,
+            4,
+            1,
+            (|_| 400.0) as fn(i64) -> f64,
+            RepairKind::OutOfRange,
+        ),
+        (Quantity::IntervalEnergy, 4, 15, |_| 100.0, RepairKind::OutOfRange),
+        (Quantity::EnergyImport, 1, 1, |n| 1000.0 + n as f64 * 400.0 / 60.0, Jump),
+    ] {
+        let mut site = watched(minutes, true);
+        site.contracts[0].contract_kw = 20.0;
+        site.machines[0].detect.remove(&Kind::DemandPeak);
+        let sample = |n: i64| Sample {
+            meter: "main".into(),
+            at: at("00:00:00") + SignedDuration::from_mins(n),
+            readings: vec![Reading::new(quantity, value(n))],
+        };
+        let outcome = live_on(
+            &site,
+            (0..n_days * DAY).step_by(minutes as usize).map(sample).collect(),
+            None,
+        );
+        // The last interval's energy would be ready at its end.
+        assert!(outcome.intervals.len() as i64 >= n_days * 96 - 1, "{quantity}");
+        assert_eq!(outcome.named(), [named].into(), "{quantity}");
+        for interval in outcome.intervals.values() {
+            let told = (interval.energy_import_kwh, interval.coverage, interval.repairs.len());
+            assert!(matches!(told, (None, 0.0, 1..)), "{quantity}: {interval:?}");
+        }
+        let n_reset = usize::from(quantity == Quantity::EnergyImport);
+        assert_eq!(outcome.findings.len(), n_reset, "{quantity}: {:#?}", outcome.findings);
+    }
+}
+
+/// A contract of 50 kW does not bound what a roof feeds back.
+#[test]
+fn what_is_fed_back_is_not_judged_by_the_contract() {
+    for quantity in [Quantity::ActivePower, Quantity::EnergyExport] {
+        let mut site = watched(1, true);
+        site.contracts[0].contract_kw = 50.0;
+        let sample = |n: i64| {
+            let fed_kwh = 2000.0 * n as f64 / 60.0;
+            Sample {
+                meter: "main".into(),
+                at: at("00:00:00") + SignedDuration::from_mins(n),
+                readings: vec![if quantity == Quantity::ActivePower {
+                    Reading::new(quantity, -2000.0)
+                } else {
+                    Reading::new(quantity, 1000.0 + fed_kwh.floor())
+                }],
+            }
+        };
+        let outcome = live_on(&site, (0..=4 * HOUR).map(sample).collect(), None);
+        let fed_kwh: f64 = outcome.intervals.values().filter_map(|i| i.energy_export_kwh).sum();
+        assert!((fed_kwh - 8000.0).abs() < 1.0, "{quantity}: {fed_kwh}");
+        assert!(!outcome.named().contains(&RepairKind::OutOfRange), "{quantity}");
     }
 }

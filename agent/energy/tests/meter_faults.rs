@@ -201,3 +201,107 @@ fn an_entered_change_explains_the_silence_around_it() {
         assert_eq!(found.len(), n_silent, "{swap}: {found:#?}");
     }
 }
+
+/// A week of a plant that draws 100 kW from 8 to 18: its power and its register, of which `shown` makes what is read at a
+/// minute from what has been used by then and by any other.
+fn week(every: i64, kw: fn(i64) -> f64, shown: impl Fn(i64, &dyn Fn(i64) -> f64) -> Option<f64>) -> Outcome {
+    let mut site = watched(&BOTH);
+    site.meters.remove(0);
+    site.meters[0].every = SignedDuration::from_mins(every);
+    let mut used = vec![1234.5];
+    (0..7 * 1440).for_each(|n| used.push(used[n as usize] + kw(n) / 60.0));
+    let used = |n: i64| (used[n as usize] * 100.0).round() / 100.0;
+    let sample = |n: i64| Sample {
+        meter: "press".into(),
+        at: at("00:00:00") + SignedDuration::from_mins(n),
+        readings: [Reading::new(Quantity::ActivePower, kw(n))]
+            .into_iter()
+            .chain(shown(n, &used).map(|kwh| Reading::new(Quantity::EnergyImport, kwh)))
+            .collect(),
+    };
+    let minutes = (0..7 * 1440).step_by(every as usize);
+    live_on(&site, minutes.map(sample).collect(), None)
+}
+
+fn by_day(n: i64) -> f64 {
+    let is_on = (480..1080).contains(&(n % 1440));
+    if is_on { 100.0 } else { 0.0 }
+}
+
+/// However many nights lie in it, one cause is one finding; a register that says what its power says has none.
+#[test]
+fn a_register_that_does_not_count_through_nights_is_one_finding() {
+    const FROM: i64 = 2 * 1440 + 600;
+    const UNTIL: i64 = 5 * 1440 + 660;
+    type Shown = fn(i64, &dyn Fn(i64) -> f64) -> Option<f64>;
+    let cases: [(&str, Shown, Option<Condition>); 5] = [
+        ("true", |n, used| Some(used(n)), None),
+        (
+            "frozen",
+            |n, used| Some(used(if (FROM..UNTIL).contains(&n) { FROM } else { n })),
+            Some(Condition::Closed),
+        ),
+        (
+            "what is lost",
+            |n, used| Some(used(n) + used(FROM) - used(n.clamp(FROM, UNTIL))),
+            Some(Condition::Closed),
+        ),
+        (
+            "gone",
+            |n, used| Some(used(n)).filter(|_| n < FROM),
+            Some(Condition::Open),
+        ),
+        (
+            "gone at night",
+            |n, used| Some(used(n)).filter(|_| n < FROM + 600),
+            Some(Condition::Open),
+        ),
+    ];
+    for (name, shown, state) in cases {
+        for every in [1, 15, 60] {
+            let found = week(every, by_day, shown).findings;
+            let states: Vec<Condition> = found.values().map(|finding| finding.state).collect();
+            let expected: Vec<Condition> = state.into_iter().collect();
+            assert_eq!(states, expected, "{name}, {every} min: {found:#?}");
+        }
+    }
+}
+
+/// Power and the register of a small load, before its first step: 100 kWh at once.
+#[test]
+fn a_register_of_large_steps_is_not_stuck_before_its_first() {
+    for every in [1, 15, 60] {
+        for kwh in [10.0, 100.0] {
+            let shown = |n: i64, used: &dyn Fn(i64) -> f64| Some((used(n) / kwh).floor() * kwh);
+            let outcome = week(every, |_| 8.0, shown);
+            assert!(outcome.findings.is_empty(), "{kwh} kWh: {:#?}", outcome.findings);
+            assert!(outcome.named().is_empty(), "{kwh} kWh: {:?}", outcome.named());
+        }
+    }
+}
+
+/// What the finding of a day of zeros says agrees with the intervals: nothing was used, as far as the register knows.
+#[test]
+fn zeros_that_were_a_reset_say_so_once_it_counts() {
+    const FROM: i64 = 2 * 1440 + 615;
+    let zeros = |n: i64, used: &dyn Fn(i64) -> f64| match n - FROM {
+        ..0 => Some(used(n)),
+        0..1800 => Some(0.0),
+        _ => Some(used(n) - used(FROM + 1800)),
+    };
+    let outcome = week(15, by_day, zeros);
+    let titles: Vec<&str> = outcome
+        .findings
+        .values()
+        .map(|finding| finding.title.en.as_str())
+        .collect();
+    assert_eq!(titles.len(), 2, "{titles:#?}");
+    let stuck = titles
+        .iter()
+        .find(|title| title.contains("has said 0 for 30 h"))
+        .unwrap();
+    assert!(
+        stuck.ends_with("it was reset, and has counted nothing in that time"),
+        "{stuck}"
+    );
+}

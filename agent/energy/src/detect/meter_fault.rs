@@ -76,6 +76,8 @@ struct Faults {
     /// End of the newest reset told, and of the newest standstill that is over, ms.
     reset_told_ms: Option<i64>,
     stuck_told_ms: Option<i64>,
+    /// End of the newest interval in which the register of import counted, ms.
+    counted_ms: Option<i64>,
 }
 
 /// A repair that is a meter's fault.
@@ -106,6 +108,8 @@ struct Stuck {
     jump: Option<f64>,
     longest_s: Option<f64>,
     is_zero: bool,
+    /// Its zeros were those of a register that was reset.
+    is_reset: bool,
 }
 
 /// Where and when faults are told.
@@ -155,6 +159,11 @@ impl MeterFaults {
         } else if let Some(faults) = self.0.get_mut(&interval.meter) {
             faults.waiting.remove(&start_ms);
         }
+        if interval.energy_import_kwh > Some(0.0)
+            && let Some(faults) = self.0.get_mut(&interval.meter)
+        {
+            faults.counted_ms = faults.counted_ms.max(Some(interval.end.as_millisecond()));
+        }
     }
 }
 
@@ -202,28 +211,27 @@ impl Faults {
         let (resets, standstills): (Vec<Fault>, Vec<Fault>) =
             settled.into_iter().partition(|fault| fault.kind == Kind::MeterReset);
         for reset in resets {
-            // A step over an interval's end is a repair of both, and all registers of a meter are reset at once.
-            if self.reset_told_ms.is_none_or(|told_ms| reset.since_ms >= told_ms) {
-                self.reset_told_ms = Some(reset.until_ms);
+            // A step over an interval's end is a repair of both, all registers of a meter are reset at once, and one that
+            // leaps at each reading has one cause.
+            let is_new = self.reset_told_ms.is_none_or(|told_ms| reset.since_ms > told_ms);
+            self.reset_told_ms = self.reset_told_ms.max(Some(reset.until_ms));
+            let zeros = self.stuck.as_mut().filter(|stuck| stuck.since_ms == reset.since_ms);
+            if let Some(zeros) = zeros.filter(|_| reset.after == 0.0) {
+                zeros.is_reset = true;
+            }
+            if is_new {
                 out.extend(place.after_ms(Kind::MeterReset).map(|_| reset.finding(place)));
             }
         }
         let after_ms = place.after_ms(Kind::MeterStuck);
         for standstill in standstills {
-            if self
-                .stuck
-                .as_ref()
-                .is_some_and(|stuck| stuck.until_ms < standstill.since_ms)
-            {
+            if self.stuck.as_ref().is_some_and(|stuck| stuck.is_over(&standstill)) {
                 self.end(after_ms, place, out);
             }
             self.stand(&standstill);
         }
-        if self
-            .stuck
-            .as_ref()
-            .is_some_and(|stuck| stuck.until_ms < settled_ms && settled_ms < i64::MAX)
-        {
+        let is_over = |stuck: &Stuck| stuck.until_ms < settled_ms && stuck.has_ended(self.counted_ms);
+        if settled_ms < i64::MAX && self.stuck.as_ref().is_some_and(is_over) {
             self.end(after_ms, place, out);
         }
         let is_long = |stuck: &Stuck| after_ms.is_some_and(|after_ms| stuck.until_ms - stuck.since_ms >= after_ms);
@@ -257,6 +265,7 @@ impl Faults {
             jump: None,
             longest_s: standstill.longest_s,
             is_zero: standstill.is_zero,
+            is_reset: false,
         });
         stuck.until_ms = stuck.until_ms.max(standstill.until_ms);
         if stuck.quantity == standstill.quantity {
@@ -316,6 +325,18 @@ impl Fault {
 }
 
 impl Stuck {
+    /// Whether another standstill is none of this: the register stands elsewhere, or it is told by other signs.
+    fn is_over(&self, next: &Fault) -> bool {
+        let is_same = (self.quantity, self.before, self.is_zero) == (next.quantity, next.before, next.is_zero);
+        self.until_ms < next.since_ms && !is_same
+    }
+
+    /// Whether the register counts again: a night in which nothing is used, or a silence, ends no standstill.
+    fn has_ended(&self, counted_ms: Option<i64>) -> bool {
+        let is_import = self.quantity == Quantity::EnergyImport && !self.is_zero;
+        !is_import || self.jump.is_some() || counted_ms > Some(self.until_ms)
+    }
+
     /// Of zeros: what was used meanwhile was told once the register came back, or is not known.
     fn title_of_zeros(&self, name: &Name, state: Condition) -> Title {
         let (quantity, unit, before) = (self.quantity, self.quantity.row().unit, self.before);
@@ -324,6 +345,10 @@ impl Stuck {
             Some(jump) => (
                 format!("{jump:.1} {unit}를 계량해 둔 값으로 돌아옴, 그 시간에 나누어 추정함"),
                 format!("it came back with {jump:.1} {unit} more, which are spread over that time"),
+            ),
+            None if self.is_reset => (
+                "초기화되었고, 그동안 계량한 것이 없음".to_owned(),
+                "it was reset, and has counted nothing in that time".to_owned(),
             ),
             None if state == Condition::Closed => (
                 "게이트웨이가 계측기를 읽지 못했거나 초기화됨; 그동안의 사용량은 알 수 없음".to_owned(),

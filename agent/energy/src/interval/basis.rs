@@ -78,11 +78,12 @@ impl<'a> Basis<'a> {
         slower.map_or(self.lengths.gap_ms, |every| (*every * GAP_PERIODS).as_millis() as i64)
     }
 
+    /// Rules of a register. What is fed back has nothing to do with what was contracted, or is rated.
     pub(crate) fn rules(&self, quantity: Quantity) -> Rules<'a> {
         Rules {
             quantity,
             rollover: self.meter.rollover.get(&quantity).copied(),
-            max_kw: self.max_kw,
+            max_kw: self.max_kw.filter(|_| quantity != Quantity::EnergyExport),
             swaps: &self.meter.swaps,
             patience: self.patience,
         }

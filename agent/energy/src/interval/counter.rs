@@ -100,6 +100,9 @@ impl<'a> Walk<'a> {
             limit_kw: limit_kw(memory.peak_kw, rules.max_kw),
             memory,
         };
+        if walk.memory.grain == 0 {
+            walk.memory.learn_value(first);
+        }
         if !rules.swaps.is_empty() {
             walk.expect_swap();
         }
@@ -169,6 +172,7 @@ impl<'a> Walk<'a> {
         if rise < self.memory.least || self.memory.least == 0.0 {
             self.memory.least = rise;
         }
+        self.memory.learn_value(to.1);
         self.memory.zeroed = None;
         self.memory.learn_rise(rise, to.0 - self.since_ms);
         self.memory
@@ -210,18 +214,18 @@ impl<'a> Walk<'a> {
             let rise = to.1 - self.reference;
             rise > 0.0 && self.is_usual(rise, to.0 - self.points[jump - 1].0)
         };
-        let rests = self.points.get(jump).is_none_or(is_usual)
-            && !self.stands_too_long(jump - 1)
-            && self.owed(jump, jump - self.at).is_none();
+        let rests =
+            self.points.get(jump).is_none_or(is_usual) && !self.stands_too_long(jump - 1) && self.owed(jump).is_none();
         if rests {
             (self.looked_at, self.is_doubted) = (jump - 1, false);
         }
         rests
     }
 
-    /// Index of the first reading that does not say the same again.
+    /// Index of the first reading that does not say the same again, or waver.
     fn jump(&self) -> usize {
-        let still = |point: &&Point| point.1 == self.reference && point.0 < self.swap_ms;
+        let lowest = self.reference - waver(self.reference);
+        let still = |point: &&Point| (lowest..=self.reference).contains(&point.1) && point.0 < self.swap_ms;
         self.at + 1 + self.points[self.at + 1..].iter().take_while(still).count()
     }
 
@@ -256,27 +260,31 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The register says the same again: it stands still, or is frozen and will jump.
+    /// The register says the same again, but for its noise: it stands still, or is frozen and will jump.
     fn unchanged(&mut self, to: Point) -> Step {
         if self.at >= self.looked_at {
             let jump = self.jump();
-            let n_equal = jump - self.at;
             self.looked_at = jump - 1;
             if let Some(step) = self.back(jump) {
                 return step;
             }
-            if let Some(owed) = self.owed(jump, n_equal) {
-                return self.frozen(jump, n_equal, owed);
+            if let Some(owed) = self.owed(jump) {
+                return self.frozen(jump, owed);
             }
             if self.is_awake(jump) {
                 return self.awoken(jump);
             }
             self.is_doubted = self.stands_too_long(jump - 1);
         }
+        let step = if to.1 < self.reference {
+            self.wavered(to)
+        } else {
+            self.rises(to, 0.0)
+        };
         Step {
             doubted_since_ms: self.is_doubted.then_some(self.since_ms),
             stood_ms: Some((self.since_ms, self.points[self.looked_at].0)),
-            ..self.rises(to, 0.0)
+            ..step
         }
     }
 
@@ -293,9 +301,6 @@ impl<'a> Walk<'a> {
         let elapsed_ms = to.0 - self.points[self.at].0;
         if to.0 >= self.swap_ms {
             return self.swapped(self.at + 1);
-        }
-        if rise < 0.0 && -rise <= waver(self.reference) {
-            return self.wavered(to);
         }
         if let Some(back) = self.returned(self.at) {
             return self.discarded(back);
@@ -375,7 +380,7 @@ impl Iterator for Walk<'_> {
             self.look_for_swap();
         }
         if to.0 < self.swap_ms {
-            if rise == 0.0 {
+            if rise <= 0.0 && -rise <= waver(self.reference) {
                 return Some(self.unchanged(to));
             }
             if rise > 0.0 && self.is_usual(rise, elapsed_ms) {

@@ -17,9 +17,6 @@ use crate::{quantity::Quantity, sample::Quality, unit::rounded};
 /// counts nothing.
 const STARTING_SHARE: f64 = 0.01;
 
-/// Power is a witness for an interval that hears none when it was heard so near to it, ms.
-const NEAR_MS: i64 = 3_600_000;
-
 /// Readings further apart than this share of what is a gap have one missing between them: one and a half times `every` …
 const HOLE_GAP_SHARE: f64 = 0.5;
 /// … and what is less than this share of an interval is the jitter of a meter that is read often.
@@ -126,7 +123,8 @@ impl Cut {
         let (from_ms, to_ms) = (step.from_ms.max(self.from_ms), step.to_ms.min(self.to_ms));
         let elapsed_ms = step.to_ms - step.from_ms;
         let is_gap = elapsed_ms > self.gap_ms;
-        if step.rise == Some(0.0) && step.repaired.is_none() {
+        let is_still = |repaired: &Repaired| repaired.kind == RepairKind::Waver;
+        if step.rise == Some(0.0) && step.repaired.as_deref().is_none_or(is_still) {
             let covered_ms = if is_gap { 0 } else { to_ms - from_ms };
             let stood = self.stood.get_or_insert(Stood {
                 from_ms,
@@ -143,6 +141,10 @@ impl Cut {
             stood.covered_ms += covered_ms;
             if is_gap {
                 stood.quality = Quality::Estimated;
+            }
+            if let Some(waver) = step.repaired {
+                self.stand(memory, load);
+                self.name((step.from_ms, step.to_ms), (step.before, step.after), *waver, Some(0.0));
             }
             return;
         }
@@ -217,11 +219,8 @@ impl Cut {
             Quantity::EnergyExport => Some(Flow::Export),
             _ => None,
         };
-        // Where power is said by the hour, most quarter hours hear none of their own.
-        let mean_kw = |from_ms: i64, to_ms: i64| Some(load.energy_kwh(from_ms, to_ms, flow?)? / hours(to_ms - from_ms));
-        let witnessed_kw =
-            mean_kw(stood.from_ms, stood.to_ms).or_else(|| mean_kw(stood.from_ms - NEAR_MS, stood.to_ms + NEAR_MS));
-        if let (None, Some(since_ms)) = (witnessed_kw, stood.doubted_since_ms) {
+        let witnessed_kwh = flow.and_then(|flow| load.energy_kwh(stood.from_ms, stood.to_ms, flow));
+        if let (None, Some(since_ms)) = (witnessed_kwh, stood.doubted_since_ms) {
             self.doubt(&stood, since_ms);
             return;
         }
@@ -230,8 +229,8 @@ impl Cut {
         let whole_kwh = flow
             .and_then(|flow| load.energy_kwh(since_ms, until_ms, flow))
             .unwrap_or(0.0);
-        let mean_kw = witnessed_kw.unwrap_or(0.0);
-        let power_kwh = mean_kw * hours(stood.to_ms - stood.from_ms);
+        let power_kwh = witnessed_kwh.unwrap_or(0.0);
+        let mean_kw = power_kwh / hours(stood.to_ms - stood.from_ms);
         let whole_kwh = whole_kwh.max(power_kwh);
         if whole_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.peak_kw() {
             self.part.add(0.0, stood.covered_ms, stood.quality);
@@ -284,11 +283,10 @@ impl Cut {
         if !load.is_heard_since(last_ms + self.gap_ms, self.to_ms) {
             return;
         }
-        let Some(power_kwh) = load.energy_kwh(since_ms, self.to_ms, Flow::Import) else {
-            return;
-        };
+        let used_kwh = |from_ms| load.energy_kwh(from_ms, self.to_ms, Flow::Import).unwrap_or(0.0);
+        let (power_kwh, whole_kwh) = (used_kwh(since_ms), used_kwh(last_ms));
         let mean_kw = power_kwh / hours(self.to_ms - since_ms);
-        if power_kwh > memory.hidden(value) && mean_kw > STARTING_SHARE * memory.peak_kw() {
+        if whole_kwh > memory.hidden(value) && mean_kw > STARTING_SHARE * memory.peak_kw() {
             self.stand(memory, load);
             self.say_frozen((since_ms, self.to_ms), value, power_kwh, mean_kw);
         }

@@ -23,8 +23,10 @@ pub(super) const FLOAT_STEP: f64 = 2.4e-7;
 
 /// A register may hide so many of its smallest rises …
 const HIDDEN_STEPS: f64 = 3.0;
-/// … which are taken for this where it has never risen.
+/// … which are taken for this at least where it has never risen.
 const UNKNOWN_STEP: f64 = 1.0;
+/// What its readings are multiples of is looked for down to this part of its unit.
+const GRAINS: f64 = 1000.0;
 
 /// A register is followed over steps as long as this; over longer ones it may have stood still unseen.
 const FOLLOWED_MS: i64 = 3_600_000;
@@ -65,6 +67,9 @@ pub(crate) struct Memory {
     pub(super) peak_kw: f64,
     /// Smallest rise between two readings: no more than this is the register's step. 0 = none yet.
     pub(super) least: f64,
+    /// What all values are multiples of, in thousandths of the register's unit: it counts in no larger steps. 0 = no
+    /// value yet.
+    pub(super) grain: u64,
     /// The last rise, and the time since the one before it.
     pub(super) rise: f64,
     pub(super) rise_ms: i64,
@@ -98,8 +103,34 @@ impl Memory {
 
     /// How much energy a register at `value` may hide between two equal readings.
     pub(crate) fn hidden(&self, value: f64) -> f64 {
-        let step = if self.least > 0.0 { self.least } else { UNKNOWN_STEP };
+        let step = if self.least > 0.0 {
+            self.least
+        } else {
+            UNKNOWN_STEP.max(self.decimal())
+        };
         HIDDEN_STEPS * step.max(value * FLOAT_STEP)
+    }
+
+    /// A value that is believed.
+    pub(super) fn learn_value(&mut self, value: f64) {
+        let grains = grains(value);
+        if self.grain == 0 || !grains.is_multiple_of(self.grain) {
+            self.grain = common(self.grain, grains);
+        }
+    }
+
+    /// How much a register that came to `value` may count in a step, as far as its values tell.
+    pub(super) fn step_to(&self, value: f64) -> f64 {
+        common(self.grain, grains(value)) as f64 / GRAINS
+    }
+
+    /// The decimal place that its values end at: of a single one, no more is known.
+    fn decimal(&self) -> f64 {
+        let mut place = 1;
+        while self.grain > 0 && self.grain.is_multiple_of(10 * place) {
+            place *= 10;
+        }
+        place as f64 / GRAINS
     }
 
     /// A believed rise, and the time since the one before it.
@@ -159,4 +190,16 @@ pub(super) fn is_usual(rise: f64, before: f64, elapsed_ms: i64, limit_kw: f64) -
 /// How far a register may fall without having been reset.
 pub(super) fn waver(reference: f64) -> f64 {
     (reference.abs() * WAVER_SHARE).max(WAVER_MIN)
+}
+
+fn grains(value: f64) -> u64 {
+    (value.abs() * GRAINS).round() as u64
+}
+
+/// The largest number that both are multiples of.
+fn common(mut a: u64, mut b: u64) -> u64 {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }

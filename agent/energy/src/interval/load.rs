@@ -11,6 +11,8 @@ use super::series::hours;
 const MINUTE_MS: i64 = 60_000;
 /// Minutes remembered: a day, as long as intervals may be opened again.
 const MINUTES: usize = 1500;
+/// Power is a witness for the time between two minutes no further apart: read by the hour, one may be missing.
+const SPAN_MS: i64 = 2 * 3_600_000;
 
 /// Mean power of the last day's minutes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -82,23 +84,35 @@ impl Load {
         self.is_heard(from_ms + MINUTE_MS, to_ms)
     }
 
-    /// Energy that the power says flowed in `[from, to)`, kWh: its mean over the minutes heard, for the whole time.
-    /// `None` when no minute of it was heard.
+    /// Energy that flowed in `[from, to)` at least, kWh: between two minutes heard, as much as the lower of both says. What
+    /// began or ended in between is no witness. `None` when none was heard on both sides of any of it.
     pub(crate) fn energy_kwh(&self, from_ms: i64, to_ms: i64, flow: Flow) -> Option<f64> {
-        let first = self
-            .minutes
-            .partition_point(|minute| minute.at_ms + MINUTE_MS <= from_ms);
-        let heard = self.minutes.range(first..).take_while(|minute| minute.at_ms < to_ms);
-        let mut kw = heard.map(|minute| {
-            let mw = match flow {
-                Flow::Import => minute.import_mw,
-                Flow::Export => minute.export_mw,
-            };
-            mw as f64 / 1e6 / f64::from(minute.n_readings)
-        });
-        let first_kw = kw.next()?;
-        let (n, sum) = kw.fold((1.0, first_kw), |(n, sum), kw| (n + 1.0, sum + kw));
-        Some(sum / n * hours(to_ms - from_ms))
+        let first = self.minutes.partition_point(|minute| minute.at_ms <= from_ms);
+        let mut sum_kwh = None;
+        let mut heard = self.minutes.range(first.saturating_sub(1)..);
+        let mut from = heard.next()?;
+        for to in heard {
+            let both_ms = (from.at_ms.max(from_ms), to.at_ms.min(to_ms));
+            if both_ms.1 > both_ms.0 && to.at_ms - from.at_ms <= SPAN_MS {
+                *sum_kwh.get_or_insert(0.0) += from.kw(flow).min(to.kw(flow)) * hours(both_ms.1 - both_ms.0);
+            }
+            if to.at_ms >= to_ms {
+                break;
+            }
+            from = to;
+        }
+        sum_kwh
+    }
+}
+
+impl Minute {
+    /// Its mean power, kW.
+    fn kw(&self, flow: Flow) -> f64 {
+        let mw = match flow {
+            Flow::Import => self.import_mw,
+            Flow::Export => self.export_mw,
+        };
+        mw as f64 / 1e6 / f64::from(self.n_readings)
     }
 }
 
@@ -109,14 +123,27 @@ mod tests {
     #[test]
     fn power_is_a_witness_for_its_own_time_and_way() {
         let mut load = Load::default();
-        for (second, kw) in [(130, 30.0), (0, 10.0), (30, 20.0), (90, -6.0)] {
+        let later = 9000;
+        for (second, kw) in [
+            (130, 30.0),
+            (0, 10.0),
+            (30, 20.0),
+            (60, 40.0),
+            (180, -6.0),
+            (240, -8.0),
+            (later, 5.0),
+        ] {
             load.note(second * 1000, kw);
         }
         for (from_s, to_s, flow, expected) in [
             (0, 60, Flow::Import, Some(15.0 / 60.0)),
-            (0, 180, Flow::Import, Some(15.0 * 3.0 / 60.0)),
-            (60, 120, Flow::Export, Some(6.0 / 60.0)),
-            (180, 240, Flow::Import, None),
+            (60, 120, Flow::Import, Some(30.0 / 60.0)),
+            (0, 180, Flow::Import, Some(45.0 / 60.0)),
+            (75, 90, Flow::Import, Some(30.0 / 240.0)),
+            (120, 180, Flow::Export, Some(0.0)),
+            (180, 240, Flow::Export, Some(6.0 / 60.0)),
+            (240, later, Flow::Import, None),
+            (later, later + 60, Flow::Import, None),
         ] {
             let kwh = load.energy_kwh(from_s * 1000, to_s * 1000, flow);
             assert_eq!(kwh, expected, "{from_s}..{to_s} {flow:?}");

@@ -39,9 +39,6 @@ const KEEP: Keep = Keep {
     n_most: 1500,
 };
 
-/// Impossible readings of a register remembered for being named: an hour of a reading each second.
-const KEEP_SPOILED: usize = 3600;
-
 /// Where a meter's energy comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 enum Source {
@@ -116,7 +113,7 @@ impl MeterIntervals {
         let at_ms = sample.at.as_millisecond();
         for reading in &sample.readings {
             if !reading.quality.is_trusted() || is_impossible(reading, basis) {
-                self.distrust(at_ms, reading);
+                self.distrust(at_ms, reading, basis);
                 continue;
             }
             let Some((source, register)) = place_of(reading.quantity) else {
@@ -141,7 +138,7 @@ impl MeterIntervals {
             match series.put(at_ms, reading.value) {
                 Put::Newest | Put::Between => {
                     let from_ms = match source {
-                        Source::Counter => series.told_anew_ms(at_ms, basis.max_kw, &basis.meter.swaps),
+                        Source::Counter => series.told_anew_ms(at_ms, basis.rules(register.counter())),
                         Source::Power => series.before(at_ms),
                         Source::IntervalEnergy => at_ms,
                     };
@@ -154,10 +151,10 @@ impl MeterIntervals {
         }
     }
 
-    /// A reading that cannot be real is no energy; that it was there is said. One whose time is in doubt says that time
-    /// was.
+    /// A reading that cannot be real is no energy; that it was there is said, though nothing else was ever heard. One whose
+    /// time is in doubt says that time was.
     #[cold]
-    fn distrust(&mut self, at_ms: i64, reading: &Reading) {
+    fn distrust(&mut self, at_ms: i64, reading: &Reading, basis: &Basis<'_>) {
         if reading.quality == Quality::ClockSuspect {
             for series in &mut self.series {
                 series.tear(at_ms);
@@ -168,8 +165,9 @@ impl MeterIntervals {
         };
         let series = &mut self.series[register as usize];
         let is_bad = reading.quality == Quality::Bad || reading.quality.is_trusted();
-        if is_bad && reading.value.is_finite() && series.n_spoiled() < KEEP_SPOILED {
+        if is_bad && reading.value.is_finite() {
             series.spoil(at_ms, reading.value);
+            self.touch(at_ms, at_ms, basis);
             self.soil_remembered(at_ms);
         }
     }
@@ -278,7 +276,8 @@ impl MeterIntervals {
     /// Up to when nothing that is known will be told otherwise by readings to come, ms; late ones may.
     pub(crate) fn settled_ms(&self) -> i64 {
         let unsettled_ms = self.series.iter().filter_map(Series::unsettled_ms);
-        unsettled_ms.chain(self.open_ms).min().unwrap_or(i64::MAX)
+        let to_be_told_ms = self.open_ms.into_iter().chain(self.waiting_ms).chain(self.dirty_ms);
+        unsettled_ms.chain(to_be_told_ms).min().unwrap_or(i64::MAX)
     }
 
     /// Begins anew: what was heard before has nothing to do with what comes.
@@ -342,13 +341,14 @@ impl MeterIntervals {
 }
 
 /// Whether no power that can be makes this power, or this energy of an interval. What a counter does is told by its walk.
+/// What is fed back has nothing to do with what was contracted.
 pub(crate) fn is_impossible(reading: &Reading, basis: &Basis<'_>) -> bool {
     let kw = match reading.quantity {
         Quantity::ActivePower => reading.value,
         Quantity::IntervalEnergy => reading.value / hours(basis.lengths.interval_ms),
         _ => return false,
     };
-    kw.abs() > impossible_kw(0.0, basis.max_kw)
+    kw.abs() > impossible_kw(0.0, basis.max_kw.filter(|_| kw > 0.0))
 }
 
 /// What a quantity tells, and of which register; `None` where it is no energy.

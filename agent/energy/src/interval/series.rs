@@ -25,6 +25,9 @@ pub(crate) type Point = (i64, f64);
 /// Milliseconds of an hour.
 pub(crate) const MS_PER_HOUR: f64 = 3_600_000.0;
 
+/// Readings that cannot be real are remembered for being named: an hour of one each second.
+const KEEP_SPOILED: usize = 3600;
+
 /// Ascending readings of one quantity of one meter.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Series {
@@ -110,22 +113,19 @@ impl Series {
         self.torn_ms.iter().any(|torn_ms| (from_ms..to_ms).contains(torn_ms))
     }
 
-    /// Notes a reading that cannot be real. The order of those of one instant is that of their bits.
+    /// Notes a reading that cannot be real, of which the newest are remembered. The order of those of one instant is that
+    /// of their bits.
     pub(crate) fn spoil(&mut self, at_ms: i64, value: f64) {
         let key = |point: &Point| (point.0, point.1.to_bits());
         if let Err(index) = self.bad.binary_search_by_key(&(at_ms, value.to_bits()), key) {
             self.bad.insert(index, (at_ms, value));
+            self.bad.drain(..self.bad.len().saturating_sub(KEEP_SPOILED));
         }
     }
 
     /// Instants of the first and the last of them.
     pub(crate) fn bad_ms(&self) -> Option<(i64, i64)> {
         Some((self.bad.first()?.0, self.bad.last()?.0))
-    }
-
-    /// How many readings that cannot be real are noted.
-    pub(crate) fn n_spoiled(&self) -> usize {
-        self.bad.len()
     }
 
     /// The name of what in `[from, to)` cannot be real.
@@ -166,12 +166,12 @@ impl Series {
     /// that goes its usual way tells of the time since the one before, and so does one that says the same again; any
     /// other may tell what those before it were.
     #[inline]
-    pub(crate) fn told_anew_ms(&mut self, at_ms: i64, max_kw: Option<f64>, swaps: &[Swap]) -> i64 {
-        let told_ms = self.told_by(at_ms, max_kw);
-        if swaps.is_empty() {
+    pub(crate) fn told_anew_ms(&mut self, at_ms: i64, rules: Rules<'_>) -> i64 {
+        let told_ms = self.told_by(at_ms, rules.max_kw);
+        if rules.swaps.is_empty() {
             return told_ms;
         }
-        self.told_of_change(told_ms, at_ms, swaps)
+        self.told_of_change(told_ms, at_ms, rules.swaps)
     }
 
     /// About a change of the meter, whatever is unusual may show when it was, and so does the last reading that may.
@@ -227,10 +227,10 @@ impl Series {
             .place(at_ms - RETURN_MS)
             .min(index.saturating_sub(RETURN_READINGS + 1))
             .saturating_sub(1);
-        // … and of the standstill before that, or of what zeros came after.
+        // … and of the standstill before that, or of the one that zeros came after.
         let mut first = self.stood_from(first);
         if self.points.get(first).is_some_and(|point| point.1 == 0.0) {
-            first = first.saturating_sub(1);
+            first = self.stood_from(first.saturating_sub(1));
         }
         let from_ms = self.points.get(first).map_or(at_ms, |point| point.0);
         let leapt_ms = self.has_leapt(index).then_some(at_ms);
@@ -249,14 +249,13 @@ impl Series {
         from_ms
     }
 
-    /// Index of the first of the equal readings that end at `index`.
+    /// Index of the first of the readings that end at `index` and are equal but for the register's noise.
     fn stood_from(&self, index: usize) -> usize {
         let value = self.points[index].1;
+        let earlier = self.points[..index].iter().rev();
         index
-            - self.points[..index]
-                .iter()
-                .rev()
-                .take_while(|point| point.1 == value)
+            - earlier
+                .take_while(|point| (point.1 - value).abs() <= waver(value))
                 .count()
     }
 

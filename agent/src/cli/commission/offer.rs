@@ -94,7 +94,9 @@ fn its_end(address: &str, at_most: usize) -> String {
     if n <= at_most {
         return address.to_owned();
     }
-    std::iter::once('…').chain(address.chars().skip(n + 1 - at_most)).collect()
+    std::iter::once('…')
+        .chain(address.chars().skip(n + 1 - at_most))
+        .collect()
 }
 
 /// What one device is.

@@ -29,12 +29,11 @@ impl Walk<'_> {
     /// Index of the reading at which the register is back where it stands at the reading `from`, if the one after that
     /// only left it.
     pub(super) fn returned(&self, from: usize) -> Option<usize> {
-        self.returned_to(from, self.reference)
+        self.returned_to(from, (self.since_ms, self.reference))
     }
 
-    /// The same, where it stands at `base`.
-    pub(super) fn returned_to(&self, from: usize, base: f64) -> Option<usize> {
-        let base_ms = self.points[from].0;
+    /// The same, where it has stood at `base` since `base_ms`.
+    pub(super) fn returned_to(&self, from: usize, (base_ms, base): Point) -> Option<usize> {
         let first = from + 1;
         let (left_ms, left) = *self.points.get(first)?;
         let near = RETURN_SHARE * (left - base).abs();

@@ -19,12 +19,21 @@ use crate::interval::{
 const FROZEN_READINGS: usize = 3;
 /// A frozen register jumps by at least this share of what it would have counted, going by its usual power …
 const FROZEN_SHARE: f64 = 0.5;
-/// … and by at most so many times that, unless no power seen comes near the jump.
+/// … and by at most so many times that, …
 const FROZEN_TIMES: f64 = 2.0;
+/// … unless the jump is so many times the highest power known: no start makes that, with all that draws more at first.
+const BEYOND: f64 = 1.5;
+/// A register that counts in large steps stands still for so many of them by nature.
+const SEVERAL: f64 = 3.0;
 
-/// What a frozen register had not counted; `None` where how much of its jump belongs to the standstill is unknown.
+/// What a frozen register had not counted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Owed(Option<f64>);
+pub(super) struct Owed {
+    /// `None` where how much of its jump belongs to the standstill is unknown.
+    rise: Option<f64>,
+    /// Index of the reading with which it went on.
+    end: usize,
+}
 
 /// A rise that ends a standstill.
 #[derive(Debug, Clone, Copy)]
@@ -49,73 +58,107 @@ impl Jump {
 
 impl Walk<'_> {
     /// What a register that stood still until `jump` had not counted, where the standstill was none.
-    pub(super) fn owed(&self, jump: usize, n_equal: usize) -> Option<Owed> {
-        let &(to_ms, value) = self.points.get(jump).filter(|point| point.0 < self.swap_ms)?;
+    pub(super) fn owed(&self, jump: usize) -> Option<Owed> {
+        let end = self.end(jump)?;
+        let (to_ms, value) = self.points[end];
+        let n_equal = jump - self.at;
         let rise = self.counted(value);
         let ended = Jump {
             rise,
             step_ms: to_ms - self.points[jump - 1].0,
             stood_ms: to_ms - self.since_ms,
         };
-        // One that has never stood still is not read in large steps.
-        let is_step = self.is_step(rise) && self.memory.longest_ms > 0;
-        let owed = if rise <= 0.0 || is_step {
-            None
-        } else if self.memory.peak_kw == 0.0 {
-            self.owes_first(ended, jump, n_equal)
-        } else {
-            (n_equal >= FROZEN_READINGS && !self.is_step(rise) && self.owes_by_rating(ended)
-                || self.owes_by_habit(ended))
-            .then_some(Owed(Some(rise)))
-        };
-        owed.filter(|_| self.memory.back(value).is_none() && self.returned(jump - 1).is_none())
+        if rise <= 0.0 || self.is_step(rise) || self.memory.back(value).is_some() {
+            return None;
+        }
+        if self.memory.peak_kw == 0.0 {
+            return self.owes_first(ended, end, n_equal);
+        }
+        let is_owed = self
+            .known(n_equal)
+            .any(|known| self.owes(ended, self.next_kw(end), known));
+        let rise = Some(rise);
+        is_owed.then_some(Owed { rise, end })
     }
 
-    /// The highest power known makes no such step, but as much over the whole standstill.
-    fn owes_by_rating(&self, jump: Jump) -> bool {
-        // rise ≥ share × (last rise ÷ its time) × time stood still
-        let is_missing =
-            jump.rise * self.memory.rise_ms as f64 >= FROZEN_SHARE * self.memory.rise * jump.stood_ms as f64;
-        !self.is_usual(jump.rise, jump.step_ms)
-            && self.is_usual(jump.rise, jump.stood_ms)
-            && (is_missing || self.is_impossible(jump.rise, jump.step_ms))
+    /// Index of the reading with which a standstill ends, at `jump` or after readings that only left its place.
+    fn end(&self, jump: usize) -> Option<usize> {
+        let &(to_ms, value) = self.points.get(jump).filter(|point| point.0 < self.swap_ms)?;
+        let (rise, elapsed_ms) = (value - self.reference, to_ms - self.points[jump - 1].0);
+        let is_away = rise < 0.0 || !self.is_usual(rise, elapsed_ms);
+        let back = is_away.then(|| self.returned(jump - 1)).flatten();
+        Some(back.unwrap_or(jump))
     }
 
-    /// The register has never counted as much in a step, its usual power makes it over the whole standstill, and it does
-    /// not stand still as long: it never did, or would have taken several steps.
-    fn owes_by_habit(&self, jump: Jump) -> bool {
+    /// Whether the register has shown what it counts.
+    fn is_learnt(&self) -> bool {
+        self.memory.known_ms >= LEARNT_MS
+    }
+
+    /// The highest power known, kW, by what the register has counted and by what the site's file lets expect, and how many
+    /// times that no start makes: a plant followed for a week has shown all its hours.
+    fn known(&self, n_equal: usize) -> impl Iterator<Item = (f64, f64)> + use<> {
+        let is_followed = self.memory.known_ms >= self.rules.patience.known_ms;
+        let beyond = if is_followed { BEYOND } else { LEAP };
+        let learnt = self.is_learnt().then_some((self.memory.peak_kw, beyond));
+        let rated_beyond = self.rules.max_kw.map_or(f64::INFINITY, |_| BEYOND);
+        let rated = (n_equal >= FROZEN_READINGS).then_some((self.limit_kw / MARGIN, rated_beyond));
+        learnt.into_iter().chain(rated)
+    }
+
+    /// The highest power known makes the rise over the whole standstill, but not in one step: such a step is owed if it
+    /// is far beyond that power, however long the plant was off meanwhile, or if the usual power makes as much.
+    fn owes(&self, jump: Jump, next_kw: f64, (known_kw, beyond): (f64, f64)) -> bool {
+        let most_kw = MARGIN * known_kw;
+        // A plant that has begun to draw more than ever goes on with it.
+        let is_beyond = jump.step_kw() > beyond * known_kw && next_kw <= most_kw;
+        jump.step_kw() > most_kw && jump.spread_kw() <= most_kw && (is_beyond || self.is_missing(jump))
+    }
+
+    /// The register's usual power makes the rise over the whole standstill, and it does not stand still as long: it never
+    /// did, or would have taken several steps.
+    fn is_missing(&self, jump: Jump) -> bool {
         let memory = &self.memory;
         let last_kw = memory.rise * MS_PER_HOUR / memory.rise_ms as f64;
         let (least_kw, most_kw) = (last_kw.min(memory.mean_kw), last_kw.max(memory.mean_kw));
-        let is_steep = jump.step_kw() > LEAP * memory.peak_kw;
         let equal_ms = jump.stood_ms - jump.step_ms;
-        memory.known_ms >= LEARNT_MS
-            && jump.step_kw() > MARGIN * memory.peak_kw
-            && jump.spread_kw() <= MARGIN * memory.peak_kw
-            && jump.spread_kw() >= FROZEN_SHARE * least_kw
-            && (is_steep || jump.spread_kw() <= FROZEN_TIMES * most_kw)
-            && (equal_ms > memory.longest_ms || least_kw * hours(equal_ms) > memory.hidden(self.reference))
+        let several = SEVERAL * self.step_to(self.reference + jump.rise);
+        (FROZEN_SHARE * least_kw..=FROZEN_TIMES * most_kw).contains(&jump.spread_kw())
+            && (equal_ms > memory.longest_ms || least_kw * hours(equal_ms) > several)
     }
 
-    /// A register of which no power is known yet is known by what it counts after the jump.
-    fn owes_first(&self, jump: Jump, index: usize, n_equal: usize) -> Option<Owed> {
-        let (next_kw, next_rise) = self.next_most(index)?;
+    /// The power by which the register goes on from the reading at `index`, kW; 0 where nothing is known yet.
+    fn next_kw(&self, index: usize) -> f64 {
+        let (from, next) = (self.points[index], self.points.get(index + 1));
+        next.map_or(0.0, |to| (to.1 - from.1) / hours(to.0 - from.0))
+    }
+
+    /// A register of which no power is known yet is known by what it counts after the jump; where it stands still then, by
+    /// what the site's file lets expect, once.
+    fn owes_first(&self, jump: Jump, end: usize, n_equal: usize) -> Option<Owed> {
+        let (next_kw, next_rise) = self.next_most(end);
         let is_beyond = jump.rise > FROZEN_TIMES * next_rise && jump.step_kw() > MARGIN * next_kw;
         let is_rated = self.rules.max_kw.is_some();
-        let is_missing = jump.spread_kw() >= FROZEN_SHARE * next_kw;
+        let is_missing = next_kw > 0.0 && jump.spread_kw() >= FROZEN_SHARE * next_kw;
         let is_impossible = is_rated && !self.is_usual(jump.rise, jump.step_ms);
-        let is_owed = n_equal >= FROZEN_READINGS && self.reference > 0.0 && is_beyond && (is_missing || is_impossible);
+        let is_known = next_kw > 0.0 || self.memory.rise == 0.0;
+        let is_owed = is_known
+            && n_equal >= FROZEN_READINGS
+            && self.reference > 0.0
+            && is_beyond
+            && (is_missing || is_impossible);
         // It may have stood still long before it was first heard.
         let is_explained =
             is_rated && self.is_usual(jump.rise, jump.stood_ms) || jump.spread_kw() <= FROZEN_TIMES * next_kw;
         // Without a rating nothing is impossible: what is not explained was used, or came in a silence.
-        (is_owed && (is_explained || is_rated)).then(|| Owed(is_explained.then_some(jump.rise)))
+        let rise = is_explained.then_some(jump.rise);
+        (is_owed && (is_explained || is_rated)).then_some(Owed { rise, end })
     }
 
-    /// Highest power, kW, and largest rise of the next few rises after the reading at `index`.
-    fn next_most(&self, index: usize) -> Option<(f64, f64)> {
+    /// Highest power, kW, and largest rise of the next few rises after the reading at `index`; 0 where it stands still.
+    fn next_most(&self, index: usize) -> (f64, f64) {
         let mut from = self.points[index];
-        let mut most: Option<(f64, f64)> = None;
+        let mut most = (0.0_f64, 0.0_f64);
         for to in self.points[index + 1..].iter().take(RETURN_READINGS) {
             if to.1 == from.1 {
                 continue;
@@ -124,7 +167,7 @@ impl Walk<'_> {
                 break;
             }
             let (kw, rise) = ((to.1 - from.1) / hours(to.0 - from.0), to.1 - from.1);
-            most = Some(most.map_or((kw, rise), |most| (most.0.max(kw), most.1.max(rise))));
+            most = (most.0.max(kw), most.1.max(rise));
             from = *to;
         }
         most
@@ -139,12 +182,12 @@ impl Walk<'_> {
         top.unwrap_or(0.0) + value - self.reference
     }
 
-    /// A step over a standstill that was none, to the reading at `jump`.
-    pub(super) fn frozen(&mut self, jump: usize, n_equal: usize, Owed(owed): Owed) -> Step {
-        let (since_ms, to) = (self.points[self.at].0, self.points[jump]);
+    /// A step over a standstill that was none, which lasted until the reading at `jump`.
+    pub(super) fn frozen(&mut self, jump: usize, owed: Owed) -> Step {
+        let (since_ms, last, to) = (self.points[self.at].0, self.points[jump - 1], self.points[owed.end]);
         let mut why = vec![
-            ("unchanged_s", (self.points[jump - 1].0 - since_ms) as f64 / 1000.0),
-            ("n_readings", n_equal as f64),
+            ("unchanged_s", (last.0 - since_ms) as f64 / 1000.0),
+            ("n_readings", (jump - self.at) as f64),
             ("jump", self.counted(to.1)),
         ];
         why.extend(
@@ -153,7 +196,18 @@ impl Walk<'_> {
                 .filter(|_| to.1 < self.reference)
                 .map(|top| ("top", top)),
         );
-        self.repaired(jump, RepairKind::Frozen, owed, why)
+        if let Some(rise) = owed.rise.filter(|_| self.memory.peak_kw == 0.0) {
+            self.memory.learn_rise(rise, to.0 - self.since_ms);
+        }
+        let Some(rise) = owed.rise.filter(|_| owed.end > jump) else {
+            return self.repaired(owed.end, RepairKind::Frozen, owed.rise, why);
+        };
+        // Readings that left its place have a name of their own: they go on from where it would have stood by then.
+        let share = (last.0 - since_ms) as f64 / (to.0 - since_ms) as f64;
+        let stood_at = self.reference;
+        let step = self.repaired(jump - 1, RepairKind::Frozen, Some(rise * share), why);
+        self.reference = stood_at + rise * share;
+        step
     }
 
     /// Index of the reading at which a register that was set back, and said several zeros, counts again by more than it has
@@ -170,7 +224,7 @@ impl Walk<'_> {
         let most_kw = MARGIN * self.memory.peak_kw;
         let is_owed = zero == 0.0
             && jump > self.at + 2
-            && self.memory.known_ms >= LEARNT_MS
+            && self.is_learnt()
             && !self.is_step(rise)
             && ended.step_kw() > most_kw
             && ended.spread_kw() <= most_kw;

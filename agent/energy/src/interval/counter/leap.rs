@@ -35,16 +35,26 @@ impl Walk<'_> {
         rise > impossible_kw(self.memory.peak_kw, self.rules.max_kw) * hours(elapsed_ms)
     }
 
+    /// How much a register that came to `value` may count at once.
+    pub(super) fn step_to(&self, value: f64) -> f64 {
+        self.memory.step_to(value).max(value * FLOAT_STEP / 2.0)
+    }
+
     /// Whether a rise is no more than the register makes at a time: one of large steps rises by one of them in no time.
     pub(super) fn is_step(&self, rise: f64) -> bool {
-        rise <= 2.0 * self.memory.least || rise <= (self.reference + rise) * FLOAT_STEP
+        rise <= 2.0 * self.step_to(self.reference + rise)
     }
 
     /// A rise that is no energy; `None` where it is, or may be.
     pub(super) fn leapt(&mut self, to: Point, rise: f64) -> Option<Step> {
         let elapsed_ms = to.0 - self.points[self.at].0;
         let next = self.points[self.at + 1..].iter().find(|next| next.1 != to.1).copied();
-        let is_impossible = self.is_impossible(rise, to.0 - self.since_ms);
+        let span_ms = if self.is_step(rise) {
+            to.0 - self.since_ms
+        } else {
+            elapsed_ms
+        };
+        let is_impossible = self.is_impossible(rise, span_ms);
         let is_energy = !self.is_leap(to, rise) || goes_on(rise, elapsed_ms, to, next);
         if is_energy && !is_impossible {
             return None;

@@ -87,7 +87,7 @@ impl<'a> Walk<'a> {
             let (before, to) = (self.points[index - 1], self.points[index]);
             let rise = to.1 - before.1;
             let is_far = rise < -waver(before.1) || rise > 0.0 && !self.is_usual(rise, to.0 - before.0);
-            if let Some(back) = is_far.then(|| self.returned_to(index - 1, before.1)).flatten() {
+            if let Some(back) = is_far.then(|| self.returned_to(index - 1, before)).flatten() {
                 index = back + 1;
                 continue;
             }
