@@ -183,7 +183,7 @@ fn a_restated_year_keeps_both_values_and_reports_print_them() {
     for part in [
         "2024: 3.442 tCO₂e → 3.270 tCO₂e (kr-grid-2021 → kr-grid-2024: 7,200.0 kWh). Reason: approval 2024",
         "2024: 3.270 tCO₂e → 3.118 tCO₂e",
-        "<td class=\"quiet\">2024-01-01 – 2024-12-31</td>",
+        "<span class=\"d\">2024-01-01 –</span> <span class=\"d\">2024-12-31</span>",
         "rec-2024 2,400.0 kWh (unused 600.0 kWh), solar 1,200.0 kWh",
         "1.518 tCO₂e",
         "0.229 toe/MWh",

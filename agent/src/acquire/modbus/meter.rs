@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::{
     Config, Limits, MeterPoints, Point, Table,
     balance::Balance,
+    counts::Counts,
     decode,
     link::{Fault, Link},
     plan::Read,
@@ -21,11 +22,7 @@ use super::{
     schedule::{Rhythm, later},
     sunspec::{self, Walk},
 };
-use crate::{
-    acquire::Backoff,
-    clock::Clock,
-    health::{Counter, Gauge, Health},
-};
+use crate::{acquire::Backoff, clock::Clock, health::Health};
 
 /// Rest of a meter that does not answer: long enough that one dead meter costs its bus less than a third of the usual
 /// time-out of 500 ms a second at first and under 1 % in the end, short enough that a mended meter is back in a minute.
@@ -82,18 +79,6 @@ pub(super) struct Meter {
 /// A block as its meter is asked for it: table, first register, number of registers.
 type Block = (Table, u16, u16);
 
-struct Counts {
-    health: Health,
-    labels: [(&'static str, String); 2],
-    ok: Counter,
-    rested: Counter,
-    refused: Counter,
-    answering: Gauge,
-    answer: Gauge,
-    faults: Vec<(&'static str, Counter)>,
-    implausible: [(&'static str, Counter); 3],
-}
-
 /// The meter's reads, one rhythm for each `every`; all begin at `now`, so that slow beats fall on fast ones.
 pub(super) fn rhythms(reads: &[Read], meter: usize, now: Timestamp) -> Vec<Rhythm> {
     let mut rhythms: Vec<Rhythm> = Vec::new();
@@ -122,22 +107,6 @@ impl Meter {
 
     pub(super) fn new(config: &Config, index: usize, rhythms: Vec<Rhythm>, health: &Health) -> Self {
         let meter = &config.meters[index];
-        let labels = [("bus", config.name.as_str()), ("meter", &*meter.name)];
-        let polls = |result| health.counter("polls_total", &[labels[0], labels[1], ("result", result)]);
-        let implausible = |rule| {
-            let labels = [labels[0], labels[1], ("rule", rule)];
-            (rule, health.counter("implausible_polls_total", &labels))
-        };
-        let faults = [
-            "timeout",
-            "lost",
-            "foreign",
-            "length",
-            "damaged",
-            "gateway",
-            "exception",
-            "layout",
-        ];
         Self {
             name: Name::clone(&meter.name),
             unit: meter.unit,
@@ -157,17 +126,7 @@ impl Meter {
             failures: 0,
             silent_since: None,
             last_poll: 0,
-            counts: Counts {
-                answer: health.gauge("answer_duration_s", &labels),
-                health: health.clone(),
-                labels: labels.map(|(key, value)| (key, value.to_owned())),
-                ok: polls("ok"),
-                rested: polls("rested"),
-                refused: health.counter("refused_registers_total", &labels),
-                answering: health.gauge("meter_answering", &labels),
-                implausible: plausible::RULES.map(implausible),
-                faults: faults.map(|result| (result, polls(result))).into(),
-            },
+            counts: Counts::new(&config.name, &meter.name, health),
         }
     }
 
@@ -311,8 +270,7 @@ impl Meter {
             wanted_kw,
         }) = broken
         {
-            let count = self.counts.implausible.iter().find(|(known, _)| *known == rule);
-            count.expect("every rule has its counter, made at the start").1.one();
+            self.counts.implausible(rule);
             if self.broken.is_none() {
                 warn!(
                     meter,
@@ -407,7 +365,7 @@ impl Meter {
     }
 
     pub(super) fn answered(&mut self, bus: &str, outcome: &Result<(), Fault>, at: Timestamp) {
-        self.count(outcome.as_ref().err());
+        self.counts.poll(outcome.as_ref().err());
         self.counts.answering.set(1.0);
         self.failures = 0;
         if let Some(since) = self.silent_since.take() {
@@ -426,7 +384,7 @@ impl Meter {
 
     /// Its last values where it falls silent by this.
     pub(super) fn failed(&mut self, bus: &str, fault: &Fault, clock: &Clock) -> Option<Sample> {
-        self.count(Some(fault));
+        self.counts.poll(Some(fault));
         self.failures = self.failures.saturating_add(1);
         if self.failures < SILENT_AFTER {
             return None;
@@ -459,26 +417,6 @@ impl Meter {
     pub(super) fn is_cut_off(&mut self, at: Timestamp) -> Option<Sample> {
         self.counts.answering.set(0.0);
         self.stale(at)
-    }
-
-    fn count(&self, fault: Option<&Fault>) {
-        match fault {
-            None => self.counts.ok.one(),
-            Some(fault) => {
-                let count = self.counts.faults.iter().find(|(result, _)| *result == fault.result());
-                count.expect("every result has its counter, made at the start").1.one();
-            }
-        }
-    }
-}
-
-impl Counts {
-    /// Tells by its address whether a register is refused.
-    fn mark_refused(&self, point: &Point, is_refused: f64) {
-        let (table, at) = (point.table.to_string(), point.at.to_string());
-        let [bus, meter] = &self.labels;
-        let labels = [(bus.0, &*bus.1), (meter.0, &*meter.1), ("table", &*table), ("at", &*at)];
-        self.health.gauge("refused_register", &labels).set(is_refused);
     }
 }
 

@@ -8,6 +8,7 @@ pub mod ask;
 mod balance;
 pub mod budget;
 mod bus;
+mod counts;
 pub mod decode;
 mod frame;
 pub mod guard;
