@@ -26,6 +26,7 @@ pub(crate) use swap::changing_ms;
 const IMPOSSIBLE: f64 = 10.0;
 /// A register that falls from less than this share of its top below it has gone over it rather than been reset.
 const NEAR_TOP_SHARE: f64 = 0.1;
+const MINUTE_MS: i64 = 60_000;
 /// What happened between two believed readings.
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -172,7 +173,10 @@ impl<'a> Walk<'a> {
         if rise < self.memory.least || self.memory.least == 0.0 {
             self.memory.least = rise;
         }
-        self.memory.learn_value(to.1);
+        // What values are multiples of shows in one a minute; of all it would cost as much as the rest of the walk.
+        if to.0.div_euclid(MINUTE_MS) != self.since_ms.div_euclid(MINUTE_MS) {
+            self.memory.learn_value(to.1);
+        }
         self.memory.zeroed = None;
         self.memory.learn_rise(rise, to.0 - self.since_ms);
         self.memory

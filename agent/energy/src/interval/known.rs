@@ -113,6 +113,9 @@ impl Memory {
 
     /// A value that is believed.
     pub(super) fn learn_value(&mut self, value: f64) {
+        if self.grain == 1 {
+            return;
+        }
         let grains = grains(value);
         if self.grain == 0 || !grains.is_multiple_of(self.grain) {
             self.grain = common(self.grain, grains);

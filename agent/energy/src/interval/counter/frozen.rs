@@ -68,15 +68,16 @@ impl Walk<'_> {
             step_ms: to_ms - self.points[jump - 1].0,
             stood_ms: to_ms - self.since_ms,
         };
-        if rise <= 0.0 || self.is_step(rise) || self.memory.back(value).is_some() {
+        if rise <= 0.0 {
             return None;
         }
+        // Asked last: the step of a register is dear to reckon, and each second knows a standstill.
+        let is_ordinary = || self.is_step(rise) || self.memory.back(value).is_some();
         if self.memory.peak_kw == 0.0 {
-            return self.owes_first(ended, end, n_equal);
+            return self.owes_first(ended, end, n_equal).filter(|_| !is_ordinary());
         }
-        let is_owed = self
-            .known(n_equal)
-            .any(|known| self.owes(ended, self.next_kw(end), known));
+        let mut known = self.known(n_equal);
+        let is_owed = known.any(|known| self.owes(ended, self.next_kw(end), known)) && !is_ordinary();
         let rise = Some(rise);
         is_owed.then_some(Owed { rise, end })
     }
