@@ -11,6 +11,7 @@ mod swap;
 
 use super::{
     known::{Mark, Memory, Rules, limit_kw, waver},
+    load::MINUTE_MS,
     repair::RepairKind,
     series::{MS_PER_HOUR, Point, hours},
 };
@@ -26,7 +27,6 @@ pub(crate) use swap::changing_ms;
 const IMPOSSIBLE: f64 = 10.0;
 /// A register that falls from less than this share of its top below it has gone over it rather than been reset.
 const NEAR_TOP_SHARE: f64 = 0.1;
-const MINUTE_MS: i64 = 60_000;
 /// What happened between two believed readings.
 #[derive(Debug)]
 pub(crate) struct Step {

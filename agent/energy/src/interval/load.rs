@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::series::hours;
 
-const MINUTE_MS: i64 = 60_000;
+pub(super) const MINUTE_MS: i64 = 60_000;
 /// Minutes remembered: a day, as long as intervals may be opened again.
 const MINUTES: usize = 1500;
 /// Power is a witness for the time between two minutes no further apart: read by the hour, one may be missing.

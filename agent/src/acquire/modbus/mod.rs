@@ -218,6 +218,16 @@ pub enum Table {
     Input,
 }
 
+impl Table {
+    /// The Modbus function that reads it.
+    pub fn function(self) -> u8 {
+        match self {
+            Self::Holding => 3,
+            Self::Input => 4,
+        }
+    }
+}
+
 impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

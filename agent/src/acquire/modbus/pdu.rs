@@ -16,7 +16,7 @@ pub(super) const IDENTIFICATION: u8 = 0x2B;
 /// Asks for a block of registers.
 pub(super) fn read(table: Table, at: u16, count: u16) -> [u8; 5] {
     let ([at_high, at_low], [count_high, count_low]) = (at.to_be_bytes(), count.to_be_bytes());
-    [function(table), at_high, at_low, count_high, count_low]
+    [table.function(), at_high, at_low, count_high, count_low]
 }
 
 /// Asks for the device identification (function 0x2B, MEI type 0x0E) by read code and first object.
@@ -54,13 +54,6 @@ pub(super) fn judged(request: &[u8], reply: &[u8]) -> Result<(), Fault> {
             wanted,
         }),
         _ => Ok(()),
-    }
-}
-
-fn function(table: Table) -> u8 {
-    match table {
-        Table::Holding => 3,
-        Table::Input => 4,
     }
 }
 

@@ -343,7 +343,7 @@ impl Asker {
     async fn read(&mut self, asked: Asked) -> Result<Block, Trouble> {
         let Asked { unit, table, at, count } = asked;
         let answer = self.master.registers(unit, table, at, count).await;
-        let function = if table == Table::Holding { 3 } else { 4 };
+        let function = table.function();
         let line = written(self.master.transport());
         let unit_word = say(self.language, "국번", "unit");
         self.tried.push(Tried {

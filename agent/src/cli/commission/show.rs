@@ -15,7 +15,7 @@ use super::{
     sheet::{Device, ProfileLine, Sheet, Value, hex},
 };
 use crate::{
-    acquire::modbus::{ByteOrder, Point, RegisterForm, Table, ask::Block, decode},
+    acquire::modbus::{ByteOrder, Point, RegisterForm, ask::Block, decode},
     config::{bus::written, model::Model},
     language::Language,
 };
@@ -66,7 +66,7 @@ pub(super) fn text(shown: &Shown<'_>) -> String {
         return silent(shown);
     };
     let mut text = detours(shown);
-    let function = if found.asked.table == Table::Holding { 3 } else { 4 };
+    let function = found.asked.table.function();
     let (unit, n, ms) = (found.asked.unit, block.words.len(), block.took.as_millis());
     let head = match shown.language {
         Language::Ko => format!(
@@ -110,7 +110,7 @@ fn detours(shown: &Shown<'_>) -> String {
 fn answered(shown: &Shown<'_>) -> String {
     let (found, wanted) = (shown.found, shown.found.wanted);
     let (line, unit, at) = (written(&found.transport), found.asked.unit, found.asked.at);
-    let function = if found.asked.table == Table::Holding { 3 } else { 4 };
+    let function = found.asked.table.function();
     let failed = found.tried.iter().find_map(|tried| tried.trouble.as_ref());
     let fix = failed.map_or("", |trouble| trouble.fix.as_str());
     let is_elsewhere = (found.asked.table, at) != (wanted.table, wanted.at);
