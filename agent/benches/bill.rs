@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use energy::tariff::bill::{Usage, bills};
+use energy::tariff::{Usage, bill::bills};
 use jiff::{SignedDuration, Timestamp};
 use wattwarden::{
     clock::monotonic,

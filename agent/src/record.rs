@@ -8,10 +8,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use energy::{
-    Engine, Name, Sample, Site,
-    engine::{EngineState, TICK_MS},
-};
+use energy::{Engine, Name, Sample, Site, detect::TICK_MS, engine::EngineState};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
     sync::{mpsc, oneshot, watch},

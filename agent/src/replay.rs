@@ -6,10 +6,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use energy::{
-    Engine, Finding, Interval, Quality, Reading, Sample, Site,
-    engine::{Step, TICK_MS},
-};
+use energy::{Engine, Finding, Interval, Quality, Reading, Sample, Site, detect::TICK_MS, engine::Step};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::acquire::csv::{Order, Row};

@@ -6,8 +6,8 @@
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use energy::tariff::{
-    Contract,
-    bill::{self, Bill, Usage},
+    Contract, Usage,
+    bill::{self, Bill},
 };
 use jiff::{
     SignedDuration, Timestamp, ToSpan,

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{interval::series::hours, quantity::Quantity, sample::Sample};
+use crate::{interval::point::hours, quantity::Quantity, sample::Sample};
 
 /// Shortest stretch made of counter readings: a register of 0.01 kWh at 10 kW steps every 3.6 s, and a mean over less
 /// than a minute would show the steps instead of the power.

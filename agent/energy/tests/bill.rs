@@ -6,8 +6,8 @@
 mod support;
 
 use energy::tariff::{
-    Contract, ExcessRule,
-    bill::{Bill, DemandStep, EnteredBill, Usage, bills, demand_worth, reconcile},
+    Contract, ExcessRule, Usage,
+    bill::{Bill, DemandStep, EnteredBill, bills, demand_worth, reconcile},
 };
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use proptest::prelude::*;

@@ -6,8 +6,8 @@ use energy::{
     calendar::HolidayCalendar,
     carbon::FactorSeries,
     tariff::{
-        Contract, Rules, Tariff,
-        bill::{Usage, bills, demand_worth, project},
+        Contract, Rules, Tariff, Usage,
+        bill::{bills, demand_worth, project},
         problems,
     },
 };

@@ -11,8 +11,8 @@ use energy::{
     carbon::{FuelUse, Used, market::Covered},
     finding::{Kind, Money},
     tariff::{
-        Band, PriceUntil,
-        bill::{self, Bill, Item, Usage},
+        Band, PriceUntil, Usage,
+        bill::{self, Bill, Item},
         contract_at,
     },
 };

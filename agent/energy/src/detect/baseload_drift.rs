@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     finding::{Condition, Finding, Kind, Title},
-    interval::{meter::timestamp, series::hours},
+    interval::point::{hours, timestamp},
     site::Machine,
     unit::rounded,
 };

@@ -19,13 +19,16 @@ use serde::{Deserialize, Serialize};
 use super::{Detector, Setting, SettingForm, Tick, after, setting, setting_ms};
 use crate::{
     finding::{Condition, Finding, Kind, Money, Severity, Title},
-    interval::{Interval, meter::timestamp, series::hours},
+    interval::{
+        Interval,
+        point::{hours, timestamp},
+    },
     now::DemandNow,
     sample::Quality,
     site::{Machine, Site},
     tariff::{
-        Contract,
-        bill::{Amount, Billing, Usage},
+        Contract, Usage,
+        bill::{Amount, Billing},
         contract_at,
     },
     unit::rounded,

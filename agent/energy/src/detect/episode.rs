@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Moment, Piece, Tick};
 use crate::{
     finding::{Condition, Finding, Kind, Money, Severity, Title},
-    interval::{meter::timestamp, series::hours},
+    interval::point::{hours, timestamp},
     sample::Name,
     site::Machine,
     tariff::Band,

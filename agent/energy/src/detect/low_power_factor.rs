@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Detector, Moment, Setting, Tick, after, setting_ms};
 use crate::{
     finding::{Condition, Finding, Kind, Money, Severity, Title},
-    interval::{Interval, meter::timestamp},
+    interval::{Interval, point::timestamp},
     site::Machine,
     tariff::{
         bill::{PowerFactorBill, Standing, month_of},

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Setting, SettingForm, after, default, in_words, meter_after_ms, meter_finding, meter_machine, setting};
 use crate::{
-    engine::TICK_MS,
+    detect::TICK_MS,
     finding::{Finding, Kind, Title},
     interval::CHANGE_MS,
     sample::Name,

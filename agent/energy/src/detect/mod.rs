@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     finding::{Condition, Finding, Kind, Severity, Title},
-    interval::{Interval, meter::timestamp},
+    interval::{Interval, point::timestamp},
     now::{DemandNow, MachineState},
     sample::Name,
     site::{Machine, Meter, Site},
@@ -29,6 +29,9 @@ pub(crate) mod meter_silent;
 mod off_hours_load;
 
 pub(crate) use episode::{Rate, RatePrice};
+
+/// Detectors are asked at each whole minute.
+pub const TICK_MS: i64 = 60_000;
 
 /// A setting of a waste kind.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use crate::{
     detect::{Rate, RatePrice},
-    interval::{grid::floor, meter::timestamp},
+    interval::{grid::floor, point::timestamp},
     site::{Machine, Site},
     tariff::contract_at,
 };

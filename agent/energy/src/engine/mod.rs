@@ -20,9 +20,9 @@ use basis::{Expected, basis, due_ms, is_stepped, lengths, machines_of, possible,
 use context::Context;
 
 use crate::{
-    detect::{AnyDetector, Moment, Piece, Tick, meter_fault::MeterFaults, meter_silent::MeterSilent},
+    detect::{AnyDetector, Moment, Piece, TICK_MS, Tick, meter_fault::MeterFaults, meter_silent::MeterSilent},
     finding::{Finding, Kind},
-    interval::{Interval, MeterIntervals, Refused, grid::floor, meter::timestamp},
+    interval::{Interval, MeterIntervals, Refused, grid::floor, point::timestamp},
     power::{Power, Stretch},
     sample::{Name, Sample},
     site::{Machine, MachineKind, Site},
@@ -30,8 +30,6 @@ use crate::{
     tariff::bill::Billing,
 };
 
-/// Ticks are whole minutes.
-pub const TICK_MS: i64 = 60_000;
 /// A sample later than this is refused: no logger holds its data back for longer than a day, but a clock that was reset
 /// says that it is 2000.
 const LATEST_MS: i64 = 25 * 3_600_000;

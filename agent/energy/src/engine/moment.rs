@@ -7,7 +7,10 @@ use jiff::SignedDuration;
 use super::{Engine, MeterState, basis, due_ms, lengths};
 use crate::{
     detect::demand_peak,
-    interval::{Basis, meter::timestamp, series::hours},
+    interval::{
+        Basis,
+        point::{hours, timestamp},
+    },
     now::{DemandNow, EnergyNow, MachineNow, MeterNow, Now},
     power::Stretch,
     quantity::Quantity,

@@ -11,9 +11,8 @@ mod swap;
 
 use super::{
     known::{Mark, Memory, Rules, limit_kw, waver},
-    load::MINUTE_MS,
+    point::{MINUTE_MS, MS_PER_HOUR, Point, hours},
     repair::RepairKind,
-    series::{MS_PER_HOUR, Point, hours},
 };
 use crate::quantity::Quantity;
 

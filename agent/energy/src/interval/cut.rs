@@ -7,9 +7,8 @@ use super::{
     counter::{Repaired, Step, Walk},
     known::{Mark, Memory},
     load::{Flow, Load},
-    meter::timestamp,
+    point::{Point, hours, timestamp},
     repair::{Repair, RepairKind},
-    series::{Point, hours},
 };
 use crate::{quantity::Quantity, sample::Quality, unit::rounded};
 

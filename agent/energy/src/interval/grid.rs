@@ -5,7 +5,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::meter::timestamp;
+use super::point::timestamp;
 
 /// Offsets are whole quarter hours, in all zones since 1972.
 const QUARTER_MS: i64 = 900_000;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Patience,
-    series::{MS_PER_HOUR, Point},
+    point::{MS_PER_HOUR, Point},
 };
 use crate::{quantity::Quantity, site::Swap};
 

@@ -6,9 +6,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::series::hours;
+use super::point::{MINUTE_MS, hours};
 
-pub(super) const MINUTE_MS: i64 = 60_000;
 /// Minutes remembered: a day, as long as intervals may be opened again.
 const MINUTES: usize = 1500;
 /// Power is a witness for the time between two minutes no further apart: read by the hour, one may be missing.

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 mod tell;
@@ -16,7 +15,8 @@ use super::{
     counter::impossible_kw,
     cut::Part,
     load::Load,
-    series::{Keep, Point, Put, Series, hours},
+    point::{Point, SPREAD_MS, hours},
+    series::{Keep, Put, Series},
 };
 use crate::{
     quantity::Quantity,
@@ -26,10 +26,6 @@ use crate::{
 /// Closed intervals are remembered for so long, ms, to tell what late data changed and to count revisions: a day, as long
 /// as a reading may be late or zeros may last, and an hour.
 const KEEP_MS: i64 = 25 * 3_600_000;
-/// Energy that a register counted in a silence, or while it was frozen, is told again for so long back, ms: 40 days, more
-/// than a month's bill. What is older stays in the repair's `whole`.
-pub(super) const SPREAD_MS: i64 = 40 * 86_400_000;
-
 /// Readings held beyond the running and the last interval, so that a logger that delivers late can still be put in
 /// order: as long as its intervals are remembered, a day of quarter hours at least, and a day of minutes at most, because
 /// memory and snapshots hold them. What comes later is refused as too old, and counted: read each 10 s, after four hours.
@@ -365,8 +361,4 @@ fn place_of(quantity: Quantity) -> Option<(Source, Register)> {
         Quantity::ActivePower => (Source::Power, Register::Import),
         _ => return None,
     })
-}
-
-pub(crate) fn timestamp(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ms).expect("made from timestamps, so in their range")
 }

@@ -12,6 +12,7 @@ pub(crate) mod known;
 pub(crate) mod load;
 pub(crate) mod meter;
 mod older;
+pub(crate) mod point;
 mod repair;
 pub(crate) mod series;
 

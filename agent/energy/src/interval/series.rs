@@ -14,16 +14,10 @@ use super::{
     cut::{Cut, Part},
     known::{MARGIN, Mark, Memory, Rules, is_usual, limit_kw, waver},
     load::Load,
-    meter::timestamp,
+    point::{MS_PER_HOUR, Point, hours, timestamp},
     repair::{Repair, RepairKind},
 };
 use crate::{quantity::Quantity, sample::Quality, site::Swap};
-
-/// One trusted reading: milliseconds since the epoch, value.
-pub(crate) type Point = (i64, f64);
-
-/// Milliseconds of an hour.
-pub(crate) const MS_PER_HOUR: f64 = 3_600_000.0;
 
 /// Readings that cannot be real are remembered for being named: an hour of one each second.
 const KEEP_SPOILED: usize = 3600;
@@ -474,11 +468,6 @@ impl Series {
         let last = self.points.partition_point(|point| point.0 < to);
         &self.points[first..(last + 1).min(self.points.len())]
     }
-}
-
-/// Milliseconds as hours.
-pub(crate) fn hours(ms: i64) -> f64 {
-    ms as f64 / MS_PER_HOUR
 }
 
 #[cfg(test)]

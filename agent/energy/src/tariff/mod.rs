@@ -18,11 +18,13 @@ mod edition;
 mod hours;
 pub(crate) mod power_factor;
 mod price;
+mod usage;
 
 pub use check::{Problem, problems};
 pub use edition::Edition;
 pub use hours::{DayKind, HourSpan};
 pub use price::{Band, Price, PriceUntil};
+pub use usage::Usage;
 
 /// A tariff: one file of `config/tariffs`, joined with the rules file it names.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

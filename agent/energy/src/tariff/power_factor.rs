@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
-use super::{PowerFactorRule, bill::Usage};
+use super::{PowerFactorRule, Usage};
 
 /// Power factors of a billing period, percent, as measured.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     Table, Transport,
+    fault::Fault,
     identify::{self, Identity},
-    link::{CONNECT_AT_LEAST, Fault, connected},
+    link::{CONNECT_AT_LEAST, connected},
     mbap::Mbap,
     pdu, rtu,
 };

@@ -15,7 +15,8 @@ use tracing::{error, info, warn};
 
 use super::{
     Config, MeterPoints, check,
-    link::{self, Fault, Link},
+    fault::Fault,
+    link::{self, Link},
     meter::{Meter, SILENT_AFTER, rhythms},
     plan::plan,
 };

@@ -3,7 +3,7 @@
 //! It decides nothing. Invariant: every result and rule has its counter from the start, so that one which has not happened
 //! yet is seen as 0.
 
-use super::{Point, link::Fault, plausible};
+use super::{Point, fault::Fault, plausible};
 use crate::health::{Counter, Gauge, Health};
 
 /// Results of a poll that is no answer, as [`Fault::result`] names them.

@@ -4,7 +4,7 @@
 //! and CRC are those of the request; it is looked for at every byte, since echoes, noise and late answers to others may
 //! stand before it. Invariant: nothing else is ever taken for the reply.
 
-use super::{link::Fault, pdu};
+use super::{fault::Fault, pdu};
 
 /// No frame is longer, from the specification.
 pub(super) const LONGEST: usize = 256;

@@ -9,8 +9,8 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
+    fault::Fault,
     guard::{Framing, ReadOnly},
-    link::Fault,
     pdu, rtu,
 };
 

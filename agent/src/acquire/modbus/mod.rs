@@ -10,6 +10,7 @@ pub mod budget;
 mod bus;
 mod counts;
 pub mod decode;
+mod fault;
 mod frame;
 pub mod guard;
 pub mod identify;
@@ -31,7 +32,7 @@ use energy::{Name, Quantity};
 
 pub use bus::run;
 pub use decode::{ByteOrder, RegisterForm};
-pub use link::Fault;
+pub use fault::Fault;
 pub use plausible::{Broken, can_judge, judge};
 pub use serial::{Line, Parity};
 pub use tls::Tls;

@@ -4,7 +4,7 @@
 
 use tokio_modbus::ExceptionCode;
 
-use super::{Table, link::Fault};
+use super::{Table, fault::Fault};
 
 /// Asks for the name plate of a server, function 0x11.
 pub(super) const SERVER_ID: [u8; 1] = [REPORT_SERVER_ID];

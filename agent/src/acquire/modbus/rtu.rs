@@ -17,9 +17,9 @@ use tokio::{
 
 use super::{
     Line,
+    fault::Fault,
     frame::{self, Found, framed},
     guard::{Framing, ReadOnly},
-    link::Fault,
 };
 use crate::clock::monotonic;
 

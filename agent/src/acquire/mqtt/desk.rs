@@ -24,7 +24,8 @@ use super::{
     line::Line,
     link::{Client, Message},
     payload,
-    reader::{OF_OTHER_THINGS, Reader, Refusal, Said},
+    reader::Reader,
+    said::{OF_OTHER_THINGS, Refusal, Said},
     sparkplug::Heard,
 };
 use crate::{

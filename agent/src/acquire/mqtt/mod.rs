@@ -10,6 +10,7 @@ mod line;
 mod link;
 pub mod payload;
 mod reader;
+mod said;
 pub mod sparkplug;
 mod tls;
 mod topic;
@@ -21,7 +22,7 @@ use energy::{Name, Quantity};
 use jiff::tz::TimeZone;
 
 pub use client::{check, run};
-pub use reader::{Refusal, Said};
+pub use said::{Refusal, Said};
 pub use tls::OptionsError;
 pub use topic::matches;
 

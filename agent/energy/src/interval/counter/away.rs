@@ -6,9 +6,8 @@
 use super::{Step, Walk};
 use crate::interval::{
     known::{MARGIN, waver},
-    meter::SPREAD_MS,
+    point::{Point, SPREAD_MS, hours},
     repair::RepairKind,
-    series::{Point, hours},
 };
 
 /// Readings that left the register's place come back within this time …

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::interval::{
     known::MARGIN,
+    point::{MS_PER_HOUR, Point, hours},
     repair::RepairKind,
-    series::{MS_PER_HOUR, Point, hours},
 };
 
 /// Against the power that the site's file says, a register is called frozen after so many equal readings at least.

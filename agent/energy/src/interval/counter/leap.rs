@@ -6,8 +6,8 @@
 use super::{IMPOSSIBLE, Step, Walk};
 use crate::interval::{
     known::{FLOAT_STEP, MARGIN, limit_kw},
+    point::{MS_PER_HOUR, Point, hours},
     repair::RepairKind,
-    series::{MS_PER_HOUR, Point, hours},
 };
 
 /// Where no power is known, kW: no factory feeder carries more (see the table of quantities).

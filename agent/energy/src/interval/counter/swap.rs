@@ -8,8 +8,8 @@ use super::{Step, Walk, leap::LEAP};
 use crate::{
     interval::{
         known::{MARGIN, waver},
+        point::{MS_PER_HOUR, Point},
         repair::RepairKind,
-        series::{MS_PER_HOUR, Point},
     },
     quantity::Quantity,
     site::Swap,

@@ -5,9 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{KEEP_MS, MeterIntervals, Register, SPREAD_MS, Source, timestamp};
+use super::{KEEP_MS, MeterIntervals, Register, Source};
 use crate::{
-    interval::{Basis, Interval, Raw, Repair, RepairKind, cut::Part, older::keep_older, series::Series},
+    interval::{
+        Basis, Interval, Raw, Repair, RepairKind,
+        cut::Part,
+        older::keep_older,
+        point::{SPREAD_MS, timestamp},
+        series::Series,
+    },
     quantity::Quantity,
     sample::Quality,
     unit::rounded,

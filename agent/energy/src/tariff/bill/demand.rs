@@ -5,11 +5,11 @@
 //! over the contract, stand with 0.
 
 use jiff::civil::Date;
-use rust_decimal::{Decimal, prelude::FromPrimitive};
+use rust_decimal::Decimal;
 
 use super::{
     Amount, BilledDemand, History, Note,
-    items::{Charge, billed_pct, by_days, line, nearest, rounded_from},
+    charge::{Charge, billed_contract_kw, billed_pct, by_days, line, nearest, rounded_from},
     notes, ratchet,
     tally::{PartTally, Tally},
 };
@@ -194,12 +194,6 @@ pub(super) fn excess_charges(
         waive(&mut charges);
     }
     charges
-}
-
-/// The contract's demand as bills take it.
-pub(super) fn billed_contract_kw(contract: &Contract) -> Decimal {
-    let exact = Decimal::from_f64(contract.contract_kw).unwrap_or_default();
-    nearest(exact, contract.rules.rounding.demand_kw)
 }
 
 /// Whether a demand is an excess over the contract.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Bill, Usage, bills, notes, period::Period};
-use crate::tariff::{Contract, DayKind, contract_at};
+use super::{Bill, bills, notes, period::Period};
+use crate::tariff::{Contract, DayKind, Usage, contract_at};
 
 /// How far back days are looked at: four of each weekday.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(28 * 24);

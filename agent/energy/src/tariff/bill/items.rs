@@ -3,10 +3,12 @@
 //! What the demand costs is made in `demand`. Invariant: only quantities and the last total are rounded, each by the
 //! rules' own step.
 
-use rust_decimal::{Decimal, prelude::FromPrimitive};
+use rust_decimal::Decimal;
 
 use super::{
-    Bill, History, Item, Line, demand, notes,
+    Bill, History, Item, Line,
+    charge::{Charge, line, nearest, rounded_from},
+    demand, notes,
     tally::{PartTally, Quantity, Tally},
 };
 use crate::{
@@ -14,22 +16,6 @@ use crate::{
     tariff::{Band, BillRounding, Contract, Levy, Rounding},
     unit::rounded,
 };
-
-/// A line, the item it belongs to, and the part it came from.
-pub(super) struct Charge {
-    pub(super) part: usize,
-    pub(super) item: String,
-    pub(super) line: Line,
-}
-
-impl Charge {
-    /// The same, of which only a share (or a multiple) counts.
-    pub(super) fn shared(mut self, share: Decimal) -> Self {
-        self.line.share *= share;
-        self.line.amount *= share;
-        self
-    }
-}
 
 /// The bill of a tally with at least one part.
 pub(super) fn bill(contracts: &[Contract], tally: &Tally<'_>, history: &mut History) -> Bill {
@@ -68,52 +54,6 @@ pub(super) fn bill(contracts: &[Contract], tally: &Tally<'_>, history: &mut Hist
         power_factor_lead_pct: shown.and_then(|factors| factors.lead_pct).map(shown_pct),
         notes,
     }
-}
-
-/// A charge for kW, by the days of the part: a price is that of a month.
-pub(super) fn by_days(
-    tally: &Tally<'_>,
-    part: &PartTally<'_>,
-    item: &str,
-    quantity_kw: Decimal,
-    price: Decimal,
-) -> Charge {
-    let share = Decimal::from(part.part.n_days()) / Decimal::from(tally.period.usual_days());
-    line(part, item, (quantity_kw, "kW"), price, share)
-}
-
-pub(super) fn line(
-    tally: &PartTally<'_>,
-    item: &str,
-    quantity: (Decimal, &str),
-    price: Decimal,
-    share: Decimal,
-) -> Charge {
-    let prices = tally.part.edition.prices;
-    Charge {
-        part: tally.index,
-        item: item.to_owned(),
-        line: Line {
-            from: tally.part.from,
-            to: tally.part.to,
-            quantity: quantity.0,
-            unit: quantity.1.to_owned(),
-            price,
-            share,
-            amount: quantity.0 * price * share,
-            rule: format!("{}: {}", prices.from, prices.source),
-            how: None,
-        },
-    }
-}
-
-/// What a number was before it became `value`; nothing where it stayed as it was.
-pub(super) fn rounded_from(exact: Decimal, value: Decimal, unit: &str) -> Option<Title> {
-    let exact = exact.round_dp(6).normalize();
-    (exact != value).then(|| Title {
-        ko: format!("{exact} {unit}의 끝수 처리"),
-        en: format!("rounded from {exact} {unit}"),
-    })
 }
 
 /// Each priced amount of energy, rounded by itself, at its full price; a band that was not used stands with 0.
@@ -283,17 +223,7 @@ fn total(rounding: &BillRounding, sum: Decimal) -> Decimal {
     })
 }
 
-/// To the nearest multiple of `step`, halves up; exact without a step.
-pub(super) fn nearest(value: Decimal, step: Option<Decimal>) -> Decimal {
-    step.map_or(value, |step| Rounding::HalfUp.to_step(value, step))
-}
-
 /// A measured percentage as shown: without the noise of floating-point sums.
 fn shown_pct(pct: f64) -> f64 {
     rounded(pct, 9)
-}
-
-/// A measured percentage as billed; what floating-point sums leave below a billionth is not a measurement.
-pub(super) fn billed_pct(pct: f64, step: Option<Decimal>) -> Decimal {
-    nearest(Decimal::from_f64(pct).unwrap_or_default().round_dp(9), step)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BilledDemand, names, period::Period, tally::Tally};
+use super::{BilledDemand, charge::billed_contract_kw, names, period::Period, tally::Tally};
 use crate::finding::Title;
 
 /// One remark.
@@ -75,7 +75,7 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
     for tally in &tally.parts {
         let (edition, contract) = (&tally.part.edition, tally.part.edition.contract);
         if contract.rules.demand.is_none() && !edition.prices.demand_per_kw.is_zero() {
-            let kw = super::demand::billed_contract_kw(contract);
+            let kw = billed_contract_kw(contract);
             notes.push(note(
                 "contract_billed",
                 format!("최대수요전력계가 없는 계약: 계약전력 {kw} kW가 요금적용전력입니다."),

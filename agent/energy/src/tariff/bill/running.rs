@@ -10,11 +10,11 @@ use jiff::{Timestamp, ToSpan, civil::Date};
 use rust_decimal::{Decimal, prelude::FromPrimitive};
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, BilledDemand, History, PowerFactorBill, Usage, demand, month_of, period::Period, ratchet, worth};
+use super::{Amount, BilledDemand, History, PowerFactorBill, demand, month_of, period::Period, ratchet, worth};
 use crate::{
-    interval::{Interval, meter::timestamp},
+    interval::{Interval, point::timestamp},
     sample::Quality,
-    tariff::{Band, Contract, contract_at},
+    tariff::{Band, Contract, Usage, contract_at},
 };
 
 /// Months remembered: the longest ratchet looks back over twelve.

@@ -10,13 +10,13 @@ use jiff::{Timestamp, civil::DateTime};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use super::{
-    Peak, Usage,
+    Peak,
     period::{Part, Period},
 };
 use crate::{
     sample::Quality,
     tariff::{
-        Band, Discount,
+        Band, Discount, Usage,
         edition::Slot,
         power_factor::{Judge, PowerFactor, PowerFactors},
         price::next_hour,

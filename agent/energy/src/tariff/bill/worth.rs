@@ -10,13 +10,14 @@ use jiff::{Timestamp, ToSpan, civil::Date};
 use rust_decimal::{Decimal, prelude::FromPrimitive};
 
 use super::{
-    BilledDemand, History, Note, Usage, by_period, demand,
-    items::{Charge, billed_pct},
+    BilledDemand, History, Note, by_period,
+    charge::{Charge, billed_pct},
+    demand,
     period::{self, Period},
     ratchet,
     tally::{PartTally, Tally},
 };
-use crate::tariff::{Band, Contract, DemandRule, contract_at, edition::Edition};
+use crate::tariff::{Band, Contract, DemandRule, Usage, contract_at, edition::Edition};
 
 /// An amount in the currency of the contract's rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     MAX_MESSAGE_BYTES, SparkplugMeter, Value,
     payload::Content,
-    reader::{Refusal, Said},
+    said::{Refusal, Said},
 };
 use payload::{Metric, Payload};
 
