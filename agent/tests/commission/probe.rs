@@ -8,7 +8,9 @@ use super::{check, check_both, plant, program_support::Folder, registers};
 /// Unit 7: 12 390.5 at 3059 as f32, 230.1 V at 3100, word order swapped; 4641 9A30 is 12.387 in another order too.
 fn meter(kind: &str) -> Value {
     let holding = registers(&[(3059, &[0x4641, 0x9A30]), (3100, &[0x199A, 0x4366])]);
-    let input = registers(&[(0, &[0x4366, 0x199A]), (52, &[0x45C9, 0xE75E])]);
+    // Volts of three phases one behind the other, watts.
+    let volts = [0x4366, 0x199A, 0x4365, 0x6666, 0x4366, 0x8000];
+    let input = registers(&[(0, &volts), (52, &[0x45C9, 0xE75E])]);
     json!({"kind": kind, "units": {"7": {"holding": holding, "input": input}, "9": {"holding": {"0": [0, 0]}, "exception": 4}}})
 }
 
@@ -68,6 +70,32 @@ async fn a_block_is_read_in_every_way_and_two_that_fit_are_both_told() {
         &["the only way that fits", "f32 cdab @3100 = 230.10", "order = \"cdab\""],
     )
     .await;
+}
+
+/// The low word of one phase and the high word of the next make a voltage as well: an address that is off by one.
+#[tokio::test]
+async fn a_neighbour_that_fits_too_is_told_and_nothing_is_called_the_only_way() {
+    let Some((_server, address)) = plant("probe", &meter("tcp")).await else {
+        return;
+    };
+    for (reg, beside) in [("2", "f32 cdab @1 = 229.10"), ("3", "f32 abcd @2 = 229.40")] {
+        let block = [
+            "probe", &address, "--unit", "7", "--fn", "4", "--base", "1", "--expect", "230", "--reg", reg,
+        ];
+        let shown = check_both(
+            &block,
+            0,
+            &[beside, "이웃 주소에서도 맞음", "표시창을 따라가는"],
+            &[
+                beside,
+                "fits here",
+                "at the neighbouring address, too",
+                "follows the display",
+            ],
+        )
+        .await;
+        assert!(!shown.contains("the only way"), "{shown}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! `wattwarden probe`: one block of registers in every type and order, what can be meant, and what mends what went wrong.
 //!
 //! It reads and asks nothing else: first what was asked for, then, only if that gave nothing, the other framing, the
-//! other table, the neighbours, and the units that a device behind TCP has by custom. Exit status: 0 read, 2 the user's
+//! other table, the neighbours, and the units that a device behind TCP has by custom. Where one way alone fits, the
+//! neighbours are read too: addresses are off by one more often than in any other way. Exit status: 0 read, 2 the user's
 //! input, 3 no answer from the unit that was asked.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -106,7 +107,7 @@ pub(super) struct Found {
     pub(super) block: Option<Block>,
     /// Every question in order.
     pub(super) tried: Vec<Tried>,
-    /// Blocks beside the one asked for, where it gave nothing plausible: address, registers.
+    /// Blocks beside the one asked for that fit too, where it gave one plausible way at most.
     pub(super) neighbours: Vec<Block>,
 }
 
@@ -278,16 +279,11 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
     }
     let mut neighbours = vec![];
     if let Ok((asked, block)) = &answered
-        && gives_nothing(block, sought)
+        && !matches!(sought, Sought::Anything)
+        && fits(block, sought) <= 1
     {
         for other in beside(*asked) {
-            neighbours.extend(
-                asker
-                    .read(other)
-                    .await
-                    .ok()
-                    .filter(|block| !gives_nothing(block, sought)),
-            );
+            neighbours.extend(asker.read(other).await.ok().filter(|block| fits(block, sought) > 0));
         }
     }
     let (asked, block) = match answered {
@@ -309,8 +305,10 @@ fn is_silent(answered: &Result<(Asked, Block), Trouble>) -> bool {
     matches!(answered, Err(Trouble::Fault(fault)) if !fault.is_reply() && *fault != Fault::Damaged)
 }
 
-fn gives_nothing(block: &Block, sought: Sought<'_>) -> bool {
-    !matches!(sought, Sought::Anything) && block::fitting(&block::readings(block.at, &block.words), sought).is_empty()
+/// How many ways fit that begin at the block's first register.
+fn fits(block: &Block, sought: Sought<'_>) -> usize {
+    let fits = block::fitting(&block::readings(block.at, &block.words), sought);
+    fits.iter().filter(|fit| fit.reading.at == block.at).count()
 }
 
 /// The other table, then the neighbours.

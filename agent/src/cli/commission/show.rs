@@ -43,6 +43,11 @@ impl Shown<'_> {
         block::fitting(&block::readings(block.at, &block.words), self.sought)
     }
 
+    /// Whether a neighbouring address fits as well, so that the one asked for may be off by one.
+    fn has_rivals(&self) -> bool {
+        !self.found.neighbours.is_empty()
+    }
+
     /// What is looked for, behind a number.
     fn kind(&self) -> String {
         match self.sought {
@@ -233,6 +238,7 @@ fn verdict(shown: &Shown<'_>, block: &Block) -> String {
         [one] => {
             let lead = match shown.sought {
                 Sought::Anything => shown.say("▶ 유일하게 보통 크기의 수:", "▶ the only number of a usual size:"),
+                _ if shown.has_rivals() => shown.say("▶ 여기서는 이렇게만 맞음:", "▶ fits here:"),
                 _ => shown.say("▶ 유일하게 맞음:", "▶ the only way that fits:"),
             };
             text += &wrapped(&format!("{lead} {}", way(one, shown.unit())), 0);
@@ -270,9 +276,15 @@ fn verdict(shown: &Shown<'_>, block: &Block) -> String {
     }
     for neighbour in &shown.found.neighbours {
         for fit in shown.fits(neighbour).iter().take(2) {
-            let lead = shown.say("▶ 이웃 주소에서는 맞음:", "▶ at the neighbouring address it fits:");
+            let lead = match &fits[..] {
+                [] => shown.say("▶ 이웃 주소에서는 맞음:", "▶ at the neighbouring address it fits:"),
+                _ => shown.say("▶ 이웃 주소에서도 맞음:", "▶ at the neighbouring address, too:"),
+            };
             text += &wrapped(&format!("{lead} {}", way(fit, shown.unit())), 0);
         }
+    }
+    if fits.len() == 1 && shown.has_rivals() {
+        text += &wrapped(&format!("→ {}", how_to_decide(shown)), 2);
     }
     let at = block.at;
     text + &wrapped(
@@ -423,7 +435,7 @@ pub(super) fn sheet(shown: &Shown<'_>) -> Sheet {
         plausible: Some(true),
         remark: String::new(),
     }));
-    if fits.len() != 1 {
+    if fits.len() != 1 || shown.has_rivals() {
         device.open.push(how_to_decide(shown).to_owned());
     }
     device.open.push(
