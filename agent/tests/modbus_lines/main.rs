@@ -4,6 +4,7 @@
 //! before the line was silent.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod late;
 #[path = "../modbus_support/mod.rs"]
 mod modbus_support;
 mod recording;

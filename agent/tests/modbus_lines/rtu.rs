@@ -23,18 +23,31 @@ use super::modbus_support::{Bus, TIMEOUT, assert_right, config, meter};
 
 /// One request as the device sees it.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
-    unit: u8,
-    function: u8,
-    at: u16,
-    count: u16,
+pub(super) struct Asked {
+    pub(super) unit: u8,
+    pub(super) function: u8,
+    pub(super) at: u16,
+    pub(super) count: u16,
     /// How many requests came before this one.
-    nth: usize,
+    pub(super) nth: usize,
 }
 
 impl Asked {
+    /// A request, its CRC checked.
+    pub(super) fn of(frame: [u8; 8], nth: usize) -> Self {
+        assert_eq!(summed(frame[..6].into()), frame, "the request's own CRC");
+        let word = |nth: usize| u16::from_be_bytes([frame[nth], frame[nth + 1]]);
+        Self {
+            unit: frame[0],
+            function: frame[1],
+            at: word(2),
+            count: word(4),
+            nth,
+        }
+    }
+
     /// `count` registers, each holding its own address.
-    fn right(&self) -> Vec<u8> {
+    pub(super) fn right(&self) -> Vec<u8> {
         let mut frame = vec![self.unit, self.function, (self.count * 2) as u8];
         frame.extend((self.at..self.at + self.count).flat_map(u16::to_be_bytes));
         summed(frame)
@@ -95,16 +108,10 @@ async fn serve(listener: TcpListener, script: Script, asked: Arc<Mutex<Vec<Asked
         let to = Arc::new(tokio::sync::Mutex::new(to));
         let mut frame = [0; 8];
         while from.read_exact(&mut frame).await.is_ok() {
-            let word = |nth: usize| u16::from_be_bytes([frame[nth], frame[nth + 1]]);
-            let request = Asked {
-                unit: frame[0],
-                function: frame[1],
-                at: word(2),
-                count: word(4),
-                nth: asked.lock().unwrap().len(),
-            };
-            assert_eq!(summed(frame[..6].into()), frame, "the request's own CRC");
-            asked.lock().unwrap().push(request);
+            let mut asked = asked.lock().unwrap();
+            let request = Asked::of(frame, asked.len());
+            asked.push(request);
+            drop(asked);
             let ((wait, bytes), to) = (script(request), Arc::clone(&to));
             tokio::spawn(async move {
                 tokio::time::sleep(wait).await;
@@ -114,7 +121,7 @@ async fn serve(listener: TcpListener, script: Script, asked: Arc<Mutex<Vec<Asked
     }
 }
 
-fn over(port: u16, meters: Vec<MeterPoints>) -> Config {
+pub(super) fn over(port: u16, meters: Vec<MeterPoints>) -> Config {
     let host = "127.0.0.1".into();
     config(Transport::RtuOverTcp { host, port }, meters)
 }
@@ -122,7 +129,7 @@ fn over(port: u16, meters: Vec<MeterPoints>) -> Config {
 const AT_ONCE: Duration = Duration::ZERO;
 
 /// A meter whose blocks are of one function and one length: 100, 104 and 200 + unit, one register each.
-fn alike(unit: u8) -> MeterPoints {
+pub(super) fn alike(unit: u8) -> MeterPoints {
     let mut meter = meter(unit);
     meter.limits.max_gap = 0;
     meter
@@ -146,9 +153,9 @@ async fn a_late_answer_never_becomes_a_value() {
     assert_eq!(bus.count("connects_total", "ok"), 1.0, "drained, not connected anew");
 }
 
-/// One answer that comes when its unit has been asked for something else long since: it makes one answer too many.
+/// One answer that comes when its unit has been asked for something else long since, out of turn.
 #[tokio::test]
-async fn an_answer_too_many_is_noticed() {
+async fn an_answer_that_was_overtaken_is_no_value() {
     let check = async |late_pct: u32| {
         let device = Device::start(move |asked| {
             let late = TIMEOUT * late_pct / 100;
@@ -161,11 +168,8 @@ async fn an_answer_too_many_is_noticed() {
             assert_right(&bus.next().await);
         }
         assert_eq!(bus.count("polls_total", "timeout"), 1.0, "{late_pct}");
-        bus.count("polls_total", "foreign")
     };
-    let checks = (310..1900).step_by(90).map(check);
-    let noticed: f64 = futures_util::future::join_all(checks).await.into_iter().sum();
-    assert!(noticed >= 3.0, "the line was busy most of the time: {noticed}");
+    futures_util::future::join_all((310..1900).step_by(90).map(check)).await;
 }
 
 /// A meter whose answers come late, or byte by byte, or with noise before them: its neighbour misses no poll by it.
@@ -403,15 +407,7 @@ async fn a_bus_may_have_several_connections() {
                 let mut frame = [0; 8];
                 while stream.read_exact(&mut frame).await.is_ok() {
                     both.wait().await; // no answer before another connection has asked too
-                    let word = |nth: usize| u16::from_be_bytes([frame[nth], frame[nth + 1]]);
-                    let asked = Asked {
-                        unit: frame[0],
-                        function: frame[1],
-                        at: word(2),
-                        count: word(4),
-                        nth: 0,
-                    };
-                    stream.write_all(&asked.right()).await.unwrap();
+                    stream.write_all(&Asked::of(frame, 0).right()).await.unwrap();
                 }
             });
         }

@@ -15,6 +15,7 @@ use super::{
     link::{CONNECT_AT_LEAST, connected},
     mbap::Mbap,
     pdu, rtu,
+    units::Units,
 };
 use crate::clock::monotonic;
 
@@ -69,6 +70,8 @@ pub struct Master {
     /// Least time from an answer to the next request.
     gap: Duration,
     wire: Option<Wire>,
+    /// What was known of an RTU line's units when it was closed.
+    units: Units,
     rests_until: Instant,
     n_requests: u64,
 }
@@ -87,6 +90,7 @@ impl Master {
             connect_within: timeout.max(CONNECT_AT_LEAST),
             gap,
             wire: None,
+            units: Units::default(),
             rests_until: monotonic(),
             n_requests: 0,
         }
@@ -150,10 +154,12 @@ impl Master {
     pub async fn connect(&mut self) -> Result<(), Trouble> {
         if self.wire.is_none() {
             let limit = self.connect_within;
-            let opened = timeout(limit, open(&self.transport)).await.unwrap_or_else(|_| {
-                let text = format!("no connection within {limit:?}");
-                Err(io::Error::new(io::ErrorKind::TimedOut, text))
-            });
+            let opened = timeout(limit, open(&self.transport, self.units.clone()))
+                .await
+                .unwrap_or_else(|_| {
+                    let text = format!("no connection within {limit:?}");
+                    Err(io::Error::new(io::ErrorKind::TimedOut, text))
+                });
             self.wire = Some(opened.map_err(|error| Trouble::Unreachable {
                 kind: error.kind(),
                 text: error.to_string(),
@@ -177,12 +183,12 @@ impl Master {
         };
         let took = monotonic() - asked;
         self.rests_until = monotonic() + self.gap;
-        let stays = match (&answer, &wire) {
-            (Ok(_), _) => true,
-            (Err(fault), Wire::Tcp(_)) => fault.is_reply(),
-            (Err(fault), Wire::Rtu(_)) => !matches!(fault, Fault::Lost(_)),
-        };
-        self.wire = stays.then_some(wire);
+        let fault = answer.as_ref().err();
+        match wire {
+            Wire::Tcp(_) if fault.is_some_and(|fault| !fault.is_reply()) => {}
+            Wire::Rtu(wire) if matches!(fault, Some(Fault::Lost(_))) => self.units = wire.into_units(),
+            wire => self.wire = Some(wire),
+        }
         Ok((answer?, took))
     }
 }
@@ -191,24 +197,22 @@ fn mbap(stream: impl rtu::Stream + 'static) -> Wire {
     Wire::Tcp(Box::new(Mbap::new(stream, false)))
 }
 
-/// One request and its reply, and no reply more where the unit owes one to an earlier request.
+/// One request and its reply, and no reply more.
 async fn believed(wire: &mut rtu::Wire, unit: u8, request: &[u8], limit: Duration) -> Result<Vec<u8>, Fault> {
-    let is_doubted = wire.begin(unit).await?;
+    wire.begin(unit).await?;
     let reply = wire.ask(unit, request, limit).await?;
-    if is_doubted {
-        wire.confirm(unit, limit).await?;
-    }
+    wire.confirm(unit, limit).await?;
     Ok(reply)
 }
 
-async fn open(transport: &Transport) -> io::Result<Wire> {
+async fn open(transport: &Transport, units: Units) -> io::Result<Wire> {
     Ok(match transport {
         Transport::Tcp { host, port } => mbap(connected(host, *port).await?),
         Transport::Tls { host, port, tls } => mbap(tls.connect(host, connected(host, *port).await?).await?),
         Transport::RtuOverTcp { host, port } => {
-            Wire::Rtu(Box::new(rtu::Wire::new(connected(host, *port).await?, None)))
+            Wire::Rtu(Box::new(rtu::Wire::new(connected(host, *port).await?, None, units)))
         }
-        Transport::Rtu { path, line } => Wire::Rtu(Box::new(rtu::Wire::new(line.open(path)?, Some(*line)))),
+        Transport::Rtu { path, line } => Wire::Rtu(Box::new(rtu::Wire::new(line.open(path)?, Some(*line), units))),
     })
 }
 

@@ -19,6 +19,7 @@ use super::{
     link::{self, Link},
     meter::{Meter, SILENT_AFTER, rhythms},
     plan::plan,
+    units::Units,
 };
 use crate::{
     acquire::{Backoff, Incoming, Intake, renewed},
@@ -127,6 +128,8 @@ struct Bus {
     clock: Clock,
     intake: Intake,
     link: Option<Link>,
+    /// What is known of an RTU line's units from earlier connections.
+    units: Units,
     meters: Vec<Meter>,
     /// Samples on their way to the recorder.
     outbox: Vec<Sample>,
@@ -152,6 +155,7 @@ impl Bus {
             clock,
             intake,
             link: None,
+            units: Units::default(),
             meters: Vec::new(),
             outbox: Vec::new(),
             polls: 0,
@@ -164,6 +168,7 @@ impl Bus {
         let line = |config: &Config| (config.transport.clone(), config.timeout, config.any_transaction);
         if line(&self.config) != line(&config) {
             self.hang_up().await;
+            self.units = Units::default();
             self.failed_connects = 0;
         }
         let reads = plan(&config.meters).map(|plan| plan.reads).unwrap_or_default();
@@ -240,10 +245,7 @@ impl Bus {
 
     /// One poll of one meter.
     async fn poll(&mut self, index: usize) {
-        let is_reused = self
-            .link
-            .as_ref()
-            .is_some_and(|link| link.is_open() && link.has_answered);
+        let is_reused = self.link.as_ref().is_some_and(|link| link.has_answered);
         let Some(mut polled) = self.attempt(index).await else {
             return;
         };
@@ -275,16 +277,18 @@ impl Bus {
         meter.judge(&mut sample);
         if link.is_open() {
             self.link = Some(link);
+        } else {
+            self.units = link.into_units();
         }
         Some((sample, outcome))
     }
 
     /// The open connection, or a new one; after a failed attempt waits and gives none.
     async fn connected_link(&mut self) -> Option<Link> {
-        if let Some(link) = self.link.take().filter(Link::is_open) {
+        if let Some(link) = self.link.take() {
             return Some(link);
         }
-        match link::open(&self.config).await {
+        match link::open(&self.config, &self.units).await {
             Ok(link) => {
                 self.connected.one();
                 if self.failed_connects > 0 {

@@ -4,6 +4,8 @@
 //! and CRC are those of the request; it is looked for at every byte, since echoes, noise and late answers to others may
 //! stand before it. Invariant: nothing else is ever taken for the reply.
 
+use std::ops::Range;
+
 use super::{fault::Fault, pdu};
 
 /// No frame is longer, from the specification.
@@ -12,8 +14,8 @@ pub(super) const LONGEST: usize = 256;
 /// What the bytes that came so far hold for a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Its reply, function and data, and how many bytes stand around it.
-    Reply(Vec<u8>, usize),
+    /// Its reply, function and data, and where its frame stands among the bytes.
+    Reply(Vec<u8>, Range<usize>),
     /// Its answer, and no good one: nothing else is to come.
     Bad(Fault),
     /// Not yet; what the bytes are instead, as far as that can be told.
@@ -31,9 +33,9 @@ pub(super) fn reply_characters(request: &[u8]) -> usize {
     pdu::wanted_registers(request).map_or(LONGEST, |count| 5 + 2 * usize::from(count))
 }
 
-/// The reply to `request` among `bytes`. Where the unit `owes` an answer to an earlier request, a wrong one may be that,
-/// and the right one may follow.
-pub(super) fn find(bytes: &[u8], unit: u8, request: &[u8], owes: bool) -> Found {
+/// The reply to `request` among `bytes`. Of a `watched` unit a wrong one may be the answer to something else, and the right
+/// one may follow.
+pub(super) fn find(bytes: &[u8], unit: u8, request: &[u8], watched: bool) -> Found {
     for at in 0..bytes.len() {
         let frame = &bytes[at..];
         if misfit(frame, unit, request).is_some() {
@@ -42,12 +44,12 @@ pub(super) fn find(bytes: &[u8], unit: u8, request: &[u8], owes: bool) -> Found 
         if let Some(end) = whole(frame) {
             let reply = frame[1..end - 2].to_vec();
             return match pdu::judged(request, &reply) {
-                Ok(()) => Found::Reply(reply, bytes.len() - end),
+                Ok(()) => Found::Reply(reply, at..at + end),
                 Err(fault) => Found::Bad(fault),
             };
         }
     }
-    let is_answer = bytes.first() == Some(&unit) && !owes;
+    let is_answer = bytes.first() == Some(&unit) && !watched;
     let is_broken = |end: usize| end <= bytes.len() && whole(bytes).is_none();
     match (misfit(bytes, unit, request), extent(bytes)) {
         (_, Some(end)) if end > LONGEST => Found::Bad(Fault::Foreign("a reply longer than a frame may be".to_owned())),
@@ -56,6 +58,21 @@ pub(super) fn find(bytes: &[u8], unit: u8, request: &[u8], owes: bool) -> Found 
         (Some(fault), Some(_)) if is_answer && whole(bytes).is_some() => Found::Bad(fault),
         (fault, _) => Found::Nothing(fault),
     }
+}
+
+/// Every answer among `bytes`, whoever gave it to whatever: unit, and function and data.
+pub(super) fn answers(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        match whole(&bytes[at..]) {
+            Some(end) => {
+                found.push((bytes[at], bytes[at + 1..at + end - 2].to_vec()));
+                at += end;
+            }
+            None => at += 1,
+        }
+    }
+    found
 }
 
 /// Why a frame that begins so is no reply to `request`; `None` where it may be one, or too little has come to tell.
@@ -125,19 +142,19 @@ mod tests {
 
     /// The bytes that came for a request to unit 7 → registers and bytes around them, a bad answer, or what they are instead.
     fn check(request: &[u8], bytes: &[u8], expected: Result<(&[u16], usize), (&str, bool)>) {
-        for owes in [false, true] {
-            let got = match find(bytes, 7, request, owes) {
-                Found::Reply(reply, n) => Ok((pdu::registers(&reply), n)),
+        for watched in [false, true] {
+            let got = match find(bytes, 7, request, watched) {
+                Found::Reply(reply, place) => Ok((pdu::registers(&reply), bytes.len() - place.len())),
                 Found::Bad(fault) => Err((fault.result(), true)),
                 Found::Nothing(fault) => Err((fault.map_or("", |fault| fault.result()), false)),
             };
             let expected = match expected {
                 Ok((words, n)) => Ok((words.to_vec(), n)),
                 // It may be the late answer to something else: the right one may follow.
-                Err((name @ ("damaged" | "length" | "foreign"), _)) if owes => Err((name, false)),
+                Err((name @ ("damaged" | "length" | "foreign"), _)) if watched => Err((name, false)),
                 Err(other) => Err(other),
             };
-            assert_eq!(got, expected, "{bytes:02x?}, owes: {owes}");
+            assert_eq!(got, expected, "{bytes:02x?}, watched: {watched}");
         }
     }
 
@@ -198,7 +215,10 @@ mod tests {
         let request = pdu::identification(1, 0);
         let reply = [0x2B, 0x0E, 1, 0x81, 0, 0, 2, 0, 2, b'A', b'B', 1, 1, b'C'];
         let frame = summed(&[&[7], &reply[..]].concat());
-        assert_eq!(find(&frame, 7, &request, false), Found::Reply(reply.into(), 0));
+        assert_eq!(
+            find(&frame, 7, &request, false),
+            Found::Reply(reply.into(), 0..frame.len())
+        );
         for n in 0..frame.len() {
             assert_eq!(find(&frame[..n], 7, &request, false), Found::Nothing(None), "{n}");
         }
@@ -216,22 +236,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_flipped_bit_is_believed(words in prop::collection::vec(any::<u16>(), 1..=125), bit: prop::sample::Index, owes: bool) {
+        fn no_flipped_bit_is_believed(words in prop::collection::vec(any::<u16>(), 1..=125), bit: prop::sample::Index, watched: bool) {
             let asked = pdu::read(Table::Holding, 0, words.len() as u16);
             let mut frame = vec![7, 3, (words.len() * 2) as u8];
             frame.extend(words.iter().flat_map(|word| word.to_be_bytes()));
             let mut frame = summed(&frame);
-            let Found::Reply(reply, 0) = find(&frame, 7, &asked, owes) else { panic!("not found") };
+            let Found::Reply(reply, _) = find(&frame, 7, &asked, watched) else { panic!("not found") };
             prop_assert_eq!(pdu::registers(&reply), words);
             let bit = bit.index(frame.len() * 8);
             frame[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(!matches!(find(&frame, 7, &asked, owes), Found::Reply(..)));
+            prop_assert!(!matches!(find(&frame, 7, &asked, watched), Found::Reply(..)));
         }
 
         #[test]
-        fn whatever_comes_nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), count in 1_u16..=125, owes: bool) {
+        fn whatever_comes_nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), count in 1_u16..=125, watched: bool) {
             let asked = pdu::read(Table::Holding, 0, count);
-            if let Found::Reply(reply, _) = find(&bytes, bytes.first().copied().unwrap_or(1), &asked, owes) {
+            if let Found::Reply(reply, _) = find(&bytes, bytes.first().copied().unwrap_or(1), &asked, watched) {
                 prop_assert_eq!(pdu::registers(&reply).len(), usize::from(count));
             }
         }

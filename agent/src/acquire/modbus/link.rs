@@ -2,7 +2,7 @@
 //!
 //! It decides nothing about schedules or meters. Invariants: every wait has an end; bytes leave through the read-only
 //! guard; after a [`Fault`] that is not an exception reply, a connection that numbers its requests is gone and one that
-//! does not doubts what its unit says next (`rtu.rs`), so that a late reply becomes no value.
+//! does not watches its unit (`rtu.rs`), so that a late reply becomes no value.
 
 use std::{fmt, io, time::Duration};
 
@@ -25,6 +25,7 @@ use super::{
     pdu,
     plan::Read,
     rtu,
+    units::{self, Units},
 };
 use crate::clock::monotonic;
 
@@ -35,6 +36,8 @@ pub(super) const CONNECT_AT_LEAST: Duration = Duration::from_secs(3);
 /// An open connection.
 pub(super) struct Link {
     wire: Option<Wire>,
+    /// What was known of an RTU line's units when it was closed.
+    units: Units,
     /// Whether it has carried an answer yet.
     pub(super) has_answered: bool,
     /// What the last answer took, from the request on.
@@ -59,14 +62,15 @@ enum Wire {
     Unnumbered(Box<rtu::Wire>),
 }
 
-/// Opens the connection of a bus, with an end to the wait.
-pub(super) async fn open(config: &Config) -> io::Result<Link> {
+/// Opens the connection of a bus, on which `units` are known already, with an end to the wait.
+pub(super) async fn open(config: &Config, units: &Units) -> io::Result<Link> {
     let limit = config.timeout.max(CONNECT_AT_LEAST);
-    let wire = timeout(limit, wire(config))
+    let wire = timeout(limit, wire(config, units.clone()))
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}")))??;
     Ok(Link {
         wire: Some(wire),
+        units: Units::default(),
         has_answered: false,
         answered_in: Duration::ZERO,
         rests_until: monotonic(),
@@ -74,12 +78,12 @@ pub(super) async fn open(config: &Config) -> io::Result<Link> {
     })
 }
 
-async fn wire(config: &Config) -> io::Result<Wire> {
+async fn wire(config: &Config, units: Units) -> io::Result<Wire> {
     Ok(match &config.transport {
         Transport::Tcp { host, port } => mbap(connected(host, *port).await?, config),
         Transport::Tls { host, port, tls } => mbap(tls.connect(host, connected(host, *port).await?).await?, config),
-        Transport::RtuOverTcp { host, port } => unnumbered(rtu::Wire::new(connected(host, *port).await?, None)),
-        Transport::Rtu { path, line } => unnumbered(rtu::Wire::new(line.open(path)?, Some(*line))),
+        Transport::RtuOverTcp { host, port } => unnumbered(rtu::Wire::new(connected(host, *port).await?, None, units)),
+        Transport::Rtu { path, line } => unnumbered(rtu::Wire::new(line.open(path)?, Some(*line), units)),
     })
 }
 
@@ -109,7 +113,7 @@ impl Link {
     /// How long a unit that did not answer within `limit` is asked for nothing more.
     pub(super) fn alone(transport: &Transport, limit: Duration) -> Duration {
         match transport {
-            Transport::Rtu { .. } | Transport::RtuOverTcp { .. } => rtu::Wire::alone(limit),
+            Transport::Rtu { .. } | Transport::RtuOverTcp { .. } => units::alone(limit),
             Transport::Tcp { .. } | Transport::Tls { .. } => Duration::ZERO, // a late answer has another number
         }
     }
@@ -153,41 +157,51 @@ impl Link {
             Err(Fault::TimedOut(_)) => self.timeouts + 1,
             _ => 0,
         };
-        let is_lost = matches!(answer, Err(Fault::Lost(_)));
-        let (stays, owed_until) = match &wire {
-            Wire::Unnumbered(wire) if self.timeouts >= DEAD_AFTER => (false, wire.owed_until()),
-            Wire::Unnumbered(_) => (!is_lost, None),
-            Wire::Numbered(_) | Wire::Misnumbered(_) => (has_answered, None),
-        };
-        if let Some(until) = owed_until {
-            sleep_until(until).await; // the new line could not know whose late answer it is
-        }
         if has_answered {
             self.has_answered = true;
             self.answered_in = now - asked;
         }
-        self.wire = Some(wire).filter(|_| stays);
+        let stays = match &wire {
+            Wire::Unnumbered(_) => self.timeouts < DEAD_AFTER && !matches!(answer, Err(Fault::Lost(_))),
+            Wire::Numbered(_) | Wire::Misnumbered(_) => has_answered,
+        };
+        self.keep(wire, stays);
         answer
     }
 
-    /// Begins a poll of `unit`; whether what it says is to be believed only once [`Link::confirm`] has been asked.
-    pub(super) async fn begin(&mut self, unit: u8) -> Result<bool, Fault> {
-        let Some(Wire::Unnumbered(mut wire)) = self.wire.take_if(|wire| matches!(wire, Wire::Unnumbered(_))) else {
-            return Ok(false);
-        };
-        let is_doubted = wire.begin(unit).await?;
-        self.wire = Some(Wire::Unnumbered(wire));
-        Ok(is_doubted)
+    fn keep(&mut self, wire: Wire, stays: bool) {
+        match wire {
+            wire if stays => self.wire = Some(wire),
+            Wire::Unnumbered(wire) => self.units = wire.into_units(),
+            Wire::Numbered(_) | Wire::Misnumbered(_) => {}
+        }
     }
 
-    /// Whether no late answer stands in the place of another in the poll that began last.
+    /// What is known of the units of a line that is closed, for the next one.
+    pub(super) fn into_units(self) -> Units {
+        match self.wire {
+            Some(Wire::Unnumbered(wire)) => wire.into_units(),
+            _ => self.units,
+        }
+    }
+
+    /// Begins a poll of `unit`, which ends in [`Link::confirm`].
+    pub(super) async fn begin(&mut self, unit: u8) -> Result<(), Fault> {
+        let Some(Wire::Unnumbered(mut wire)) = self.wire.take_if(|wire| matches!(wire, Wire::Unnumbered(_))) else {
+            return Ok(());
+        };
+        let begun = wire.begin(unit).await;
+        self.keep(Wire::Unnumbered(wire), !matches!(begun, Err(Fault::Lost(_))));
+        begun
+    }
+
+    /// Whether what `unit` said since [`Link::begin`] may be believed: no answer stands in the place of another.
     pub(super) async fn confirm(&mut self, unit: u8, limit: Duration) -> Result<(), Fault> {
-        let Some(Wire::Unnumbered(mut wire)) = self.wire.take() else {
-            return Err(Fault::Lost("it is closed".to_owned()));
+        let Some(Wire::Unnumbered(mut wire)) = self.wire.take_if(|wire| matches!(wire, Wire::Unnumbered(_))) else {
+            return Ok(());
         };
         let confirmed = wire.confirm(unit, limit).await;
-        let is_lost = matches!(confirmed, Err(Fault::Lost(_)));
-        self.wire = Some(Wire::Unnumbered(wire)).filter(|_| !is_lost);
+        self.keep(Wire::Unnumbered(wire), !matches!(confirmed, Err(Fault::Lost(_))));
         confirmed
     }
 

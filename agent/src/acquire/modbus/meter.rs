@@ -142,9 +142,9 @@ impl Meter {
             self.refused_retries += 1;
             self.restore_planned_reads();
         }
-        let is_doubted = link.begin(self.unit).await?;
+        link.begin(self.unit).await?;
         let outcome = self.read_blocks(link, limit, sample).await;
-        if is_doubted && let Err(fault) = link.confirm(self.unit, limit).await {
+        if let Err(fault) = link.confirm(self.unit, limit).await {
             sample.readings.clear();
             self.model_at = None;
             return outcome.and(Err(fault));

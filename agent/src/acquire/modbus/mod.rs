@@ -25,6 +25,7 @@ mod schedule;
 mod serial;
 pub mod sunspec;
 mod tls;
+mod units;
 
 use std::time::Duration;
 

@@ -1,14 +1,19 @@
 //! The end of an RTU line, a serial one or a gateway that passes frames on: one request, its reply, nothing else's.
 //!
-//! RTU has no transaction number, so a late answer of the same unit, function and length cannot be told from the one that
-//! is awaited (`frame.rs` tells all others). After a time-out its unit is left alone for a while. For longer it is in doubt:
-//! a late answer betrays itself by what follows, there is an answer more than there were requests, so between
-//! [`Wire::begin`] and [`Wire::confirm`] nothing may come that was not asked for, or none of it is believed. (Two late
-//! answers that overlap in that time cannot be told by anybody; `plausible.rs` looks at the values.) Invariants: bytes leave
-//! through the read-only guard; every wait has an end; a unit in doubt costs the others no more than the time in which it
-//! usually answers, twice.
+//! RTU has no transaction number, so an answer to something else of the same unit, function and length looks like the
+//! awaited one (`frame.rs` tells all others). What is done about it, `units.rs` keeping the books:
+//! * A unit that owes an answer is left alone for a while, then asked for a number of registers that none of the owed
+//!   answers can have. It answers in the order in which it was asked, so what is owed has come, or never will, once that
+//!   one has come. What is owed outlives the connection: a converter may answer the next one.
+//! * An answer said again word for word, by a repeater, is not taken for that of the next block.
+//! * A unit is watched at first, after a lost answer, and where it was heard without having been asked: what it says in
+//!   a poll is believed only if as many answers came as were asked for.
+//!
+//! What is left: a unit that is not watched, to whose questions two devices begin to answer, is believed for one poll.
+//! Invariants: bytes leave through the read-only guard; every wait has an end; a watched unit costs the others no more
+//! than the time in which it usually answers, twice.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -20,6 +25,7 @@ use super::{
     fault::Fault,
     frame::{self, Found, framed},
     guard::{Framing, ReadOnly},
+    units::Units,
 };
 use crate::clock::monotonic;
 
@@ -35,12 +41,6 @@ const SETTLED: Duration = Duration::from_millis(20);
 /// are no late answers.
 const MOST_BYTES: usize = 4096;
 
-/// For so many time limits after a request that got no answer its unit is asked for nothing.
-const ALONE_LIMITS: u32 = 3;
-
-/// For so many time limits one may still come: converters and meters queue requests.
-const DOUBT_LIMITS: u32 = 20;
-
 /// The end of an RTU line at which requests leave.
 pub(super) struct Wire {
     stream: ReadOnly<Box<dyn Stream>>,
@@ -48,130 +48,168 @@ pub(super) struct Wire {
     line: Option<Line>,
     /// When the line was last known to be busy.
     busy: Instant,
-    /// Units that owe an answer.
-    owing: BTreeMap<u8, Owed>,
-    /// The longest that each unit has taken to answer while nothing was owed.
-    usual: BTreeMap<u8, Duration>,
-    /// Bytes that came without having been asked for since [`Wire::begin`].
-    strays: usize,
+    units: Units,
     /// Whether the last exchange ended in anything but an answer.
     is_troubled: bool,
     /// Whether it ended by waiting for one in vain, which shows that none was too many.
     has_waited: bool,
 }
 
-/// An answer that did not come in time.
-struct Owed {
-    /// Its unit is asked again no sooner.
-    alone_until: Instant,
-    /// It may come until then.
-    until: Instant,
-}
-
 impl Wire {
-    /// A wire on an open stream; with `line` its silences are kept here.
-    pub(super) fn new(stream: impl Stream + 'static, line: Option<Line>) -> Self {
+    /// A wire on an open stream, and what is known of the units on it; with `line` its silences are kept here.
+    pub(super) fn new(stream: impl Stream + 'static, line: Option<Line>, units: Units) -> Self {
         Self {
             stream: ReadOnly::new(Box::new(stream), Framing::Rtu),
             line,
             busy: monotonic(),
-            owing: BTreeMap::new(),
-            usual: BTreeMap::new(),
-            strays: 0,
+            units,
             is_troubled: true, // what lies in it already was not meant for us
             has_waited: false,
         }
     }
 
-    /// Begins a poll of `unit`. Where it may owe an answer, what it says until [`Wire::confirm`] is not to be believed
-    /// before that: then true.
-    pub(super) async fn begin(&mut self, unit: u8) -> Result<bool, Fault> {
-        let now = monotonic();
-        self.owing.retain(|_, owed| owed.until > now);
-        let Some(owed) = self.owing.get(&unit) else {
-            return Ok(false);
-        };
-        self.drain(owed.alone_until).await?;
-        self.strays = 0;
-        Ok(true)
+    /// What is known of the units, for the next connection.
+    pub(super) fn into_units(self) -> Units {
+        self.units
     }
 
-    /// Whether as many answers came as were asked for since [`Wire::begin`].
+    /// Begins a poll of `unit`, which ends in [`Wire::confirm`].
+    pub(super) async fn begin(&mut self, unit: u8) -> Result<(), Fault> {
+        self.drain(self.busy).await?;
+        self.units.of(unit).begin();
+        Ok(())
+    }
+
+    /// Whether what came since [`Wire::begin`] may be believed: of a watched unit, as many answers as were asked for.
     pub(super) async fn confirm(&mut self, unit: u8, limit: Duration) -> Result<(), Fault> {
-        if !self.has_waited {
-            let usual = self.usual.get(&unit).map_or(limit, |usual| *usual * 2);
-            let until = self.busy + usual.max(SETTLED).min(limit);
-            let mut buffer = [0; frame::LONGEST];
-            if let Ok(read) = timeout_at(until, self.stream.read(&mut buffer)).await {
-                self.strays += came(read)?;
-                self.is_troubled = true;
-            }
-        }
-        if self.strays == 0 {
+        let known = self.units.of(unit);
+        if !known.is_watched(monotonic()) {
             return Ok(());
         }
-        Err(Fault::Foreign(
-            "an answer came more than was asked for: a late one may stand in the place of another".to_owned(),
-        ))
+        if !self.has_waited {
+            let patience = known.patience(SETTLED, limit);
+            let mut bytes = Vec::with_capacity(frame::LONGEST);
+            if let Ok(read) = timeout_at(self.busy + patience, self.stream.read_buf(&mut bytes)).await {
+                came(read)?;
+                self.is_troubled = true;
+                self.units.overheard(&bytes);
+            }
+        }
+        if self.units.of(unit).confirm() {
+            return Ok(());
+        }
+        Err(Fault::Foreign(format!(
+            "an answer came more than was asked for, so none is believed: a late one, or two devices with unit id {unit}"
+        )))
     }
 
     /// Sends one request, function and data, and awaits its reply for `limit`, beside what the characters take.
     pub(super) async fn ask(&mut self, unit: u8, request: &[u8], limit: Duration) -> Result<Vec<u8>, Fault> {
-        self.strays += self.drain(self.busy).await?;
+        if let Some(alone_until) = self.units.of(unit).owes(monotonic()) {
+            self.drain(alone_until).await?;
+            self.settle(unit, request, limit).await?;
+        }
+        self.ask_now(unit, request, limit).await
+    }
+
+    /// Asks a unit that owes answers for what none of them can be. A refusal may be one of them; one more than are owed
+    /// is not.
+    async fn settle(&mut self, unit: u8, request: &[u8], limit: Duration) -> Result<(), Fault> {
+        let n_owed = self.units.of(unit).n_owed();
+        for nth in 0..=n_owed {
+            let question = self.units.of(unit).question_apart(request, nth);
+            match self.ask_now(unit, &question, limit).await {
+                Ok(_) => break,
+                Err(fault) if fault.is_reply() => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        self.units.of(unit).is_settled();
+        Ok(())
+    }
+
+    async fn ask_now(&mut self, unit: u8, request: &[u8], limit: Duration) -> Result<Vec<u8>, Fault> {
+        self.drain(self.busy).await?;
         let n_characters = request.len() + 3 + frame::reply_characters(request);
         let limit_on_line = limit + self.line.map_or(Duration::ZERO, |line| line.characters(n_characters));
-        let (asked, mut instead) = (monotonic(), None);
-        let answer = timeout(limit_on_line, self.exchange(unit, request, &mut instead)).await;
+        let asked = monotonic();
+        let mut bytes = Vec::with_capacity(frame::LONGEST);
+        let exchange = self.exchange(unit, request, asked + limit_on_line, &mut bytes);
+        let answer = timeout(limit_on_line, exchange).await;
         self.busy = monotonic();
         self.has_waited = answer.is_err();
-        let answer = answer.unwrap_or_else(|_| Err(instead.unwrap_or(Fault::TimedOut(limit))));
+        let answer = answer.unwrap_or_else(|_| {
+            let instead = frame::find(&bytes, unit, request, true);
+            self.units.overheard(&bytes);
+            self.units.of(unit).went_unanswered(request, asked, limit_on_line);
+            match instead {
+                Found::Nothing(Some(fault)) => Err(fault),
+                _ => Err(Fault::TimedOut(limit)),
+            }
+        });
         self.is_troubled = answer.as_ref().err().is_some_and(|fault| !fault.is_reply());
-        if self.has_waited {
-            let owed = Owed {
-                alone_until: asked + limit_on_line * ALONE_LIMITS,
-                until: asked + limit_on_line * DOUBT_LIMITS,
-            };
-            self.owing.insert(unit, owed);
-        } else if !self.is_troubled && !self.owing.contains_key(&unit) {
-            let usual = self.usual.entry(unit).or_default();
-            *usual = (*usual).max(self.busy - asked);
+        if answer.is_ok() {
+            self.units.of(unit).took(self.busy - asked);
         }
         answer
     }
 
-    /// How long after a time-out of `limit` a unit is asked for nothing yet: who has others to ask asks them.
-    pub(super) fn alone(limit: Duration) -> Duration {
-        limit * (ALONE_LIMITS - 1)
-    }
-
-    /// Until when a line that is opened anew could not know whose late answer comes.
-    pub(super) fn owed_until(&self) -> Option<Instant> {
-        self.owing.values().map(|owed| owed.alone_until).max()
-    }
-
-    /// The reply to one request; `instead` is what came while there was none.
-    async fn exchange(&mut self, unit: u8, request: &[u8], instead: &mut Option<Fault>) -> Result<Vec<u8>, Fault> {
+    /// The reply to one request; `bytes` is what came so far.
+    async fn exchange(
+        &mut self,
+        unit: u8,
+        request: &[u8],
+        deadline: Instant,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Vec<u8>, Fault> {
         let frame = framed(unit, request);
         self.stream.write_all(&frame).await.map_err(|error| lost(&error))?;
         self.stream.flush().await.map_err(|error| lost(&error))?;
-        let owes = self.owing.contains_key(&unit);
-        let mut bytes = Vec::with_capacity(frame::LONGEST);
+        let now = monotonic();
+        let known = self.units.of(unit);
+        let is_watched = known.is_watched(now) || known.n_owed() > 0;
+        let patience = known.patience(SETTLED, deadline - now);
+        // Replies that may be earlier ones said again, and until when the right one may follow.
+        let (mut repeated, mut until): (Vec<Vec<u8>>, _) = (Vec::new(), deadline);
+        let mut from = 0;
         loop {
-            came(self.stream.read_buf(&mut bytes).await)?;
-            match frame::find(&bytes, unit, request, owes) {
-                Found::Reply(reply, n_around) => {
-                    self.strays += n_around;
+            match frame::find(&bytes[from..], unit, request, is_watched) {
+                Found::Reply(reply, place) => {
+                    let (begins, ends) = (from + place.start, from + place.end);
+                    let now = monotonic();
+                    if self.units.of(unit).may_repeat_itself(request, &reply, now) {
+                        until = until.min(now + patience);
+                        repeated.push(reply);
+                        from = ends;
+                        continue;
+                    }
+                    self.units.overheard(&bytes[..begins]);
+                    self.units.of(unit).answered(request, &reply);
+                    self.units.overheard(&bytes[ends..]);
                     return Ok(reply);
                 }
                 Found::Bad(fault) => return Err(fault),
                 Found::Nothing(_) if bytes.len() > MOST_BYTES => return Err(never_silent()),
-                Found::Nothing(fault) => *instead = fault,
+                Found::Nothing(_) => {}
+            }
+            let Some(reply) = repeated.first() else {
+                came(self.stream.read_buf(bytes).await)?;
+                continue;
+            };
+            if let Ok(read) = timeout_at(until, self.stream.read_buf(bytes)).await {
+                came(read)?;
+            } else if repeated.iter().all(|other| other == reply) {
+                // It is so: two blocks with one content.
+                self.units.of(unit).answered(request, reply);
+                return Ok(reply.clone());
+            } else {
+                return Err(Fault::Foreign("answers to earlier requests, said again".to_owned()));
             }
         }
     }
 
-    /// Throws away what comes until `at_least` and until the line is silent for long enough to ask; how many bytes that were.
-    async fn drain(&mut self, at_least: Instant) -> Result<usize, Fault> {
+    /// Throws away what comes until `at_least` and until the line is silent for long enough to ask.
+    async fn drain(&mut self, at_least: Instant) -> Result<(), Fault> {
         let silence = self.line.map_or(Duration::ZERO, Line::silence);
         let settled = if self.is_troubled {
             silence.max(SETTLED)
@@ -179,15 +217,16 @@ impl Wire {
             silence
         };
         let mut silent_at = at_least.max(self.busy + settled);
-        let (mut buffer, mut drained) = ([0; frame::LONGEST], 0);
-        while let Ok(read) = timeout_at(silent_at, self.stream.read(&mut buffer)).await {
-            drained += came(read)?;
-            if drained > MOST_BYTES {
+        let mut drained = Vec::new();
+        while let Ok(read) = timeout_at(silent_at, self.stream.read_buf(&mut drained)).await {
+            came(read)?;
+            if drained.len() > MOST_BYTES {
                 return Err(never_silent());
             }
             silent_at = silent_at.max(monotonic() + silence.max(SETTLED));
         }
-        Ok(drained)
+        self.units.overheard(&drained);
+        Ok(())
     }
 }
 

@@ -274,18 +274,7 @@ fn verdict(shown: &Shown<'_>, block: &Block) -> String {
             text += &wrapped(&format!("→ {}", how_to_decide(shown)), 2);
         }
     }
-    for neighbour in &shown.found.neighbours {
-        for fit in shown.fits(neighbour).iter().take(2) {
-            let lead = match &fits[..] {
-                [] => shown.say("▶ 이웃 주소에서는 맞음:", "▶ at the neighbouring address it fits:"),
-                _ => shown.say("▶ 이웃 주소에서도 맞음:", "▶ at the neighbouring address, too:"),
-            };
-            text += &wrapped(&format!("{lead} {}", way(fit, shown.unit())), 0);
-        }
-    }
-    if fits.len() == 1 && shown.has_rivals() {
-        text += &wrapped(&format!("→ {}", how_to_decide(shown)), 2);
-    }
+    text += &rivals(shown, &fits);
     let at = block.at;
     text + &wrapped(
         &match shown.language {
@@ -300,6 +289,24 @@ fn verdict(shown: &Shown<'_>, block: &Block) -> String {
         },
         0,
     )
+}
+
+/// What fits at the neighbouring addresses.
+fn rivals(shown: &Shown<'_>, fits: &[Fit]) -> String {
+    let mut text = String::new();
+    for neighbour in &shown.found.neighbours {
+        for fit in shown.fits(neighbour).iter().take(2) {
+            let lead = match fits {
+                [] => shown.say("▶ 이웃 주소에서는 맞음:", "▶ at the neighbouring address it fits:"),
+                _ => shown.say("▶ 이웃 주소에서도 맞음:", "▶ at the neighbouring address, too:"),
+            };
+            text += &wrapped(&format!("{lead} {}", way(fit, shown.unit())), 0);
+        }
+    }
+    if fits.len() == 1 && shown.has_rivals() {
+        text += &wrapped(&format!("→ {}", how_to_decide(shown)), 2);
+    }
+    text
 }
 
 fn nothing(shown: &Shown<'_>) -> String {

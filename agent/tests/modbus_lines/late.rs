@@ -1,0 +1,213 @@
+//! RTU frames over TCP from a line on which one request is worked on after the other, whoever is connected: answers that
+//! come late, in the place of others, once too often, or from two devices at once.
+//!
+//! Every register holds its own address, so that a value in the wrong place shows at once.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, tcp::OwnedWriteHalf},
+    sync::mpsc,
+    task::JoinHandle,
+    time::sleep,
+};
+
+use super::{
+    modbus_support::{Bus, TIMEOUT, assert_right},
+    rtu::{Asked, alike, over},
+};
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    /// Its answer, after so long; whoever asks meanwhile waits.
+    Answered(Duration),
+    /// The same, and who asks meanwhile is not heard.
+    Deaf(Duration),
+    /// Its answer at once, and again after so long.
+    Twice(Duration),
+    /// Its answer at once, and that of another device with the same unit id after so long.
+    Two(Duration),
+}
+
+/// A line behind a converter that sends what comes from it to whoever connected last.
+struct Slow {
+    port: u16,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+type Newest = Arc<tokio::sync::Mutex<Option<OwnedWriteHalf>>>;
+
+async fn send(newest: &Newest, bytes: &[u8]) {
+    if let Some(to) = newest.lock().await.as_mut() {
+        drop(to.write_all(bytes).await); // a peer that went away gets no answer
+    }
+}
+
+/// Works through the requests one after the other.
+async fn work(mut asked: mpsc::UnboundedReceiver<Asked>, newest: Newest, fate: impl Fn(Asked) -> Fate) {
+    while let Some(request) = asked.recv().await {
+        let right = request.right();
+        match fate(request) {
+            Fate::Answered(after) => {
+                sleep(after).await;
+                send(&newest, &right).await;
+            }
+            Fate::Deaf(after) => {
+                sleep(after).await;
+                while asked.try_recv().is_ok() {}
+                send(&newest, &right).await;
+            }
+            Fate::Twice(after) | Fate::Two(after) => {
+                let is_other = matches!(fate(request), Fate::Two(_));
+                let at = request.at + if is_other { 1000 } else { 0 };
+                let (second, newest) = (Asked { at, ..request }.right(), Arc::clone(&newest));
+                send(&newest, &right).await;
+                tokio::spawn(async move {
+                    sleep(after).await;
+                    send(&newest, &second).await;
+                });
+            }
+        }
+    }
+}
+
+impl Slow {
+    async fn start(fate: impl Fn(Asked) -> Fate + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (newest, (tell, asked)) = (Newest::default(), mpsc::unbounded_channel());
+        let worker = tokio::spawn(work(asked, Arc::clone(&newest), fate));
+        let nth = Arc::new(AtomicUsize::new(0));
+        let acceptor = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                let (mut from, to) = stream.into_split();
+                *newest.lock().await = Some(to);
+                let (tell, nth) = (tell.clone(), Arc::clone(&nth));
+                tokio::spawn(async move {
+                    let mut frame = [0; 8];
+                    while from.read_exact(&mut frame).await.is_ok() {
+                        let request = Asked::of(frame, nth.fetch_add(1, Ordering::Relaxed));
+                        let _is_sent = tell.send(request); // the worker ends with the test
+                    }
+                });
+            }
+        });
+        Self {
+            port,
+            tasks: [worker, acceptor],
+        }
+    }
+}
+
+/// Takes samples for so long, each of them right → how many whole ones of each unit.
+async fn take(bus: &mut Bus, wanted: Duration) -> [u32; 4] {
+    let (mut n, until) = ([0; 4], tokio::time::Instant::now() + wanted);
+    while let Ok(incoming) = tokio::time::timeout_at(until, bus.samples.recv()).await {
+        let sample = incoming.expect("the bus runs").sample;
+        assert_right(&sample);
+        if sample.readings.len() == 3 {
+            n[sample.meter.strip_prefix("meter-").unwrap().parse::<usize>().unwrap()] += 1;
+        }
+    }
+    n
+}
+
+/// A link that stalls once, then hands over all that it owes, also to a connection that was opened meanwhile.
+#[tokio::test]
+async fn what_a_line_owes_is_no_value_of_the_next_connection() {
+    let check = async |limits_pct: u32| {
+        let stall = TIMEOUT * limits_pct / 100;
+        let line = Slow::start(move |asked| Fate::Answered(if asked.nth == 14 { stall } else { Duration::ZERO })).await;
+        let mut bus = Bus::start(over(line.port, vec![alike(1), alike(2), alike(3)]));
+        take(&mut bus, TIMEOUT * 20).await;
+        let n = take(&mut bus, TIMEOUT * 60).await;
+        assert!(n[1..].iter().all(|n| *n > 10), "{limits_pct}: {n:?}, and all go on");
+    };
+    join_all((150..1900).step_by(50).map(check)).await;
+}
+
+/// A meter that answers late, and hears nothing meanwhile: as many answers come as requests were heard.
+#[tokio::test]
+async fn a_late_answer_of_a_meter_that_was_deaf_meanwhile_is_no_value() {
+    let check = async |(limits_pct, nth): (u32, usize)| {
+        let late = TIMEOUT * limits_pct / 100;
+        let line = Slow::start(move |asked| {
+            if asked.nth == nth {
+                Fate::Deaf(late)
+            } else {
+                Fate::Answered(TIMEOUT / 20)
+            }
+        })
+        .await;
+        let mut bus = Bus::start(over(line.port, vec![alike(1)]));
+        let n = take(&mut bus, TIMEOUT * 50).await;
+        assert!(n[1] > 10, "{limits_pct}, {nth}: {n:?}");
+    };
+    let cases = (150..1500).step_by(60).flat_map(|pct| [(pct, 8), (pct, 10)]);
+    join_all(cases.map(check)).await;
+}
+
+/// A unit that is always slow by more than it is left alone for: never a value, and its neighbour misses none.
+#[tokio::test]
+async fn a_unit_that_is_always_too_slow_gives_no_value_rather_than_a_wrong_one() {
+    let check = async |(limits_pct, is_deaf): (u32, bool)| {
+        let late = TIMEOUT * limits_pct / 100;
+        let fate = if is_deaf { Fate::Deaf } else { Fate::Answered };
+        let line = Slow::start(move |_| fate(late)).await;
+        let mut bus = Bus::start(over(line.port, vec![alike(1)]));
+        let n = take(&mut bus, TIMEOUT * 80).await;
+        assert_eq!(n, [0; 4], "{limits_pct}");
+        assert!(bus.count("polls_total", "timeout") > 2.0);
+    };
+    let cases = (130..900).step_by(40).flat_map(|pct| [(pct, false), (pct, true)]);
+    join_all(cases.map(check)).await;
+}
+
+/// A repeater on the line says every answer again.
+#[tokio::test]
+async fn an_answer_said_twice_is_not_taken_for_the_next_blocks() {
+    let check = async |after_ms: u64| {
+        let line = Slow::start(move |_| Fate::Twice(Duration::from_millis(after_ms))).await;
+        let mut bus = Bus::start(over(line.port, vec![alike(1), alike(2)]));
+        let n = take(&mut bus, TIMEOUT * 30).await;
+        assert!(n[1] > 20 && n[2] > 20, "{after_ms}: {n:?}");
+    };
+    join_all([0, 1, 2, 3, 5, 8, 10, 20, 30, 60, 90].map(check)).await;
+}
+
+/// Two devices with one unit id: nothing that either says is believed, and the reason is told.
+#[tokio::test]
+async fn two_devices_with_one_unit_id_are_noticed() {
+    let check = async |after_ms: u64| {
+        let line = Slow::start(move |asked| {
+            if asked.unit == 1 {
+                Fate::Two(Duration::from_millis(after_ms))
+            } else {
+                Fate::Answered(Duration::ZERO)
+            }
+        })
+        .await;
+        let mut bus = Bus::start(over(line.port, vec![alike(1), alike(2)]));
+        let n = take(&mut bus, TIMEOUT * 30).await;
+        assert!(n[2] > 20, "{after_ms}: {n:?}");
+        assert!(bus.count("polls_total", "foreign") >= 2.0, "{after_ms}: {n:?}");
+    };
+    join_all([1, 2, 3, 5, 8, 10, 15].map(check)).await;
+}
