@@ -211,3 +211,27 @@ async fn two_devices_with_one_unit_id_are_noticed() {
     };
     join_all([1, 2, 3, 5, 8, 10, 15].map(check)).await;
 }
+
+/// A gateway that hangs up after each answer: what it said stands.
+#[tokio::test]
+async fn an_answer_before_the_line_ends_is_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let gateway = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut frame = [0; 8];
+            if stream.read_exact(&mut frame).await.is_ok() {
+                stream.write_all(&Asked::of(frame, 0).right()).await.unwrap();
+            }
+        }
+    });
+    let mut meter = alike(1);
+    meter.points.truncate(1);
+    let mut bus = Bus::start(over(port, vec![meter]));
+    for _ in 0..5 {
+        let sample = bus.next_of(1).await;
+        assert_eq!(sample.readings.len(), 1, "{sample:?}");
+    }
+    gateway.abort();
+}
