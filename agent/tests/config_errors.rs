@@ -97,7 +97,7 @@ fn words_that_are_nearly_right_are_suggested() {
             "3:10 E1108 no factor series is called \"kr-gird\" | did you mean \"kr-grid\"?",
             "4:18 E1006 \"fry\" is not a day (mon, tue, … sun): write a shift as \"mon-fri 08:00-12:00 13:00-18:00\"",
             "5:14 E1107 no meter is called \"incomer\" | did you mean \"incommer\" (line 10)?",
-            "7:8 N3001 meter \"incommer\" is recorded, but no machine uses it",
+            "7:8 N3001 meter \"incommer\" is recorded, but no machine uses it | give it to a [[machine]] with `meter`; what it measures is kept either way",
             "8:2 E1003 the file has no key \"wbe\" | did you mean \"web\"?",
         ],
     );
@@ -176,12 +176,12 @@ fn lines_and_meters_are_checked() {
             "7:9 E1006 \"every\" is 50ms: shorter than 100ms cannot be kept up",
             "8:11 E1006 \"timeout\" is 3600s: it must be 10ms to 60s",
             "14:8 E1006 \"tcp://h\" is not the address of an MQTT broker | write mqtt://HOST:PORT, or mqtts://HOST:PORT for an encrypted one",
-            "16:8 N3001 meter \"x\" is recorded, but no machine uses it",
+            "16:8 N3001 meter \"x\" is recorded, but no machine uses it | give it to a [[machine]] with `meter`; what it measures is kept either way",
             "18:8 E1006 \"unit\" is 0: it must be 1 to 255",
             "19:49 E1107 no quantity is called \"active_power\" | did you mean \"active_power_kw\"?",
             "20:1 E1004 [[meter]] \"x\" says neither \"profile\" nor \"registers\"",
             "21:8 E1101 two things of kind meter are called \"x\"; the first stands on line 19 | give one of them another name, or take it out",
-            "25:8 N3001 meter \"y\" is recorded, but no machine uses it",
+            "25:8 N3001 meter \"y\" is recorded, but no machine uses it | give it to a [[machine]] with `meter`; what it measures is kept either way",
             "27:10 E1110 [[meter]] \"y\" cannot hang on a bus and on a broker | leave one of the two out; a second way of measuring is a [[meter]] of its own",
             "29:11 E1108 no meter profile is called \"schneider-pm532\" | did you mean \"schneider-pm5320\"?",
         ],
@@ -696,7 +696,12 @@ fn what_a_meter_says_of_itself_is_checked() {
     let card = "class = \"0.5S\"\nct_ratio = \"200/5\"\nvt_ratio = \"22900/110\"\nmaker = \"m\"\nserial = \"1\"\nowner = \"o\"\n\
                 place = \"p\"\ncalibrated = \"2025-03-02\"\ncalibration_every = \"7y\"\nrollover_kwh = 1000000\n\
                 swaps = [{ at = \"2026-03-02T10:20:00+09:00\", last_kwh = 81234.5, first_kwh = 3.2, reason = \"r\" }]\n";
-    let unused = |line: u8, name| format!("{line}:8 N3001 meter {name:?} is recorded, but no machine uses it");
+    let unused = |line: u8, name| {
+        format!(
+            "{line}:8 N3001 meter {name:?} is recorded, but no machine uses it | give it to a [[machine]] with `meter`; what it \
+             measures is kept either way"
+        )
+    };
     check(
         &format!("[[meter]]\nname = \"a\"\n{card}[[meter]]\nname = \"b\"\nparent = \"a\"\n"),
         &[&unused(2, "a"), &unused(15, "b")],

@@ -175,6 +175,9 @@ impl Mapping {
     }
 }
 
+/// Characters of a cell that a message quotes at most.
+const QUOTED: usize = 60;
+
 /// 1990-01-01 and 2100-01-01: no power meter recorded before, and a typing error in a year is no reason to step
 /// through centuries.
 const EARLIEST_MS: i64 = 631_152_000_000;
@@ -274,6 +277,11 @@ impl Layout {
                     column,
                     format!("the file has no such heading; it has {known}"),
                 ));
+            } else if headings.iter().filter(|heading| *heading == column).count() > 1 {
+                let twice = error_in(1, column, "the file has this heading twice".into());
+                if !errors.contains(&twice) {
+                    errors.push(twice);
+                }
             }
             place
         };
@@ -335,7 +343,7 @@ impl Layout {
             "" => Ok(Order::AsRecorded(None)),
             cell => match cell.parse() {
                 Ok(tick) => Ok(Order::AsRecorded(Some(tick))),
-                Err(_) => Err(format!("{cell:?} is not a time in RFC 3339")),
+                Err(_) => Err(format!("{} is not a time in RFC 3339", shown(cell))),
             },
         }
     }
@@ -355,7 +363,11 @@ impl Layout {
         {
             Some(cell) => Quality::from_name(cell).unwrap_or_else(|| {
                 let known = Quality::ALL.map(Quality::name).join(", ");
-                errors.push(self.error(line, self.quality.as_ref(), format!("{cell:?} is not one of {known}")));
+                errors.push(self.error(
+                    line,
+                    self.quality.as_ref(),
+                    format!("{} is not one of {known}", shown(cell)),
+                ));
                 Quality::Bad
             }),
             None => Quality::Ok,
@@ -374,7 +386,7 @@ impl Layout {
                         ..reading
                     });
                 }
-                None => errors.push(self.error(line, Some(place), format!("{cell:?} is not a number"))),
+                None => errors.push(self.error(line, Some(place), format!("{} is not a number", shown(cell)))),
             }
         }
         readings
@@ -391,7 +403,7 @@ impl Layout {
         let at = match &time.format {
             TimeFormat::Rfc3339 => text
                 .parse()
-                .map_err(|_| format!("{text:?} is not a time in RFC 3339 with offset"))?,
+                .map_err(|_| format!("{} is not a time in RFC 3339 with offset", shown(&text)))?,
             TimeFormat::UnixSeconds => epoch(&text, 1000.0)?,
             TimeFormat::UnixMillis => epoch(&text, 1.0)?,
             TimeFormat::Strftime(format) => self.local(&text, format, meter, folds)?,
@@ -399,7 +411,8 @@ impl Layout {
         let at = crate::clock::truncated_to_ms(at);
         if !(EARLIEST_MS..LATEST_MS).contains(&at.as_millisecond()) {
             return Err(format!(
-                "{text:?} lies outside the years 1990 to 2099: is the format right?"
+                "{} lies outside the years 1990 to 2099: is the format right?",
+                shown(&text)
             ));
         }
         Ok(if time.marks == Marks::IntervalEnd {
@@ -418,14 +431,12 @@ impl Layout {
         } else {
             text.to_owned()
         };
-        let parsed = jiff::fmt::strtime::parse(format, &label)
-            .map_err(|error| format!("{text:?} is not {format:?}: {error}"))?;
+        let other = |_| format!("{} is not of the format {format:?}", shown(text));
+        let parsed = jiff::fmt::strtime::parse(format, &label).map_err(other)?;
         if let Ok(at) = parsed.to_timestamp() {
             return Ok(at);
         }
-        let mut local: DateTime = parsed
-            .to_datetime()
-            .map_err(|error| format!("{text:?} is not {format:?}: {error}"))?;
+        let mut local: DateTime = parsed.to_datetime().map_err(other)?;
         let ends_its_day = time.marks == Marks::IntervalEnd
             && time.end_of_day == EndOfDay::SameLabel
             && local.time() == Time::midnight();
@@ -434,7 +445,7 @@ impl Layout {
         }
         folds
             .instant(meter, local, &time.zone, time.marks)
-            .map_err(|error| format!("{text:?}: {error}"))
+            .map_err(|error| format!("{}: {error}", shown(text)))
     }
 
     fn error(&self, line: u64, place: Option<&usize>, message: String) -> RowError {
@@ -446,8 +457,16 @@ impl Layout {
 fn epoch(text: &str, to_ms: f64) -> Result<Timestamp, String> {
     let number: f64 = text
         .parse()
-        .map_err(|_| format!("{text:?} is not a number of seconds or milliseconds"))?;
+        .map_err(|_| format!("{} is not a number of seconds or milliseconds", shown(text)))?;
     Timestamp::from_millisecond((number * to_ms).round() as i64).map_err(|error| format!("{text:?}: {error}"))
+}
+
+/// A cell as a message quotes it: a broken file may have the rest of itself in one.
+fn shown(cell: &str) -> String {
+    match cell.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{:?}… ({} bytes)", &cell[..end], cell.len()),
+        None => format!("{cell:?}"),
+    }
 }
 
 fn error_in(line: u64, column: &str, message: String) -> RowError {
@@ -646,6 +665,20 @@ mod tests {
             "time,meter,power\n",
             None,
             &["line 1, column \"power\": no quantity has this name; a foreign file needs --map"],
+        );
+        check(
+            "time,meter,active_power_kw,voltage_l1_v,active_power_kw\n2018-01-01T00:00:00Z,m,1,230,2\n",
+            None,
+            &["line 1, column \"active_power_kw\": the file has this heading twice"],
+        );
+        let long = "가".repeat(100);
+        check(
+            &format!("time,meter,active_power_kw\n2018-01-01T00:00:00Z,m,{long}\n"),
+            None,
+            &[&format!(
+                "line 2, column \"active_power_kw\": \"{}\"… (300 bytes) is not a number",
+                "가".repeat(60)
+            )],
         );
         for empty in ["", "\n\n", "\u{feff}"] {
             check(

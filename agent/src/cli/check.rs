@@ -163,6 +163,17 @@ fn planned(bus: &modbus::Config) -> Option<serde_json::Value> {
     }))
 }
 
+/// What nobody can say anything of as long as the site does not tell what it hangs on.
+fn unjudged(site: &energy::site::Site) -> Vec<String> {
+    let has_shift = site.machines.iter().any(|machine| machine.hours.is_some());
+    let missing = [
+        (!has_shift && !site.machines.is_empty()).then_some("load outside working hours (no machine has a shift)"),
+        site.main_meter.is_none().then_some("the site's demand (no main_meter)"),
+    ];
+    let line = |what| format!("unjudged  {what}");
+    missing.into_iter().flatten().map(line).collect()
+}
+
 /// What the configuration means, in plain words.
 fn summary(config: &Config) -> String {
     let site = &config.site;
@@ -179,6 +190,7 @@ fn summary(config: &Config) -> String {
             numbered(site.machines.len(), "machine")
         ),
     ];
+    lines.extend(unjudged(site));
     lines.extend(config.buses.iter().map(|bus| {
         let n_points: usize = bus.meters.iter().map(|meter| meter.points.len()).sum();
         let plan = modbus::check(bus).map_or_else(|_| String::new(), |plan| modbus::budget::told(bus, &plan));

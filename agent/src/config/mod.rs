@@ -256,7 +256,8 @@ fn note_unused(
         if !used.contains(meter.name.as_ref()) && main != Some(meter.name.as_ref()) {
             let message = format!("meter {:?} is recorded, but no machine uses it", meter.name);
             let place = lines.meter_names.place(&meter.name).unwrap_or(0..0);
-            context.file.report(Code::Unused, place, message);
+            let help = "give it to a [[machine]] with `meter`; what it measures is kept either way".to_owned();
+            context.file.report_with(Code::Unused, place, message, Some(help));
         }
     }
 }

@@ -59,7 +59,7 @@ async fn send(newest: &Newest, bytes: &[u8]) {
 }
 
 /// Works through the requests one after the other.
-async fn work(mut asked: mpsc::UnboundedReceiver<Asked>, newest: Newest, fate: impl Fn(Asked) -> Fate) {
+async fn work(mut asked: mpsc::Receiver<Asked>, newest: Newest, fate: impl Fn(Asked) -> Fate) {
     while let Some(request) = asked.recv().await {
         let right = request.right();
         match fate(request) {
@@ -90,7 +90,7 @@ impl Slow {
     async fn start(fate: impl Fn(Asked) -> Fate + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (newest, (tell, asked)) = (Newest::default(), mpsc::unbounded_channel());
+        let (newest, (tell, asked)) = (Newest::default(), mpsc::channel(1000));
         let worker = tokio::spawn(work(asked, Arc::clone(&newest), fate));
         let nth = Arc::new(AtomicUsize::new(0));
         let acceptor = tokio::spawn(async move {
@@ -104,7 +104,7 @@ impl Slow {
                     let mut frame = [0; 8];
                     while from.read_exact(&mut frame).await.is_ok() {
                         let request = Asked::of(frame, nth.fetch_add(1, Ordering::Relaxed));
-                        let _is_sent = tell.send(request); // the worker ends with the test
+                        let _is_sent = tell.send(request).await; // the worker ends with the test
                     }
                 });
             }
@@ -118,7 +118,7 @@ impl Slow {
 
 /// Takes samples for so long, each of them right → how many whole ones of each unit.
 async fn take(bus: &mut Bus, wanted: Duration) -> [u32; 4] {
-    let (mut n, until) = ([0; 4], tokio::time::Instant::now() + wanted);
+    let (mut n, until) = ([0; 4], wattwarden::clock::monotonic() + wanted);
     while let Ok(incoming) = tokio::time::timeout_at(until, bus.samples.recv()).await {
         let sample = incoming.expect("the bus runs").sample;
         assert_right(&sample);

@@ -30,6 +30,29 @@ pub(super) struct Offer<'a> {
     pub(super) took: Duration,
 }
 
+/// What a search cannot know, to be filled in.
+const TO_FILL_IN_KO: &str = "\
+# 아래에서 #을 지우고 고치면: 근무 외 부하, 사업장의 수요전력, 금액도 판단합니다 (config/README.md).
+# shifts = { day = \"mon-fri 08:00-18:00\" }
+# main_meter = \"meter-1\"
+#
+# [[contract]]
+# from = \"2026-01-01\"
+# tariff = \"kepco-industrial-b-high-a-2\"
+# contract_kw = 500
+";
+const TO_FILL_IN_EN: &str = "\
+# Take the # from these and mend them, and load outside working hours, the site's demand and money are judged too
+# (config/README.md).
+# shifts = { day = \"mon-fri 08:00-18:00\" }
+# main_meter = \"meter-1\"
+#
+# [[contract]]
+# from = \"2026-01-01\"
+# tariff = \"kepco-industrial-b-high-a-2\"
+# contract_kw = 500
+";
+
 /// Periods tried for a bus, the fastest that its line can give is written.
 const PERIODS: [&str; 7] = ["1s", "2s", "5s", "10s", "30s", "1m", "5m"];
 /// Silent lines that are named at most; the JSON has all.
@@ -411,11 +434,12 @@ pub(super) fn configuration(offer: &Offer<'_>, site: (&str, &str), path: &Path) 
 fn written_out(offer: &Offer<'_>, (site, zone): (&str, &str), period: &str) -> String {
     let language = if offer.language == Language::Ko { "ko" } else { "en" };
     let mut text = format!(
-        "# {}\n\n[site]\nname = {site:?}\nzone = {zone:?}\nlanguage = \"{language}\"\n",
+        "# {}\n\n[site]\nname = {site:?}\nzone = {zone:?}\nlanguage = \"{language}\"\n{}",
         offer.say(
             "wattwarden discover 가 쓴 설정. 이름과 구역을 현장에 맞게 고치고 check --live 로 확인하십시오.",
             "Written by wattwarden discover. Give the meters their names, then look at check --live.",
-        )
+        ),
+        offer.say(TO_FILL_IN_KO, TO_FILL_IN_EN)
     );
     let names = named(offer.found);
     let mut lines: Vec<&Transport> = vec![];

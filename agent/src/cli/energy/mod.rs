@@ -82,6 +82,20 @@ pub fn run(args: &EnergyArgs) -> ExitCode {
     finish(text)
 }
 
+/// Why there is nothing to show.
+fn unknown(meter: &str, month: Option<Month>, known: &[&Interval]) -> String {
+    match (known.first(), known.last(), month) {
+        (Some(first), Some(last), Some(month)) => format!(
+            "nothing is known of meter {meter:?} in {month}, only from {} to {}",
+            first.start, last.end
+        ),
+        _ => format!(
+            "nothing is known of meter {meter:?} yet: its first demand interval is there once it is over and no reading \
+             of it is awaited any more"
+        ),
+    }
+}
+
 fn made(args: &EnergyArgs) -> Result<String, ExitCode> {
     let config = load(&args.past.config, Secrets::LeaveOut)?;
     let language = args.lang.map_or(config.language, Language::from);
@@ -100,7 +114,7 @@ fn made(args: &EnergyArgs) -> Result<String, ExitCode> {
     };
     let chosen: Vec<&Interval> = newest.iter().filter(within).copied().collect();
     if chosen.is_empty() {
-        return Err(fail(INPUT, format!("nothing is known of meter {meter:?} in this time")));
+        return Err(fail(INPUT, unknown(&meter, month, &newest)));
     }
     match month.filter(|_| args.explain) {
         Some(month) => explain::explained(args, &config, (&meter, month), &chosen, language),

@@ -76,7 +76,12 @@ fn month(args: &TreeArgs, config: &Config) -> Result<Month, ExitCode> {
     }
     let known = past::intervals(&args.past, config, config.site.main_meter.as_deref())?;
     let newest = known.iter().map(|interval| interval.start).max();
-    let newest = newest.ok_or_else(|| fail(INPUT, "nothing is known of the main meter: say which --month"))?;
+    let newest = newest.ok_or_else(|| {
+        fail(
+            INPUT,
+            "nothing is known of the main meter yet: its first demand interval is not over",
+        )
+    })?;
     Ok(Month::of(newest, &config.site.zone))
 }
 

@@ -25,6 +25,12 @@ use crate::{
     },
 };
 
+/// An instant as people type it.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    text.parse()
+        .map_err(|_| "an instant has a day, a time and its offset from UTC, as 2026-10-01T14:00+09:00".to_owned())
+}
+
 /// Data that end no longer than this before the instant are of it.
 const RECENT: SignedDuration = SignedDuration::from_hours(1);
 
@@ -35,8 +41,8 @@ const RECENT: SignedDuration = SignedDuration::from_hours(1);
 pub(super) struct PriceArgs {
     #[command(flatten)]
     past: PastArgs,
-    /// The instant, in RFC 3339 with its offset; without it, now.
-    #[arg(long)]
+    /// The instant, as 2026-10-01T14:00+09:00; without it, now.
+    #[arg(long, value_parser = instant)]
     at: Option<Timestamp>,
     /// Language; else the configuration's.
     #[arg(long, value_enum)]
