@@ -121,7 +121,9 @@ impl Wire {
             match self.ask_now(unit, &question, limit).await {
                 Ok(_) => break,
                 Err(fault) if fault.is_reply() => {}
-                Err(fault) => return Err(fault),
+                Err(fault @ Fault::Lost(_)) => return Err(fault),
+                // What came in its stead was the late answer.
+                Err(_) => return Err(Fault::TimedOut(limit)),
             }
         }
         self.units.of(unit).is_settled();
