@@ -64,6 +64,17 @@ pub struct Config {
     pub meters: Vec<MeterPoints>,
 }
 
+impl Config {
+    /// The same, and every point says how often it is read: what is planned depends on whether two are read together.
+    fn paced(&self) -> Self {
+        let mut config = self.clone();
+        for point in config.meters.iter_mut().flat_map(|meter| &mut meter.points) {
+            point.every.get_or_insert(config.every);
+        }
+        config
+    }
+}
+
 /// How a Modbus line is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transport {
