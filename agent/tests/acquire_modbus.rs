@@ -299,7 +299,7 @@ async fn an_address_a_meter_does_not_have_costs_only_its_own_value() {
         assert_eq!(quantities, [Quantity::ActivePower, Quantity::CurrentL1]);
     }
     let refused = device.asked().iter().filter(|asked| asked.holds(104)).count();
-    assert_eq!(refused, 2, "once in its block, once alone, then not for 10 s");
+    assert_eq!(refused, 3, "twice in its block, once alone, then not for 10 s");
     assert_eq!(bus.count("refused_registers_total", "meter-1"), 1.0);
 }
 
@@ -341,14 +341,120 @@ async fn a_refused_register_is_tried_again_soon() {
 }
 
 #[tokio::test]
-async fn a_hole_that_nobody_wants_splits_the_block_for_good() {
+async fn a_hole_that_nobody_wants_splits_the_block() {
     let device = Device::with_hole(102).await;
     let mut bus = Bus::start(over_tcp(device.port, vec![meter(1)]));
     for _ in 0..5 {
         assert_eq!(bus.next_of(1).await.readings.len(), 3);
     }
-    assert_eq!(device.asked().iter().filter(|asked| asked.holds(102)).count(), 1);
+    assert_eq!(device.asked().iter().filter(|asked| asked.holds(102)).count(), 2);
     assert_eq!(bus.count("refused_registers_total", "meter-1"), 0.0);
+}
+
+/// A block is refused so many times in a row → requests a poll afterwards, and once it has been tried again.
+#[tokio::test]
+async fn a_block_that_is_refused_for_a_moment_is_not_split_for_good() {
+    for (n_refused, n_reads) in [(1, 1), (2, 2)] {
+        let device = Device::start(move |asked| match asked.nth {
+            nth if nth >= 5 && nth < 5 + n_refused => asked.exception(4),
+            _ => asked.right(),
+        })
+        .await;
+        let mut one_block = meter(1);
+        one_block.points.truncate(2);
+        let mut config = over_tcp(device.port, vec![one_block]);
+        config.every = Duration::from_secs(3);
+        let mut bus = Bus::on(config, 1000, Clock::scaled(clock::Clock::system().now(), 60.0));
+        for _ in 0..7 {
+            assert_eq!(bus.next_of(1).await.readings.len(), 2, "no value is lost");
+        }
+        let reads = |n_before| device.asked().len() - n_before;
+        let n_before = 5 + n_refused + n_reads;
+        assert_eq!(reads(n_before), n_reads, "refused {n_refused} times");
+        for _ in 0..10 {
+            assert_eq!(bus.next_of(1).await.readings.len(), 2);
+        }
+        let last = device.asked().split_off(device.asked().len() - 3);
+        assert!(last.iter().all(|asked| asked.count == 5), "{last:?}");
+    }
+}
+
+/// How a gateway may answer for a meter that is not there: it is silent like one that says nothing, and back as soon.
+#[tokio::test]
+async fn a_meter_that_refuses_everything_is_silent() {
+    let check = async |code: u8| {
+        let is_away = Arc::new(AtomicBool::new(false));
+        let away = Arc::clone(&is_away);
+        let device = Device::start(move |asked| {
+            if asked.unit == 1 && away.load(Ordering::Relaxed) {
+                asked.exception(code)
+            } else {
+                asked.right()
+            }
+        })
+        .await;
+        let mut ill = meter(1);
+        ill.points[2].every = Some(Duration::from_secs(30)); // what is not due is silent too
+        ill.limits.checks_values = false;
+        let mut bus = Bus::start(over_tcp(device.port, vec![ill, meter(2)]));
+        assert_eq!(bus.next_of(1).await.readings.len(), 3);
+        is_away.store(true, Ordering::Relaxed);
+        let mut stale = bus.next_of(1).await;
+        while !stale.is_stale() {
+            stale = bus.next_of(1).await;
+        }
+        assert_eq!(stale.readings.len(), 3, "{code}: all that it said");
+        let n_ok = bus.count("polls_total", "ok");
+        let n_asked = device.asked().len();
+        for _ in 0..60 {
+            assert_eq!(&*bus.next().await.meter, "meter-2", "{code}: it is said once");
+        }
+        let asked = device.asked().split_off(n_asked);
+        let n_probes = asked.iter().filter(|asked| asked.unit == 1).count();
+        assert!((1..=8).contains(&n_probes), "{code}: {n_probes} requests, it rests");
+        assert!(
+            bus.count("polls_total", "ok") - n_ok <= 61.0,
+            "{code}: no answer is no ok"
+        );
+        assert_eq!(bus.count("meter_answering", "meter-1"), 0.0, "{code}");
+        assert_eq!(
+            bus.count("refused_register", "meter-1"),
+            0.0,
+            "{code}: the meter is away"
+        );
+        assert_eq!(bus.count("polls_total", "exception"), 3.0, "{code}");
+        is_away.store(false, Ordering::Relaxed);
+        let mut n_back = 0;
+        while n_back < 3 {
+            n_back += usize::from(bus.next_of(1).await.readings.len() >= 2);
+        }
+        assert_eq!(bus.count("meter_answering", "meter-1"), 1.0, "{code}");
+    };
+    tokio::join!(check(1), check(2), check(3), check(4), check(8));
+}
+
+/// It answers as long as it gives anything, however seldom that is due; a beat on which nothing is asked is no poll.
+#[tokio::test]
+async fn a_meter_whose_fast_values_are_refused_answers_by_its_slow_ones() {
+    let device = Device::start(|asked| {
+        if asked.at < 200 {
+            asked.exception(2)
+        } else {
+            asked.right()
+        }
+    })
+    .await;
+    let mut half = meter(1);
+    half.points[2].every = Some(EVERY * 20);
+    let mut bus = Bus::start(over_tcp(device.port, vec![half]));
+    for _ in 0..3 {
+        let sample = bus.next_of(1).await;
+        assert_eq!((sample.readings.len(), sample.is_stale()), (1, false));
+    }
+    assert_eq!(bus.count("meter_answering", "meter-1"), 1.0);
+    assert_eq!(bus.count("refused_registers_total", "meter-1"), 2.0);
+    let n_polls = ["ok", "exception"].map(|result| bus.count("polls_total", result));
+    assert_eq!(n_polls, [2.0, 1.0]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{check, check_both, of_vector, plant, program_support::Folder};
 
 /// A configuration with these meters on one line, and a store's folder that is there.
-fn config(folder: &Folder, address: &str, meters: &[(&str, u8, &str)]) -> String {
+pub(super) fn config(folder: &Folder, address: &str, meters: &[(&str, u8, &str)]) -> String {
     std::fs::create_dir_all(folder.path("store")).unwrap();
     let mut text = format!(
         "[site]\nname = \"s\"\nzone = \"Asia/Seoul\"\n[store]\npath = \"store\"\n\

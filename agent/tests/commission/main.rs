@@ -10,6 +10,7 @@ mod probe;
 mod profile;
 #[path = "../program_support/mod.rs"]
 mod program_support;
+mod refusals;
 mod sunspec;
 
 use modbus_support::server::Server;
@@ -40,8 +41,9 @@ async fn check(args: &[&str], status: i32, texts: &[&str]) -> String {
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-/// The same in both languages; no line is wider than a terminal.
-async fn check_both(args: &[&str], status: i32, ko: &[&str], en: &[&str]) {
+/// The same in both languages, of which the English one is handed back; no line is wider than a terminal.
+async fn check_both(args: &[&str], status: i32, ko: &[&str], en: &[&str]) -> String {
+    let mut last = String::new();
     for (lang, texts) in [("ko", ko), ("en", en)] {
         let text = check(&[args, &["--lang", lang]].concat(), status, &[]).await;
         let words: Vec<&str> = text.split_whitespace().collect();
@@ -61,7 +63,9 @@ async fn check_both(args: &[&str], status: i32, ko: &[&str], en: &[&str]) {
         assert_eq!(wide, None, "{text}");
         let has_korean = text.chars().any(|c| ('가'..='힣').contains(&c));
         assert_eq!(has_korean, lang == "ko", "{text}");
+        last = text;
     }
+    last
 }
 
 /// The program on a terminal, where somebody types these answers, one to a question.

@@ -258,6 +258,43 @@ async fn wrong_answers_are_told_apart_and_never_become_values() {
     );
 }
 
+/// Noise in one answer costs that block; a meter of which others came is not silent.
+#[tokio::test]
+async fn a_noisy_line_costs_little_more_than_what_it_damages() {
+    let device = Device::start(|asked| {
+        let mut frame = asked.right();
+        // One in ten of the first unit's, in its registers or its sum.
+        if asked.unit == 1 && asked.nth * 7 % 10 == 0 {
+            let place = 3 + asked.nth / 10 % (frame.len() - 3);
+            frame[place] ^= 1 << (asked.nth % 8);
+        }
+        (AT_ONCE, frame)
+    })
+    .await;
+    let mut eight = alike(1);
+    let more = [
+        Quantity::VoltageL2,
+        Quantity::VoltageL3,
+        Quantity::CurrentL2,
+        Quantity::CurrentL3,
+        Quantity::Frequency,
+    ];
+    eight.points.extend((0_u16..).zip(more).map(|(nth, quantity)| Point {
+        at: 300 + 10 * nth,
+        ..Point::new(0, RegisterForm::U16, quantity)
+    }));
+    eight.limits.checks_values = false;
+    let mut bus = Bus::start(over(device.port, vec![eight]));
+    let mut n_values = 0;
+    for _ in 0..40 {
+        n_values += bus.next().await.readings.len();
+    }
+    assert!(n_values >= 40 * 8 * 85 / 100, "{n_values} of {}", 40 * 8);
+    assert!(bus.count("polls_total", "damaged") > 5.0);
+    assert_eq!(bus.count("polls_total", "rested"), 0.0);
+    assert_eq!(bus.count("meter_answering", "meter-1"), 1.0);
+}
+
 /// Whatever a meter says of a register that it does not have, or nothing: the others go on, and the register is named.
 #[tokio::test]
 async fn an_address_a_meter_does_not_have_costs_only_its_own_value_and_is_told() {

@@ -60,10 +60,7 @@ pub async fn run(
 ) {
     let mut buses: Vec<Bus> = Vec::new();
     loop {
-        let mut config = settings.borrow_and_update().clone();
-        for point in config.meters.iter_mut().flat_map(|meter| &mut meter.points) {
-            point.every.get_or_insert(config.every);
-        }
+        let config = settings.borrow_and_update().paced();
         if let Err(refused) = check(&config) {
             error!("{refused}");
         } else {
@@ -345,18 +342,18 @@ impl Bus {
         self.meters[index].last_poll = self.polls;
         let was_dark = self.meters.iter().all(|meter| meter.failures >= SILENT_AFTER);
         let meter = &mut self.meters[index];
+        let is_nothing_asked = outcome.is_ok() && meter.asks_nothing(sample.at);
         for rhythm in meter.rhythms.iter_mut().filter(|rhythm| rhythm.due <= sample.at) {
             self.skipped.add(rhythm.begin(sample.at));
+        }
+        if is_nothing_asked {
+            return; // all of it is refused, and not to be tried again yet
         }
         if matches!(outcome, Err(Fault::TimedOut(_))) {
             meter.rest(Link::alone(&self.config.transport, self.config.timeout), &self.clock);
         }
-        // A meter that is only ever busy has no values; one that gives some is not silent.
-        let has_answered = match &outcome {
-            Ok(()) => true,
-            Err(fault) if fault.may_pass_in_parts() => true,
-            Err(fault) => !sample.readings.is_empty() && (fault.is_reply() || fault.is_silence()),
-        };
+        // A meter that gives some values is not silent, whatever ended the poll; one that only ever refuses gives none.
+        let has_answered = outcome.is_ok() || !sample.readings.is_empty();
         meter.keep(&sample);
         let mut stale = None;
         if has_answered {

@@ -3,7 +3,7 @@
 //! It decides nothing. Invariant: every result and rule has its counter from the start, so that one which has not happened
 //! yet is seen as 0.
 
-use super::{Point, fault::Fault, plausible};
+use super::{Table, fault::Fault, plausible};
 use crate::health::{Counter, Gauge, Health};
 
 /// Results of a poll that is no answer, as [`Fault::result`] names them.
@@ -70,8 +70,8 @@ impl Counts {
     }
 
     /// Tells by its address whether a register is refused.
-    pub(super) fn mark_refused(&self, point: &Point, is_refused: f64) {
-        let (table, at) = (point.table.to_string(), point.at.to_string());
+    pub(super) fn mark_refused(&self, table: Table, at: u16, is_refused: f64) {
+        let (table, at) = (table.to_string(), at.to_string());
         let [bus, meter] = &self.labels;
         let labels = [(bus.0, &*bus.1), (meter.0, &*meter.1), ("table", &*table), ("at", &*at)];
         self.health.gauge("refused_register", &labels).set(is_refused);

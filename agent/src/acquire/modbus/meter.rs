@@ -1,11 +1,13 @@
 //! One meter on its bus: its rhythms, the registers that it refuses, and how long it has been silent.
 //!
-//! It owns no connection and never waits between polls. Invariants: a block that is refused, or that alone stays without an
-//! answer, is asked for in parts until the register that the meter does not give is known, and all others go on; such a
-//! register is tried again ever more seldom; a silent meter rests, doubling its rest up to a minute, and costs its bus
-//! nothing meanwhile.
+//! It owns no connection and never waits between polls. Invariants: a block that is refused twice, or that alone stays
+//! without an answer, is asked for in parts until the register that the meter does not give is known, and all others go on
+//! (`parts.rs`); a meter that gives none of them is as silent as one that says nothing; a silent meter rests, doubling its
+//! rest up to a minute, and costs its bus nothing meanwhile.
 
-use std::{borrow::Cow, collections::BTreeSet, time::Duration};
+mod parts;
+
+use std::{borrow::Cow, time::Duration};
 
 use energy::{Name, Quality, Quantity, Reading, Sample};
 use jiff::Timestamp;
@@ -23,7 +25,12 @@ use super::{
     schedule::{Rhythm, later},
     sunspec::{self, Walk},
 };
-use crate::{acquire::Backoff, clock::Clock, health::Health};
+use crate::{
+    acquire::Backoff,
+    clock::{Clock, monotonic},
+    health::Health,
+};
+use parts::Parts;
 
 /// Rest of a meter that does not answer: long enough that one dead meter costs its bus less than a third of the usual
 /// time-out of 500 ms a second at first and under 1 % in the end, short enough that a mended meter is back in a minute.
@@ -36,13 +43,6 @@ const METER_REST: Backoff = Backoff {
 /// costs nothing but its own poll.
 pub(super) const SILENT_AFTER: u32 = 2;
 
-/// Data time after which registers that a meter refused are tried again: soon, for a gateway that was starting, then ever
-/// more seldom, for a meter that may be configured or replaced one day.
-const RETRY_REFUSED: Backoff = Backoff {
-    first: Duration::from_secs(10),
-    cap: Duration::from_hours(1),
-};
-
 /// A meter as its bus reads it.
 pub(super) struct Meter {
     pub(super) name: Name,
@@ -52,11 +52,8 @@ pub(super) struct Meter {
     /// The reads as planned, to go back to after refused registers.
     planned: Vec<Rhythm>,
     pub(super) rhythms: Vec<Rhythm>,
-    /// First registers of points that the meter does not give.
-    refused: BTreeSet<(Table, u16)>,
-    retry_refused_at: Option<Timestamp>,
-    /// Retries in a row after which something was refused still.
-    refused_retries: u32,
+    /// What is not read as planned.
+    parts: Parts,
     /// The block that went without an answer last.
     unanswered: Option<Block>,
     /// The read that failed last, for people.
@@ -115,9 +112,7 @@ impl Meter {
             points: meter.points.clone(),
             planned: rhythms.clone(),
             rhythms,
-            refused: BTreeSet::new(),
-            retry_refused_at: None,
-            refused_retries: 0,
+            parts: Parts::default(),
             unanswered: None,
             tried: String::new(),
             model_at: None,
@@ -138,10 +133,7 @@ impl Meter {
         limit: Duration,
         sample: &mut Sample,
     ) -> Result<(), Fault> {
-        if self.retry_refused_at.is_some_and(|at| at <= sample.at) {
-            self.refused_retries += 1;
-            self.restore_planned_reads();
-        }
+        self.retry_planned_reads(sample.at);
         link.begin(self.unit).await?;
         let outcome = self.read_blocks(link, limit, sample).await;
         if let Err(fault) = link.confirm(self.unit, limit).await {
@@ -152,43 +144,68 @@ impl Meter {
         outcome
     }
 
-    /// A block with an address that is not given is asked for in parts.
+    /// Asks what is due; where all of that is refused, also what is not: it shows whether the meter gives anything at all.
     async fn read_blocks(&mut self, link: &mut Link, limit: Duration, sample: &mut Sample) -> Result<(), Fault> {
         let base = self.base(link, limit).await?;
-        let mut outcome = Ok(());
-        for nth in 0..self.rhythms.len() {
-            let mut block = 0;
-            while self.rhythms[nth].due <= sample.at && block < self.rhythms[nth].reads.len() {
-                let read = &self.rhythms[nth].reads[block];
-                match link.read(&moved(read, base), limit, self.limits.pause).await {
-                    Ok(words) if self.is_elsewhere(read, &words) => return Err(self.look_again(base)),
-                    Ok(words) => {
-                        self.counts.answer.set(link.answered_in.as_secs_f64());
-                        self.unanswered.take_if(|unanswered| *unanswered == of(read));
-                        decode_block(read, &self.points, &words, &mut sample.readings);
-                        self.has_again(nth, block);
-                        block += 1;
-                    }
-                    Err(fault) if fault.may_pass_in_parts() => {
-                        self.take_apart(nth, block, sample.at, &fault);
+        let (mut outcome, mut is_all_refused) = (Ok(()), false);
+        for is_due in [true, false] {
+            for nth in 0..self.rhythms.len() {
+                if (self.rhythms[nth].due <= sample.at) == is_due && (is_due || is_all_refused) {
+                    let of_rhythm = self.read_rhythm(nth, base, link, limit, sample).await?;
+                    outcome = of_rhythm.and(outcome);
+                }
+            }
+            let is_refused = outcome.as_ref().is_err_and(Fault::may_pass_in_parts);
+            is_all_refused = is_refused && sample.readings.is_empty();
+        }
+        outcome
+    }
+
+    /// Asks the blocks of a rhythm; the inner result is of a block that does not keep the others from their turn.
+    async fn read_rhythm(
+        &mut self,
+        nth: usize,
+        base: u16,
+        link: &mut Link,
+        limit: Duration,
+        sample: &mut Sample,
+    ) -> Result<Result<(), Fault>, Fault> {
+        let (mut outcome, mut block) = (Ok(()), 0);
+        while block < self.rhythms[nth].reads.len() {
+            let read = &self.rhythms[nth].reads[block];
+            let asked = monotonic();
+            match link.read(&moved(read, base), limit, self.limits.pause).await {
+                Ok(words) if self.is_elsewhere(read, &words) => return Err(self.look_again(base)),
+                Ok(words) => {
+                    self.counts.answer.set(link.answered_in.as_secs_f64());
+                    self.unanswered.take_if(|unanswered| *unanswered == of(read));
+                    decode_block(read, &self.points, &words, &mut sample.readings);
+                    self.has_again(nth, block);
+                    block += 1;
+                }
+                Err(fault) if fault.may_pass_in_parts() => {
+                    let is_planned = self.planned[nth].reads.contains(read);
+                    if !(is_planned && self.parts.is_worth_another_try(read)) {
+                        self.take_apart(nth, block, &fault);
                         outcome = Err(fault);
                     }
-                    Err(fault @ Fault::Refused(_)) => {
-                        self.tried = read.to_string();
-                        outcome = Err(fault);
-                        block += 1;
+                }
+                Err(fault) => {
+                    self.tried = read.to_string();
+                    if fault.is_silence() {
+                        self.went_unanswered(nth, block, sample, &fault);
                     }
-                    Err(fault) => {
-                        self.tried = read.to_string();
-                        if fault.is_silence() {
-                            self.went_unanswered(nth, block, sample, &fault);
-                        }
+                    // Noise in the awaited answer; what was waited for in vain may come late, and in another's place.
+                    let is_noise = fault == Fault::Damaged && link.is_open() && monotonic() - asked < limit;
+                    if !is_noise && !matches!(fault, Fault::Refused(_)) {
                         return Err(fault);
                     }
+                    outcome = Err(fault);
+                    block += 1;
                 }
             }
         }
-        outcome
+        Ok(outcome)
     }
 
     /// Asks for a block last from now on, so that it keeps no other from its turn; where it alone goes unanswered twice, in
@@ -197,7 +214,7 @@ impl Meter {
         let unanswered = of(&self.rhythms[nth].reads[block]);
         if !sample.readings.is_empty() && self.unanswered == Some(unanswered) {
             self.unanswered = None;
-            self.take_apart(nth, block, sample.at, fault);
+            self.take_apart(nth, block, fault);
             return;
         }
         self.unanswered = Some(unanswered);
@@ -289,58 +306,6 @@ impl Meter {
         self.broken = broken.map(|broken| broken.rule);
     }
 
-    /// Replaces a refused block by its halves; one that holds a single value is left out and remembered.
-    fn take_apart(&mut self, nth: usize, block: usize, at: Timestamp, fault: &Fault) {
-        let reads = &mut self.rhythms[nth].reads;
-        if let Some(halves) = reads[block].halves(&self.points) {
-            if self.refused.is_empty() && self.refused_retries == 0 {
-                info!(meter = &*self.name, unit = self.unit, tried = %reads[block], got = %fault, "the meter does not give a block and is asked for it in parts; `holes` can name what it does not have");
-            }
-            reads.splice(block..=block, halves);
-            return;
-        }
-        let read = reads.remove(block);
-        let wait = RETRY_REFUSED.after(self.refused_retries + 1, &self.name);
-        self.retry_refused_at = Some(later(at, wait));
-        let point = &self.points[read.points[0]];
-        if self.refused.insert((point.table, point.at)) {
-            self.counts.refused.one();
-            self.counts.mark_refused(point, 1.0);
-            let quantity = point.quantity.name();
-            warn!(meter = &*self.name, unit = self.unit, quantity, tried = %read, got = %fault, next_try = ?wait, "the meter does not give this register; its other values go on");
-        }
-    }
-
-    /// Forgets that registers were refused which a block has just given.
-    fn has_again(&mut self, nth: usize, block: usize) {
-        if self.refused.is_empty() {
-            return;
-        }
-        let read = &self.rhythms[nth].reads[block];
-        for point in read.points.iter().map(|&point| &self.points[point]) {
-            if self.refused.remove(&(point.table, point.at)) {
-                self.counts.mark_refused(point, 0.0);
-                let quantity = point.quantity.name();
-                info!(
-                    meter = &*self.name,
-                    unit = self.unit,
-                    quantity,
-                    "the meter gives this register again"
-                );
-            }
-        }
-        if self.refused.is_empty() {
-            self.refused_retries = 0;
-        }
-    }
-
-    fn restore_planned_reads(&mut self) {
-        self.retry_refused_at = None;
-        for (rhythm, planned) in self.rhythms.iter_mut().zip(&self.planned) {
-            rhythm.reads.clone_from(&planned.reads);
-        }
-    }
-
     /// Keeps what it said, to say one day that it is old.
     pub(super) fn keep(&mut self, sample: &Sample) {
         for reading in &sample.readings {
@@ -369,6 +334,8 @@ impl Meter {
         self.counts.poll(outcome.as_ref().err());
         self.counts.answering.set(1.0);
         self.failures = 0;
+        self.tell_refused(at);
+        self.goes_on();
         if let Some(since) = self.silent_since.take() {
             let silent_s = at.duration_since(since).as_secs();
             info!(
@@ -378,14 +345,14 @@ impl Meter {
                 silent_s,
                 "meter answers again"
             );
-            self.refused_retries = 0; // it may be another device now
-            self.restore_planned_reads();
+            self.begin_anew(); // it may be another device now
         }
     }
 
     /// Its last values where it falls silent by this.
     pub(super) fn failed(&mut self, bus: &str, fault: &Fault, clock: &Clock) -> Option<Sample> {
         self.counts.poll(Some(fault));
+        self.gives_nothing();
         self.failures = self.failures.saturating_add(1);
         if self.failures < SILENT_AFTER {
             return None;
@@ -397,7 +364,9 @@ impl Meter {
             self.silent_since = Some(now);
             self.counts.answering.set(0.0);
             let (meter, unit, tried) = (&*self.name, self.unit, &self.tried);
-            if matches!(fault, Fault::TimedOut(_)) {
+            if self.parts.are_all_refused() && fault.may_pass_in_parts() {
+                warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter refuses every register and has no values until it gives some; check that a meter with this unit is there and has power (a gateway may answer in its place), then table (function 3 or 4) and addresses");
+            } else if matches!(fault, Fault::TimedOut(_)) {
                 warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter is silent; it has no values until it answers");
             } else {
                 warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter cannot be read; it has no values until it can");

@@ -65,6 +65,17 @@ pub struct Config {
     pub meters: Vec<MeterPoints>,
 }
 
+impl Config {
+    /// The same, and every point says how often it is read: what is planned depends on whether two are read together.
+    fn paced(&self) -> Self {
+        let mut config = self.clone();
+        for point in config.meters.iter_mut().flat_map(|meter| &mut meter.points) {
+            point.every.get_or_insert(config.every);
+        }
+        config
+    }
+}
+
 /// How a Modbus line is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transport {
@@ -287,7 +298,7 @@ pub fn check(config: &Config) -> Result<plan::Plan, ConfigError> {
             connections,
         });
     }
-    let plan = plan::plan(&config.meters).map_err(|error| ConfigError::Plan { bus: bus(), error })?;
+    let plan = plan::plan(&config.paced().meters).map_err(|error| ConfigError::Plan { bus: bus(), error })?;
     let proof = budget::budget(config, &plan).prove(config);
     proof.map_err(|error| ConfigError::TooMuch { bus: bus(), error })?;
     Ok(plan)
@@ -323,5 +334,37 @@ mod tests {
             check(&config(500, 2, serial())),
             Err(ConfigError::Connections { .. })
         ));
+    }
+
+    #[test]
+    fn a_rhythm_that_is_the_buss_own_is_planned_with_the_bus() {
+        let point = |at, quantity, every_s: Option<u64>| Point {
+            every: every_s.map(Duration::from_secs),
+            ..Point::new(at, RegisterForm::F32, quantity)
+        };
+        let n_reads = |every_s| {
+            let config = Config {
+                name: "panel-a".into(),
+                transport: Transport::Tcp {
+                    host: "192.0.2.10".to_owned(),
+                    port: 502,
+                },
+                every: Duration::from_secs(2),
+                timeout: Duration::from_millis(500),
+                connections: 1,
+                any_transaction: false,
+                meters: vec![MeterPoints {
+                    name: "press".into(),
+                    unit: 1,
+                    points: vec![
+                        point(0, Quantity::ActivePower, every_s),
+                        point(2, Quantity::VoltageL1, None),
+                    ],
+                    limits: Limits::default(),
+                }],
+            };
+            check(&config).unwrap().reads.len()
+        };
+        assert_eq!([None, Some(2), Some(10)].map(n_reads), [1, 1, 2]);
     }
 }

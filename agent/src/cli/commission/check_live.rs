@@ -21,7 +21,10 @@ use super::{
     sheet::Check,
 };
 use crate::{
-    acquire::modbus::{self, Config as Bus, ask::Master},
+    acquire::modbus::{
+        self, Config as Bus,
+        ask::{Master, Trouble},
+    },
     config::{Config, bus::written},
     language::Language,
 };
@@ -87,9 +90,9 @@ async fn one_bus(bus: &Bus, ranges: &Ranges) -> BusLive {
     }
 }
 
-/// Rounded up, as people write a latency.
+/// Rounded up, as people write a latency; a converter that keeps no line's speed may seem to take no time at all.
 fn whole_ms(time: Duration) -> Duration {
-    Duration::from_millis(time.as_micros().div_ceil(1000) as u64)
+    Duration::from_millis(time.as_micros().div_ceil(1000).max(1) as u64)
 }
 
 /// Whether a device failed.
@@ -164,7 +167,8 @@ impl BusLive {
             let neighbours = self.neighbours(nth);
             let units: Vec<String> = neighbours.iter().map(u8::to_string).collect();
             remarks.push(told.what);
-            remarks.push(if units.is_empty() {
+            let has_answered = live.trouble.as_ref().is_some_and(Trouble::is_reply);
+            remarks.push(if units.is_empty() || has_answered {
                 told.fix
             } else {
                 let units = units.join(", ");

@@ -157,8 +157,8 @@ fn told(args: &DiscoverArgs, language: Language, path: &std::path::Path) {
     if !args.out.json {
         let path = path.display();
         print(&match language {
-            Language::Ko => format!("설정을 {path}에 썼습니다. 다음: wattwarden check --live -c {path}\n"),
-            Language::En => format!("Wrote {path}. Next: wattwarden check --live -c {path}\n"),
+            Language::Ko => format!("{path}: 설정을 썼습니다. 다음:\n  wattwarden check --live -c {path}\n"),
+            Language::En => format!("Wrote {path}. Next:\n  wattwarden check --live -c {path}\n"),
         });
     }
 }

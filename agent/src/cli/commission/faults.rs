@@ -35,11 +35,23 @@ pub(crate) fn told(trouble: &Trouble, transport: &Transport, language: Language)
     } else {
         format!("{} ({detail})", what[nth])
     };
-    Told {
-        key,
-        what,
-        fix: fix[nth].to_owned(),
-    }
+    let fix = match other_unit(trouble) {
+        Some(unit) => match language {
+            Language::Ko => format!("장치는 국번 {unit}(으)로 응답합니다: unit = {unit} (--unit {unit})"),
+            Language::En => format!("the device answers as unit {unit}: write unit = {unit} (--unit {unit})"),
+        },
+        None => fix[nth].to_owned(),
+    };
+    Told { key, what, fix }
+}
+
+/// The unit as which a device answers that was asked by another.
+fn other_unit(trouble: &Trouble) -> Option<u8> {
+    let Trouble::Fault(Fault::Foreign(why)) = trouble else {
+        return None;
+    };
+    let (unit, _) = why.strip_prefix("unit ")?.split_once(" instead of ")?;
+    unit.parse().ok()
 }
 
 /// What no sentence can know beforehand.
@@ -56,6 +68,10 @@ fn detail(trouble: &Trouble) -> String {
 
 fn words(trouble: &Trouble, transport: &Transport) -> Words {
     match trouble {
+        // Another protocol answers: TLS says so itself.
+        Trouble::Unreachable { text, .. } if text.starts_with("received corrupt message") => {
+            unreachable(ErrorKind::UnexpectedEof, transport)
+        }
         Trouble::Unreachable { kind, .. } => unreachable(*kind, transport),
         Trouble::Fault(Fault::TimedOut(_)) => timed_out(matches!(transport, Transport::Rtu { .. })),
         Trouble::Fault(Fault::Lost(_)) if matches!(transport, Transport::Tls { .. }) => Words(
@@ -95,8 +111,8 @@ fn words(trouble: &Trouble, transport: &Transport) -> Words {
                 "the answer has another number of registers",
             ],
             [
-                "요청할 레지스터 수(--len)를 줄이고, 메아리(echo)를 내는 RS-485 어댑터가 아닌지 확인하십시오",
-                "ask for fewer registers (--len); see whether the RS-485 adapter hears its own echo",
+                "요청할 레지스터 수를 줄이고(probe --len, 프로파일 max_registers), 메아리(echo)를 내는 RS-485 어댑터가 아닌지 확인하십시오",
+                "ask for fewer registers (probe --len; a profile's max_registers); see whether the RS-485 adapter hears its own echo",
             ],
         ),
         Trouble::Fault(Fault::Damaged) => Words(
@@ -162,6 +178,18 @@ fn unreachable(kind: ErrorKind, transport: &Transport) -> Words {
                 "give the authority of the device's certificate by --ca-file; its name must be that of the address, and the clock right",
             ],
         ),
+        ErrorKind::TimedOut | ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+            if matches!(transport, Transport::Tls { .. }) =>
+        {
+            Words(
+                "tls_handshake",
+                ["TLS 연결이 이루어지지 않음", "no TLS connection came about"],
+                [
+                    "tcp:// 로 응답하면 이 포트는 TLS가 아닙니다(TLS 포트는 보통 802). 아니면 IP 주소, 전원, 방화벽을 확인하십시오",
+                    "where tcp:// is answered this port does not speak TLS (802 by custom); else check address, power and firewall",
+                ],
+            )
+        }
         ErrorKind::ConnectionRefused => Words(
             "refused",
             ["장치가 연결을 거절함", "the device refuses the connection"],
@@ -211,16 +239,16 @@ fn exception(code: ExceptionCode) -> Words {
             "exception_01",
             ["계측기가 이 기능 코드를 모름", "the meter does not know this function"],
             [
-                "다른 기능 코드로 읽으십시오: 입력 레지스터 --fn 4, 보유 레지스터 --fn 3",
-                "read by the other function: --fn 4 for input registers, --fn 3 for holding registers",
+                "다른 기능 코드로 읽으십시오: probe 는 --fn 4(입력) 또는 --fn 3(보유), 프로파일은 table",
+                "read by the other function: probe by --fn 4 (input) or --fn 3 (holding), a profile by table",
             ],
         ),
         2 => Words(
             "exception_02",
             ["계측기에 이 주소가 없음", "the meter does not have this address"],
             [
-                "설명서 주소가 1부터 시작하면 --base 1 을 주고, 40001/30001 식 번호의 첫 자리는 빼고, --fn 을 바꾸어 보십시오",
-                "where the manual counts from 1 say --base 1; leave out the table's digit of 40001 or 30001; try the other --fn",
+                "설명서 주소가 1부터 시작하면 --base 1(프로파일 base = 1)을 주고, 40001/30001 식 번호의 첫 자리는 빼고, 다른 --fn(table)을 써 보십시오",
+                "where the manual counts from 1 say --base 1 (a profile: base = 1); leave out the table's digit of 40001 or 30001; try the other --fn (table)",
             ],
         ),
         3 => Words(
@@ -230,16 +258,16 @@ fn exception(code: ExceptionCode) -> Words {
                 "the meter refuses this number of registers",
             ],
             [
-                "--len 을 줄이십시오. 프로파일에는 max_registers 로 적습니다",
-                "ask for fewer with --len; a profile says so by max_registers",
+                "수를 줄이십시오: probe 는 --len, 프로파일은 max_registers",
+                "ask for fewer: probe by --len, a profile by max_registers",
             ],
         ),
         4 => Words(
             "exception_04",
             ["계측기 내부 고장", "the meter failed inside"],
             [
-                "계측기 표시창의 오류를 보고 전원을 다시 넣으십시오. 이 주소만 그렇다면 읽지 않는 곳(holes)으로 적으십시오",
-                "look at the meter's display and restart it; if only this address does it, name it as one of the holes",
+                "모든 주소가 그렇다면 게이트웨이가 없는 국번에 이렇게 답했을 수 있으니 국번을 확인하고, 계측기 표시창의 오류를 보십시오. 이 주소만 그렇다면 읽지 않는 곳(holes)으로 적으십시오",
+                "if every address does it, check the unit (a gateway may say so of one that is not there) and the meter's display; if only this address does it, name it as one of the holes",
             ],
         ),
         5 | 6 => Words(
@@ -320,7 +348,7 @@ mod tests {
         let exception = |code| Trouble::Fault(Fault::of_exception(ExceptionCode::new(code)));
         let faults = [
             (unreachable(ErrorKind::ConnectionRefused), "refused"),
-            (unreachable(ErrorKind::TimedOut), "unreachable"),
+            (unreachable(ErrorKind::AddrNotAvailable), "unreachable"),
             (unreachable(ErrorKind::PermissionDenied), "not_allowed"),
             (unreachable(ErrorKind::ResourceBusy), "busy_port"),
             (Fault::TimedOut(Duration::from_secs(1)).into(), "timeout"),
@@ -349,6 +377,13 @@ mod tests {
                 assert!(is_korean(&ko.what) && is_korean(&ko.fix), "{ko:?}");
                 assert!(!is_korean(&en.what) && !is_korean(&en.fix), "{en:?}");
             }
+        }
+        let slow = unreachable(ErrorKind::TimedOut);
+        let keys = [&tcp, &serial, &tls].map(|transport| told(&slow, transport, Language::Ko).key);
+        assert_eq!(keys, ["unreachable", "unreachable", "tls_handshake"]);
+        let other = Fault::Foreign("unit 9 instead of 1".into()).into();
+        for language in [Language::Ko, Language::En] {
+            assert!(told(&other, &tcp, language).fix.contains("unit = 9"));
         }
         let missing = unreachable(ErrorKind::NotFound);
         let keys = [&tcp, &serial, &tls].map(|transport| told(&missing, transport, Language::Ko).key);

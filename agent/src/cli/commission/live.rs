@@ -18,7 +18,7 @@ use super::{
 use crate::{
     acquire::modbus::{
         Fault, MeterPoints, Point, Table, Transport,
-        ask::{Master, Trouble},
+        ask::{Block, Master, Trouble},
         can_judge, decode, judge, plan,
         sunspec::{self, Walk},
     },
@@ -105,7 +105,10 @@ pub(super) async fn read(master: &mut Master, meter: &MeterPoints) -> Live {
             break;
         }
     }
-    live.trouble = failed.filter(|_| !live.has_values());
+    if !live.has_values() {
+        // Where every point is refused, so is the meter.
+        live.trouble = failed.or_else(|| live.points.iter().find_map(|read| read.trouble.clone()));
+    }
     live
 }
 
@@ -133,13 +136,8 @@ fn unread(point: &Point, base: u16) -> PointRead {
 
 /// Asks for one block; for its points alone where it is refused. An error is the block's.
 async fn read_block(master: &mut Master, unit: u8, block: &plan::Read, live: &mut Live) -> Result<(), Trouble> {
-    match master.registers(unit, block.table, block.at, block.count).await {
+    match timed(master, (unit, block.table, block.at, block.count), live).await {
         Ok(answer) => {
-            let on_line = match master.transport() {
-                Transport::Rtu { line, .. } => line.characters(FRAMES + 2 * usize::from(block.count)),
-                _ => Duration::ZERO,
-            };
-            live.latency = live.latency.max(answer.took.saturating_sub(on_line));
             for nth in &block.points {
                 take(&mut live.points[*nth], answer.at, &answer.words);
             }
@@ -148,7 +146,7 @@ async fn read_block(master: &mut Master, unit: u8, block: &plan::Read, live: &mu
         Err(trouble) if is_refusal(&trouble) && block.points.len() > 1 => {
             for nth in &block.points {
                 let (at, count) = extent(&live.points[*nth].point);
-                match master.registers(unit, block.table, at, count).await {
+                match timed(master, (unit, block.table, at, count), live).await {
                     Ok(answer) => take(&mut live.points[*nth], answer.at, &answer.words),
                     Err(trouble) if trouble.is_reply() => live.points[*nth].trouble = Some(trouble),
                     Err(trouble) => return Err(trouble),
@@ -164,6 +162,21 @@ async fn read_block(master: &mut Master, unit: u8, block: &plan::Read, live: &mu
         }
         Err(trouble) => Err(trouble),
     }
+}
+
+/// Registers of a unit's table from an address on; what the device took for them counts.
+async fn timed(
+    master: &mut Master,
+    (unit, table, at, count): (u8, Table, u16, u16),
+    live: &mut Live,
+) -> Result<Block, Trouble> {
+    let answer = master.registers(unit, table, at, count).await?;
+    let on_line = match master.transport() {
+        Transport::Rtu { line, .. } => line.characters(FRAMES + 2 * usize::from(count)),
+        _ => Duration::ZERO,
+    };
+    live.latency = live.latency.max(answer.took.saturating_sub(on_line));
+    Ok(answer)
 }
 
 /// Whether addresses, not the meter, were refused.
@@ -258,10 +271,31 @@ impl Live {
                 found: values.iter().map(|value| number(*value)).collect::<Vec<_>>().join(", ") + " " + &range.unit,
             });
         }
+        checks.extend(self.not_all_zero(language));
         checks.extend(self.direction(language));
         checks.extend(self.one_load(language));
         checks.extend(self.counted.map(|counted| counted.check(language)));
         checks
+    }
+
+    /// A complaint where every value is 0: even a machine that stands still has voltage.
+    fn not_all_zero(&self, language: Language) -> Option<Check> {
+        let values = self
+            .readings()
+            .into_iter()
+            .filter(|reading| reading.quality.is_trusted());
+        let values: Vec<f64> = values.map(|reading| reading.value).collect();
+        let is_all_zero = !values.is_empty() && values.iter().all(|value| *value == 0.0);
+        is_all_zero.then(|| Check {
+            what: say(language, "값", "values").to_owned(),
+            ok: false,
+            found: say(
+                language,
+                "모두 0: 다른 모델이거나 결선되지 않음",
+                "all are 0: another model, or not wired",
+            )
+            .to_owned(),
+        })
     }
 
     /// Whether power flows in.

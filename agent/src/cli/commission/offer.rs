@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     super::table::{table, wrapped},
-    faults::told,
+    faults::{Told, told},
     ranges::Ranges,
     refused, say,
     scan::{Device, Found},
@@ -242,19 +242,16 @@ fn tail(offer: &Offer<'_>) -> String {
         }
     }
     for line in found.silent.iter().take(LINES_AT_MOST) {
-        let line = written(line);
-        text += &wrapped(
-            &match offer.language {
-                Language::Ko => {
-                    format!("✗ {line}: 연결되지만 어느 국번도 레지스터를 주지 않음. 국번 범위, 속도, 배선을 확인")
-                }
-                Language::En => {
-                    format!("✗ {line}: connects, but no unit gives registers; check units, speed and wiring")
-                }
-            },
-            0,
+        let is_mute = !found.otherwise.iter().any(|(of, ..)| of == line);
+        let no_registers = offer.say(
+            "연결되지만 어느 국번도 레지스터를 주지 않음",
+            "connects, but no unit gives registers",
         );
+        let fix = offer.say("국번 범위, 속도, 배선을 확인", "check units, speed and wiring");
+        let end = if is_mute { format!("; {fix}") } else { String::new() };
+        text += &wrapped(&format!("✗ {}: {no_registers}{end}", written(line)), 0);
     }
+    text += &otherwise(offer);
     if let Some(more) = found.silent.len().checked_sub(LINES_AT_MOST).filter(|more| *more > 0) {
         text.extend([match offer.language {
             Language::Ko => format!("  그 밖에 {more}개 (--json)\n"),
@@ -279,6 +276,33 @@ fn tail(offer: &Offer<'_>) -> String {
         ),
     }]);
     text
+}
+
+/// What units said that gave no registers, by its kind.
+fn otherwise(offer: &Offer<'_>) -> String {
+    let mut kinds: Vec<(Told, usize)> = vec![];
+    for (line, _, trouble) in &offer.found.otherwise {
+        let told = told(trouble, line, offer.language);
+        match kinds.iter_mut().find(|(known, _)| known.key == told.key) {
+            Some((_, n)) => *n += 1,
+            None => kinds.push((told, 1)),
+        }
+    }
+    let shown = |(told, n): (Told, usize)| {
+        let what = match offer.language {
+            Language::Ko => format!("✗ 국번 {n}개는 장치로 보지 않음: {}", told.what),
+            Language::En => {
+                let subject = if n == 1 {
+                    "1 address answers but is no device"
+                } else {
+                    &format!("{n} addresses answer but are no devices")
+                };
+                format!("✗ {subject}: {}", told.what)
+            }
+        };
+        wrapped(&what, 0) + &wrapped(&format!("→ {}", told.fix), 2)
+    };
+    kinds.into_iter().map(shown).collect()
 }
 
 /// For programs.
@@ -309,10 +333,15 @@ pub(super) fn json(offer: &Offer<'_>, sheet: &Sheet) -> serde_json::Value {
         let told = told(trouble, line, offer.language);
         json!({"address": written(line), "key": told.key, "what": told.what, "fix": told.fix})
     });
+    let otherwise = found.otherwise.iter().map(|(line, unit, trouble)| {
+        let told = told(trouble, line, offer.language);
+        json!({"address": written(line), "unit": unit, "key": told.key, "what": told.what, "fix": told.fix})
+    });
     json!({
         "devices": models,
         "unreachable": unreachable.collect::<Vec<_>>(),
         "silent": found.silent.iter().map(written).collect::<Vec<_>>(),
+        "answered_otherwise": otherwise.collect::<Vec<_>>(),
         "requests": found.n_requests,
         "took_s": offer.took.as_secs_f64(),
         "is_complete": !found.is_cut,

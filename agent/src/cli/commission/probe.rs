@@ -240,6 +240,10 @@ pub(super) fn other_framing(transport: &Transport) -> Option<Transport> {
     }
 }
 
+/// A busy device is asked again so often, so long after.
+const BUSY_TRIES: usize = 3;
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
+
 /// Asks until something answers, or nothing is left to try.
 async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Sought<'_>, language: Language) -> Found {
     let wanted = asked;
@@ -249,6 +253,13 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
         tried: vec![],
     };
     let mut answered = asker.read(asked).await.map(|block| (asked, block));
+    for _ in 0..BUSY_TRIES {
+        if !is_busy(&answered) {
+            break;
+        }
+        tokio::time::sleep(BUSY_PAUSE).await;
+        answered = asker.read(asked).await.map(|block| (asked, block));
+    }
     if let Some(other) = other_framing(&transport).filter(|_| is_silent(&answered)) {
         // A device that takes one connection must be left first.
         asker.master = Master::new(other, timeout, GAP);
@@ -269,7 +280,7 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
             }
         }
     }
-    if matches!(&answered, Err(Trouble::Fault(Fault::Refused(_)))) {
+    if matches!(&answered, Err(Trouble::Fault(fault)) if fault.may_pass_in_parts()) {
         for other in elsewhere(asked) {
             if let Ok(block) = asker.read(other).await {
                 answered = Ok((other, block));
@@ -298,6 +309,11 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
         tried: asker.tried,
         neighbours,
     }
+}
+
+/// Whether a device puts off its answer: it says nothing of the question.
+fn is_busy(answered: &Result<(Asked, Block), Trouble>) -> bool {
+    matches!(answered, Err(Trouble::Fault(fault @ Fault::Refused(_))) if !fault.may_pass_in_parts())
 }
 
 /// Whether nobody answered over a connection that there is: another framing may be. A damaged answer has the right one.

@@ -1,7 +1,8 @@
 //! Looking for devices on the lines that somebody named: one question at a time, with a gap, until the time is up.
 //!
 //! It decides nothing about what is printed. Invariants: only named hosts, ports and units are asked; a unit counts as a
-//! device only when registers, or their refusal, come from it, since gateways answer identification in their own name.
+//! device only when registers, or their refusal, come from it, since gateways answer identification in their own name, and
+//! some say "failed inside" of every unit that is not there.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     acquire::modbus::{
-        ByteOrder, Fault, Limits, MeterPoints, Point, Table, Transport,
+        ByteOrder, ExceptionCode, Fault, Limits, MeterPoints, Point, Table, Transport,
         ask::{Master, Trouble},
         decode,
         identify::Identity,
@@ -77,6 +78,8 @@ pub(super) struct Found {
     pub(super) unreachable: Vec<(Transport, Trouble)>,
     /// Lines that connect, but where no unit gave registers.
     pub(super) silent: Vec<Transport>,
+    /// Units that gave no registers but answered something, on lines of either kind.
+    pub(super) otherwise: Vec<(Transport, u8, Trouble)>,
     /// Requests sent.
     pub(super) n_requests: u64,
     /// Whether the time was up before the end.
@@ -109,12 +112,17 @@ pub(super) async fn search(search: &Search<'_>, mut progress: impl FnMut(&Transp
             }
             progress(line, *unit, found.devices.len());
             let is_first = found.devices.len() == n_before;
-            if is_present(&mut master, *unit).await
-                || is_first && by_other_framing(search, &mut master, *unit, &mut found).await
+            let answer = presence(&mut master, *unit).await;
+            let is_heard = answer.as_ref().err().is_none_or(Trouble::is_reply);
+            if answer.is_ok() || is_first && !is_heard && by_other_framing(search, &mut master, *unit, &mut found).await
             {
                 let mut device = examined(search, &mut master, *unit).await;
                 device.same_as = same(&found.devices[n_before..], &device);
                 found.devices.push(device);
+            } else if let Err(trouble) = answer
+                && !is_timeout(&trouble)
+            {
+                found.otherwise.push((line.clone(), *unit, trouble));
             }
         }
         found.n_requests += master.n_requests();
@@ -129,16 +137,35 @@ fn is_same_port(found: &Transport, line: &Transport) -> bool {
     matches!((found, line), (Transport::Rtu { path: found, .. }, Transport::Rtu { path: line, .. }) if found == line)
 }
 
-/// Whether the unit has registers, if only to refuse the first.
-async fn is_present(master: &mut Master, unit: u8) -> bool {
-    for table in [Table::Holding, Table::Input] {
-        match master.registers(unit, table, 0, 1).await {
-            Ok(_) | Err(Trouble::Fault(Fault::Refused(_))) => return true,
-            Err(Trouble::Fault(Fault::Gateway(_)) | Trouble::Unreachable { .. }) => return false,
-            Err(Trouble::Fault(_)) => {}
+/// Where a unit that has failed inside at the first register is asked once more.
+const CUSTOMARY_PLACES: [u16; 4] = [0, 100, 1000, 40_000];
+
+/// Whether the unit has registers, if only to refuse the first; else what came instead.
+async fn presence(master: &mut Master, unit: u8) -> Result<(), Trouble> {
+    let has_failed = |trouble: &Trouble| *trouble == Fault::Refused(ExceptionCode::ServerDeviceFailure).into();
+    let mut came: Option<Trouble> = None;
+    for at in CUSTOMARY_PLACES {
+        for table in [Table::Holding, Table::Input] {
+            match master.registers(unit, table, at, 1).await {
+                Ok(_) => return Ok(()),
+                Err(trouble) if has_failed(&trouble) => came = Some(trouble),
+                Err(Trouble::Fault(Fault::Refused(_))) => return Ok(()),
+                Err(trouble @ (Trouble::Fault(Fault::Gateway(_)) | Trouble::Unreachable { .. })) => {
+                    return Err(trouble);
+                }
+                Err(trouble) if came.as_ref().is_none_or(is_timeout) => came = Some(trouble),
+                Err(_) => {}
+            }
+        }
+        if !came.as_ref().is_some_and(has_failed) {
+            break;
         }
     }
-    false
+    came.map_or(Ok(()), Err)
+}
+
+fn is_timeout(trouble: &Trouble) -> bool {
+    matches!(trouble, Trouble::Fault(Fault::TimedOut(_)))
 }
 
 /// Whether the unit answers in the other framing; the master then stays with it.
@@ -151,7 +178,7 @@ async fn by_other_framing(search: &Search<'_>, master: &mut Master, unit: u8, fo
     found.n_requests += master.n_requests();
     let line = master.transport().clone();
     *master = Master::new(line, search.timeout, search.gap).hasty();
-    if is_present(&mut by_other, unit).await {
+    if presence(&mut by_other, unit).await.is_ok() {
         *master = by_other;
         return true;
     }

@@ -1,8 +1,9 @@
 //! Sparkplug B: what edge nodes say of meters, by their births, aliases and deaths. Pure.
 //!
-//! It keeps of a node only what its meters need, and acts as no primary host. Invariants: an alias means what the last
-//! birth said and nothing before one was heard; after a gap in the sequence all aliases of the node are forgotten,
-//! because a birth may lie in it; a death makes the last values stale, once; a value has its own time.
+//! It keeps of a node the names that its births gave, for meters that come later, and acts as no primary host. Invariants: an
+//! alias means what the last birth said and nothing before one was heard; after a gap in the sequence all aliases of the node
+//! are forgotten, because a birth may lie in it; a message that cannot be read is no gap; a death makes the last values stale,
+//! once; a value has its own time.
 //! Source: Eclipse Sparkplug specification 3.0, chapters 4 to 6.
 
 mod payload;
@@ -21,6 +22,11 @@ use payload::{Metric, Payload};
 
 /// An edge node is asked for its births at most this often: a node that does not answer must not be hammered.
 const ASK_EVERY: SignedDuration = SignedDuration::from_secs(60);
+
+/// Metrics kept of a node beside those that a meter wants, and the longest name of one: births come once, and a meter may
+/// be added later. A gateway of 50 devices gives some thousands.
+const MOST_UNWANTED: usize = 10_000;
+const LONGEST_UNWANTED: usize = 200;
 
 /// The first level of every Sparkplug topic.
 const NAMESPACE: &str = "spBv1.0";
@@ -52,9 +58,9 @@ struct Node {
     seq: Option<u64>,
     /// Devices whose birth holds.
     born: BTreeSet<String>,
-    /// Device and alias → metric, of those that a meter wants.
+    /// Device and alias → metric.
     aliases: BTreeMap<(String, u64), String>,
-    /// Device and metric → data type, of those that a meter wants.
+    /// Device and metric → data type.
     types: BTreeMap<(String, String), u32>,
     /// Device and meter → its last values.
     last: BTreeMap<(String, Name), BTreeMap<Quantity, f64>>,
@@ -107,19 +113,18 @@ impl Edges {
         edges
     }
 
-    /// Takes up other meters. An edge node whose own stay as they were keeps what was heard of it: its births do not come
-    /// again by themselves.
+    /// Takes up other meters. An edge node keeps what was heard of it: its births do not come again by themselves.
     pub fn take_up(&mut self, meters: Vec<SparkplugMeter>) {
         let mut known = std::mem::take(&mut self.nodes);
         let former = std::mem::replace(&mut self.meters, meters);
         let keys: BTreeSet<(String, String)> = self.meters.iter().map(SparkplugMeter::node_key).collect();
         for key in keys {
-            let of_node = |meters: &[SparkplugMeter]| {
-                let own = meters.iter().filter(|meter| meter.node_key() == key);
-                own.cloned().collect::<Vec<_>>()
+            let mut node = known.remove(&key).unwrap_or_default();
+            let stays = |name: &Name| {
+                let mut same = self.meters.iter().filter(|meter| former.contains(meter));
+                same.any(|meter| meter.name == *name)
             };
-            let stays = of_node(&former) == of_node(&self.meters);
-            let node = known.remove(&key).filter(|_| stays).unwrap_or_default();
+            node.last.retain(|(_, name), _| stays(name));
             self.nodes.insert(key, node);
         }
     }
@@ -145,7 +150,8 @@ impl Edges {
                 let meant = if of_device.is_empty() { &own } else { &of_device };
                 Heard {
                     said: meant.iter().map(|meter| refused(meter, refusal.clone())).collect(),
-                    ..Heard::default()
+                    is_gap: node.pass_over(&address, payload::seq(bytes)),
+                    ask: None,
                 }
             }
         };
@@ -224,6 +230,29 @@ impl Node {
         heard
     }
 
+    /// Passes over a message that cannot be read, of this number as far as that can be: else it is the next, as messages
+    /// come in order, and the one after it shows if it was not. Whether messages before it are missing.
+    fn pass_over(&mut self, address: &Address<'_>, seq: Option<u64>) -> bool {
+        match address.kind {
+            "NDEATH" => return false, // it has no number
+            "NBIRTH" => {
+                self.forget_births();
+                (self.bd_seq, self.seq) = (None, seq);
+                return false;
+            }
+            _ => {}
+        }
+        let is_gap = !self.follows(seq.or(self.seq.map(next)));
+        if is_gap {
+            self.forget_births();
+        }
+        if address.kind != "DDATA" && address.kind != "NDATA" {
+            self.born.remove(address.device);
+            self.aliases.retain(|(of, _), _| of != address.device);
+        }
+        is_gap
+    }
+
     fn forget_births(&mut self) {
         self.born.clear();
         self.aliases.clear();
@@ -236,15 +265,18 @@ impl Node {
             return true; // nothing to compare with
         };
         self.seq = Some(now);
-        now == last || now == (last + 1) % 256 // the same number twice is one message delivered twice
+        now == last || now == next(last) // the same number twice is one message delivered twice
     }
 
     fn learn(&mut self, device: &str, payload: &Payload, meters: &Meters<'_>) {
         self.born.insert(device.to_owned());
         self.aliases.retain(|(of, _), _| of != device);
+        self.types.retain(|(of, _), _| of != device);
         for metric in &payload.metrics {
             let Some(name) = metric.name.as_ref() else { continue };
-            if !meters.iter().any(|meter| meter.value(name).is_some()) {
+            let is_wanted = meters.iter().any(|meter| meter.value(name).is_some());
+            let has_room = self.aliases.len().max(self.types.len()) < MOST_UNWANTED && name.len() <= LONGEST_UNWANTED;
+            if !is_wanted && !has_room {
                 continue;
             }
             if let Some(alias) = metric.alias {
@@ -325,6 +357,11 @@ impl Node {
         };
         meters.iter().filter_map(died).collect()
     }
+}
+
+/// The number of the message after this one.
+fn next(seq: u64) -> u64 {
+    (seq % 256 + 1) % 256
 }
 
 fn bd_seq(payload: &Payload) -> Option<u64> {

@@ -104,6 +104,20 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Payload, String> {
     Ok(payload)
 }
 
+/// A message of which only the number counts.
+#[derive(Clone, PartialEq, Message)]
+struct Numbered {
+    #[prost(uint64, optional, tag = "3")]
+    seq: Option<u64>,
+}
+
+/// The number of a message that cannot be read otherwise, where what stands before the trouble says it.
+pub(super) fn seq(bytes: &[u8]) -> Option<u64> {
+    let mut message = Numbered::default();
+    drop(message.merge(bytes)); // what came before an error stays
+    message.seq
+}
+
 impl Metric {
     /// Its value as a number; `None` when it is none. `datatype` is what its birth said.
     pub(super) fn number(&self, datatype: Option<u32>) -> Option<f64> {

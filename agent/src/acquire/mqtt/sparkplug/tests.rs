@@ -143,7 +143,7 @@ fn an_alias_means_what_the_last_birth_said() {
     );
 }
 
-/// Births come once: settings that leave a node's meters as they were must not cost what it said.
+/// Births come once: settings that change meters must not cost what their node said, nor what it said of a new one.
 #[test]
 fn other_meters_leave_what_a_node_has_said() {
     let mut edges = edges();
@@ -166,12 +166,76 @@ fn other_meters_leave_what_a_node_has_said() {
         ["hall@now active_power_kw=6 stale"]
     );
     hear(&mut edges, "NBIRTH", &born(2.0), AT);
-    edges.take_up(of_node[1..].to_vec());
+    let metrics = [("Power/Active/Total", Some(1), 9.0), ("Frequency", Some(2), 60.0)];
+    let metrics = metrics.map(|(name, alias, value)| metric(Some(name), alias, value));
+    hear(&mut edges, "DBIRTH", &message(1, metrics.to_vec()), AT);
+    let renamed = meter("oven", "d", &[("Frequency", Quantity::Frequency, 1.0)]);
+    edges.take_up(vec![of_node[1].clone(), renamed]);
     assert_eq!(
-        hear(&mut edges, "NDATA", &data(1), AT),
-        ["hall!no_birth", "ask spBv1.0/g/NCMD/n"],
-        "a node with other meters begins anew"
+        hear(&mut edges, "NDATA", &data(2), AT),
+        ["hall@1787904602 active_power_kw=6 ok"],
+        "one meter goes, another stays"
     );
+    assert_eq!(
+        hear(&mut edges, "DDATA", &message(3, vec![metric(None, Some(2), 50.0)]), AT),
+        ["oven@1787904603 frequency_hz=50 ok"],
+        "a new one knows what was said before it"
+    );
+    assert_eq!(
+        hear(&mut edges, "NDEATH", &message(0, vec![]), AT),
+        ["hall@now active_power_kw=6 stale", "oven@now frequency_hz=50 stale"],
+        "nothing of one that is gone"
+    );
+}
+
+/// What of a node no meter wants is bounded; what one wants is kept however much there is.
+#[test]
+fn a_birth_without_end_is_not_kept_whole() {
+    let mut edges = edges();
+    let many = (0..12_000).map(|nth| metric(Some(&format!("m{nth}")), Some(nth), 1.0));
+    let wanted = metric(Some("Power/Active/Total"), Some(20_000), 9.0);
+    hear(&mut edges, "NBIRTH", &born(1.0), AT);
+    hear(&mut edges, "DBIRTH", &message(1, many.chain([wanted]).collect()), AT);
+    assert_eq!(
+        hear(
+            &mut edges,
+            "DDATA",
+            &message(2, vec![metric(None, Some(20_000), 8.0)]),
+            AT
+        ),
+        ["press@1787904602 active_power_kw=8 ok"]
+    );
+    let n_kept: Vec<usize> = edges.nodes.values().map(|node| node.aliases.len()).collect();
+    assert_eq!(n_kept, [MOST_UNWANTED + 1]);
+}
+
+/// A message that cannot be read costs itself: the next is no gap, and aliases stay; a birth among them costs its device's.
+#[test]
+fn after_a_message_that_cannot_be_read_the_stream_goes_on() {
+    let data = |seq| message(seq, vec![metric(None, Some(7), 6.0)]);
+    // Cut in its number, cut in the compression's mark behind it, and behind a number that was missed.
+    let marked = |seq| [message(seq, vec![]), b"\x22\x7fX".to_vec()].concat();
+    let at_1 = ["hall@1787904602 active_power_kw=6 ok"].as_slice();
+    let no_birth = ["hall!no_birth"].as_slice();
+    for (kind, unreadable, is_gap, next) in [
+        ("DDATA", data(1)[..9].to_vec(), false, at_1),
+        ("NDATA", marked(1), false, at_1),
+        ("NDATA", vec![0; MAX_MESSAGE_BYTES + 1], false, at_1),
+        ("DBIRTH", marked(1), false, at_1),
+        ("NDATA", marked(9), true, no_birth),
+        ("NBIRTH", marked(1), false, no_birth),
+    ] {
+        let mut edges = edges();
+        hear(&mut edges, "NBIRTH", &born(1.0), AT);
+        let heard = hear(&mut edges, kind, &unreadable, AT);
+        assert!(
+            heard[0].contains("!not_sparkplug") || heard[0].contains("!too_large"),
+            "{heard:?}"
+        );
+        assert_eq!(heard.contains(&"gap".to_owned()), is_gap, "{kind}: {heard:?}");
+        let after = hear(&mut edges, "NDATA", &data(if is_gap { 10 } else { 2 }), AT);
+        assert_eq!(after, next, "{kind} {:02x?}", &unreadable[..9]);
+    }
 }
 
 #[test]

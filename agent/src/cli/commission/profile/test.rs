@@ -19,7 +19,10 @@ use super::super::{
     sheet::{Device, ProfileLine, Sheet},
 };
 use crate::{
-    acquire::modbus::{Transport, ask::Master},
+    acquire::modbus::{
+        Fault, Transport,
+        ask::{Master, Trouble},
+    },
     cli::{INPUT, NO_ANSWER, fail, print},
     config::{
         bus::written,
@@ -107,7 +110,12 @@ fn device(
         let told = told(trouble, transport, language);
         open.push(format!("{}: {}", told.what, told.fix));
     }
-    if live.points.iter().any(|read| read.trouble.is_some()) {
+    let is_refused = |trouble: &Trouble| matches!(trouble, Trouble::Fault(Fault::Refused(_)));
+    if live
+        .points
+        .iter()
+        .any(|read| read.trouble.as_ref().is_some_and(is_refused))
+    {
         open.push(say(
             "거절된 주소를 설명서와 비교하거나 프로파일에서 뺌",
             "compare refused addresses with the manual, or take them out of the profile",
@@ -119,7 +127,7 @@ fn device(
             "compare the values with the meter's display",
         ));
     }
-    if !model.is_verified {
+    if !model.is_verified && live.has_values() {
         open.push(say(
             "비교가 끝나면 verified = true 로 함",
             "after the comparison set verified = true",
