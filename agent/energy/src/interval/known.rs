@@ -96,6 +96,11 @@ impl Memory {
         self.zeroed
     }
 
+    /// Whether it has ever counted anything.
+    pub(crate) fn has_risen(&self) -> bool {
+        self.rise > 0.0
+    }
+
     /// Where the register stands; `value` before anything was learnt.
     pub(crate) fn reference_or(&self, value: f64) -> f64 {
         self.reference.unwrap_or(value)

@@ -328,6 +328,14 @@ impl Series {
         self.points.last().map(|point| point.0)
     }
 
+    /// Since when it stands where it was last told, ms: before any zeros that nobody can explain. `None` where it was never
+    /// heard, or has never risen and need not: export may be zero for ever.
+    pub(crate) fn stood_ms(&self, is_used: bool) -> Option<i64> {
+        let memory = self.marks.last().map_or(&self.memory, |mark| &mark.memory);
+        let since_ms = memory.since_ms.filter(|_| is_used || memory.has_risen())?;
+        Some(memory.zeroed().map_or(since_ms, |(before_ms, _)| before_ms))
+    }
+
     /// From when on nothing is missing that this register said, but for the same again, ms. `None` = from its first.
     pub(crate) fn held_from_ms(&self) -> Option<i64> {
         self.forgotten_ms.and(self.points.first()).map(|first| first.0)
