@@ -132,6 +132,41 @@ fn a_reset_is_told_once_it_counts_from_its_new_zero() {
     }
 }
 
+/// A register that was reset in a silence has counted since then: what was used in all of the silence nobody knows.
+#[test]
+fn what_was_used_in_a_silence_with_a_reset_is_unknown() {
+    for (minutes, is_known) in [(1, true), (2, true), (3, false), (9 * 60, false)] {
+        let until = FROM + minutes;
+        let sample = |n: i64| Sample {
+            meter: "main".into(),
+            at: at("00:00:00") + SignedDuration::from_mins(n),
+            readings: vec![Reading::new(
+                Quantity::EnergyImport,
+                if n < FROM {
+                    5000.0 + n as f64
+                } else {
+                    0.4 + (n - until) as f64
+                },
+            )],
+        };
+        let read = (0..=MINUTES).filter(|n| !(FROM..until).contains(n));
+        let outcome = live_on(&watched(), read.map(sample).collect(), None);
+        let known = (FROM - 1 + MINUTES - until) as f64 + if is_known { 0.4 } else { 0.0 };
+        assert!(
+            (outcome.sum_kwh() - known).abs() < 1e-6,
+            "{minutes}: {}",
+            outcome.sum_kwh()
+        );
+        assert_eq!(outcome.named(), [RepairKind::Reset].into(), "{minutes}");
+        let unknown = outcome
+            .intervals
+            .values()
+            .filter(|i| i.energy_import_kwh.is_none())
+            .count() as i64;
+        assert_eq!(unknown, (until / 15 - FROM / 15 - 1).max(0), "{minutes}");
+    }
+}
+
 /// Zeros for longer than a day are a fault, and no reset before the register counts from zero.
 #[test]
 fn zeros_without_end_are_told_after_a_day() {

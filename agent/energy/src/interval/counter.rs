@@ -364,8 +364,9 @@ impl<'a> Walk<'a> {
             let why = vec![("fall", self.reference), ("counted", counted)];
             return self.repaired(jump, RepairKind::Reset, Some(counted), why);
         }
-        // What it has counted since its new zero was used, if it can have been.
-        let since_zero = Some(to.1).filter(|value| *value > 0.0 && self.is_usual(*value, elapsed_ms));
+        // What it has counted since its new zero was used, if it can have been; of a gap that is no more than a part.
+        let is_near = elapsed_ms <= self.rules.gap_ms;
+        let since_zero = Some(to.1).filter(|value| is_near && *value > 0.0 && self.is_usual(*value, elapsed_ms));
         let mut why = vec![("fall", self.reference - to.1), ("plausible", plausible)];
         why.extend(self.rules.rollover.map(|top| ("wrapped", top - self.reference + to.1)));
         self.repaired(self.at + 1, RepairKind::Reset, since_zero, why)

@@ -54,6 +54,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) swaps: &'a [Swap],
     /// When a standstill is doubted.
     pub(crate) patience: Patience,
+    /// Readings further apart than this have a gap between them, ms.
+    pub(crate) gap_ms: i64,
 }
 
 /// What a walk has learnt of the readings before the first one held.

@@ -390,8 +390,8 @@ impl Series {
     }
 
     /// Rise of a counter in `[from, to)`, each step in the share that lies in it.
-    pub(crate) fn counter(&self, (from, to): (i64, i64), gap_ms: i64, rules: Rules<'_>, load: &Load) -> Part {
-        let mut cut = Cut::new(from, to, gap_ms, rules.quantity);
+    pub(crate) fn counter(&self, (from, to): (i64, i64), rules: Rules<'_>, load: &Load) -> Part {
+        let mut cut = Cut::new(from, to, rules.gap_ms, rules.quantity);
         let mut walk = self.walk(from, rules);
         let mut mark = None;
         // Time in doubt and power beside the register ask for a look at each step.
@@ -495,12 +495,13 @@ mod tests {
             times: 3.0,
             known_ms: 7 * 24 * 3_600_000,
         },
+        gap_ms: 30_000,
     };
 
     /// What a counter, read at these seconds, tells of a stretch of seconds; readings 30 s apart are close.
     fn counted(points: &[Point], from_s: i64, to_s: i64) -> Part {
         let points: Vec<Point> = points.iter().map(|(at_s, value)| (at_s * 1000, *value)).collect();
-        series(&points).counter((from_s * 1000, to_s * 1000), 30_000, RULES, &Load::default())
+        series(&points).counter((from_s * 1000, to_s * 1000), RULES, &Load::default())
     }
 
     fn series(points: &[Point]) -> Series {
@@ -581,11 +582,8 @@ mod tests {
         assert_eq!(series.torn_ms, [12_000], "one is enough");
         let load = Load::default();
         let known = |part: Part| (part.amount, part.covered_ms);
-        assert_eq!(
-            known(series.counter((0, 30_000), 15_000, RULES, &load)),
-            (Some(2.0), 20_000)
-        );
-        assert_eq!(known(series.counter((10_000, 20_000), 15_000, RULES, &load)), (None, 0));
+        assert_eq!(known(series.counter((0, 30_000), RULES, &load)), (Some(2.0), 20_000));
+        assert_eq!(known(series.counter((10_000, 20_000), RULES, &load)), (None, 0));
         assert_eq!(known(series.power(10_000, 20_000, 15_000, 1.0)), (None, 0));
     }
 
@@ -594,16 +592,16 @@ mod tests {
         let points: Vec<Point> = (0..100).map(|i| (i * 10_000, (i / 4) as f64)).collect();
         let load = Load::default();
         let mut series = series(&points);
-        let mark = series.counter((0, 490_000), 30_000, RULES, &load).mark;
+        let mark = series.counter((0, 490_000), RULES, &load).mark;
         series.keep_mark(mark.expect("a reading stands at the end"));
-        let whole = series.counter((500_000, 900_000), 30_000, RULES, &load);
+        let whole = series.counter((500_000, 900_000), RULES, &load);
         let keep = Keep {
             ms: 0,
             n_least: 4,
             n_most: 4,
         };
         series.prune_counter(500_000, keep, 0, |at_ms| at_ms);
-        assert_eq!(series.counter((500_000, 900_000), 30_000, RULES, &load), whole);
+        assert_eq!(series.counter((500_000, 900_000), RULES, &load), whole);
         assert_eq!(series.put(5, 0.5), Put::TooOld, "older readings are gone");
         assert_eq!(
             series.before(490_000),
@@ -639,7 +637,7 @@ mod tests {
             let mut stepwise = Load::default();
             stepwise.note(-86_400_000, 1.0);
             for (from, to) in [(0, cut * 1000), (cut * 1000, at + 1)] {
-                let part = |load: &Load| series.counter((from, to), 30_000, RULES, load);
+                let part = |load: &Load| series.counter((from, to), RULES, load);
                 prop_assert_eq!(part(&Load::default()), part(&stepwise));
             }
         }

@@ -148,17 +148,17 @@ impl MeterIntervals {
     }
 
     pub(super) fn part(&self, register: Register, from_ms: i64, to_ms: i64, basis: &Basis<'_>) -> Part {
-        let (series, gap_ms) = (&self.series[register as usize], self.gap_ms(register, basis));
+        let series = &self.series[register as usize];
         let mut part = match self.source {
             Source::Counter => {
                 let rules = basis.rules(register.counter());
-                let mut part = series.counter((from_ms, to_ms), gap_ms, rules, &self.load);
+                let mut part = series.counter((from_ms, to_ms), rules, &self.load);
                 let decimals = series.ends(from_ms, to_ms).map_or(9, |(_, last)| decimals(last.1));
                 part.amount = part.amount.map(|amount| rounded(amount, decimals));
                 part
             }
             Source::IntervalEnergy => series.delta(from_ms, to_ms),
-            Source::Power => series.power(from_ms, to_ms, gap_ms, 1.0),
+            Source::Power => series.power(from_ms, to_ms, self.gap_ms(register, basis), 1.0),
         };
         if register == Register::Import {
             let calculated = self.calculated(from_ms, to_ms, part.amount);
