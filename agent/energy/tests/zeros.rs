@@ -95,8 +95,17 @@ fn first_zeros_are_a_burst_and_no_energy() {
 /// A new register that begins at zero is believed, whatever its steps.
 #[test]
 fn a_new_register_counts_from_its_first_zero() {
-    for step in [0.1, 1.0, 10.0] {
-        let outcome = lived(&watched(), |n| ((n - FROM).max(0) as f64 / step).floor() * step);
+    let contracted = || {
+        let mut site = watched();
+        site.contracts = support::site().contracts;
+        site.contracts[0].contract_kw = 300.0;
+        site
+    };
+    for (site, step) in [0.1, 1.0, 10.0, 50.0, 100.0]
+        .into_iter()
+        .flat_map(|step| [(watched(), step), (contracted(), step)])
+    {
+        let outcome = lived(&site, |n| ((n - FROM).max(0) as f64 / step).floor() * step);
         let sum = outcome.sum_kwh();
         assert!((sum - (MINUTES - FROM) as f64).abs() <= step, "{step}: {sum}");
         assert!(outcome.named().is_empty(), "{step}");

@@ -113,7 +113,7 @@ impl Memory {
         let step = if self.least > 0.0 {
             self.least
         } else {
-            UNKNOWN_STEP.max(self.decimal())
+            UNKNOWN_STEP.max(decimal_of(self.grain))
         };
         HIDDEN_STEPS * step.max(value * FLOAT_STEP)
     }
@@ -132,15 +132,6 @@ impl Memory {
     /// How much a register that came to `value` may count in a step, as far as its values tell.
     pub(super) fn step_to(&self, value: f64) -> f64 {
         common(self.grain, grains(value)) as f64 / GRAINS
-    }
-
-    /// The decimal place that its values end at: of a single one, no more is known.
-    fn decimal(&self) -> f64 {
-        let mut place = 1;
-        while self.grain > 0 && self.grain.is_multiple_of(10 * place) {
-            place *= 10;
-        }
-        place as f64 / GRAINS
     }
 
     /// A believed rise, and the time since the one before it.
@@ -204,6 +195,19 @@ pub(super) fn waver(reference: f64) -> f64 {
 
 fn grains(value: f64) -> u64 {
     (value.abs() * GRAINS).round() as u64
+}
+
+/// The decimal place that a value ends at: of a single one, no more is known.
+pub(super) fn decimal(value: f64) -> f64 {
+    decimal_of(grains(value))
+}
+
+fn decimal_of(grain: u64) -> f64 {
+    let mut place = 1;
+    while grain > 0 && grain.is_multiple_of(10 * place) {
+        place *= 10;
+    }
+    place as f64 / GRAINS
 }
 
 /// The largest number that both are multiples of.
