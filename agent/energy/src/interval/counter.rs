@@ -274,6 +274,9 @@ impl<'a> Walk<'a> {
             if let Some(owed) = self.owed(jump) {
                 return self.frozen(jump, owed);
             }
+            if let Some(step) = self.frozen_until_swap(jump) {
+                return step;
+            }
             if self.is_awake(jump) {
                 return self.awoken(jump);
             }

@@ -119,6 +119,9 @@ impl Walk<'_> {
                 .count();
         self.memory.zeroed = Some(before);
         match self.points.get(jump) {
+            Some(point) if point.1 > 0.0 && self.is_changed(jump) && self.memory.back(point.1).is_none() => {
+                return Some(self.swapped(jump));
+            }
             Some(point) if point.0 < self.swap_ms => return self.back(jump),
             Some(point) if point.1 > 0.0 => return Some(self.swapped(jump)),
             _ => {}
