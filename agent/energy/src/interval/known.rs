@@ -148,8 +148,12 @@ impl Memory {
 
     /// How long the register may stand still and be believed, ms; `None` while too little is known of it.
     pub(super) fn believed_ms(&self, patience: Patience) -> Option<i64> {
-        let longest_ms = (self.longest_ms as f64 * patience.times) as i64;
-        (self.known_ms >= patience.known_ms).then(|| longest_ms.max(patience.least_ms))
+        (self.known_ms >= patience.known_ms).then(|| self.habit_ms(patience))
+    }
+
+    /// A standstill longer than this is none of those that it has shown, ms.
+    pub(super) fn habit_ms(&self, patience: Patience) -> i64 {
+        ((self.longest_ms as f64 * patience.times) as i64).max(patience.least_ms)
     }
 
     /// A rise ends a standstill. One that was doubted is believed only as far as it was not: so a register that froze
@@ -193,10 +197,6 @@ pub(super) fn waver(reference: f64) -> f64 {
     (reference.abs() * WAVER_SHARE).max(WAVER_MIN)
 }
 
-fn grains(value: f64) -> u64 {
-    (value.abs() * GRAINS).round() as u64
-}
-
 /// The decimal place that a value ends at: of a single one, no more is known.
 pub(super) fn decimal(value: f64) -> f64 {
     decimal_of(grains(value))
@@ -208,6 +208,10 @@ fn decimal_of(grain: u64) -> f64 {
         place *= 10;
     }
     place as f64 / GRAINS
+}
+
+fn grains(value: f64) -> u64 {
+    (value.abs() * GRAINS).round() as u64
 }
 
 /// The largest number that both are multiples of.

@@ -196,8 +196,9 @@ impl Series {
             && !self.may_owe()
         {
             return match self.unsettled {
-                Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
                 None if before == 0.0 && last > 0.0 && self.has_fallen() => self.unsettle(at_ms),
+                _ if last > before && self.has_doubted() => self.told_of_doubt(before_ms),
+                Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
                 _ => before_ms,
             };
         }
@@ -212,6 +213,22 @@ impl Series {
         };
         (before - earlier).abs() <= waver(before)
             && (last - before) * MS_PER_HOUR > MARGIN * self.peak_kw * (last_ms - before_ms) as f64
+    }
+
+    /// Whether the standstill that was last told is doubted.
+    fn has_doubted(&self) -> bool {
+        let is_of = |since_ms: i64| self.marks.last().and_then(|mark| mark.memory.since_ms) == Some(since_ms);
+        self.doubted_ms.is_some_and(is_of)
+    }
+
+    /// What ends a doubted standstill may tell what it was, and no later reading tells it otherwise.
+    #[cold]
+    fn told_of_doubt(&mut self, before_ms: i64) -> i64 {
+        let unsettled_ms = self.unsettled.map(|unsettled| unsettled.from_ms);
+        let told = self.doubted_ms.into_iter().chain(unsettled_ms).chain([before_ms]);
+        let told_ms = told.min().unwrap_or(before_ms);
+        self.marks.retain(|mark| mark.at_ms <= told_ms);
+        told_ms
     }
 
     #[cold]
@@ -362,10 +379,10 @@ impl Series {
     }
 
     /// A walk from the last mark at or before `from_ms` on.
-    fn walk<'a>(&'a self, from_ms: i64, rules: Rules<'a>) -> Walk<'a> {
+    fn walk<'a>(&'a self, from_ms: i64, rules: Rules<'a>, load: &'a Load) -> Walk<'a> {
         match self.marks.iter().rfind(|mark| mark.at_ms <= from_ms) {
-            Some(mark) => Walk::resume(&self.points, mark, rules),
-            None => Walk::new(&self.points, self.memory, rules),
+            Some(mark) => Walk::resume(&self.points, mark, rules, load),
+            None => Walk::new(&self.points, self.memory, rules, load),
         }
     }
 
@@ -378,7 +395,8 @@ impl Series {
         let is_told = rules.filter(|_| first_ms < forgotten_ms).is_some_and(|rules| {
             let is_doubted = |since_ms: i64| !load.is_heard(since_ms, forgotten_ms);
             let is_reset = |repaired: &Repaired| repaired.kind == RepairKind::Reset;
-            let mut across = Walk::new(&self.points, self.memory, rules).take_while(|step| step.from_ms < forgotten_ms);
+            let mut across =
+                Walk::new(&self.points, self.memory, rules, load).take_while(|step| step.from_ms < forgotten_ms);
             across.any(|step| {
                 let is_across = step.to_ms >= forgotten_ms;
                 let repaired = step.repaired.as_deref();
@@ -392,7 +410,7 @@ impl Series {
     /// Rise of a counter in `[from, to)`, each step in the share that lies in it.
     pub(crate) fn counter(&self, (from, to): (i64, i64), rules: Rules<'_>, load: &Load) -> Part {
         let mut cut = Cut::new(from, to, rules.gap_ms, rules.quantity);
-        let mut walk = self.walk(from, rules);
+        let mut walk = self.walk(from, rules, load);
         let mut mark = None;
         // Time in doubt and power beside the register ask for a look at each step.
         let is_calm = self.torn_ms.is_empty() && load.is_empty();

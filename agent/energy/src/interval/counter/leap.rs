@@ -96,6 +96,7 @@ mod tests {
     use crate::interval::{
         Patience,
         known::{Memory, Rules},
+        load::Load,
     };
 
     /// Whether a rise between two readings is one or two steps of a register read to a tenth.
@@ -113,7 +114,8 @@ mod tests {
         [0.1, 66.5, before]
             .into_iter()
             .for_each(|value| memory.learn_value(value));
-        let walk = Walk::new(&points, memory, rules);
+        let load = Load::default();
+        let walk = Walk::new(&points, memory, rules, &load);
         assert_eq!(walk.is_step(after - before), expected, "{before} {after}");
     }
 
