@@ -131,3 +131,44 @@ fn a_night_that_a_register_did_not_count_is_no_demand_of_the_morning() {
         }
     }
 }
+
+/// No contract, and less than a day known: what is a hundred times all that was ever seen is no quarter hour's.
+#[test]
+fn a_register_frozen_within_its_first_day_makes_no_peak() {
+    let by_day = |n: i64| {
+        let is_work = n / DAY % 7 < 5 && (480..1080).contains(&(n % DAY));
+        if is_work {
+            100.0 + 20.0 * (n as f64 / 16.3).sin()
+        } else {
+            0.0
+        }
+    };
+    for every in [1, 15, 60] {
+        for contract_kw in [None, Some(300.0)] {
+            for (from, until) in [
+                (20 * 60 + 27, 10 * DAY + 20 * 60 + 27),
+                (10 * 60, 2 * DAY + 21 * 60),
+                (10 * 60, 3 * DAY + 9 * 60),
+            ] {
+                let first = (from + every - 1) / every * every;
+                let case = Case {
+                    every,
+                    contract_kw,
+                    has_power: false,
+                    days: 14,
+                    kw: &by_day,
+                    register: &|n, used| used(if (from..until).contains(&n) { first } else { n }),
+                };
+                let name = format!("{every} min, {contract_kw:?}, {from}..{until}");
+                let (outcome, truth) = lived(&case);
+                assert!(
+                    (outcome.sum_kwh() - truth).abs() < 0.1,
+                    "{name}: {}, not {truth}",
+                    outcome.sum_kwh()
+                );
+                assert!(highest_kw(&outcome) < 121.0, "{name}: {} kW", highest_kw(&outcome));
+                assert_eq!(outcome.named(), [Frozen].into(), "{name}");
+            }
+        }
+    }
+}

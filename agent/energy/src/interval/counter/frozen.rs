@@ -27,6 +27,8 @@ const FROZEN_SHARE: f64 = 0.5;
 const FROZEN_TIMES: f64 = 2.0;
 /// … unless the jump is so many times the highest power known: no start makes that, with all that draws more at first.
 const BEYOND: f64 = 1.5;
+/// … or so many times what it has shown within its first day.
+const FAR: f64 = 10.0;
 /// A register that counts in large steps stands still for so many of them by nature.
 const SEVERAL: f64 = 3.0;
 
@@ -118,7 +120,9 @@ impl Walk<'_> {
             ),
         };
         let is_frozen = n_equal >= FROZEN_READINGS;
-        let learnt = self.is_learnt().then_some((memory.peak_kw, beyond));
+        // Of a register that has shown little, far more than all of it is no start.
+        let learnt_beyond = if self.is_learnt() { beyond } else { FAR };
+        let learnt = (is_frozen || self.is_learnt()).then_some((memory.peak_kw, learnt_beyond));
         let rated = is_frozen.then_some((self.limit_kw / MARGIN, rated_beyond));
         learnt.into_iter().chain(rated)
     }
