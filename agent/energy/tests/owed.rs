@@ -11,7 +11,7 @@ mod support;
 use energy::{
     Interval, Quality, Quantity, Reading, Sample, Site,
     finding::Kind,
-    interval::RepairKind::Frozen,
+    interval::RepairKind::{Frozen, Spike},
     site::Settings,
 };
 use jiff::SignedDuration;
@@ -168,6 +168,49 @@ fn a_register_frozen_within_its_first_day_makes_no_peak() {
                 );
                 assert!(highest_kw(&outcome) < 121.0, "{name}: {} kW", highest_kw(&outcome));
                 assert_eq!(outcome.named(), [Frozen].into(), "{name}");
+            }
+        }
+    }
+}
+
+/// It goes on for a reading or three, and then a single one is far too high.
+#[test]
+fn a_spike_just_after_a_standstill_does_not_end_it() {
+    let kw = |n: i64| {
+        if n / DAY % 7 < 5 && (480..1080).contains(&(n % DAY)) {
+            100.0
+        } else {
+            20.0
+        }
+    };
+    for every in [1, 15] {
+        for hours in [3, 30] {
+            for good in 0..4 {
+                for spike in [1.8e9, 1.2e5] {
+                    let (from, until) = (9 * DAY + 600, 9 * DAY + 600 + hours * 60);
+                    let case = Case {
+                        every,
+                        contract_kw: Some(300.0),
+                        has_power: false,
+                        days: 14,
+                        kw: &kw,
+                        register: &|n, used| match n - until {
+                            _ if (from..until).contains(&n) => used(from),
+                            after if after == good * every => spike,
+                            _ => used(n),
+                        },
+                    };
+                    let name = format!("{every} min, {hours} h, {good} good, {spike}");
+                    let (outcome, truth) = lived(&case);
+                    assert!(
+                        (outcome.sum_kwh() - truth).abs() < 0.1,
+                        "{name}: {}, not {truth}",
+                        outcome.sum_kwh()
+                    );
+                    assert!(highest_kw(&outcome) < 101.0, "{name}: {} kW", highest_kw(&outcome));
+                    assert_eq!(outcome.named(), [Frozen, Spike].into(), "{name}");
+                    assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+                }
             }
         }
     }

@@ -55,8 +55,9 @@ impl Walk<'_> {
                 off <= near || self.is_usual(off, ms - base_ms)
             };
             let is_back = off >= -waver(base) && is_risen;
+            // Where it has gone past the first reading that left its place, that one was none of those.
             let is_leap = if leap < 0.0 {
-                left > base && -leap > waver(base)
+                left > base && value < left && -leap > waver(base)
             } else if self.limit_kw > 0.0 {
                 left < base && !self.is_usual(leap, ms - before_ms)
             } else {
