@@ -93,7 +93,7 @@ fn sum(outcome: &Outcome, amount: impl Fn(&Interval) -> Option<f64>) -> f64 {
     outcome.intervals.values().filter_map(amount).sum()
 }
 
-fn swaps_told(outcome: &Outcome) -> Vec<&Repair> {
+fn repairs_told(outcome: &Outcome) -> Vec<&Repair> {
     outcome
         .intervals
         .values()
@@ -106,7 +106,7 @@ fn check(name: &str, outcome: &Outcome, unknown_kwh: f64) {
     let (told, truth) = (outcome.sum_kwh(), used_kwh()[MINUTES as usize] - used_kwh()[0]);
     assert!((told - truth).abs() <= unknown_kwh, "{name}: {told}, not {truth}");
     assert_eq!(outcome.named(), [RepairKind::Swap].into(), "{name}");
-    let places: BTreeSet<Timestamp> = swaps_told(outcome).iter().map(|repair| repair.since).collect();
+    let places: BTreeSet<Timestamp> = repairs_told(outcome).iter().map(|repair| repair.since).collect();
     assert_eq!(places.len(), 1, "{name}: {places:?}");
     assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
     let highest = outcome
@@ -131,7 +131,7 @@ fn a_change_counts_where_the_register_shows_it() {
             let site = watched(vec![entered(off, from_kwh, to_kwh, (0.0, 0.0))]);
             let outcome = lived(&site, &[(Quantity::EnergyImport, register(from_kwh, to_kwh))], |_| true);
             check(&name, &outcome, 1e-6);
-            let told = swaps_told(&outcome)[0];
+            let told = repairs_told(&outcome)[0];
             assert_eq!(
                 (told.since, told.until),
                 (minute(CHANGED - 1), minute(CHANGED)),
@@ -167,7 +167,7 @@ fn entered_readings_that_the_register_contradicts_are_named() {
             let site = watched(vec![entered(off, 5000.0, 3.2, wrong)]);
             let outcome = lived(&site, &[(Quantity::EnergyImport, register(5000.0, 3.2))], |_| true);
             check(&name, &outcome, 1.0);
-            let told = swaps_told(&outcome)[0];
+            let told = repairs_told(&outcome)[0];
             assert!((told.why["seen_kwh"] - told.before).abs() < 1e-6, "{name}: {told:?}");
         }
     }
@@ -185,7 +185,7 @@ fn a_change_that_the_register_does_not_show_is_as_entered() {
         };
         let outcome = lived(&watched(vec![swap]), &[(Quantity::EnergyImport, on.clone())], |_| true);
         check(&format!("{first}"), &outcome, 1e-6);
-        let told = swaps_told(&outcome)[0];
+        let told = repairs_told(&outcome)[0];
         assert_eq!(
             (told.until, told.why.contains_key("seen_kwh")),
             (minute(CHANGED), is_named)
@@ -194,6 +194,56 @@ fn a_change_that_the_register_does_not_show_is_as_entered() {
 }
 
 /// All registers are changed at once; of those without entered readings the new zero is taken for one.
+/// The old device stood still, or its gateway said zeros, before it was taken away: its last reading, as entered, says what
+/// was used meanwhile.
+#[test]
+fn what_a_register_hid_before_it_was_changed_is_its_entered_last_reading() {
+    for (every, contract_kw) in [(1, None), (1, Some(300.0)), (15, None), (15, Some(300.0))] {
+        for hours in [1, 6, 30] {
+            for (is_zero, off) in [(false, 0), (false, 40), (true, 0), (true, -40)] {
+                let (from_kwh, to_kwh) = (5000.0, 7.5);
+                let mut values = register(from_kwh, to_kwh);
+                let frozen = (CHANGED - hours * HOUR) as usize;
+                let stood = if is_zero { 0.0 } else { values[frozen] };
+                values[frozen..CHANGED as usize].fill(stood);
+                let mut site = watched(vec![entered(off, from_kwh, to_kwh, (0.0, 0.0))]);
+                site.meters[0].every = SignedDuration::from_mins(every);
+                if let Some(kw) = contract_kw {
+                    site.contracts = support::site().contracts;
+                    site.contracts[0].contract_kw = kw;
+                }
+                let outcome = lived(&site, &[(Quantity::EnergyImport, values)], |n| n % every == 0);
+                let name = format!("{hours} h, zeros {is_zero}, every {every}, {contract_kw:?}, {off}");
+                let used = used_kwh();
+                let (kwh, truth) = (outcome.sum_kwh(), used[MINUTES as usize] - used[0]);
+                // Read by the quarter hour, the last one has not closed at the last reading.
+                assert!((kwh - truth).abs() < 1.0, "{name}: {kwh}, not {truth}");
+                let highest = outcome
+                    .intervals
+                    .values()
+                    .filter_map(Interval::demand_kw)
+                    .fold(0.0, f64::max);
+                assert!(highest < 70.0, "{name}: {highest} kW");
+                let told = repairs_told(&outcome)
+                    .into_iter()
+                    .filter(|repair| repair.kind == RepairKind::Swap);
+                let places: BTreeSet<Timestamp> = told.map(|repair| repair.since).collect();
+                assert_eq!(places.len(), 1, "{name}: {places:?}");
+                let resets = outcome
+                    .findings
+                    .values()
+                    .filter(|finding| finding.kind == Kind::MeterReset);
+                assert_eq!(resets.count(), 0, "{name}: {:#?}", outcome.findings);
+                let zeros = outcome
+                    .intervals
+                    .values()
+                    .filter(|interval| interval.energy_import_kwh == Some(0.0));
+                assert_eq!(zeros.count(), 0, "{name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_change_is_one_of_every_register() {
     for off in [-110, 0, 110] {
@@ -215,7 +265,7 @@ fn a_change_is_one_of_every_register() {
             // The step itself is not known.
             assert!((told - truth).abs() < 1.0, "{off} {name}: {told}, not {truth}");
         }
-        let told: Vec<_> = swaps_told(&outcome)
+        let told: Vec<_> = repairs_told(&outcome)
             .iter()
             .map(|repair| (repair.kind, repair.until))
             .collect();

@@ -95,8 +95,17 @@ fn first_zeros_are_a_burst_and_no_energy() {
 /// A new register that begins at zero is believed, whatever its steps.
 #[test]
 fn a_new_register_counts_from_its_first_zero() {
-    for step in [0.1, 1.0, 10.0] {
-        let outcome = lived(&watched(), |n| ((n - FROM).max(0) as f64 / step).floor() * step);
+    let contracted = || {
+        let mut site = watched();
+        site.contracts = support::site().contracts;
+        site.contracts[0].contract_kw = 300.0;
+        site
+    };
+    for (site, step) in [0.1, 1.0, 10.0, 50.0, 100.0]
+        .into_iter()
+        .flat_map(|step| [(watched(), step), (contracted(), step)])
+    {
+        let outcome = lived(&site, |n| ((n - FROM).max(0) as f64 / step).floor() * step);
         let sum = outcome.sum_kwh();
         assert!((sum - (MINUTES - FROM) as f64).abs() <= step, "{step}: {sum}");
         assert!(outcome.named().is_empty(), "{step}");
@@ -129,6 +138,41 @@ fn a_reset_is_told_once_it_counts_from_its_new_zero() {
             (told..=told + 16).contains(&after),
             "{minutes}: told after {after} minutes"
         );
+    }
+}
+
+/// A register that was reset in a silence has counted since then: what was used in all of the silence nobody knows.
+#[test]
+fn what_was_used_in_a_silence_with_a_reset_is_unknown() {
+    for (minutes, is_known) in [(1, true), (2, true), (3, false), (9 * 60, false)] {
+        let until = FROM + minutes;
+        let sample = |n: i64| Sample {
+            meter: "main".into(),
+            at: at("00:00:00") + SignedDuration::from_mins(n),
+            readings: vec![Reading::new(
+                Quantity::EnergyImport,
+                if n < FROM {
+                    5000.0 + n as f64
+                } else {
+                    0.4 + (n - until) as f64
+                },
+            )],
+        };
+        let read = (0..=MINUTES).filter(|n| !(FROM..until).contains(n));
+        let outcome = live_on(&watched(), read.map(sample).collect(), None);
+        let known = (FROM - 1 + MINUTES - until) as f64 + if is_known { 0.4 } else { 0.0 };
+        assert!(
+            (outcome.sum_kwh() - known).abs() < 1e-6,
+            "{minutes}: {}",
+            outcome.sum_kwh()
+        );
+        assert_eq!(outcome.named(), [RepairKind::Reset].into(), "{minutes}");
+        let unknown = outcome
+            .intervals
+            .values()
+            .filter(|i| i.energy_import_kwh.is_none())
+            .count() as i64;
+        assert_eq!(unknown, (until / 15 - FROM / 15 - 1).max(0), "{minutes}");
     }
 }
 

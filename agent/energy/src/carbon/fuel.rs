@@ -191,7 +191,6 @@ pub fn used(
     for (at, value) in register {
         series.put(at.as_millisecond(), *value);
     }
-    let gap_ms = (every * 3).as_millis() as i64;
     // A fuel's register is repaired as any other; nothing else tells how fast it can turn.
     let (rules, load) = (
         Rules {
@@ -200,6 +199,7 @@ pub fn used(
             max_kw: None,
             swaps: &[],
             patience: Patience::default(),
+            gap_ms: (every * 3).as_millis() as i64,
         },
         Load::default(),
     );
@@ -211,7 +211,7 @@ pub fn used(
         let next = day.saturating_add(Span::new().days(1));
         let midnight = zone.to_ambiguous_timestamp(next.to_datetime(Time::midnight()));
         let end = midnight.compatible().map_or(to, |midnight| midnight.min(to));
-        let part = series.counter((start.as_millisecond(), end.as_millisecond()), gap_ms, rules, &load);
+        let part = series.counter((start.as_millisecond(), end.as_millisecond()), rules, &load);
         covered_ms += part.covered_ms;
         if let Some(gas_m3) = part.amount {
             total.add(meter, day, gas_m3);

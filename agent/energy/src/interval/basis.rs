@@ -86,6 +86,7 @@ impl<'a> Basis<'a> {
             max_kw: self.max_kw.filter(|_| quantity != Quantity::EnergyExport),
             swaps: &self.meter.swaps,
             patience: self.patience,
+            gap_ms: self.gap_ms(quantity),
         }
     }
 }

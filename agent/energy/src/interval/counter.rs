@@ -11,6 +11,7 @@ mod swap;
 
 use super::{
     known::{Mark, Memory, Rules, limit_kw, waver},
+    load::Load,
     point::{MINUTE_MS, MS_PER_HOUR, Point, hours},
     repair::RepairKind,
 };
@@ -56,6 +57,8 @@ pub(crate) struct Repaired {
 pub(crate) struct Walk<'a> {
     points: &'a [Point],
     rules: Rules<'a>,
+    /// Power said beside the register.
+    load: &'a Load,
     /// Index of the last believed reading.
     at: usize,
     reference: f64,
@@ -75,21 +78,22 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Begins at the first of `points`, which is believed.
-    pub(crate) fn new(points: &'a [Point], memory: Memory, rules: Rules<'a>) -> Self {
-        Self::stands_at(0, points, memory, rules)
+    pub(crate) fn new(points: &'a [Point], memory: Memory, rules: Rules<'a>, load: &'a Load) -> Self {
+        Self::stands_at(0, points, memory, rules, load)
     }
 
     /// Goes on at a mark set earlier, on the same or more readings.
-    pub(crate) fn resume(points: &'a [Point], mark: &Mark, rules: Rules<'a>) -> Self {
+    pub(crate) fn resume(points: &'a [Point], mark: &Mark, rules: Rules<'a>, load: &'a Load) -> Self {
         let at = points.partition_point(|point| point.0 < mark.at_ms);
-        Self::stands_at(at, points, mark.memory, rules)
+        Self::stands_at(at, points, mark.memory, rules, load)
     }
 
-    fn stands_at(at: usize, points: &'a [Point], memory: Memory, rules: Rules<'a>) -> Self {
+    fn stands_at(at: usize, points: &'a [Point], memory: Memory, rules: Rules<'a>, load: &'a Load) -> Self {
         let (at_ms, first) = points.first().copied().unwrap_or((0, 0.0));
         let mut walk = Self {
             points,
             rules,
+            load,
             at,
             reference: memory.reference.unwrap_or(first),
             since_ms: memory.since_ms.unwrap_or(at_ms),
@@ -274,6 +278,9 @@ impl<'a> Walk<'a> {
             if let Some(owed) = self.owed(jump) {
                 return self.frozen(jump, owed);
             }
+            if let Some(step) = self.frozen_until_swap(jump) {
+                return step;
+            }
             if self.is_awake(jump) {
                 return self.awoken(jump);
             }
@@ -364,8 +371,9 @@ impl<'a> Walk<'a> {
             let why = vec![("fall", self.reference), ("counted", counted)];
             return self.repaired(jump, RepairKind::Reset, Some(counted), why);
         }
-        // What it has counted since its new zero was used, if it can have been.
-        let since_zero = Some(to.1).filter(|value| *value > 0.0 && self.is_usual(*value, elapsed_ms));
+        // What it has counted since its new zero was used, if it can have been; of a gap that is no more than a part.
+        let is_near = elapsed_ms <= self.rules.gap_ms;
+        let since_zero = Some(to.1).filter(|value| is_near && *value > 0.0 && self.is_usual(*value, elapsed_ms));
         let mut why = vec![("fall", self.reference - to.1), ("plausible", plausible)];
         why.extend(self.rules.rollover.map(|top| ("wrapped", top - self.reference + to.1)));
         self.repaired(self.at + 1, RepairKind::Reset, since_zero, why)

@@ -54,6 +54,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) swaps: &'a [Swap],
     /// When a standstill is doubted.
     pub(crate) patience: Patience,
+    /// Readings further apart than this have a gap between them, ms.
+    pub(crate) gap_ms: i64,
 }
 
 /// What a walk has learnt of the readings before the first one held.
@@ -96,6 +98,11 @@ impl Memory {
         self.zeroed
     }
 
+    /// Whether it has ever counted anything.
+    pub(crate) fn has_risen(&self) -> bool {
+        self.rise > 0.0
+    }
+
     /// Where the register stands; `value` before anything was learnt.
     pub(crate) fn reference_or(&self, value: f64) -> f64 {
         self.reference.unwrap_or(value)
@@ -106,7 +113,7 @@ impl Memory {
         let step = if self.least > 0.0 {
             self.least
         } else {
-            UNKNOWN_STEP.max(self.decimal())
+            UNKNOWN_STEP.max(decimal_of(self.grain))
         };
         HIDDEN_STEPS * step.max(value * FLOAT_STEP)
     }
@@ -127,15 +134,6 @@ impl Memory {
         common(self.grain, grains(value)) as f64 / GRAINS
     }
 
-    /// The decimal place that its values end at: of a single one, no more is known.
-    fn decimal(&self) -> f64 {
-        let mut place = 1;
-        while self.grain > 0 && self.grain.is_multiple_of(10 * place) {
-            place *= 10;
-        }
-        place as f64 / GRAINS
-    }
-
     /// A believed rise, and the time since the one before it.
     pub(super) fn learn_rise(&mut self, rise: f64, rise_ms: i64) {
         let kw = rise * MS_PER_HOUR / rise_ms as f64;
@@ -150,8 +148,12 @@ impl Memory {
 
     /// How long the register may stand still and be believed, ms; `None` while too little is known of it.
     pub(super) fn believed_ms(&self, patience: Patience) -> Option<i64> {
-        let longest_ms = (self.longest_ms as f64 * patience.times) as i64;
-        (self.known_ms >= patience.known_ms).then(|| longest_ms.max(patience.least_ms))
+        (self.known_ms >= patience.known_ms).then(|| self.habit_ms(patience))
+    }
+
+    /// A standstill longer than this is none of those that it has shown, ms.
+    pub(super) fn habit_ms(&self, patience: Patience) -> i64 {
+        ((self.longest_ms as f64 * patience.times) as i64).max(patience.least_ms)
     }
 
     /// A rise ends a standstill. One that was doubted is believed only as far as it was not: so a register that froze
@@ -193,6 +195,19 @@ pub(super) fn is_usual(rise: f64, before: f64, elapsed_ms: i64, limit_kw: f64) -
 /// How far a register may fall without having been reset.
 pub(super) fn waver(reference: f64) -> f64 {
     (reference.abs() * WAVER_SHARE).max(WAVER_MIN)
+}
+
+/// The decimal place that a value ends at: of a single one, no more is known.
+pub(super) fn decimal(value: f64) -> f64 {
+    decimal_of(grains(value))
+}
+
+fn decimal_of(grain: u64) -> f64 {
+    let mut place = 1;
+    while grain > 0 && grain.is_multiple_of(10 * place) {
+        place *= 10;
+    }
+    place as f64 / GRAINS
 }
 
 fn grains(value: f64) -> u64 {

@@ -317,17 +317,37 @@ impl MeterIntervals {
                 series.prune(needed_ms, KEEP);
             }
         }
-        self.forget(open_ms);
+        self.forget(open_ms, basis);
     }
 
-    /// Of intervals that closed long ago nothing is remembered but how often they were told, where that may be asked.
-    fn forget(&mut self, open_ms: i64) {
-        while let Some(oldest) = self.closed.first_entry()
-            && *oldest.key() < open_ms - KEEP_MS
-        {
-            let (start_ms, interval) = oldest.remove_entry();
-            if interval.revision > 0 {
-                self.revisions.insert(start_ms, interval.revision);
+    /// From when on one register stands still, or is silent, while another counts, and up to when: where no energy is
+    /// that has to be told again but of the one.
+    fn apart_ms(&self, basis: &Basis<'_>) -> Option<(i64, i64)> {
+        let stood_ms = Register::ALL
+            .into_iter()
+            .filter_map(|register| self.series[register as usize].stood_ms(register == Register::Import));
+        let (least_ms, most_ms) = stood_ms.fold((i64::MAX, i64::MIN), |(least_ms, most_ms), ms| {
+            (least_ms.min(ms), most_ms.max(ms))
+        });
+        (least_ms < most_ms).then(|| (basis.start_of(least_ms), most_ms))
+    }
+
+    /// Of intervals that closed long ago nothing is remembered but how often they were told, where that may be asked; and
+    /// all of those in which one register stood still while another counted on, because only the one can be reckoned again.
+    fn forget(&mut self, open_ms: i64, basis: &Basis<'_>) {
+        let kept_ms = open_ms - KEEP_MS;
+        let (from_ms, to_ms) = self.apart_ms(basis).unwrap_or((kept_ms, kept_ms));
+        let from_ms = from_ms.max(open_ms - SPREAD_MS).min(kept_ms);
+        let before = self.closed.range(..from_ms);
+        let after = self.closed.range(to_ms.clamp(from_ms, kept_ms)..kept_ms);
+        let gone: Vec<i64> = before.chain(after).map(|(start_ms, _)| *start_ms).collect();
+        for start_ms in gone {
+            let interval = self.closed.remove(&start_ms);
+            if let Some(revision) = interval
+                .map(|interval| interval.revision)
+                .filter(|revision| *revision > 0)
+            {
+                self.revisions.insert(start_ms, revision);
             }
         }
         let held_ms = self.series[Register::Import as usize].held_from_ms();

@@ -1,12 +1,15 @@
 //! What an interval that is told again keeps of what was told before. It reckons nothing.
 //!
-//! Invariant: a register's amount and its repairs come from the same telling.
+//! Invariant: a register's amount and its repairs come from the same telling, and so do quality and coverage with import.
 
 use super::{Interval, Repair, meter::Register};
 use crate::quantity::Quantity;
 
 /// What of a closed interval can no longer be reckoned stays as it was.
 pub(super) fn keep_older(interval: &mut Interval, closed: &Interval, is_older: [bool; 4]) {
+    if is_older[Register::Import as usize] {
+        (interval.quality, interval.coverage) = (closed.quality, closed.coverage);
+    }
     for (register, _) in Register::ALL
         .into_iter()
         .zip(is_older)

@@ -196,8 +196,9 @@ impl Series {
             && !self.may_owe()
         {
             return match self.unsettled {
-                Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
                 None if before == 0.0 && last > 0.0 && self.has_fallen() => self.unsettle(at_ms),
+                _ if last > before && self.has_doubted() => self.told_of_doubt(before_ms),
+                Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
                 _ => before_ms,
             };
         }
@@ -212,6 +213,22 @@ impl Series {
         };
         (before - earlier).abs() <= waver(before)
             && (last - before) * MS_PER_HOUR > MARGIN * self.peak_kw * (last_ms - before_ms) as f64
+    }
+
+    /// Whether the standstill that was last told is doubted.
+    fn has_doubted(&self) -> bool {
+        let is_of = |since_ms: i64| self.marks.last().and_then(|mark| mark.memory.since_ms) == Some(since_ms);
+        self.doubted_ms.is_some_and(is_of)
+    }
+
+    /// What ends a doubted standstill may tell what it was, and no later reading tells it otherwise.
+    #[cold]
+    fn told_of_doubt(&mut self, before_ms: i64) -> i64 {
+        let unsettled_ms = self.unsettled.map(|unsettled| unsettled.from_ms);
+        let told = self.doubted_ms.into_iter().chain(unsettled_ms).chain([before_ms]);
+        let told_ms = told.min().unwrap_or(before_ms);
+        self.marks.retain(|mark| mark.at_ms <= told_ms);
+        told_ms
     }
 
     #[cold]
@@ -328,6 +345,14 @@ impl Series {
         self.points.last().map(|point| point.0)
     }
 
+    /// Since when it stands where it was last told, ms: before any zeros that nobody can explain. `None` where it was never
+    /// heard, or has never risen and need not: export may be zero for ever.
+    pub(crate) fn stood_ms(&self, is_used: bool) -> Option<i64> {
+        let memory = self.marks.last().map_or(&self.memory, |mark| &mark.memory);
+        let since_ms = memory.since_ms.filter(|_| is_used || memory.has_risen())?;
+        Some(memory.zeroed().map_or(since_ms, |(before_ms, _)| before_ms))
+    }
+
     /// From when on nothing is missing that this register said, but for the same again, ms. `None` = from its first.
     pub(crate) fn held_from_ms(&self) -> Option<i64> {
         self.forgotten_ms.and(self.points.first()).map(|first| first.0)
@@ -354,10 +379,10 @@ impl Series {
     }
 
     /// A walk from the last mark at or before `from_ms` on.
-    fn walk<'a>(&'a self, from_ms: i64, rules: Rules<'a>) -> Walk<'a> {
+    fn walk<'a>(&'a self, from_ms: i64, rules: Rules<'a>, load: &'a Load) -> Walk<'a> {
         match self.marks.iter().rfind(|mark| mark.at_ms <= from_ms) {
-            Some(mark) => Walk::resume(&self.points, mark, rules),
-            None => Walk::new(&self.points, self.memory, rules),
+            Some(mark) => Walk::resume(&self.points, mark, rules, load),
+            None => Walk::new(&self.points, self.memory, rules, load),
         }
     }
 
@@ -370,7 +395,8 @@ impl Series {
         let is_told = rules.filter(|_| first_ms < forgotten_ms).is_some_and(|rules| {
             let is_doubted = |since_ms: i64| !load.is_heard(since_ms, forgotten_ms);
             let is_reset = |repaired: &Repaired| repaired.kind == RepairKind::Reset;
-            let mut across = Walk::new(&self.points, self.memory, rules).take_while(|step| step.from_ms < forgotten_ms);
+            let mut across =
+                Walk::new(&self.points, self.memory, rules, load).take_while(|step| step.from_ms < forgotten_ms);
             across.any(|step| {
                 let is_across = step.to_ms >= forgotten_ms;
                 let repaired = step.repaired.as_deref();
@@ -382,9 +408,9 @@ impl Series {
     }
 
     /// Rise of a counter in `[from, to)`, each step in the share that lies in it.
-    pub(crate) fn counter(&self, (from, to): (i64, i64), gap_ms: i64, rules: Rules<'_>, load: &Load) -> Part {
-        let mut cut = Cut::new(from, to, gap_ms, rules.quantity);
-        let mut walk = self.walk(from, rules);
+    pub(crate) fn counter(&self, (from, to): (i64, i64), rules: Rules<'_>, load: &Load) -> Part {
+        let mut cut = Cut::new(from, to, rules.gap_ms, rules.quantity);
+        let mut walk = self.walk(from, rules, load);
         let mut mark = None;
         // Time in doubt and power beside the register ask for a look at each step.
         let is_calm = self.torn_ms.is_empty() && load.is_empty();
@@ -487,12 +513,13 @@ mod tests {
             times: 3.0,
             known_ms: 7 * 24 * 3_600_000,
         },
+        gap_ms: 30_000,
     };
 
     /// What a counter, read at these seconds, tells of a stretch of seconds; readings 30 s apart are close.
     fn counted(points: &[Point], from_s: i64, to_s: i64) -> Part {
         let points: Vec<Point> = points.iter().map(|(at_s, value)| (at_s * 1000, *value)).collect();
-        series(&points).counter((from_s * 1000, to_s * 1000), 30_000, RULES, &Load::default())
+        series(&points).counter((from_s * 1000, to_s * 1000), RULES, &Load::default())
     }
 
     fn series(points: &[Point]) -> Series {
@@ -573,11 +600,8 @@ mod tests {
         assert_eq!(series.torn_ms, [12_000], "one is enough");
         let load = Load::default();
         let known = |part: Part| (part.amount, part.covered_ms);
-        assert_eq!(
-            known(series.counter((0, 30_000), 15_000, RULES, &load)),
-            (Some(2.0), 20_000)
-        );
-        assert_eq!(known(series.counter((10_000, 20_000), 15_000, RULES, &load)), (None, 0));
+        assert_eq!(known(series.counter((0, 30_000), RULES, &load)), (Some(2.0), 20_000));
+        assert_eq!(known(series.counter((10_000, 20_000), RULES, &load)), (None, 0));
         assert_eq!(known(series.power(10_000, 20_000, 15_000, 1.0)), (None, 0));
     }
 
@@ -586,16 +610,16 @@ mod tests {
         let points: Vec<Point> = (0..100).map(|i| (i * 10_000, (i / 4) as f64)).collect();
         let load = Load::default();
         let mut series = series(&points);
-        let mark = series.counter((0, 490_000), 30_000, RULES, &load).mark;
+        let mark = series.counter((0, 490_000), RULES, &load).mark;
         series.keep_mark(mark.expect("a reading stands at the end"));
-        let whole = series.counter((500_000, 900_000), 30_000, RULES, &load);
+        let whole = series.counter((500_000, 900_000), RULES, &load);
         let keep = Keep {
             ms: 0,
             n_least: 4,
             n_most: 4,
         };
         series.prune_counter(500_000, keep, 0, |at_ms| at_ms);
-        assert_eq!(series.counter((500_000, 900_000), 30_000, RULES, &load), whole);
+        assert_eq!(series.counter((500_000, 900_000), RULES, &load), whole);
         assert_eq!(series.put(5, 0.5), Put::TooOld, "older readings are gone");
         assert_eq!(
             series.before(490_000),
@@ -631,7 +655,7 @@ mod tests {
             let mut stepwise = Load::default();
             stepwise.note(-86_400_000, 1.0);
             for (from, to) in [(0, cut * 1000), (cut * 1000, at + 1)] {
-                let part = |load: &Load| series.counter((from, to), 30_000, RULES, load);
+                let part = |load: &Load| series.counter((from, to), RULES, load);
                 prop_assert_eq!(part(&Load::default()), part(&stepwise));
             }
         }

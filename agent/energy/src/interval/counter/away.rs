@@ -5,7 +5,7 @@
 
 use super::{Step, Walk};
 use crate::interval::{
-    known::{MARGIN, waver},
+    known::{MARGIN, decimal, waver},
     point::{Point, SPREAD_MS, hours},
     repair::RepairKind,
 };
@@ -21,6 +21,10 @@ pub(crate) const ZERO_MS: i64 = 86_400_000;
 const RETURN_SHARE: f64 = 0.1;
 /// Nothing is known before a register's first zeros. What follows them is energy up to this step of the register …
 const FIRST_STEP: f64 = 10.0;
+/// … or to a round number of kWh, so many times its decimal place at most: a register behind large transformers may count
+/// in tens or in a hundred …
+const FEW_STEPS: f64 = 9.0;
+const LARGEST_STEP: f64 = 100.0;
 /// … and what a plant draws, kW, where no power is known; beyond that the zeros were none.
 const FIRST_KW: f64 = 1000.0;
 
@@ -51,8 +55,9 @@ impl Walk<'_> {
                 off <= near || self.is_usual(off, ms - base_ms)
             };
             let is_back = off >= -waver(base) && is_risen;
+            // Where it has gone past the first reading that left its place, that one was none of those.
             let is_leap = if leap < 0.0 {
-                left > base && -leap > waver(base)
+                left > base && value < left && -leap > waver(base)
             } else if self.limit_kw > 0.0 {
                 left < base && !self.is_usual(leap, ms - before_ms)
             } else {
@@ -115,6 +120,9 @@ impl Walk<'_> {
                 .count();
         self.memory.zeroed = Some(before);
         match self.points.get(jump) {
+            Some(point) if point.1 > 0.0 && self.is_changed(jump) && self.memory.back(point.1).is_none() => {
+                return Some(self.swapped(jump));
+            }
             Some(point) if point.0 < self.swap_ms => return self.back(jump),
             Some(point) if point.1 > 0.0 => return Some(self.swapped(jump)),
             _ => {}
@@ -158,7 +166,16 @@ impl Walk<'_> {
             return false;
         };
         let is_first = self.reference == 0.0 && self.memory.rise == 0.0;
-        is_first && value > self.first_rise(to_ms - self.points[jump - 1].0) && self.returned(jump - 1).is_none()
+        is_first
+            && value > self.first_rise(to_ms - self.points[jump - 1].0)
+            && !self.is_first_step(value, to_ms - self.since_ms)
+            && self.returned(jump - 1).is_none()
+    }
+
+    /// Whether a new register of large steps has taken its first one: a round number of kWh, used since it was first heard.
+    fn is_first_step(&self, value: f64, stood_ms: i64) -> bool {
+        let limit_kw = self.rules.max_kw.map_or(MARGIN * FIRST_KW, |_| self.limit_kw);
+        value <= LARGEST_STEP && value <= FEW_STEPS * decimal(value) && value <= limit_kw * hours(stood_ms)
     }
 
     /// What a register that has never risen may count in a step.

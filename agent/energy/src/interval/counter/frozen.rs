@@ -1,18 +1,22 @@
 //! Standstills that were none: a register that jumps, after it stood still, by what was used meanwhile.
 //!
-//! Part of the walk in `counter.rs`. It knows no power beside the register. Invariant: what a frozen register owes is
-//! spread over the time that it stood still, and is no demand; one that is read in large steps, or rests by habit, is not
-//! frozen because it takes a step.
+//! Part of the walk in `counter.rs`. Invariant: what a frozen register owes is spread over the time that it stood still, and
+//! is no demand; one that is read in large steps, or rests by habit, is not frozen because it takes a step.
 
 use super::{
     Step, Walk,
     away::RETURN_READINGS,
     leap::{LEAP, LEARNT_MS},
 };
-use crate::interval::{
-    known::MARGIN,
-    point::{MS_PER_HOUR, Point, hours},
-    repair::RepairKind,
+use crate::{
+    interval::{
+        cut::STARTING_SHARE,
+        known::MARGIN,
+        load::Flow,
+        point::{MS_PER_HOUR, Point, hours},
+        repair::RepairKind,
+    },
+    quantity::Quantity,
 };
 
 /// Against the power that the site's file says, a register is called frozen after so many equal readings at least.
@@ -23,6 +27,8 @@ const FROZEN_SHARE: f64 = 0.5;
 const FROZEN_TIMES: f64 = 2.0;
 /// … unless the jump is so many times the highest power known: no start makes that, with all that draws more at first.
 const BEYOND: f64 = 1.5;
+/// … or so many times what it has shown within its first day.
+const FAR: f64 = 10.0;
 /// A register that counts in large steps stands still for so many of them by nature.
 const SEVERAL: f64 = 3.0;
 
@@ -76,8 +82,9 @@ impl Walk<'_> {
         if self.memory.peak_kw == 0.0 {
             return self.owes_first(ended, end, n_equal).filter(|_| !is_ordinary());
         }
-        let mut known = self.known(n_equal);
-        let is_owed = known.any(|known| self.owes(ended, self.next_kw(end), known)) && !is_ordinary();
+        let mut known = self.known(n_equal, ended.stood_ms - ended.step_ms);
+        let is_owed = known.any(|known| self.owes(ended, self.next_kw(end), known)) || self.is_witnessed(jump, ended);
+        let is_owed = is_owed && !is_ordinary();
         let rise = Some(rise);
         is_owed.then_some(Owed { rise, end })
     }
@@ -97,14 +104,50 @@ impl Walk<'_> {
     }
 
     /// The highest power known, kW, by what the register has counted and by what the site's file lets expect, and how many
-    /// times that no start makes: a plant followed for a week has shown all its hours.
-    fn known(&self, n_equal: usize) -> impl Iterator<Item = (f64, f64)> + use<> {
-        let is_followed = self.memory.known_ms >= self.rules.patience.known_ms;
-        let beyond = if is_followed { BEYOND } else { LEAP };
-        let learnt = self.is_learnt().then_some((self.memory.peak_kw, beyond));
-        let rated_beyond = self.rules.max_kw.map_or(f64::INFINITY, |_| BEYOND);
-        let rated = (n_equal >= FROZEN_READINGS).then_some((self.limit_kw / MARGIN, rated_beyond));
+    /// times that no start makes: a plant followed for a week has shown all its hours. After a standstill of no kind that it
+    /// has ever shown, whatever it has not shown either is no start.
+    fn known(&self, n_equal: usize, equal_ms: i64) -> impl Iterator<Item = (f64, f64)> + use<> {
+        let memory = &self.memory;
+        let is_doubted = self.rules.quantity == Quantity::EnergyImport
+            && self.is_learnt()
+            && equal_ms > memory.habit_ms(self.rules.patience);
+        let is_followed = memory.known_ms >= self.rules.patience.known_ms;
+        let (beyond, rated_beyond) = match self.rules.max_kw {
+            _ if is_doubted => (MARGIN, MARGIN),
+            rated => (
+                if is_followed { BEYOND } else { LEAP },
+                rated.map_or(f64::INFINITY, |_| BEYOND),
+            ),
+        };
+        let is_frozen = n_equal >= FROZEN_READINGS;
+        // Of a register that has shown little, far more than all of it is no start.
+        let learnt_beyond = if self.is_learnt() { beyond } else { FAR };
+        let learnt = (is_frozen || self.is_learnt()).then_some((memory.peak_kw, learnt_beyond));
+        let rated = is_frozen.then_some((self.limit_kw / MARGIN, rated_beyond));
         learnt.into_iter().chain(rated)
+    }
+
+    /// Whether the power beside the register says that energy was used while it stood still until `jump`, and no power that
+    /// was said since makes as much as it jumped by. What it lost instead does not come back.
+    fn is_witnessed(&self, jump: usize, ended: Jump) -> bool {
+        let flow = match self.rules.quantity {
+            Quantity::EnergyImport => Flow::Import,
+            Quantity::EnergyExport => Flow::Export,
+            _ => return false,
+        };
+        let hidden = self.memory.hidden(self.reference);
+        if ended.rise <= FROZEN_SHARE * hidden {
+            return false;
+        }
+        let (last_ms, to_ms) = (self.points[jump - 1].0, self.since_ms + ended.stood_ms);
+        let Some(hidden_kwh) = self.load.energy_kwh(self.since_ms, last_ms, flow) else {
+            return false;
+        };
+        let mean_kw = hidden_kwh / hours(last_ms - self.since_ms);
+        hidden_kwh > hidden
+            && mean_kw > STARTING_SHARE * self.memory.peak_kw
+            && ended.spread_kw() <= MARGIN * self.memory.peak_kw.max(self.limit_kw / MARGIN)
+            && ended.rise - self.load.most_kwh(last_ms, to_ms, flow) >= FROZEN_SHARE * hidden_kwh
     }
 
     /// The highest power known makes the rise over the whole standstill, but not in one step: such a step is owed if it

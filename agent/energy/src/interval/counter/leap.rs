@@ -40,9 +40,11 @@ impl Walk<'_> {
         self.memory.step_to(value).max(value * FLOAT_STEP / 2.0)
     }
 
-    /// Whether a rise is no more than the register makes at a time: one of large steps rises by one of them in no time.
+    /// Whether a rise is no more than the register makes at a time: one of large steps rises by one of them in no time. A
+    /// difference of two floats is known to one step of a float.
     pub(super) fn is_step(&self, rise: f64) -> bool {
-        rise <= 2.0 * self.step_to(self.reference + rise)
+        let value = self.reference + rise;
+        rise <= 2.0 * self.step_to(value) + value * FLOAT_STEP / 2.0
     }
 
     /// A rise that is no energy; `None` where it is, or may be.
@@ -86,4 +88,44 @@ pub(crate) fn impossible_kw(peak_kw: f64, max_kw: Option<f64>) -> f64 {
 fn goes_on(rise: f64, elapsed_ms: i64, to: Point, next: Option<Point>) -> bool {
     // next rise ÷ its time ≥ share × (rise ÷ its time)
     next.is_some_and(|next| (next.1 - to.1) * elapsed_ms as f64 >= GOES_ON_SHARE * rise * (next.0 - to.0) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interval::{
+        Patience,
+        known::{Memory, Rules},
+        load::Load,
+    };
+
+    /// Whether a rise between two readings is one or two steps of a register read to a tenth.
+    fn check(before: f64, after: f64, expected: bool) {
+        let rules = Rules {
+            quantity: crate::Quantity::EnergyImport,
+            rollover: None,
+            max_kw: None,
+            swaps: &[],
+            patience: Patience::default(),
+            gap_ms: 3_600_000,
+        };
+        let points = [(0, before), (60_000, after)];
+        let mut memory = Memory::default();
+        [0.1, 66.5, before]
+            .into_iter()
+            .for_each(|value| memory.learn_value(value));
+        let load = Load::default();
+        let walk = Walk::new(&points, memory, rules, &load);
+        assert_eq!(walk.is_step(after - before), expected, "{before} {after}");
+    }
+
+    #[test]
+    fn two_steps_are_two_steps_whatever_a_float_makes_of_them() {
+        check(66.7, 66.8, true);
+        check(66.7, 66.9, true);
+        check(66.7, 67.0, false);
+        check(f64::from(66.7_f32), f64::from(66.9_f32), true);
+        check(98_765.4, 98_765.6, true);
+        check(98_765.4, 98_765.7, false);
+    }
 }

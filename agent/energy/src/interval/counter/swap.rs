@@ -92,7 +92,11 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let is_change = is_far && self.is_change(before, to, swap);
-            let after = if is_change { self.after_zeros(index) } else { index };
+            let after = if is_change {
+                self.after_zeros(index, swap)
+            } else {
+                index
+            };
             let to_ms = self.points[after].0;
             if is_change && to_ms > entered_ms - CHANGE_MS {
                 let off_ms = off_ms(entered_ms, (before.0, to_ms)).abs();
@@ -122,14 +126,26 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// While a meter is changed, its gateway may say zeros: the first reading that cannot have been counted from them.
-    fn after_zeros(&self, index: usize) -> usize {
+    /// While a meter is changed, its gateway may say zeros: the first reading that cannot have been counted from them, or
+    /// that the new device was entered to begin at.
+    fn after_zeros(&self, index: usize, swap: &Swap) -> usize {
         let n_zeros = self.points[index..].iter().take_while(|point| point.1 == 0.0).count();
         let next = index + n_zeros;
         match self.points.get(next) {
-            Some(&(ms, value)) if n_zeros > 0 && !self.is_usual(value, ms - self.points[next - 1].0) => next,
+            Some(&(ms, value))
+                if n_zeros > 0
+                    && (!self.is_usual(value, ms - self.points[next - 1].0) || self.begins_above_zero(value, swap)) =>
+            {
+                next
+            }
             _ => index,
         }
+    }
+
+    /// Whether the new device was entered to begin above zero, and `value` is no less.
+    fn begins_above_zero(&self, value: f64, swap: &Swap) -> bool {
+        let first_kwh = swap.first_kwh;
+        self.rules.quantity == Quantity::EnergyImport && first_kwh > waver(0.0) && value >= first_kwh - waver(first_kwh)
     }
 
     /// Another meter, or several one after the other, between the last reading and the one at `index`.
@@ -150,6 +166,57 @@ impl<'a> Walk<'a> {
         let step = self.repaired(index, RepairKind::Swap, rise, why);
         self.expect_swap();
         step
+    }
+
+    /// Whether a change of the meter lies between the reading at `index` and the one before. Where zeros came before it, only
+    /// the new device's first reading tells.
+    pub(super) fn is_changed(&self, index: usize) -> bool {
+        let (Some(&to), Some(swap)) = (self.points.get(index), self.coming().first()) else {
+            return false;
+        };
+        let before = self.points[index - 1];
+        let entered_ms = swap.at.as_millisecond();
+        if off_ms(entered_ms, (before.0, to.0)).abs() > CHANGE_MS {
+            return false;
+        }
+        if before.1 == 0.0 && self.rules.quantity == Quantity::EnergyImport {
+            let rise = to.1 - swap.first_kwh;
+            return rise >= -waver(to.1) && self.is_usual(rise, to.0 - before.0 + CHANGE_MS);
+        }
+        to.0 >= self.swap_ms || self.change(swap, index - 1) == Some(to.0)
+    }
+
+    /// A step over a standstill that lasts until a change of the meter, at the reading `jump`, where the entered last reading
+    /// says that it was none: its share of what the register had not counted. `None` where it had, or may have since its
+    /// last reading.
+    pub(super) fn frozen_until_swap(&mut self, jump: usize) -> Option<Step> {
+        let owed = self.coming().first()?.last_kwh - self.reference;
+        let (since_ms, last_ms) = (self.points[self.at].0, self.points[jump - 1].0);
+        let to_ms = self.points.get(jump)?.0;
+        let most_kw = if self.memory.peak_kw > 0.0 {
+            MARGIN * self.memory.peak_kw
+        } else {
+            self.limit_kw
+        };
+        let is_owed = self.rules.quantity == Quantity::EnergyImport
+            && last_ms > since_ms
+            && owed * MS_PER_HOUR > most_kw * (to_ms - last_ms) as f64
+            && self.is_plausible(owed, to_ms - since_ms)
+            && !self.is_step(owed)
+            && self.is_changed(jump);
+        if !is_owed {
+            return None;
+        }
+        let rise = owed * (last_ms - since_ms) as f64 / (to_ms - since_ms) as f64;
+        let why = vec![
+            ("unchanged_s", (last_ms - since_ms) as f64 / 1000.0),
+            ("n_readings", (jump - self.at) as f64),
+            ("last_kwh", self.reference + owed),
+        ];
+        let stood_at = self.reference;
+        let step = self.repaired(jump - 1, RepairKind::Frozen, Some(rise), why);
+        self.reference = stood_at + rise;
+        Some(step)
     }
 
     /// What was used from the last reading of one device to the first of another, and the numbers it is made from. The

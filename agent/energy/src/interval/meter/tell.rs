@@ -64,7 +64,11 @@ impl MeterIntervals {
         let told_from_ms = Register::ALL.map(|register| self.told_from_ms(register, basis));
         let held_ms = self.series.iter().filter_map(Series::held_from_ms).max();
         let held_ms = held_ms.map_or(i64::MIN, |held_ms| basis.boundary(held_ms));
-        let mut start_ms = basis.start_of(from_ms).max(told_from_ms[Register::Import as usize]);
+        let heard = Register::ALL
+            .into_iter()
+            .filter(|register| self.series[*register as usize].last().is_some());
+        let first_ms = heard.map(|register| told_from_ms[register as usize]).min();
+        let mut start_ms = basis.start_of(from_ms).max(first_ms.unwrap_or(i64::MIN));
         while self.open_ms.is_some_and(|open_ms| start_ms < open_ms) {
             let end_ms = basis.end_of(start_ms);
             let mut interval = interval(start_ms, end_ms, basis, self.parts(start_ms, end_ms, basis));
@@ -144,17 +148,17 @@ impl MeterIntervals {
     }
 
     pub(super) fn part(&self, register: Register, from_ms: i64, to_ms: i64, basis: &Basis<'_>) -> Part {
-        let (series, gap_ms) = (&self.series[register as usize], self.gap_ms(register, basis));
+        let series = &self.series[register as usize];
         let mut part = match self.source {
             Source::Counter => {
                 let rules = basis.rules(register.counter());
-                let mut part = series.counter((from_ms, to_ms), gap_ms, rules, &self.load);
+                let mut part = series.counter((from_ms, to_ms), rules, &self.load);
                 let decimals = series.ends(from_ms, to_ms).map_or(9, |(_, last)| decimals(last.1));
                 part.amount = part.amount.map(|amount| rounded(amount, decimals));
                 part
             }
             Source::IntervalEnergy => series.delta(from_ms, to_ms),
-            Source::Power => series.power(from_ms, to_ms, gap_ms, 1.0),
+            Source::Power => series.power(from_ms, to_ms, self.gap_ms(register, basis), 1.0),
         };
         if register == Register::Import {
             let calculated = self.calculated(from_ms, to_ms, part.amount);
