@@ -64,9 +64,9 @@ const CLASS_DAYS: usize = 4;
 /// The deviation is never taken to be less than this share of the reference, days of one value would alarm at a watt, nor
 /// than a step of the register in a quarter hour.
 const DEVIATION_SHARE: f64 = 0.03;
-/// By how much the median of n days may be off, in standard deviations times √n: two standard errors of a median of
-/// normal values, √(π/2) each.
-const MEDIAN_ERROR: f64 = 2.507;
+/// By how much the median of n days may be off, in standard deviations times √n: three standard errors of a median of
+/// normal values, √(π/2) each. With two, one plant in sixty has a reference so low that its usual load is a drift.
+const MEDIAN_ERROR: f64 = 3.760;
 /// Days with excess that make a drift at the least.
 const DRIFT_DAYS: u32 = 4;
 /// Days without excess after which a drift is over.
@@ -108,7 +108,7 @@ struct Day {
     step_kw: f64,
 }
 
-/// Days since the CUSUM left zero.
+/// Days since there was excess, as long as the CUSUM or each day holds some.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Rise {
     since_ms: i64,
@@ -192,7 +192,7 @@ impl BaseloadDrift {
         let most = number("limit") / f64::from(DRIFT_DAYS);
         self.cusum = (self.cusum + (deviations - reference.error).min(most)).max(0.0);
         let is_drift = self.rise.as_ref().is_some_and(|rise| rise.is_drift);
-        if self.cusum == 0.0 && !is_drift {
+        if self.cusum == 0.0 && deviations <= 0.0 && !is_drift {
             self.rise = None;
             return;
         }

@@ -164,7 +164,7 @@ fn a_drift_is_found_within_weeks_and_once() {
     };
     let step = |share: f64| move |day| if day < 100 { 1.0 } else { 1.0 + share };
     let creep = |day: i64| 1.0 + 0.15 * ((day - 100) as f64 / 56.0).clamp(0.0, 1.0);
-    check(0.03, 0.01, 10, &step(0.1));
-    check(0.03, 0.01, 40, &creep);
-    check(0.07, 0.03, 21, &step(0.3));
+    check(0.03, 0.01, 21, &step(0.1));
+    check(0.03, 0.01, 49, &creep);
+    check(0.07, 0.03, 28, &step(0.3));
 }
