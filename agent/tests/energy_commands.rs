@@ -92,13 +92,13 @@ fn the_tree_shows_shares_the_rest_and_who_agrees() {
         &tree,
         0,
         &[
-            "2025-03\n\nmeter                  kWh  coverage  of parent",
-            "\nmain             28,800.00   100.0 %          –",
-            "\n  hall           20,304.00   100.0 %     70.5 %",
-            "\n    press         2,880.00   100.0 %     14.2 %",
-            "\n    (unmetered)  17,424.00   100.0 %     85.8 %",
-            "\n  dryer           5,760.00   100.0 %     20.0 %",
-            "\n  (unmetered)     2,736.00   100.0 %      9.5 %",
+            "2025-03 (part)\n\nmeter                  kWh  coverage  of parent",
+            "\nmain             28,800.00     9.6 %          –",
+            "\n  hall           20,304.00     9.6 %     70.5 %",
+            "\n    press         2,880.00     9.6 %     14.2 %",
+            "\n    (unmetered)  17,424.00     9.6 %     85.8 %",
+            "\n  dryer           5,760.00     9.6 %     20.0 %",
+            "\n  (unmetered)     2,736.00     9.6 %      9.5 %",
             "\nno energy in this time: weather\n",
             // The sum does not agree, the ratio is as good as constant: there it ends.
             "\nmain and 2 below it: consistent\n",
@@ -138,8 +138,8 @@ fn what_is_left_over_is_told_only_where_all_are_known() {
         0,
         &[
             // One day of three; 42.5 of 100 kWh.
-            "\n  dryer           1,920.00    33.3 %     20.0 %",
-            "\n  (unmetered)     4,080.00    33.3 %     42.5 %",
+            "\n  dryer           1,920.00     3.2 %     20.0 %",
+            "\n  (unmetered)     4,080.00     3.2 %     42.5 %",
             "\n  (1) sum                  cannot tell       –  ≤ 1.00 %\n      96 values are known, 192 are needed\n",
             "\nhall and 1 below it: inconsistent\n",
             "\n  (2) regression           cannot tell          –  ≥ 0.700\n      no driver is known\n",

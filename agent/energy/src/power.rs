@@ -122,6 +122,11 @@ impl Power {
         self.steps.millionths as f64 / 1e6
     }
 
+    /// The same of the counter that power is made from; 0 where power itself is read.
+    pub(crate) fn counted_step_kwh(&self) -> f64 {
+        if self.is_counted() { self.step_kwh() } else { 0.0 }
+    }
+
     /// Whether power is known from the counter alone.
     pub(crate) fn is_counted(&self) -> bool {
         self.source == Source::Counter

@@ -69,6 +69,12 @@ pub(crate) fn rounded(value: f64, decimals: i32) -> f64 {
     (value * factor).round() / factor
 }
 
+/// A share as people read it, in percent with one decimal, rounded down: what is not whole never reads as 100.
+pub fn percent_seen(share: f64) -> String {
+    // A share that is a tenth of a percent but for the last bit of its float is that tenth.
+    format!("{:.1} %", (share * 1000.0 + 1e-7).floor() / 10.0)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -98,6 +104,21 @@ mod tests {
         assert_eq!(Carbon::Kg.to(Carbon::T, 1.0), 0.001);
         assert_eq!(Carbon::T.to(Carbon::Kg, 0.4541), 454.1);
         assert_eq!(Carbon::Lb.to(Carbon::Kg, 1000.0), 453.592_37);
+    }
+
+    #[test]
+    fn what_is_not_whole_never_reads_as_whole() {
+        let shares = [
+            (1.0, "100.0 %"),
+            (0.9995, "99.9 %"),
+            (0.999_999, "99.9 %"),
+            (0.665, "66.5 %"),
+            (0.3, "30.0 %"),
+            (0.0, "0.0 %"),
+        ];
+        for (share, expected) in shares {
+            assert_eq!(percent_seen(share), expected);
+        }
     }
 
     proptest! {

@@ -7,7 +7,7 @@ mod support;
 
 use energy::tariff::{
     Contract, ExcessRule, Usage,
-    bill::{Bill, DemandStep, EnteredBill, bills, demand_worth, reconcile},
+    bill::{Bill, DemandStep, EnteredBill, bills, bills_until, demand_worth, reconcile},
 };
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use proptest::prelude::*;
@@ -41,6 +41,24 @@ fn days(n_days: i64, kwh: impl Fn(i64, i64) -> f64) -> Vec<Usage> {
     (0..n_days * 96)
         .map(|index| quarter(index, Some(kwh(index / 96, index % 96))))
         .collect()
+}
+
+#[test]
+fn a_bill_is_seen_as_far_as_time_has_gone_on() {
+    let usage = days(14, |_, _| 25.0);
+    let check = |heard: &str, coverage: f64| {
+        let heard = heard.parse().unwrap();
+        let bill = bills_until(&[contract()], &usage, heard).0.remove(0);
+        assert_eq!((bill.coverage, bill.complete), (coverage, false), "{heard}");
+        let is_noted = bill.notes.iter().any(|note| note.code == "coverage");
+        assert_eq!(is_noted, coverage < 1.0, "{heard}");
+    };
+    check("2026-01-14T15:00:00Z", 1.0);
+    check("2026-01-28T15:00:00Z", 0.5);
+    check("2026-01-31T15:00:00Z", 0.451_613);
+    check("2027-01-01T00:00:00Z", 0.451_613);
+    // What is known of time is at least what the usage says.
+    check("2025-01-01T00:00:00Z", 1.0);
 }
 
 fn item(bill: &Bill, name: &str) -> Decimal {

@@ -286,7 +286,7 @@ fn a_load_at_rest_that_creeps_up_is_found_and_ends_when_it_is_mended() {
         "the day on which it began"
     );
     assert!(
-        drift.detected_at < "2026-08-19T00:00:00Z".parse().unwrap(),
+        drift.detected_at < "2026-08-21T00:00:00Z".parse().unwrap(),
         "{}",
         drift.detected_at
     );

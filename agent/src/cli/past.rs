@@ -101,6 +101,22 @@ pub(super) fn intervals_within(
     found.map_err(|why| fail(INPUT, format!("reading the store: {why}")))
 }
 
+/// How far time has gone on, up to which a period's coverage counts: a recording is over, what it does not hold is
+/// missing; a store goes on after its newest interval.
+pub(super) fn heard_until(args: &PastArgs, config: &Config) -> Result<Timestamp, ExitCode> {
+    if args.from.is_some() {
+        return Ok(Timestamp::MAX);
+    }
+    let reader = Reader::open(&config.store).map_err(|error| error.to_string());
+    let heard = reader.and_then(|reader| {
+        reader
+            .heard_until(&config.site.meters)
+            .map_err(|error| error.to_string())
+    });
+    let heard = heard.map_err(|why| fail(INPUT, format!("reading the store: {why}")))?;
+    Ok(heard.unwrap_or(Timestamp::MAX))
+}
+
 fn of_replay(folder: &Path, site: &Site, meter: Option<&str>) -> Result<Vec<Interval>, String> {
     let path = folder.join("intervals.csv");
     let failed = |why: String| format!("{}: {why}; is it the folder that `replay --out` wrote?", path.display());

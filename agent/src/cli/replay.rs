@@ -92,7 +92,8 @@ pub fn run(args: &ReplayArgs) -> ExitCode {
         Ok(stepped) => stepped,
         Err(error) => return fail(INPUT, error),
     };
-    let books = carbon::books(&site, &outcome.intervals, registers);
+    // A recording is over: what it does not hold of its months is missing.
+    let books = carbon::books(&site, &outcome.intervals, Timestamp::MAX, registers);
     let summary = Figures::compute(&site, &outcome.intervals, &outcome.findings, &books);
     let written = write(&args.out, &site, &outcome, &summary, &books);
     if let Err(error) = written.and_then(|()| ends.write(&args.out.join("registers.csv"), &site)) {

@@ -130,10 +130,12 @@ fn of_store(config: &std::path::Path, month: Month) -> Result<(json::Report, Opt
     let registers = reader
         .registers(&config.site.fuel_meters, (from, to))
         .map_err(|error| store(&error))?;
+    let heard_until = reader.heard_until(&config.site.meters).map_err(|error| store(&error))?;
+    let heard_until = heard_until.unwrap_or(to);
     let data = json::Data {
         intervals: &intervals,
         findings: &findings,
-        books: &carbon::books(&config.site, &all, registers),
+        books: &carbon::books(&config.site, &all, heard_until, registers),
         restatements: &reader.restatements().map_err(|error| store(&error))?,
     };
     Ok((

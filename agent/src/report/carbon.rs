@@ -22,21 +22,30 @@ use super::{
 };
 
 /// What figures need beyond the intervals of their own time.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Books {
     /// Bills, as [`figures::bills`] makes them.
     pub bills: Vec<Bill>,
     /// How instruments cover each interval of the main meter, by its start; empty without instruments.
     pub market: Vec<(Timestamp, Split)>,
+    /// How far time has gone on: a period's coverage is its share of what lies before. The end of the newest interval
+    /// while an agent lives; of a recording, which is over, [`Timestamp::MAX`]: what it does not hold is missing.
+    pub heard_until: Timestamp,
     /// Readings of the fuel meters' registers; a little beyond the time of the figures on both sides.
     pub registers: BTreeMap<Name, Register>,
 }
 
 /// Makes the books of all the use there is: bills and instruments remember the months before.
-pub fn books(site: &Site, intervals: &[Interval], registers: BTreeMap<Name, Register>) -> Books {
+pub fn books(
+    site: &Site,
+    intervals: &[Interval],
+    heard_until: Timestamp,
+    registers: BTreeMap<Name, Register>,
+) -> Books {
     Books {
-        bills: figures::bills(site, intervals),
+        bills: figures::bills(site, intervals, heard_until),
         market: market(site, intervals),
+        heard_until,
         registers,
     }
 }
@@ -72,17 +81,22 @@ pub(super) fn of_use(site: &Site, used: &[Used]) -> (Account, Account) {
 /// Gives each month, and the total, what instruments and fuels make of it; `bounds` hold all data.
 pub(super) fn add(summary: &mut Summary, site: &Site, bounds: Option<(Timestamp, Timestamp)>, books: &Books) {
     let Some((from, to)) = bounds else { return };
-    add_stretch(&mut summary.total, site, books, (from, to));
+    let whole = figures::whole(site, (from, to), books.heard_until);
+    add_stretch(&mut summary.total, site, books, ((from, to), whole));
     for figures in &mut summary.months {
         let month = figures.month.as_deref().and_then(|month| month.parse::<Month>().ok());
         let Some((first, next)) = month.map(|month| month.bounds(&site.zone)) else {
             continue;
         };
-        add_stretch(figures, site, books, (first.max(from), next.min(to)));
+        let whole = (first, next.min(books.heard_until));
+        add_stretch(figures, site, books, ((first.max(from), next.min(to)), whole));
     }
 }
 
-fn add_stretch(figures: &mut MonthFigures, site: &Site, books: &Books, bounds: (Timestamp, Timestamp)) {
+/// A stretch of data, and the period that it is a part of.
+type Within = ((Timestamp, Timestamp), (Timestamp, Timestamp));
+
+fn add_stretch(figures: &mut MonthFigures, site: &Site, books: &Books, (bounds, whole): Within) {
     if !site.instruments.is_empty() {
         let place = |at| books.market.partition_point(|(start, _)| *start < at);
         let stretch = place(bounds.0)..place(bounds.1);
@@ -97,7 +111,7 @@ fn add_stretch(figures: &mut MonthFigures, site: &Site, books: &Books, bounds: (
         figures.fuels = site
             .fuel_meters
             .iter()
-            .map(|meter| fuel_use(site, meter, books, bounds))
+            .map(|meter| fuel_use(site, meter, books, (bounds, whole)))
             .collect();
         let sum = |of: fn(&FuelUse) -> Option<f64>| figures.fuels.iter().map(of).sum::<Option<f64>>();
         figures.kgco2e.scope_1 = sum(|fuel| fuel.kgco2).map(rounded);
@@ -124,19 +138,20 @@ fn printable(covered: Covered) -> Covered {
     }
 }
 
-fn fuel_use(site: &Site, meter: &carbon::FuelMeter, books: &Books, bounds: (Timestamp, Timestamp)) -> FuelUse {
+fn fuel_use(site: &Site, meter: &carbon::FuelMeter, books: &Books, (bounds, whole): Within) -> FuelUse {
     let known = site.meters.iter().find(|known| known.name == meter.meter);
     let every = known.map_or(SignedDuration::from_mins(1), |known| known.every);
     let none = Register::new();
     let register = books.registers.get(&meter.meter).unwrap_or(&none);
     let used = fuel::used(meter, register, every, &site.zone, bounds);
+    let seconds = |(from, to): (Timestamp, Timestamp)| to.duration_since(from).as_secs_f64();
     FuelUse {
         gas_m3: used.gas_m3.map(rounded),
         gas_nm3: used.gas_nm3.map(rounded),
         net_gj: used.net_gj.map(rounded),
         kgco2: used.kgco2.map(rounded),
         toe: used.toe.map(rounded),
-        coverage: rounded(used.coverage),
+        coverage: rounded(used.coverage * seconds(bounds) / seconds(whole)),
         ..used
     }
 }
@@ -224,7 +239,12 @@ toe = [
     }
 
     fn summary(site: &Site, intervals: &[Interval]) -> Summary {
-        Figures::compute(site, intervals, &[], &books(site, intervals, BTreeMap::new()))
+        Figures::compute(
+            site,
+            intervals,
+            &[],
+            &books(site, intervals, Timestamp::MAX, BTreeMap::new()),
+        )
     }
 
     /// Location, market and toe of all, and of the first month.

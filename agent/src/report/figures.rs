@@ -32,7 +32,7 @@ use super::{
 pub struct Figures;
 
 /// Everything that `summary.json` says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// From the first interval's start to the last one's end; `None` without intervals.
     pub period: Option<Period>,
@@ -73,8 +73,8 @@ pub struct MonthFigures {
     pub peak_demand_quality: Option<Quality>,
     /// Mean demand over peak demand.
     pub load_factor: Option<f64>,
-    /// Share of the time seen with trusted readings, 0..1, intervals without a row counted as unseen; of a month from
-    /// its first day to its last, or to the end of the data.
+    /// Share of the time seen with trusted readings, 0..1, intervals without a row counted as unseen: of the whole
+    /// month, or of what has passed of it where it is still running; of the total, of its months.
     pub coverage: f64,
     /// The same of what each figure was made from.
     pub figure_coverage: FigureCoverage,
@@ -181,17 +181,23 @@ impl Figures {
                 |contract| contract.price_at(at),
             )
         };
-        let mut summary = Self::priced(site, intervals, findings, &price);
+        let mut summary = Self::priced(site, intervals, findings, &price, books.heard_until);
         add_bills(&mut summary, &books.bills);
         carbon::add(&mut summary, site, bounds(&main_meter_rows(site, intervals)), books);
         summary
     }
 
     /// The same with prices from elsewhere and without bills.
-    pub fn priced(site: &Site, intervals: &[Interval], findings: &[Finding], price: Pricing<'_>) -> Summary {
+    pub fn priced(
+        site: &Site,
+        intervals: &[Interval],
+        findings: &[Finding],
+        price: Pricing<'_>,
+        heard_until: Timestamp,
+    ) -> Summary {
         let rows = main_meter_rows(site, intervals);
         let bounds = bounds(&rows);
-        let months = bounds.map_or_else(Vec::new, |bounds| months(site, &rows, bounds, price));
+        let months = bounds.map_or_else(Vec::new, |bounds| months(site, &rows, (bounds, heard_until), price));
         Summary {
             period: bounds.map(|(from, to)| Period {
                 from: local(site, from),
@@ -199,7 +205,7 @@ impl Figures {
             }),
             total: bounds.map_or_else(MonthFigures::default, |bounds| MonthFigures {
                 complete: months.iter().all(|month| month.complete),
-                ..stretch(site, &rows, bounds, price)
+                ..stretch(site, &rows, whole(site, bounds, heard_until), price)
             }),
             months,
             running_bill: None,
@@ -209,8 +215,9 @@ impl Figures {
 }
 
 /// Bills of every billing period that `intervals` reach into. Hand over all there are: months before count too.
-pub fn bills(site: &Site, intervals: &[Interval]) -> Vec<Bill> {
-    bill::bills(&site.contracts, &usage(site, intervals)).0
+/// `heard_until` as in [`Books`].
+pub fn bills(site: &Site, intervals: &[Interval], heard_until: Timestamp) -> Vec<Bill> {
+    bill::bills_until(&site.contracts, &usage(site, intervals), heard_until).0
 }
 
 /// The main meter's usage, the newest revision of each interval.
@@ -311,6 +318,14 @@ fn bounds(rows: &[Row]) -> Option<(Timestamp, Timestamp)> {
     Some((rows.first()?.start, end(rows.last()?)))
 }
 
+/// The months that data lie in, as far as time has gone on.
+pub(super) fn whole(site: &Site, bounds: (Timestamp, Timestamp), heard_until: Timestamp) -> (Timestamp, Timestamp) {
+    let last = bounds.1 - jiff::SignedDuration::from_nanos(1);
+    let (first, _) = Month::of(bounds.0, &site.zone).bounds(&site.zone);
+    let (_, next) = Month::of(last, &site.zone).bounds(&site.zone);
+    (first, next.min(heard_until.max(bounds.1)))
+}
+
 fn end(row: &Row) -> Timestamp {
     row.start + jiff::SignedDuration::from_secs_f64(row.hours * 3600.0)
 }
@@ -340,7 +355,10 @@ fn main_meter_rows(site: &Site, intervals: &[Interval]) -> Vec<Row> {
     newest.into_values().map(row).collect()
 }
 
-fn months(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pricing<'_>) -> Vec<MonthFigures> {
+/// `bounds` hold all data, the first's start and the last's end; and how far time has gone on.
+type Heard = ((Timestamp, Timestamp), Timestamp);
+
+fn months(site: &Site, rows: &[Row], (bounds, heard_until): Heard, price: Pricing<'_>) -> Vec<MonthFigures> {
     let month_of = |row: &Row| Month::of(row.start, &site.zone).first;
     rows.chunk_by(|a, b| month_of(a) == month_of(b))
         .map(|rows| {
@@ -348,8 +366,9 @@ fn months(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pric
                 first: month_of(&rows[0]),
             };
             let (first, next) = month.bounds(&site.zone);
-            // What lies before the data began is missing from the month; what lies after their end has not come yet.
-            let part = (first, bounds.1.min(next));
+            // What lies before the data began is missing from the month, and what lies after their end, as far as that
+            // has come.
+            let part = (first, next.min(heard_until.max(bounds.1)));
             MonthFigures {
                 month: Some(month.to_string()),
                 complete: bounds.0 <= first && next <= bounds.1,
@@ -606,7 +625,8 @@ mod tests {
     }
 
     fn summary(intervals: &[Interval]) -> Value {
-        serde_json::to_value(Figures::priced(&site(), intervals, &[], &two_bands)).expect("plain structs")
+        serde_json::to_value(Figures::priced(&site(), intervals, &[], &two_bands, Timestamp::MIN))
+            .expect("plain structs")
     }
 
     fn check(intervals: &[Interval], pointer: &str, expected: &Value) {
@@ -706,6 +726,30 @@ mod tests {
         check(&[], "/months", &json!([]));
     }
 
+    /// Begun late or ended early, a month is covered in part; the total is that of its months.
+    #[test]
+    fn coverage_is_the_share_of_whole_months_as_far_as_time_has_gone() {
+        let check = |quarters: std::ops::Range<i64>, heard: &str, expected: &[f64], complete: bool| {
+            let rows: Vec<_> = quarters.map(|quarter| interval(quarter, Some(1.0))).collect();
+            let heard = format!("{heard}T00:00:00+09:00").parse().expect("an instant");
+            let summary = Figures::priced(&site(), &rows, &[], &two_bands, heard);
+            let mut found: Vec<f64> = summary.months.iter().map(|month| month.coverage).collect();
+            found.push(summary.total.coverage);
+            assert_eq!(found, expected, "{heard}");
+            assert_eq!(summary.total.complete, complete, "{heard}");
+        };
+        let days = |first: i64, next: i64| 2 + 96 * (first - 1)..2 + 96 * (next - 1);
+        // February alone: from the 8th on, to the 14th, whole; while it runs up to the 15th, and when it is over.
+        check(days(8, 29), "2018-03-01", &[0.75, 0.75], false);
+        check(days(1, 15), "2018-03-01", &[0.5, 0.5], false);
+        check(days(1, 15), "2018-02-15", &[1.0, 1.0], false);
+        check(days(1, 15), "2018-02-21", &[0.7, 0.7], false);
+        check(days(8, 15), "2018-02-15", &[0.5, 0.5], false);
+        check(days(1, 29), "2018-04-01", &[1.0, 1.0], true);
+        // The last day of January too: 1 of 31 days, 29 of 59.
+        check(days(0, 29), "2018-03-01", &[0.032_258, 1.0, 0.491_525], false);
+    }
+
     #[test]
     fn each_figure_has_the_coverage_of_what_it_was_made_from() {
         // Half seen and known; seen, but its energy is not known; no row.
@@ -731,10 +775,17 @@ mod tests {
 
     #[test]
     fn without_a_price_there_is_neither_band_nor_cost() {
-        let figures = Figures::priced(&site(), &[interval(0, Some(5.0))], &[], &no_price).total;
+        let figures = Figures::priced(&site(), &[interval(0, Some(5.0))], &[], &no_price, Timestamp::MIN).total;
         assert_eq!((figures.energy_by_band_kwh, figures.energy_cost), (None, None));
         let without_factor = Site { carbon: None, ..site() };
-        let figures = Figures::priced(&without_factor, &[interval(0, Some(5.0))], &[], &no_price).total;
+        let figures = Figures::priced(
+            &without_factor,
+            &[interval(0, Some(5.0))],
+            &[],
+            &no_price,
+            Timestamp::MIN,
+        )
+        .total;
         assert_eq!((figures.kgco2e.location, figures.factors), (None, Vec::new()));
     }
 
@@ -785,7 +836,7 @@ mod tests {
             finding(Kind::IdleRunning, Some(0.1), Some(0.04)),
             finding(Kind::IdleRunning, Some(0.2), Some(0.08)),
         ];
-        let found = Figures::priced(&site(), &[], &findings, &no_price).findings;
+        let found = Figures::priced(&site(), &[], &findings, &no_price, Timestamp::MIN).findings;
         assert_eq!(
             serde_json::to_value(found).expect("plain structs"),
             json!([
@@ -799,7 +850,7 @@ mod tests {
         #[test]
         fn months_and_bands_add_up_to_the_total(kwh in prop::collection::vec(prop::option::of(0.0..500.0_f64), 1..200)) {
             let rows: Vec<_> = kwh.iter().zip(0..).map(|(kwh, quarter)| interval(quarter, *kwh)).collect();
-            let summary = Figures::priced(&site(), &rows, &[], &two_bands);
+            let summary = Figures::priced(&site(), &rows, &[], &two_bands, Timestamp::MIN);
             let sum = summary.months.iter().filter_map(|month| month.energy_import_kwh).sum::<f64>();
             let total = summary.total.energy_import_kwh.unwrap_or(0.0);
             prop_assert!((sum - total).abs() < 1e-5);

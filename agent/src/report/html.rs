@@ -9,7 +9,7 @@ use energy::{
     carbon::{FuelUse, market::Covered, restate::Restatement},
     finding::Money,
     tariff::bill::{Bill, Item},
-    unit::Carbon,
+    unit::{Carbon, percent_seen},
 };
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -17,7 +17,7 @@ use rust_decimal::Decimal;
 use super::{
     Language, MonthFigures,
     html_words::{EN, KO, Words},
-    json::{Figure, Report, UsedFactor, UsedTariff},
+    json::{Figure, Part, Report, UsedFactor, UsedTariff},
     words::{grouped, item_name, kind_name, money, status_name},
 };
 
@@ -46,7 +46,8 @@ pub fn render(report: &Report, language: Language) -> Result<String, RenderError
             .period
             .as_ref()
             .map(|period| (readable(&period.from), readable(&period.to))),
-        coverage: percent(report.summary.total.coverage),
+        coverage: percent_seen(report.summary.total.coverage),
+        part: report.part.as_ref().map(|part| part_of(part, language)),
         restated: report
             .restatements
             .iter()
@@ -69,6 +70,7 @@ struct Page<'a> {
     tariffs: Vec<TariffRow>,
     period: Option<(String, String)>,
     coverage: String,
+    part: Option<String>,
     restated: Vec<String>,
 }
 
@@ -138,7 +140,7 @@ fn rows(report: &Report, words: &Words, language: Language) -> Vec<Row> {
     let row = |name, value: Option<String>, coverage: Option<f64>, note: String| Row {
         name,
         value: value.unwrap_or_else(|| UNKNOWN.to_owned()),
-        coverage: coverage.map_or_else(String::new, percent),
+        coverage: coverage.map_or_else(String::new, percent_seen),
         note,
     };
     let mut rows = vec![
@@ -186,7 +188,7 @@ fn rows(report: &Report, words: &Words, language: Language) -> Vec<Row> {
         ),
         row(
             words.coverage,
-            Some(percent(total.coverage)),
+            Some(percent_seen(total.coverage)),
             None,
             words.coverage_note.into(),
         ),
@@ -196,6 +198,22 @@ fn rows(report: &Report, words: &Words, language: Language) -> Vec<Row> {
         rows.insert(6, row(words.scope_1, total.kgco2e.scope_1.map(tonnes), None, note));
     }
     rows
+}
+
+/// What of the month the data do not hold: `part month: data begin 2018-01-11 10:00`.
+fn part_of(part: &Part, language: Language) -> String {
+    let (head, begin, end) = match (language, part.is_running) {
+        (Language::Ko, true) => ("진행 중인 달", "자료 시작", "집계 시점"),
+        (Language::Ko, false) => ("월 일부", "자료 시작", "자료 끝"),
+        (Language::En, true) => ("month still running", "data begin", "counted up to"),
+        (Language::En, false) => ("part month", "data begin", "data end"),
+    };
+    let ends = [(begin, &part.begins), (end, &part.ends)];
+    let told: Vec<String> = ends
+        .into_iter()
+        .filter_map(|(what, at)| Some(format!("{what} {}", readable(at.as_deref()?))))
+        .collect();
+    format!("{head}: {}", told.join(", "))
 }
 
 fn tonnes(kg: f64) -> String {
@@ -245,7 +263,7 @@ fn fuel_note(report: &Report, words: &Words) -> String {
             amount(fuel.gas_m3, "m³"),
             amount(fuel.gas_nm3, "Nm³"),
             words.coverage,
-            percent(fuel.coverage)
+            percent_seen(fuel.coverage)
         )
     };
     let fuels = report.summary.total.fuels.iter().map(one).collect::<Vec<_>>();
@@ -287,7 +305,7 @@ fn bands(report: &Report, words: &Words) -> Vec<Row> {
     let row = |(name, kwh): (&'static str, f64)| Row {
         name,
         value: unit(kwh, 1, "kWh"),
-        coverage: total.figure_coverage.energy.map_or_else(String::new, percent),
+        coverage: total.figure_coverage.energy.map_or_else(String::new, percent_seen),
         note: if all > 0.0 { percent(kwh / all) } else { String::new() },
     };
     named.into_iter().filter(|(_, kwh)| *kwh > 0.0).map(row).collect()
@@ -302,7 +320,7 @@ fn bill_of(bill: &Bill, language: Language) -> BillPart {
     let item = |item: &Item| (item_name(&item.item, language).to_owned(), amount(item.amount));
     BillPart {
         period: format!("{} – {}", bill.from, last(bill.to)),
-        coverage: percent(bill.coverage),
+        coverage: percent_seen(bill.coverage),
         demand: format!("{} kW", grouped(&bill.demand.billing_kw.normalize().to_string())),
         items: bill.items.iter().map(item).collect(),
         total: amount(bill.total),
@@ -393,6 +411,7 @@ mod tests {
             energy_cost: None,
             tariffs: Vec::new(),
             factors: Vec::new(),
+            part: None,
             restatements: Vec::new(),
         }
     }

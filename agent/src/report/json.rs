@@ -6,7 +6,7 @@ use energy::{
     finding::{Money, Title},
     tariff::contract_at,
 };
-use jiff::{ToSpan, civil::Date};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{Figures, Month, MonthFigures, Origin, Summary, carbon::Books, figures::currency};
@@ -32,9 +32,36 @@ pub struct Report {
     pub tariffs: Vec<UsedTariff>,
     /// Factors that emissions and toe were made with.
     pub factors: Vec<UsedFactor>,
+    /// What of the month the data do not hold; absent where they hold all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// Restatements of the month's year, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restatements: Vec<Restatement>,
+}
+
+/// A month of which the data hold a part. Its coverage is the share of the whole month, while it runs of what has passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// When the data begin, where that is after the month does: RFC 3339 with offset.
+    pub begins: Option<String>,
+    /// When they end, where that is before the month does.
+    pub ends: Option<String>,
+    /// The month is not over yet.
+    pub is_running: bool,
+}
+
+impl Part {
+    fn of(zone: &TimeZone, month: Month, summary: &Summary, heard_until: Timestamp) -> Option<Self> {
+        let (first, next) = month.bounds(zone);
+        let is = |text: &str, holds: &dyn Fn(Timestamp) -> bool| text.parse().is_ok_and(holds);
+        let period = summary.period.as_ref().filter(|_| !summary.total.complete)?;
+        Some(Self {
+            begins: Some(period.from.clone()).filter(|from| is(from, &|from| from > first)),
+            ends: Some(period.to.clone()).filter(|to| is(to, &|to| to < next)),
+            is_running: heard_until < next,
+        })
+    }
 }
 
 /// A contract, its tariff and the prices that held, over some days of the month.
@@ -109,6 +136,7 @@ impl Report {
             energy_cost: summary.total.energy_cost.clone(),
             tariffs: used_tariffs(site, month),
             factors: used_factors(site, &summary.total),
+            part: Part::of(&site.zone, month, &summary, data.books.heard_until),
             summary,
             restatements: of_year(data.restatements, month),
         }
@@ -224,6 +252,7 @@ mod tests {
 
     use super::*;
     use crate::config::{self, Secrets, diagnostic::Source};
+    use crate::report::figures::Period;
 
     /// Days, tariff, contract, prices and edition of a month.
     fn check(month: &str, expected: &[&str]) {
@@ -273,5 +302,30 @@ mod tests {
                 "2026-09-10 2026-10-01 kepco-industrial-b-high-a-1 500 2025-02-01 2024-10-24",
             ],
         );
+    }
+
+    #[test]
+    fn a_month_of_which_the_data_hold_a_part_says_so() {
+        let check = |from: &str, to: &str, heard: &str, expected: Option<(bool, bool, bool)>| {
+            let at = |day: &str| format!("{day}T00:00:00+00:00");
+            let mut summary = Summary {
+                period: Some(Period {
+                    from: at(from),
+                    to: at(to),
+                }),
+                ..Summary::default()
+            };
+            summary.total.complete = (from, to) == ("2026-03-01", "2026-04-01");
+            let month = "2026-03".parse().expect("a month");
+            let heard = at(heard).parse().expect("an instant");
+            let part = Part::of(&jiff::tz::TimeZone::UTC, month, &summary, heard);
+            let found = part.map(|part| (part.begins.is_some(), part.ends.is_some(), part.is_running));
+            assert_eq!(found, expected, "{from} – {to}, {heard}");
+        };
+        check("2026-03-01", "2026-04-01", "2026-04-01", None);
+        check("2026-03-05", "2026-04-01", "2026-04-09", Some((true, false, false)));
+        check("2026-03-01", "2026-03-14", "2026-04-01", Some((false, true, false)));
+        check("2026-03-01", "2026-03-14", "2026-03-14", Some((false, true, true)));
+        check("2026-03-05", "2026-03-14", "2026-03-14", Some((true, true, true)));
     }
 }

@@ -71,6 +71,12 @@ impl Month {
     }
 }
 
+/// First instant of a day, and of the next.
+pub fn day_bounds(day: Date, zone: &TimeZone) -> (Timestamp, Timestamp) {
+    let next = day.tomorrow().unwrap_or(day);
+    (midnight(day, zone), midnight(next, zone))
+}
+
 /// First instant of a day in a zone.
 fn midnight(day: Date, zone: &TimeZone) -> Timestamp {
     zone.to_ambiguous_timestamp(day.to_datetime(jiff::civil::Time::midnight()))

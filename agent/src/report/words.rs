@@ -5,6 +5,7 @@ use energy::{
     Quality,
     finding::{Kind, Money},
     tariff::{Band, bill},
+    unit::percent_seen,
 };
 
 use super::Language;
@@ -20,6 +21,20 @@ pub fn money(money: &Money, language: Language) -> String {
     match (language, money.currency.as_str()) {
         (Language::Ko, "KRW") => format!("{amount}원"),
         (_, currency) => format!("{amount} {currency}"),
+    }
+}
+
+/// A coverage, rounded down; of a period of which the data hold a part, that is said too.
+pub fn seen(coverage: f64, is_whole: bool, language: Language) -> String {
+    percent_seen(coverage) + part(is_whole, language)
+}
+
+/// Marks a period of which the data hold a part.
+pub fn part(is_whole: bool, language: Language) -> &'static str {
+    match (is_whole, language) {
+        (true, _) => "",
+        (false, Language::Ko) => " (일부)",
+        (false, Language::En) => " (part)",
     }
 }
 

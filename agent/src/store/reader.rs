@@ -15,6 +15,7 @@ use energy::{
     carbon::{FuelMeter, fuel::Register, restate::Restatement},
     finding::Kind,
     interval::Raw,
+    site::Meter,
 };
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -249,6 +250,18 @@ impl Reader {
         ))?;
         let rows = statement.query_map(params![from.as_millisecond(), until.as_millisecond(), meter], interval)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// End of the newest interval of these meters: so far time has gone on for the site; `None` before the first.
+    pub fn heard_until(&self, meters: &[Meter]) -> Result<Option<Timestamp>, StoreError> {
+        let newest = "SELECT end_ms FROM interval WHERE meter = ?1 ORDER BY start_ms DESC LIMIT 1";
+        let mut statement = self.db.prepare_cached(newest)?;
+        let mut until_ms = None;
+        for meter in meters {
+            let of_meter: Option<i64> = statement.query_row([&*meter.name], |row| row.get(0)).optional()?;
+            until_ms = until_ms.max(of_meter);
+        }
+        Ok(until_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
     }
 
     /// What a reader has saved as still to do; empty when it has saved nothing yet.

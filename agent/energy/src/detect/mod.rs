@@ -93,6 +93,8 @@ pub(crate) struct Piece {
     pub(crate) state: Option<MachineState>,
     /// Part of `kw` that other machines' detectors have judged already; for the site.
     pub(crate) explained_kw: f64,
+    /// In what steps the counter counts that `kw` was made from, kWh; 0 where power is read.
+    pub(crate) step_kwh: f64,
     pub(crate) rate: Rate,
 }
 

@@ -351,14 +351,15 @@ impl Engine {
         let sample = possible(sample, &basis);
         if let Some(stretch) = meter.power.take(&sample, basis.lengths.interval_ms, gap_ms, has_leapt) {
             meter.note(&stretch);
+            let step_kwh = meter.power.counted_step_kwh();
             for place in 0..self.machines_of[index].len() {
-                self.step_machine(self.machines_of[index][place], &stretch);
+                self.step_machine(self.machines_of[index][place], &stretch, step_kwh);
             }
         }
     }
 
     /// Cuts a stretch where hours, price or factor may change, and shows the pieces to the machine's detectors.
-    fn step_machine(&mut self, index: usize, stretch: &Stretch) {
+    fn step_machine(&mut self, index: usize, stretch: &Stretch, step_kwh: f64) {
         let explained_kw = self.explained_kw(index, stretch.from_ms);
         let machine = &self.site.machines[index];
         let Some(stateful) = self.state.machines.get_mut(&machine.name) else {
@@ -383,6 +384,7 @@ impl Engine {
                 is_open,
                 state,
                 explained_kw,
+                step_kwh,
                 rate,
             };
             for detector in stateful.detectors.values_mut() {

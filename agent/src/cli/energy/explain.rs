@@ -6,8 +6,9 @@
 use std::{collections::BTreeMap, fmt::Write, process::ExitCode};
 
 use energy::{Interval, Quality, Site, carbon::Factor, interval::Repair};
+use jiff::Timestamp;
 
-use super::{EnergyArgs, Sums, number, repair_text};
+use super::{EnergyArgs, Span, Sums, number, repair_text};
 use crate::{
     acquire::modbus::RegisterForm,
     cli::{
@@ -30,14 +31,15 @@ const LISTED: usize = 20;
 pub(super) fn explained(
     args: &EnergyArgs,
     config: &Config,
-    (meter, month): (&str, Month),
+    (meter, month, heard_until): (&str, Month, Timestamp),
     intervals: &[&Interval],
     language: Language,
 ) -> Result<String, ExitCode> {
     let ko = language == Language::Ko;
     let sums = Sums::of(intervals);
     let mut text = format!("{meter} {month}: {} kWh\n\n", number(sums.energy_kwh));
-    text += &of_intervals(intervals, &sums, language);
+    let span = Span::of(month.bounds(&config.site.zone), intervals, heard_until);
+    text += &of_intervals(intervals, &sums, &span, language);
     text += &of_registers(args, config, (meter, month), intervals, ko)?;
     text += &of_repairs(args, &config.site, (meter, month), intervals, language)?;
     text += &of_source(config, meter, ko);
@@ -48,7 +50,7 @@ pub(super) fn explained(
     Ok(text)
 }
 
-fn of_intervals(intervals: &[&Interval], sums: &Sums, language: Language) -> String {
+fn of_intervals(intervals: &[&Interval], sums: &Sums, span: &Span, language: Language) -> String {
     let minutes = intervals[0].end.duration_since(intervals[0].start).as_secs() / 60;
     let mut by_quality = BTreeMap::<Quality, (usize, f64)>::new();
     for interval in intervals {
@@ -58,15 +60,15 @@ fn of_intervals(intervals: &[&Interval], sums: &Sums, language: Language) -> Str
     }
     let text = if language == Language::Ko {
         format!(
-            "1. 구간: {minutes}분 구간 {}개, 자료 확보율 {:.1} %\n",
+            "1. 구간: {minutes}분 구간 {}개, 자료 확보율 {}\n",
             intervals.len(),
-            sums.coverage_pct()
+            sums.coverage(span, language)
         )
     } else {
         format!(
-            "1. intervals: {} of {minutes} min, coverage {:.1} %\n",
+            "1. intervals: {} of {minutes} min, coverage {}\n",
             intervals.len(),
-            sums.coverage_pct()
+            sums.coverage(span, language)
         )
     };
     let row = |(quality, (n, kwh)): (Quality, (usize, f64))| {
@@ -207,7 +209,8 @@ fn of_money(args: &EnergyArgs, config: &Config, month: Month, language: Language
     };
     // Months before count for the demand.
     let all = past::intervals(&args.past, config, config.site.main_meter.as_deref())?;
-    let bills = figures::bills(&config.site, &all);
+    let heard_until = past::heard_until(&args.past, config)?;
+    let bills = figures::bills(&config.site, &all, heard_until);
     let Some(bill) = bills.iter().find(|bill| bill.month == month.first) else {
         let none = if language == Language::Ko {
             "이 달의 요금표가 없음"

@@ -18,8 +18,8 @@ use crate::{
     config::Config,
     language::Language,
     report::{
-        Month,
-        words::{grouped, repair_name},
+        Month, day_bounds,
+        words::{grouped, repair_name, seen},
     },
 };
 
@@ -116,9 +116,10 @@ fn made(args: &EnergyArgs) -> Result<String, ExitCode> {
     if chosen.is_empty() {
         return Err(fail(INPUT, unknown(&meter, month, &newest)));
     }
+    let heard_until = past::heard_until(&args.past, &config)?;
     match month.filter(|_| args.explain) {
-        Some(month) => explain::explained(args, &config, (&meter, month), &chosen, language),
-        None => Ok(listed(&config.site, &chosen, args.by, language)),
+        Some(month) => explain::explained(args, &config, (&meter, month, heard_until), &chosen, language),
+        None => Ok(listed(&config.site, &chosen, heard_until, args.by, language)),
     }
 }
 
@@ -159,7 +160,6 @@ struct Sums {
     /// The meter itself did not say the peak.
     is_peak_estimated: bool,
     seen_min: f64,
-    all_min: f64,
     /// Energy of intervals that are not as the registers said it, kWh.
     repaired_kwh: f64,
     /// Intervals that are not as the registers said them.
@@ -171,7 +171,6 @@ impl Sums {
         let mut sums = Self::default();
         for interval in intervals {
             let minutes = interval.end.duration_since(interval.start).as_secs_f64() / 60.0;
-            sums.all_min += minutes;
             sums.seen_min += minutes * interval.coverage;
             sums.n_repaired += usize::from(interval.quality != Quality::Ok);
             if let Some(kwh) = interval.energy_import_kwh {
@@ -191,12 +190,41 @@ impl Sums {
         sums
     }
 
-    fn coverage_pct(&self) -> f64 {
-        100.0 * self.seen_min / self.all_min.max(f64::MIN_POSITIVE)
+    /// The share of a stretch that was seen; where the data hold a part of it, that is said.
+    fn coverage(&self, span: &Span, language: Language) -> String {
+        seen(self.seen_min / span.minutes, span.is_whole, language)
     }
 }
 
-fn listed(site: &Site, intervals: &[&Interval], by: By, language: Language) -> String {
+/// The time that a coverage is a share of: a period, as far as it has passed.
+struct Span {
+    minutes: f64,
+    /// Whether the data reach from its first instant to its last.
+    is_whole: bool,
+}
+
+impl Span {
+    /// Of a period in which `intervals` lie, at least one.
+    fn of((from, until): (Timestamp, Timestamp), intervals: &[&Interval], heard_until: Timestamp) -> Self {
+        let (first, last) = (intervals[0].start, intervals[intervals.len() - 1].end);
+        let passed = until.min(heard_until.max(last)).duration_since(from);
+        Self {
+            minutes: passed.as_secs_f64() / 60.0,
+            is_whole: first <= from && until <= last,
+        }
+    }
+}
+
+/// The month, day or interval that an interval is listed in.
+fn period(site: &Site, by: By, interval: &Interval) -> (Timestamp, Timestamp) {
+    match by {
+        By::Month => Month::of(interval.start, &site.zone).bounds(&site.zone),
+        By::Day => day_bounds(site.zone.to_datetime(interval.start).date(), &site.zone),
+        By::Interval => (interval.start, interval.end),
+    }
+}
+
+fn listed(site: &Site, intervals: &[&Interval], heard_until: Timestamp, by: By, language: Language) -> String {
     let head = match language {
         Language::Ko => ["기간", "kWh", "최대 kW", "확보율", "추정·복원 kWh", "구간"],
         Language::En => ["period", "kWh", "peak kW", "coverage", "estimated kWh", "intervals"],
@@ -207,18 +235,13 @@ fn listed(site: &Site, intervals: &[&Interval], by: By, language: Language) -> S
     };
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let day = |interval: &Interval| site.zone.to_datetime(interval.start).date();
-    let key = |interval: &&Interval| match by {
-        By::Month => (day(interval).first_of_month(), None),
-        By::Day => (day(interval), None),
-        By::Interval => (day(interval), Some(interval.start)),
-    };
-    for chunk in intervals.chunk_by(|one, other| key(one) == key(other)) {
+    for chunk in intervals.chunk_by(|one, other| period(site, by, one) == period(site, by, other)) {
         let sums = Sums::of(chunk);
         rows.push(vec![
             name(site, by, day(chunk[0]), chunk[0].start),
             number(sums.energy_kwh),
             number(sums.peak_kw) + if sums.is_peak_estimated { estimated } else { "" },
-            format!("{:.1} %", sums.coverage_pct()),
+            sums.coverage(&Span::of(period(site, by, chunk[0]), chunk, heard_until), language),
             number(Some(sums.repaired_kwh)),
             sums.n_repaired.to_string(),
         ]);

@@ -4,12 +4,13 @@
 //! It judges nothing; the crate `energy` does. Invariant: what no child measures is told only over the intervals in
 //! which the parent and every child are known whole, and it is said which share of the time that is.
 
-use std::{collections::BTreeMap, io, process::ExitCode};
+use std::{io, process::ExitCode};
 
 use energy::{
     Interval, Name, Site,
     consistency::{Check, ConsistencyRules, Evidence, Limits, Method, Verdict, checks, verdict},
     meter_tree::{Family, Share, children, families},
+    unit::percent_seen,
 };
 use jiff::{Timestamp, civil::Date};
 
@@ -26,7 +27,10 @@ use crate::{
         diagnostic::Paint,
     },
     language::Language,
-    report::{Month, words::status_name},
+    report::{
+        Month,
+        words::{part, status_name},
+    },
 };
 
 /// Arguments of `energy tree`.
@@ -58,12 +62,18 @@ pub(super) fn made(args: &TreeArgs) -> Result<String, ExitCode> {
     }
     let tree = Tree {
         site: &config.site,
-        span: span(&intervals),
+        passed_min: passed_min(bounds, &intervals, past::heard_until(&args.past, &config)?),
         intervals: &intervals,
         language: args.lang.map_or(config.language, Language::from),
     };
+    let (first, last) = (
+        intervals.iter().map(|one| one.start).min(),
+        intervals.iter().map(|one| one.end).max(),
+    );
+    let is_whole = first <= Some(bounds.0) && Some(bounds.1) <= last;
     Ok(format!(
-        "{month}\n\n{}{}",
+        "{month}{}\n\n{}{}",
+        part(is_whole, tree.language),
         tree.shown(),
         tree.checked(limits(&config, month.first)?.as_ref())
     ))
@@ -98,20 +108,22 @@ fn limits(config: &Config, day: Date) -> Result<Option<Limits>, ExitCode> {
     Ok(rules.on(day).cloned())
 }
 
-/// Starts of all intervals of any meter, with their lengths in minutes: the time that coverage is a share of.
-fn span(intervals: &[Interval]) -> BTreeMap<Timestamp, f64> {
-    let minutes = |interval: &Interval| interval.end.duration_since(interval.start).as_secs_f64() / 60.0;
-    intervals
-        .iter()
-        .map(|interval| (interval.start, minutes(interval)))
-        .collect()
+/// The time that coverage is a share of: the month, as far as it has passed.
+fn passed_min((from, until): (Timestamp, Timestamp), intervals: &[Interval], heard_until: Timestamp) -> f64 {
+    let last = intervals.iter().map(|interval| interval.end).max();
+    let passed = until.min(last.map_or(heard_until, |last| last.max(heard_until)));
+    minutes(from, passed)
+}
+
+fn minutes(from: Timestamp, until: Timestamp) -> f64 {
+    until.duration_since(from).as_secs_f64() / 60.0
 }
 
 /// A month of a site.
 struct Tree<'a> {
     site: &'a Site,
     intervals: &'a [Interval],
-    span: BTreeMap<Timestamp, f64>,
+    passed_min: f64,
     language: Language,
 }
 
@@ -151,7 +163,7 @@ impl Tree<'_> {
     fn branch(&self, meter: &Name, share: Option<Share>, depth: usize, rows: &mut Vec<Vec<String>>) {
         let (kwh, coverage) = self.energy(meter);
         let name = format!("{}{meter}", "  ".repeat(depth));
-        rows.push(vec![name, number(kwh), percent(Some(coverage), 1), of_parent(share)]);
+        rows.push(vec![name, number(kwh), percent_seen(coverage), of_parent(share)]);
         let below = children(self.site, meter);
         if below.is_empty() {
             return;
@@ -162,14 +174,15 @@ impl Tree<'_> {
             self.branch(child, share, depth + 1, rows);
         }
         let rest = Share::of(&families, Family::remainder_kwh);
-        let known = rest.map_or(0, |rest| rest.n_intervals) as f64 / self.span.len() as f64;
+        let interval_min = self.site.demand_interval.as_secs_f64() / 60.0;
+        let known = rest.map_or(0, |rest| rest.n_intervals) as f64 * interval_min / self.passed_min;
         rows.push(vec![
             format!("{}{}", "  ".repeat(depth + 1), self.word("(미계측)", "(unmetered)")),
             rest.map_or_else(
                 || self.word("알 수 없음", "unknown").to_owned(),
                 |rest| number(Some(rest.kwh)),
             ),
-            percent(Some(known), 1),
+            percent_seen(known),
             of_parent(rest),
         ]);
     }
@@ -179,12 +192,12 @@ impl Tree<'_> {
         let own = self.intervals.iter().filter(|interval| interval.meter == *meter);
         let (mut energy_kwh, mut seen_min) = (None, 0.0);
         for interval in own {
-            seen_min += interval.coverage * self.span.get(&interval.start).copied().unwrap_or(0.0);
+            seen_min += interval.coverage * minutes(interval.start, interval.end);
             if let Some(kwh) = interval.energy_import_kwh {
                 energy_kwh = Some(energy_kwh.unwrap_or(0.0) + kwh);
             }
         }
-        (energy_kwh, seen_min / self.span.values().sum::<f64>())
+        (energy_kwh, seen_min / self.passed_min)
     }
 
     /// Whether each parent and its children agree, by the guideline's methods.

@@ -82,16 +82,22 @@ fn year_bounds(config: &Config, year: i16) -> Option<(Timestamp, Timestamp)> {
 /// The use of the main meter in a stretch of time, and the share of it seen with trusted readings.
 struct Stretch {
     used: Vec<Used>,
+    /// Of the stretch, as far as it has passed.
     coverage: f64,
+    /// Whether the data reach from its first instant to its last.
+    is_whole: bool,
 }
 
 impl Stretch {
-    fn of(config: &Config, intervals: &[Interval], (from, to): (Timestamp, Timestamp)) -> Self {
+    fn of(config: &Config, intervals: &[Interval], heard_until: Timestamp, (from, to): (Timestamp, Timestamp)) -> Self {
         let newest = figures::newest_of_main_meter(&config.site, intervals);
         let mut used = Vec::new();
         let mut seen_s = 0.0;
+        let first = newest.range(from..to).next().map_or(to, |(start, _)| *start);
+        let mut last = from;
         for (start, interval) in newest.range(from..to) {
             let length = interval.end.duration_since(*start);
+            last = interval.end;
             seen_s += interval.coverage * length.as_secs_f64();
             used.extend(
                 interval
@@ -101,7 +107,8 @@ impl Stretch {
         }
         Self {
             used,
-            coverage: seen_s / to.duration_since(from).as_secs_f64(),
+            coverage: seen_s / to.min(heard_until.max(last)).duration_since(from).as_secs_f64(),
+            is_whole: first <= from && to <= last,
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use energy::carbon::{self, Account, FactorSeries, Purpose, ToeBasis, Used};
+use energy::{
+    carbon::{self, Account, FactorSeries, Purpose, ToeBasis, Used},
+    unit::percent_seen,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{AskedPurpose, Stretch, year_bounds};
@@ -14,7 +17,11 @@ use crate::{
     },
     config::Config,
     language::Language,
-    report::{Figures, Month, MonthFigures, carbon::books, words::grouped},
+    report::{
+        Figures, Month, MonthFigures,
+        carbon::books,
+        words::{grouped, seen},
+    },
 };
 
 /// Arguments of `factors use`.
@@ -60,7 +67,8 @@ fn made(args: &UseArgs) -> Result<String, ExitCode> {
         return Err(fail(INPUT, "[site] has no carbon: say which file of factors/ holds"));
     };
     let all = past::intervals(&args.past, &config, config.site.main_meter.as_deref())?;
-    let stretch = Stretch::of(&config, &all, bounds);
+    let heard_until = past::heard_until(&args.past, &config)?;
+    let stretch = Stretch::of(&config, &all, heard_until, bounds);
     if stretch.used.is_empty() {
         return Err(fail(INPUT, nothing_known(&config, &all, bounds)));
     }
@@ -80,7 +88,7 @@ fn made(args: &UseArgs) -> Result<String, ExitCode> {
         rows.extend(shown(name, unit, account, args.explain, language));
     }
     if args.purpose.is_none() {
-        let figures = figures(args, &config, &all, bounds)?;
+        let figures = figures(args, &config, (&all, heard_until), bounds)?;
         rows.extend(market(&figures, args.explain, language));
         rows.extend(fuels(&figures, language));
         if let (false, Some(toe)) = (figures.fuels.is_empty(), figures.toe) {
@@ -157,10 +165,14 @@ fn number(value: f64, decimals: usize) -> String {
 
 fn head(stretch: &Stretch, language: Language) -> String {
     let kwh: f64 = stretch.used.iter().map(|used| used.energy_kwh).sum();
-    let (kwh, n, seen) = (number(kwh, 1), stretch.used.len(), stretch.coverage * 100.0);
+    let (kwh, n, seen) = (
+        number(kwh, 1),
+        stretch.used.len(),
+        seen(stretch.coverage, stretch.is_whole, language),
+    );
     match language {
-        Language::Ko => format!("전력 사용량 {kwh} kWh · 구간 {n}개 · 자료 확보율 {seen:.1} %\n\n"),
-        Language::En => format!("electricity used {kwh} kWh · {n} intervals · coverage {seen:.1} %\n\n"),
+        Language::Ko => format!("전력 사용량 {kwh} kWh · 구간 {n}개 · 자료 확보율 {seen}\n\n"),
+        Language::En => format!("electricity used {kwh} kWh · {n} intervals · coverage {seen}\n\n"),
     }
 }
 
@@ -207,14 +219,14 @@ fn shown(name: &str, unit: &str, account: &Account, explain: bool, language: Lan
 fn figures(
     args: &UseArgs,
     config: &Config,
-    all: &[energy::Interval],
+    (all, heard_until): (&[energy::Interval], Timestamp),
     bounds: (Timestamp, Timestamp),
 ) -> Result<MonthFigures, ExitCode> {
     let registers = past::registers(&args.past, config, bounds)?;
     // What comes after the period must not change it, what came before has used instruments up.
     let until: Vec<_> = all.iter().filter(|one| one.start < bounds.1).cloned().collect();
     let of_period: Vec<_> = until.iter().filter(|one| bounds.0 <= one.start).cloned().collect();
-    let books = books(&config.site, &until, registers);
+    let books = books(&config.site, &until, heard_until, registers);
     Ok(Figures::compute(&config.site, &of_period, &[], &books).total)
 }
 
@@ -257,7 +269,11 @@ fn fuels(figures: &MonthFigures, language: Language) -> Vec<Vec<String>> {
             Language::Ko => format!("순발열량 {gj} GJ, 총발열량 {toe} toe"),
             Language::En => format!("net heat {gj} GJ, gross heat {toe} toe"),
         };
-        let factors = format!("{}, {coverage} {:.1} %", fuel.factors.join(", "), fuel.coverage * 100.0);
+        let factors = format!(
+            "{}, {coverage} {}",
+            fuel.factors.join(", "),
+            percent_seen(fuel.coverage)
+        );
         let mut rows = vec![vec!["scope_1".to_owned(), amount, format!("{}: {gas}", fuel.meter)]];
         rows.extend([heat, factors].map(|how| vec![String::new(), String::new(), how]));
         rows

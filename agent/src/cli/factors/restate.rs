@@ -8,7 +8,7 @@ use energy::carbon::{
     FactorSeries,
     restate::{Basis, Reckoned, Restatement, Year, restate},
 };
-use energy::unit::Carbon;
+use energy::unit::{Carbon, percent_seen};
 use jiff::civil::Date;
 
 use super::{Stretch, year_bounds};
@@ -111,7 +111,7 @@ fn reckoned(
         }
     };
     let all = past::intervals(&args.past, config, config.site.main_meter.as_deref())?;
-    let stretch = Stretch::of(config, &all, bounds);
+    let stretch = Stretch::of(config, &all, past::heard_until(&args.past, config)?, bounds);
     let year = Year {
         year: args.year,
         used: &stretch.used,
@@ -173,10 +173,10 @@ fn shown(restated: &Restatement, language: Language) -> String {
     }
     let kwh = grouped(&format!("{:.1}", restated.energy_kwh));
     let head = format!(
-        "{} · {kwh} kWh · {} {:.1} % · tCO2eq\n",
+        "{} · {kwh} kWh · {} {} · tCO2eq\n",
         restated.year,
         word("자료 확보율", "coverage"),
-        restated.coverage * 100.0
+        percent_seen(restated.coverage)
     );
     head + &table(&rows, &[false, true, false]) + &format!("{}: {}\n", word("사유", "reason"), restated.reason)
 }

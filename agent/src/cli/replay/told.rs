@@ -13,7 +13,7 @@ use crate::{
     replay::Tally,
     report::{
         MonthFigures, Summary,
-        words::{grouped, kind_name, money},
+        words::{grouped, kind_name, money, seen},
     },
 };
 
@@ -166,7 +166,7 @@ fn month(name: &str, figures: &MonthFigures, language: Language) -> Vec<String> 
         name.to_owned(),
         number(figures.energy_import_kwh, 1),
         peak,
-        format!("{:.1} %", figures.coverage * 100.0),
+        seen(figures.coverage, figures.complete, language),
         number(figures.kgco2e.location.map(|kg| kg / 1000.0), 3),
         or_dash(bill),
     ]

@@ -4,7 +4,10 @@
 use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::ValueEnum;
-use energy::tariff::bill::{self, Bill, Difference, EnteredBill, Line};
+use energy::{
+    tariff::bill::{self, Bill, Difference, EnteredBill, Line},
+    unit::percent_seen,
+};
 use rust_decimal::Decimal;
 
 use crate::{
@@ -86,7 +89,8 @@ fn made(args: &BillArgs) -> Result<String, ExitCode> {
             .month
             .map(|month| month.first)
             .or(entered.as_ref().map(|(_, entered)| entered.month));
-        chosen(figures::bills(&config.site, &intervals), month)?
+        let heard_until = past::heard_until(&args.past, &config)?;
+        chosen(figures::bills(&config.site, &intervals, heard_until), month)?
     };
     let compared = entered.map(|(path, entered)| {
         let differences = bill::reconcile(&config.site.contracts, &bill, &entered);
@@ -185,16 +189,16 @@ fn rounding(bill: &Bill, language: Language) -> Option<String> {
 
 fn head(bill: &Bill, language: Language) -> String {
     let (month, last) = (bill.month.strftime("%Y-%m"), bill.to.yesterday().unwrap_or(bill.to));
-    let (from, currency, coverage) = (bill.from, &bill.currency, bill.coverage * 100.0);
+    let (from, currency, coverage) = (bill.from, &bill.currency, percent_seen(bill.coverage));
     let kw = bill.demand.billing_kw.round_dp(3).normalize();
     let set_by = bill.demand.set_by.as_ref();
     let set_by = set_by.map_or(String::new(), |month| format!(" ({month})"));
     match language {
         Language::Ko => format!(
-            "전기요금 {month} ({from} – {last}, {currency})\n요금적용전력 {kw} kW{set_by} · 자료 확보율 {coverage:.1} %\n\n"
+            "전기요금 {month} ({from} – {last}, {currency})\n요금적용전력 {kw} kW{set_by} · 자료 확보율 {coverage}\n\n"
         ),
         Language::En => format!(
-            "Bill {month} ({from} – {last}, {currency})\nbilled demand {kw} kW{set_by} · coverage {coverage:.1} %\n\n"
+            "Bill {month} ({from} – {last}, {currency})\nbilled demand {kw} kW{set_by} · coverage {coverage}\n\n"
         ),
     }
 }

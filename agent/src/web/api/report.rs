@@ -68,10 +68,12 @@ async fn made(web: &Web, month: Month) -> Result<json::Report, ApiError> {
         // The store also hands over what began earlier and still went on: that belongs to its own month.
         let findings = stored.into_iter().map(|stored| stored.finding);
         let findings: Vec<_> = findings.filter(|finding| finding.since >= from).collect();
+        let heard_until = reader.heard_until(&site.meters)?.unwrap_or(until);
+        let registers = reader.registers(&site.fuel_meters, (from, until))?;
         let data = json::Data {
             intervals,
             findings: &findings,
-            books: &carbon::books(site, &all, reader.registers(&site.fuel_meters, (from, until))?),
+            books: &carbon::books(site, &all, heard_until, registers),
             restatements: &reader.restatements()?,
         };
         Ok(json::Report::new(site, month, web.parts.origin, data))

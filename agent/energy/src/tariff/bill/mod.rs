@@ -165,13 +165,19 @@ impl History {
 /// Bills of every billing period with known usage and a price, in order of time, and what they leave behind for the next.
 /// `usage` is the main meter's, ascending by start, the newest revision of each interval.
 pub fn bills(contracts: &[Contract], usage: &[Usage]) -> (Vec<Bill>, History) {
+    bills_until(contracts, usage, usage.last().map_or(Timestamp::MAX, Usage::end))
+}
+
+/// As [`bills`], where time has gone on to `heard_until` whether there is usage or not: so far a period is seen or not.
+pub fn bills_until(contracts: &[Contract], usage: &[Usage], heard_until: Timestamp) -> (Vec<Bill>, History) {
     let mut history = History::of(contracts);
     let mut bills = Vec::new();
     for (period, rows) in by_period(contracts, usage) {
         let parts = period::parts(contracts, period);
-        let Some(tally) = Tally::of(period, parts, rows) else {
+        let Some(mut tally) = Tally::of(period, parts, rows) else {
             continue;
         };
+        tally.heard_until = heard_until.max(tally.bounds.1);
         if let Some(counted) = tally.counted() {
             history.raise(period.month, counted.kw);
         }

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{BilledDemand, charge::billed_contract_kw, names, period::Period, tally::Tally};
-use crate::finding::Title;
+use crate::{
+    finding::Title,
+    unit::{percent_seen, rounded},
+};
 
 /// One remark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +41,8 @@ pub(super) fn is_complete(tally: &Tally<'_>) -> bool {
 /// Share of the period, or of what has passed of it, seen with trusted readings.
 pub(super) fn coverage(tally: &Tally<'_>) -> f64 {
     let (from, to) = bounds(tally);
-    let minutes = to.min(tally.bounds.1).duration_since(from).as_secs_f64() / 60.0;
-    crate::unit::rounded((tally.seen_min / minutes).clamp(0.0, 1.0), 6)
+    let minutes = to.min(tally.heard_until).duration_since(from).as_secs_f64() / 60.0;
+    rounded((tally.seen_min / minutes).clamp(0.0, 1.0), 6)
 }
 
 /// First instant and end of what the bill is for: a contract that begins inside a period is billed from its first day.
@@ -65,11 +68,11 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
     notes.extend(reading_day_changed(tally.period));
     let coverage = coverage(tally);
     if coverage < 1.0 {
-        let pct = coverage * 100.0;
+        let seen = percent_seen(coverage);
         notes.push(note(
             "coverage",
-            format!("자료 확보율 {pct:.1} %: 모르는 시간의 사용량은 들어 있지 않습니다."),
-            format!("Coverage {pct:.1} %: what was used while nothing was known is not in this bill."),
+            format!("자료 확보율 {seen}: 모르는 시간의 사용량은 들어 있지 않습니다."),
+            format!("Coverage {seen}: what was used while nothing was known is not in this bill."),
         ));
     }
     for tally in &tally.parts {

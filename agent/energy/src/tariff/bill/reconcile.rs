@@ -12,6 +12,7 @@ use super::{Bill, Line, month_name};
 use crate::{
     finding::Title,
     tariff::{Contract, contract_at},
+    unit::percent_seen,
 };
 
 /// A bill as somebody typed it in.
@@ -193,12 +194,12 @@ fn energy_reason(ours: Decimal, theirs: Decimal, bill: &Bill) -> Title {
         return title("kWh 반올림 차이".into(), "rounded to whole kWh".into());
     }
     if difference > Decimal::ZERO && bill.coverage < 1.0 {
-        let pct = bill.coverage * 100.0;
+        let seen = percent_seen(bill.coverage);
         let unseen = Decimal::from_f64(1.0 / bill.coverage - 1.0).unwrap_or_default() * ours;
         let unseen = unseen.round_dp(0).normalize();
         return title(
-            format!("자료 확보율 {pct:.1} %: 평균으로 보면 약 {unseen} kWh를 보지 못함"),
-            format!("coverage is {pct:.1} %: at the mean about {unseen} kWh were not seen"),
+            format!("자료 확보율 {seen}: 평균으로 보면 약 {unseen} kWh를 보지 못함"),
+            format!("coverage is {seen}: at the mean about {unseen} kWh were not seen"),
         );
     }
     let ratio = ratio(ours, theirs);
@@ -326,10 +327,10 @@ fn total_reason(theirs: Decimal, bill: &Bill, entered: &EnteredBill) -> Title {
         );
     }
     if entered.items.is_empty() && theirs > bill.total && bill.coverage < 1.0 {
-        let pct = bill.coverage * 100.0;
+        let seen = percent_seen(bill.coverage);
         return title(
-            format!("자료 확보율 {pct:.1} %: 보지 못한 사용량"),
-            format!("coverage is {pct:.1} %: energy that was not seen"),
+            format!("자료 확보율 {seen}: 보지 못한 사용량"),
+            format!("coverage is {seen}: energy that was not seen"),
         );
     }
     let open = open.round_dp(2).normalize();

@@ -38,6 +38,8 @@ pub(super) struct Tally<'a> {
     pub(super) power_factors: Vec<PowerFactor>,
     /// Instant of the first interval, and end of the last.
     pub(super) bounds: (Timestamp, Timestamp),
+    /// How far time has gone on: the end of the last interval, where no more is known.
+    pub(super) heard_until: Timestamp,
     /// Time seen with trusted readings, minutes.
     pub(super) seen_min: f64,
     /// Whether an interval lay in no part, or had no price.
@@ -112,6 +114,7 @@ impl<'a> Tally<'a> {
             parts,
             power_factors: Vec::new(),
             bounds: (first.map_or(from, |row| row.start), last.map_or(from, Usage::end)),
+            heard_until: last.map_or(from, Usage::end),
             seen_min: 0.0,
             has_unpriced: false,
         };
