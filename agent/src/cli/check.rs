@@ -11,7 +11,10 @@ use std::{
 
 use super::{
     Lang, NO_ANSWER,
-    commission::check_live::{self, BusLive},
+    commission::{
+        check_live::{self, BusLive},
+        reach::{self, Reached},
+    },
     language,
 };
 use crate::{
@@ -43,7 +46,7 @@ pub struct CheckArgs {
     /// Exit with status 4 when there are warnings.
     #[arg(long)]
     pub strict: bool,
-    /// Also read each point of each Modbus meter once.
+    /// Also read each Modbus point once; see that brokers, InfluxDB are there.
     #[arg(long)]
     pub live: bool,
     /// Language of what the devices say; else that of LANG.
@@ -68,7 +71,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         Err(found) => (None, found),
     };
     let live = match loaded.as_ref().filter(|_| args.live) {
-        Some(config) => match check_live::buses(config) {
+        Some(config) => match check_live::buses(config).and_then(|live| Ok((live, reach::servers(config)?))) {
             Ok(live) => Some(live),
             Err(status) => return status,
         },
@@ -76,17 +79,20 @@ pub fn run(args: &CheckArgs) -> ExitCode {
     };
     let language = language(args.lang);
     let text = if args.json {
-        json(loaded.as_ref(), &found, live.as_deref(), language)
+        json(loaded.as_ref(), &found, live.as_ref(), language)
     } else {
-        let live = live.as_deref().map(|live| check_live::text(live, language));
+        let live = live
+            .as_ref()
+            .map(|(live, servers)| check_live::text(live, language) + &reach::text(servers, language));
         shown(loaded.as_ref(), &found, Paint::of(&io::stdout())) + &live.unwrap_or_default()
     };
     // A closed pipe is the reader's wish, not our error.
     drop(io::stdout().write_all(text.as_bytes()));
-    let live_warns = live.as_deref().is_some_and(check_live::has_warnings);
+    let live_warns = live.as_ref().is_some_and(|(live, _)| check_live::has_warnings(live));
+    let has_failed = live.is_some_and(|(live, servers)| check_live::has_failed(&live) || reach::has_failed(&servers));
     match loaded {
         None => ExitCode::from(ERRORS),
-        Some(_) if live.is_some_and(|live| check_live::has_failed(&live)) => ExitCode::from(NO_ANSWER),
+        Some(_) if has_failed => ExitCode::from(NO_ANSWER),
         Some(_) if args.strict && (count(&found, Severity::Warning) > 0 || live_warns) => ExitCode::from(WARNINGS),
         Some(_) => ExitCode::SUCCESS,
     }
@@ -124,7 +130,12 @@ fn numbered(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-fn json(config: Option<&Config>, found: &[Diagnostic], live: Option<&[BusLive]>, language: Language) -> String {
+fn json(
+    config: Option<&Config>,
+    found: &[Diagnostic],
+    live: Option<&(Vec<BusLive>, Vec<Reached>)>,
+    language: Language,
+) -> String {
     let mut document = serde_json::json!({
         "ok": config.is_some(),
         "diagnostics": found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
@@ -132,8 +143,9 @@ fn json(config: Option<&Config>, found: &[Diagnostic], live: Option<&[BusLive]>,
     if let Some(config) = config {
         document["plan"] = config.buses.iter().filter_map(planned).collect();
     }
-    if let Some(live) = live {
+    if let Some((live, servers)) = live {
         document["live"] = check_live::json(live, language);
+        document["servers"] = reach::json(servers);
     }
     format!("{document:#}\n")
 }

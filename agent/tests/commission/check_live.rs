@@ -1,6 +1,10 @@
 //! `check --live` and the plan in `check --json`.
 
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use super::{check, check_both, of_vector, plant, program_support::Folder};
 
@@ -161,4 +165,69 @@ async fn a_line_that_cannot_keep_up_by_what_was_measured_is_told() {
         &["warn", "can be met"],
     )
     .await;
+}
+
+/// A plant without a Modbus meter is looked at, too: who is not there is named, and the command fails.
+#[tokio::test]
+async fn brokers_and_influxdb_are_looked_for() {
+    let answered = |answer: &'static [u8]| async move {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut asked = [0; 1024];
+                while stream.read(&mut asked).await.is_ok_and(|n| n > 0) {
+                    stream.write_all(answer).await.unwrap();
+                }
+            }
+        });
+        port
+    };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = free.local_addr().unwrap().port();
+    drop(free);
+    let folder = Folder::new("check-servers");
+    std::fs::create_dir_all(folder.path("store")).unwrap();
+    let path = |mqtt: u16, influx: u16| {
+        let text = format!(
+            "[site]\nname = \"s\"\nzone = \"Asia/Seoul\"\n[store]\npath = \"store\"\n\
+             [[broker]]\nname = \"hall\"\nmqtt = \"mqtt://127.0.0.1:{mqtt}\"\n\
+             [[meter]]\nname = \"press\"\nbroker = \"hall\"\ntopic = \"a/b\"\n\
+             values = {{ \"/p\" = \"active_power_kw\" }}\n\
+             [[influx]]\nname = \"history\"\nurl = \"http://127.0.0.1:{influx}\"\nversion = 1\ndatabase = \"d\"\n"
+        );
+        folder.file("w.toml", &text)
+    };
+    let absent = path(nobody, nobody);
+    let args = ["check", "-c", &absent, "--live"];
+    check_both(
+        &args,
+        3,
+        &["fail 브로커 hall", "fail InfluxDB history", "켜져 있는지"],
+        &["fail broker hall", "fail InfluxDB history", "that the broker runs"],
+    )
+    .await;
+    // CONNACK of MQTT 3.1.1: no session, accepted.
+    let broker = answered(&[0x20, 2, 0, 0]).await;
+    let influx = answered(b"HTTP/1.1 204 No Content\r\nX-Influxdb-Version: 1.8.10\r\n\r\n").await;
+    let there = path(broker, influx);
+    let args = ["check", "-c", &there, "--live"];
+    check_both(
+        &args,
+        0,
+        &["ok 브로커 hall", "ok InfluxDB"],
+        &["ok broker hall", "ok InfluxDB"],
+    )
+    .await;
+    // It is not the server that is there, but another: not authorised.
+    let refusing = path(answered(&[0x20, 2, 0, 5]).await, influx);
+    let args = ["check", "-c", &refusing, "--live", "--json"];
+    let found: Value = serde_json::from_str(&check(&args, 3, &[]).await).unwrap();
+    let verdicts: Vec<_> = found["servers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|server| &server["verdict"])
+        .collect();
+    assert_eq!(verdicts, ["fail", "ok"], "{found:#}");
 }

@@ -151,7 +151,7 @@ impl Meter {
         for is_due in [true, false] {
             for nth in 0..self.rhythms.len() {
                 if (self.rhythms[nth].due <= sample.at) == is_due && (is_due || is_all_refused) {
-                    let of_rhythm = self.read_rhythm(nth, base, link, limit, sample).await?;
+                    let of_rhythm = self.read_rhythm(nth, link, (base, limit), sample).await?;
                     outcome = of_rhythm.and(outcome);
                 }
             }
@@ -165,9 +165,8 @@ impl Meter {
     async fn read_rhythm(
         &mut self,
         nth: usize,
-        base: u16,
         link: &mut Link,
-        limit: Duration,
+        (base, limit): (u16, Duration),
         sample: &mut Sample,
     ) -> Result<Result<(), Fault>, Fault> {
         let (mut outcome, mut block) = (Ok(()), 0);

@@ -52,6 +52,35 @@ pub fn check(config: &Config) -> Result<(), OptionsError> {
     link::open(config).map(drop)
 }
 
+/// Whether the broker lets us in as configured, within so long of wall time; else why not. It connects by a client id of its
+/// own, so that an agent which runs keeps its connection, and subscribes to nothing.
+pub async fn reach(config: &Config, within: Duration) -> Result<(), String> {
+    let visitor = Config {
+        client_id: format!("{}-check", config.client_id),
+        status_topic: None,
+        ..config.clone()
+    };
+    let (client, mut events) = link::open(&visitor).map_err(|error| error.to_string())?;
+    events.give_session_up();
+    let connecting = async {
+        loop {
+            match events.next().await {
+                Ok(Heard::Connected { .. }) => return Ok(()),
+                Ok(_) => {}
+                Err(Lost::TooLarge(why) | Lost::Other(why)) => return Err(why),
+                Err(Lost::Done) => return Err("it ended".to_owned()),
+            }
+        }
+    };
+    let connected = timeout(within, connecting).await;
+    connected.unwrap_or_else(|_| Err(format!("no connection within {within:?}")))?;
+    if client.say_goodbye().is_ok() {
+        let leaving = async { while events.next().await.is_ok() {} };
+        timeout(DISCONNECT_WITHIN, leaving).await.ok(); // a broker that keeps us waiting has let us in
+    }
+    Ok(())
+}
+
 /// Takes messages from one broker until `stop` is cancelled. A new value of `settings` that changes its meters only is
 /// taken up on the living connection; else it connects again, and the broker keeps what comes meanwhile. What is no longer
 /// asked for is unsubscribed.

@@ -21,7 +21,7 @@ use crate::secret::Secret;
 use energy::{Name, Quantity};
 use jiff::tz::TimeZone;
 
-pub use client::{check, run};
+pub use client::{check, reach, run};
 pub use said::{Refusal, Said};
 pub use tls::OptionsError;
 pub use topic::matches;

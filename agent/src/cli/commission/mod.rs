@@ -29,6 +29,7 @@ pub mod probe;
 pub mod profile;
 mod range;
 mod ranges;
+pub mod reach;
 mod scan;
 mod sheet;
 mod show;

@@ -147,9 +147,8 @@ async fn presence(master: &mut Master, unit: u8) -> Result<(), Trouble> {
     for at in CUSTOMARY_PLACES {
         for table in [Table::Holding, Table::Input] {
             match master.registers(unit, table, at, 1).await {
-                Ok(_) => return Ok(()),
                 Err(trouble) if has_failed(&trouble) => came = Some(trouble),
-                Err(Trouble::Fault(Fault::Refused(_))) => return Ok(()),
+                Ok(_) | Err(Trouble::Fault(Fault::Refused(_))) => return Ok(()),
                 Err(trouble @ (Trouble::Fault(Fault::Gateway(_)) | Trouble::Unreachable { .. })) => {
                     return Err(trouble);
                 }
