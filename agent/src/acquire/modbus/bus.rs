@@ -349,8 +349,8 @@ impl Bus {
         if is_nothing_asked {
             return; // all of it is refused, and not to be tried again yet
         }
-        if matches!(outcome, Err(Fault::TimedOut(_))) {
-            meter.rest(Link::alone(&self.config.transport, self.config.timeout), &self.clock);
+        if !meter.alone.is_zero() {
+            meter.rest(meter.alone, &self.clock);
         }
         // A meter that gives some values is not silent, whatever ended the poll; one that only ever refuses gives none.
         let has_answered = outcome.is_ok() || !sample.readings.is_empty();

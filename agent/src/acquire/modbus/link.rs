@@ -25,7 +25,7 @@ use super::{
     pdu,
     plan::Read,
     rtu,
-    units::{self, Units},
+    units::Units,
 };
 use crate::clock::monotonic;
 
@@ -110,11 +110,11 @@ fn unnumbered(wire: rtu::Wire) -> Wire {
 }
 
 impl Link {
-    /// How long a unit that did not answer within `limit` is asked for nothing more.
-    pub(super) fn alone(transport: &Transport, limit: Duration) -> Duration {
-        match transport {
-            Transport::Rtu { .. } | Transport::RtuOverTcp { .. } => units::alone(limit),
-            Transport::Tcp { .. } | Transport::Tls { .. } => Duration::ZERO, // a late answer has another number
+    /// How long `unit` is left alone yet; where answers have numbers, a late one is no danger.
+    pub(super) fn alone(&mut self, unit: u8) -> Duration {
+        match &mut self.wire {
+            Some(Wire::Unnumbered(wire)) => wire.alone(unit),
+            _ => self.units.alone(unit, monotonic()),
         }
     }
 

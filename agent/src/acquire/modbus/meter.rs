@@ -66,6 +66,8 @@ pub(super) struct Meter {
     broken: Option<&'static str>,
     /// The newest value of each quantity since it last fell silent.
     last: Vec<Reading>,
+    /// How long it is to be left alone after its last poll.
+    pub(super) alone: Duration,
     /// Failures in a row.
     pub(super) failures: u32,
     silent_since: Option<Timestamp>,
@@ -119,6 +121,7 @@ impl Meter {
             balance: Balance::default(),
             broken: None,
             last: Vec::new(),
+            alone: Duration::ZERO,
             failures: 0,
             silent_since: None,
             last_poll: 0,
@@ -136,6 +139,7 @@ impl Meter {
         self.retry_planned_reads(sample.at);
         link.begin(self.unit).await?;
         let outcome = self.read_blocks(link, limit, sample).await;
+        self.alone = link.alone(self.unit);
         if let Err(fault) = link.confirm(self.unit, limit).await {
             sample.readings.clear();
             self.model_at = None;

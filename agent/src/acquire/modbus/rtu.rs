@@ -73,6 +73,11 @@ impl Wire {
         self.units
     }
 
+    /// How long `unit` is left alone yet, because it owes an answer.
+    pub(super) fn alone(&mut self, unit: u8) -> Duration {
+        self.units.alone(unit, monotonic())
+    }
+
     /// Begins a poll of `unit`, which ends in [`Wire::confirm`].
     pub(super) async fn begin(&mut self, unit: u8) -> Result<(), Fault> {
         self.drain(self.busy).await?;
@@ -121,9 +126,7 @@ impl Wire {
             match self.ask_now(unit, &question, limit).await {
                 Ok(_) => break,
                 Err(fault) if fault.is_reply() => {}
-                Err(fault @ Fault::Lost(_)) => return Err(fault),
-                // What came in its stead was the late answer.
-                Err(_) => return Err(Fault::TimedOut(limit)),
+                Err(fault) => return Err(fault),
             }
         }
         self.units.of(unit).is_settled();
@@ -171,8 +174,8 @@ impl Wire {
         let known = self.units.of(unit);
         let is_watched = known.is_watched(now) || known.n_owed() > 0;
         let patience = known.patience(SETTLED, deadline - now);
-        // Replies that may be earlier ones said again, and until when the right one may follow.
-        let (mut repeated, mut until): (Vec<Vec<u8>>, _) = (Vec::new(), deadline);
+        // Replies that may be earlier ones said again, or a broken one, and until when the right one may follow.
+        let (mut repeated, mut is_broken, mut until): (Vec<Vec<u8>>, _, _) = (Vec::new(), false, deadline);
         let mut from = 0;
         loop {
             match frame::find(&bytes[from..], unit, request, is_watched) {
@@ -192,21 +195,29 @@ impl Wire {
                 }
                 Found::Bad(fault) => return Err(fault),
                 Found::Nothing(_) if bytes.len() > MOST_BYTES => return Err(never_silent()),
+                Found::Nothing(Some(Fault::Damaged)) if !is_broken => {
+                    is_broken = true;
+                    until = until.min(monotonic() + patience);
+                }
                 Found::Nothing(_) => {}
             }
-            let Some(reply) = repeated.first() else {
+            if repeated.is_empty() && !is_broken {
                 came(self.stream.read_buf(bytes).await)?;
                 continue;
-            };
+            }
             if let Ok(read) = timeout_at(until, self.stream.read_buf(bytes)).await {
                 came(read)?;
-            } else if repeated.iter().all(|other| other == reply) {
-                // It is so: two blocks with one content.
-                self.units.of(unit).answered(request, reply);
-                return Ok(reply.clone());
-            } else {
-                return Err(Fault::Foreign("answers to earlier requests, said again".to_owned()));
+                continue;
             }
+            return match &repeated[..] {
+                [] => Err(Fault::Damaged),
+                // It is so: two blocks with one content.
+                [reply, others @ ..] if others.iter().all(|other| other == reply) => {
+                    self.units.of(unit).answered(request, reply);
+                    Ok(reply.clone())
+                }
+                _ => Err(Fault::Foreign("answers to earlier requests, said again".to_owned())),
+            };
         }
     }
 

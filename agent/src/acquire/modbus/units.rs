@@ -62,15 +62,17 @@ fn shape(request: &[u8]) -> Shape {
     (request[0], pdu::wanted_registers(request).unwrap_or_default())
 }
 
-/// How long after a time-out of `limit` a unit is asked for nothing yet: who has others to ask asks them.
-pub(super) fn alone(limit: Duration) -> Duration {
-    limit * (ALONE_LIMITS - 1)
-}
-
 impl Units {
     /// One of them, new where it has not been asked yet.
     pub(super) fn of(&mut self, unit: u8) -> &mut Unit {
         self.0.entry(unit).or_default()
+    }
+
+    /// How long a unit is left alone yet, because it owes an answer: who has others to ask asks them.
+    pub(super) fn alone(&mut self, unit: u8, now: Instant) -> Duration {
+        self.of(unit)
+            .owes(now)
+            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// Books answers that came without having been asked for just now: what was owed is so no more, and what was said
