@@ -45,6 +45,22 @@ pub(crate) fn told(trouble: &Trouble, transport: &Transport, language: Language)
     Told { key, what, fix }
 }
 
+/// Troubles told once for each kind, and how many are of it.
+pub(super) fn by_kind<'a>(
+    troubles: impl Iterator<Item = (&'a Transport, &'a Trouble)>,
+    language: Language,
+) -> Vec<(Told, usize)> {
+    let mut kinds: Vec<(Told, usize)> = vec![];
+    for (line, trouble) in troubles {
+        let told = told(trouble, line, language);
+        match kinds.iter_mut().find(|(known, _)| known.key == told.key) {
+            Some((_, n)) => *n += 1,
+            None => kinds.push((told, 1)),
+        }
+    }
+    kinds
+}
+
 /// The unit as which a device answers that was asked by another.
 fn other_unit(trouble: &Trouble) -> Option<u8> {
     let Trouble::Fault(Fault::Foreign(why)) = trouble else {
@@ -181,14 +197,7 @@ fn unreachable(kind: ErrorKind, transport: &Transport) -> Words {
         ErrorKind::TimedOut | ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
             if matches!(transport, Transport::Tls { .. }) =>
         {
-            Words(
-                "tls_handshake",
-                ["TLS 연결이 이루어지지 않음", "no TLS connection came about"],
-                [
-                    "tcp:// 로 응답하면 이 포트는 TLS가 아닙니다(TLS 포트는 보통 802). 아니면 IP 주소, 전원, 방화벽을 확인하십시오",
-                    "where tcp:// is answered this port does not speak TLS (802 by custom); else check address, power and firewall",
-                ],
-            )
+            no_handshake()
         }
         ErrorKind::ConnectionRefused => Words(
             "refused",
@@ -231,6 +240,18 @@ fn unreachable(kind: ErrorKind, transport: &Transport) -> Words {
             ],
         ),
     }
+}
+
+/// Nobody took part in TLS.
+fn no_handshake() -> Words {
+    Words(
+        "tls_handshake",
+        ["TLS 연결이 이루어지지 않음", "no TLS connection came about"],
+        [
+            "tcp:// 로 응답하면 이 포트는 TLS가 아닙니다(TLS 포트는 보통 802). 아니면 IP 주소, 전원, 방화벽을 확인하십시오",
+            "where tcp:// is answered this port does not speak TLS (802 by custom); else check address, power and firewall",
+        ],
+    )
 }
 
 fn exception(code: ExceptionCode) -> Words {

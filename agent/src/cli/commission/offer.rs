@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     super::table::{table, wrapped},
-    faults::{Told, told},
+    faults::{Told, by_kind, told},
     ranges::Ranges,
     refused, say,
     scan::{Device, Found},
@@ -227,15 +227,8 @@ fn own_name(device: &Device) -> String {
 fn tail(offer: &Offer<'_>) -> String {
     let found = offer.found;
     let mut text = String::new();
-    let mut refusals: Vec<(String, usize, String)> = vec![];
-    for (line, trouble) in &found.unreachable {
-        let told = told(trouble, line, offer.language);
-        match refusals.iter_mut().find(|(what, ..)| *what == told.what) {
-            Some((_, n, _)) => *n += 1,
-            None => refusals.push((told.what, 1, told.fix)),
-        }
-    }
-    for (what, n, fix) in refusals {
+    let unreachable = found.unreachable.iter().map(|(line, trouble)| (line, trouble));
+    for (Told { what, fix, .. }, n) in by_kind(unreachable, offer.language) {
         text += &wrapped(&format!("✗ {n} × {what}"), 0);
         if found.devices.is_empty() {
             text += &wrapped(&format!("→ {fix}"), 2);
@@ -280,14 +273,7 @@ fn tail(offer: &Offer<'_>) -> String {
 
 /// What units said that gave no registers, by its kind.
 fn otherwise(offer: &Offer<'_>) -> String {
-    let mut kinds: Vec<(Told, usize)> = vec![];
-    for (line, _, trouble) in &offer.found.otherwise {
-        let told = told(trouble, line, offer.language);
-        match kinds.iter_mut().find(|(known, _)| known.key == told.key) {
-            Some((_, n)) => *n += 1,
-            None => kinds.push((told, 1)),
-        }
-    }
+    let said = offer.found.otherwise.iter().map(|(line, _, trouble)| (line, trouble));
     let shown = |(told, n): (Told, usize)| {
         let what = match offer.language {
             Language::Ko => format!("✗ 국번 {n}개는 장치로 보지 않음: {}", told.what),
@@ -302,7 +288,7 @@ fn otherwise(offer: &Offer<'_>) -> String {
         };
         wrapped(&what, 0) + &wrapped(&format!("→ {}", told.fix), 2)
     };
-    kinds.into_iter().map(shown).collect()
+    by_kind(said, offer.language).into_iter().map(shown).collect()
 }
 
 /// For programs.

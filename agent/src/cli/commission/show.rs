@@ -275,17 +275,11 @@ fn verdict(shown: &Shown<'_>, block: &Block) -> String {
         }
     }
     text += &rivals(shown, &fits);
-    let at = block.at;
+    let (at, counted) = (block.at, u32::from(block.at) + 1);
     text + &wrapped(
         &match shown.language {
-            Language::Ko => format!(
-                "설명서는 1부터 세는 일이 많습니다: 설명서의 \"{}\" = 선로의 {at}",
-                u32::from(at) + 1
-            ),
-            Language::En => format!(
-                "Manuals often count from 1: \"{}\" in the manual is {at} on the wire.",
-                u32::from(at) + 1
-            ),
+            Language::Ko => format!("설명서는 1부터 세는 일이 많습니다: 설명서의 \"{counted}\" = 선로의 {at}"),
+            Language::En => format!("Manuals often count from 1: \"{counted}\" in the manual is {at} on the wire."),
         },
         0,
     )
