@@ -32,6 +32,9 @@ fn watched(every: i64, contract_kw: Option<f64>) -> Site {
     site
 }
 
+/// What has been used by a minute, kWh.
+type Used<'a> = &'a dyn Fn(i64) -> f64;
+
 /// A load over some days, and what the register says at a minute, of what has been used by then.
 struct Case<'a> {
     every: i64,
@@ -39,7 +42,7 @@ struct Case<'a> {
     has_power: bool,
     days: i64,
     kw: &'a dyn Fn(i64) -> f64,
-    register: &'a dyn Fn(i64, &dyn Fn(i64) -> f64) -> f64,
+    register: &'a dyn Fn(i64, Used<'_>) -> f64,
 }
 
 fn lived(case: &Case<'_>) -> (Outcome, f64) {

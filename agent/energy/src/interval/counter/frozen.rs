@@ -83,7 +83,9 @@ impl Walk<'_> {
             return self.owes_first(ended, end, n_equal).filter(|_| !is_ordinary());
         }
         let mut known = self.known(n_equal, ended.stood_ms - ended.step_ms);
-        let is_owed = known.any(|known| self.owes(ended, self.next_kw(end), known)) || self.is_witnessed(jump, ended);
+        let is_owed = known.any(|known| self.owes(ended, self.next_kw(end), known))
+            || n_equal >= FROZEN_READINGS && self.is_far(ended, self.next_kw(end))
+            || self.is_witnessed(jump, ended);
         let is_owed = is_owed && !is_ordinary();
         let rise = Some(rise);
         is_owed.then_some(Owed { rise, end })
@@ -120,11 +122,15 @@ impl Walk<'_> {
             ),
         };
         let is_frozen = n_equal >= FROZEN_READINGS;
-        // Of a register that has shown little, far more than all of it is no start.
-        let learnt_beyond = if self.is_learnt() { beyond } else { FAR };
-        let learnt = (is_frozen || self.is_learnt()).then_some((memory.peak_kw, learnt_beyond));
+        let learnt = self.is_learnt().then_some((memory.peak_kw, beyond));
         let rated = is_frozen.then_some((self.limit_kw / MARGIN, rated_beyond));
         learnt.into_iter().chain(rated)
+    }
+
+    /// Of a register that has shown little yet, far more than all of that is no start.
+    fn is_far(&self, jump: Jump, next_kw: f64) -> bool {
+        let (peak_kw, most_kw) = (self.memory.peak_kw, MARGIN * self.memory.peak_kw);
+        !self.is_learnt() && jump.step_kw() > FAR * peak_kw && jump.spread_kw() <= most_kw && next_kw <= most_kw
     }
 
     /// Whether the power beside the register says that energy was used while it stood still until `jump`, and no power that

@@ -111,9 +111,9 @@ mod tests {
         };
         let points = [(0, before), (60_000, after)];
         let mut memory = Memory::default();
-        [0.1, 66.5, before]
-            .into_iter()
-            .for_each(|value| memory.learn_value(value));
+        for value in [0.1, 66.5, before] {
+            memory.learn_value(value);
+        }
         let load = Load::default();
         let walk = Walk::new(&points, memory, rules, &load);
         assert_eq!(walk.is_step(after - before), expected, "{before} {after}");
