@@ -47,7 +47,8 @@ pub(crate) fn now_view(web: &Web, reader: &Reader) -> Result<NowView, StoreError
         until: Some(until),
         ..FindingFilter::default()
     })?;
-    findings.retain(|stored| stored.finding.since >= from);
+    // A meter's fault is no waste.
+    findings.retain(|stored| stored.finding.since >= from && !stored.finding.kind.is_meter_fault());
     let age = |now: &Now| clock.duration_since(now.at).as_secs_f64() / web.parts.clock.speed();
     Ok(NowView {
         clock,
