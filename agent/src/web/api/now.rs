@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    report::figures::{cost_sum, currency, some_sum},
+    report::{
+        figures::{currency, some_sum},
+        waste::cost_sum,
+    },
     store::{FindingFilter, Reader, StoreError, StoredFinding},
     web::{data::Web, error::ApiError},
 };
