@@ -121,6 +121,7 @@ fn a_month_has_market_based_emissions_scope_1_and_toe() {
         "1,518.437 kgCO2  gas: 710.000 m³ = 695.800 Nm³",
         "net heat 27.067 GJ, gross heat 0.710 toe",
         "coverage 9.5 %",
+        "gross heat by kr-toe-city-gas-lng-2022 (unverified)",
         "2.358 toe  electricity and fuels",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
@@ -163,6 +164,12 @@ fn a_restated_year_keeps_both_values_and_reports_print_them() {
         "factors", "restate", "-c", &config, "--from", &out, "--year", "2999", "--reason", "x",
     ];
     check(&running, 2, &["2999 is not over"]);
+    let reported = restate(&["--reason", "x", "--reported", "2024-06-01"]);
+    assert_eq!(
+        reported.status.code(),
+        Some(2),
+        "the old value is the last restatement's"
+    );
     let again = restate(&["--reason", "nothing"]);
     assert_eq!(again.status.code(), Some(2), "the same factors restate nothing");
     assert_eq!(restate(&["--reason", " "]).status.code(), Some(2));

@@ -137,6 +137,20 @@ fn has_type(names: &Value, value: &Value) -> bool {
     }
 }
 
+/// What the page must have words for, as its own tests read it.
+#[test]
+fn the_page_knows_what_numbers_each_kind_sends() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/evidence.json");
+    let of = |(kind, keys): &(energy::finding::Kind, &[&str])| (kind.name().to_owned(), Value::from(keys.to_vec()));
+    let sent = Value::Object(energy::detect::EVIDENCE.iter().map(of).collect());
+    let known: Vec<_> = energy::detect::CATALOGUE.iter().map(|(kind, _)| kind.name()).collect();
+    let named: Vec<_> = energy::detect::EVIDENCE.iter().map(|(kind, _)| kind.name()).collect();
+    assert_eq!(named, known, "each kind that is detected says what numbers it sends");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let found: Value = serde_json::from_str(&text).unwrap_or_default();
+    assert_eq!(found, sent, "write this to {path}:\n{sent:#}");
+}
+
 #[test]
 fn the_validator_refuses_what_is_wrong() {
     let contract = contract();

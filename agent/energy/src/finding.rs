@@ -69,6 +69,16 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether the harm is data that is missing, not energy: a fault of a meter is no waste.
+    pub fn is_meter_fault(self) -> bool {
+        matches!(
+            self,
+            Self::MeterStuck | Self::MeterSilent | Self::MeterReset | Self::CtReversed | Self::SubmeterImbalance
+        )
+    }
+}
+
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())

@@ -193,6 +193,17 @@ fn one_more_kilowatt_in_a_month_of_two_contracts_is_charged_by_days() {
     later.from = date("2026-02-15");
     later.tariff.price[0].demand_per_kw = dec("4000");
     let usage = days(40, |_, _| 25.0);
+    // In March 7 days at 8000 and 24 at 4000, no whole won a day: what is tried twice is one step, not two.
+    let mut short = later.clone();
+    (short.from, short.contract_kw) = (date("2026-03-08"), 350.0);
+    let mut excess = [contract(), short];
+    for contract in &mut excess {
+        let rule = "source = \"test\"\nrates = [[0, 1.5], [0.2, 2]]";
+        contract.rules.excess = Some(toml::from_str(rule).unwrap());
+    }
+    let found = steps(&excess, &days(75, |_, _| 25.0), "2026-03-12T10:00:00+09:00");
+    let alike: Vec<_> = found.windows(2).filter(|two| two[0].1[..8] == two[1].1[..8]).collect();
+    assert!(alike.is_empty(), "{found:?}");
     // 14 days at 8000 and 14 at 4000.
     for at in ["2026-02-10T10:00:00+09:00", "2026-02-20T10:00:00+09:00"] {
         let expected = [("100".to_owned(), "6000".to_owned())];
@@ -289,7 +300,7 @@ fn entered_totals_and_quantities_are_explained() {
         "total = 1",
         &[("total", "items that were not entered: demand_charge, energy_light")],
     );
-    check("total = 99999999", &[("total", "coverage is 96.8 %")]);
+    check("total = 99999999", &[("total", "coverage is 96.7 %")]);
     for (demand_kw, reason) in [("150", "earlier_peaks"), ("90", "fits the floor"), ("100", "")] {
         let reasons: &[(&str, &str)] = &[("billing_demand_kw", reason)];
         check(

@@ -12,7 +12,7 @@ use energy::{
     unit::{Carbon, percent_seen},
 };
 use jiff::civil::Date;
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use super::{
     Language, MonthFigures,
@@ -184,7 +184,7 @@ fn rows(report: &Report, words: &Words, language: Language) -> Vec<Row> {
             words.toe,
             total.toe.map(|toe| unit(toe, 3, "toe")),
             seen.energy.filter(|_| total.toe.is_some()),
-            toe_note(report, words),
+            toe_note(report, words, language),
         ),
         row(
             words.coverage,
@@ -244,13 +244,24 @@ fn market_note(instruments: &[Covered], words: &Words) -> String {
     instruments.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// The conversion of electricity with its value, as `0.229 toe/MWh`.
-fn toe_note(report: &Report, words: &Words) -> String {
+/// The conversion of electricity with its value, as `0.229 toe/MWh`, and the rows of fuels' gross heat.
+fn toe_note(report: &Report, words: &Words, language: Language) -> String {
     let of_toe = report.factors.iter().filter(|factor| factor.figure == Figure::Toe);
     let values: Vec<String> = of_toe
         .map(|factor| format!("{} {}", factor.value, factor.unit))
         .collect();
-    format!("{} {}", words.toe_note, values.join(", "))
+    let electricity = format!("{} {}", words.toe_note, values.join(", "));
+    let fuels = report.factors.iter().filter(|factor| factor.figure == Figure::FuelToe);
+    let fuels: Vec<String> = fuels
+        .map(|factor| {
+            let status = status_name(&factor.status, language);
+            format!("{} {} {} ({status})", factor.id, factor.value, factor.unit)
+        })
+        .collect();
+    if fuels.is_empty() {
+        return electricity;
+    }
+    format!("{electricity}; {} {}", words.toe_fuel_note, fuels.join(", "))
 }
 
 /// `gas 1,000.0 m³ = 980.0 Nm³, 99.0 %`: meter, amount, coverage.
@@ -318,11 +329,13 @@ fn bill_of(bill: &Bill, language: Language) -> BillPart {
         money(&Money { amount, currency }, language)
     };
     let item = |item: &Item| (item_name(&item.item, language).to_owned(), amount(item.amount));
+    let rounding = bill.rounding().round_dp(2);
+    let rounding = (!rounding.is_zero()).then(|| (item_name("rounding", language).to_owned(), amount(rounding)));
     BillPart {
         period: format!("{} – {}", bill.from, last(bill.to)),
         coverage: percent_seen(bill.coverage),
-        demand: format!("{} kW", grouped(&bill.demand.billing_kw.normalize().to_string())),
-        items: bill.items.iter().map(item).collect(),
+        demand: unit(bill.demand.billing_kw.to_f64().unwrap_or(0.0), 1, "kW"),
+        items: bill.items.iter().map(item).chain(rounding).collect(),
         total: amount(bill.total),
         notes: bill
             .notes
@@ -436,6 +449,7 @@ mod tests {
         });
         let ko = [
             "기본요금</th><td class=\"n\">1,000,000원",
+            "끝수 처리</th><td class=\"n\">234,579.35원",
             "청구금액</th><td class=\"n\">1,234,567원",
             "<li>일부 기간</li>",
         ];

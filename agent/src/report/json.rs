@@ -2,7 +2,7 @@
 
 use energy::{
     Site,
-    carbon::{Factor, Fuel, Toe, restate::Restatement},
+    carbon::{Factor, Fuel, FuelUse, Toe, restate::Restatement},
     finding::{Money, Title},
     tariff::contract_at,
 };
@@ -96,7 +96,7 @@ pub struct UsedFactor {
     pub figure: Figure,
     /// The factor.
     pub value: f64,
-    /// Its unit: `kgCO2e/kWh`, `toe/MWh`, `kgCO2/TJ`.
+    /// Its unit: `kgCO2e/kWh`, `toe/MWh`, `kgCO2/TJ`, gross `MJ/Nm³`.
     pub unit: String,
     /// First day of its use.
     pub use_from: Date,
@@ -121,6 +121,8 @@ pub enum Figure {
     /// Scope 1.
     #[serde(rename = "scope_1")]
     Scope1,
+    /// Fuels in tonnes of oil equivalent, by gross heat.
+    FuelToe,
 }
 
 impl Report {
@@ -199,9 +201,21 @@ fn used_factors(site: &Site, figures: &MonthFigures) -> Vec<UsedFactor> {
     let grid = series.clone().flat_map(|series| &series.factor).map(of_grid);
     let toe = series.flat_map(|series| &series.toe).map(of_toe);
     let electricity = grid.chain(toe).filter(|used| figures.factors.contains(&used.id));
-    let is_burnt = |row: &&Fuel| figures.fuels.iter().any(|fuel| fuel.factors.contains(&row.id));
-    let burnt = site.fuel_meters.iter().flat_map(|meter| &meter.rows).filter(is_burnt);
-    electricity.chain(burnt.filter_map(of_fuel)).collect()
+    let is_in =
+        |used: fn(&FuelUse) -> &[String], row: &Fuel| figures.fuels.iter().any(|fuel| used(fuel).contains(&row.id));
+    let mut rows: Vec<&Fuel> = Vec::new();
+    // Two meters of one fuel have the same rows.
+    for row in site.fuel_meters.iter().flat_map(|meter| &meter.rows) {
+        if !rows.iter().any(|known| known.id == row.id) {
+            rows.push(row);
+        }
+    }
+    let burnt = rows.iter().filter(|row| is_in(|fuel| &fuel.factors, row));
+    let heat = rows.iter().filter(|row| is_in(|fuel| &fuel.toe_factors, row));
+    electricity
+        .chain(burnt.filter_map(|row| of_fuel(row)))
+        .chain(heat.filter_map(|row| of_heat(row)))
+        .collect()
 }
 
 fn of_grid(factor: &Factor) -> UsedFactor {
@@ -233,17 +247,26 @@ fn of_toe(toe: &Toe) -> UsedFactor {
 }
 
 fn of_fuel(fuel: &Fuel) -> Option<UsedFactor> {
-    Some(UsedFactor {
+    Some(of_row(fuel, Figure::Scope1, fuel.kgco2_per_tj?, "kgCO2/TJ".into()))
+}
+
+fn of_heat(fuel: &Fuel) -> Option<UsedFactor> {
+    let unit = format!("MJ/{}", fuel.unit.name());
+    Some(of_row(fuel, Figure::FuelToe, fuel.gross_mj()?, unit))
+}
+
+fn of_row(fuel: &Fuel, figure: Figure, value: f64, unit: String) -> UsedFactor {
+    UsedFactor {
         id: fuel.id.clone(),
-        figure: Figure::Scope1,
-        value: fuel.kgco2_per_tj?,
-        unit: "kgCO2/TJ".into(),
+        figure,
+        value,
+        unit,
         use_from: fuel.use_from,
         use_to: fuel.use_to,
         authority: fuel.authority.clone(),
         source: fuel.source.clone(),
         status: fuel.status.clone(),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod figures;
 pub mod html;
 mod html_words;
 pub mod json;
+pub(crate) mod waste;
 pub mod words;
 
 pub use crate::language::Language;

@@ -737,6 +737,8 @@ export interface components {
                 meter: string;
                 /** @description Rows that the emissions were made with. */
                 factors: string[];
+                /** @description Rows that the gross heat was made with. */
+                toe_factors: string[];
                 /** @description As the register counted. */
                 gas_m3: number | null;
                 /** @description At 0 °C and 1 atm. */
@@ -868,6 +870,21 @@ export interface components {
             site: string;
             /** @description `2026-08`. */
             month: string;
+            /** @description What of the month the data do not hold; absent where they hold all of it. */
+            part?: {
+                /**
+                 * Format: date-time
+                 * @description When the data begin, where that is after the month does.
+                 */
+                begins: string | null;
+                /**
+                 * Format: date-time
+                 * @description When they end, where that is before the month does.
+                 */
+                ends: string | null;
+                /** @description The month is not over yet: coverage is the share of what has passed of it. */
+                is_running: boolean;
+            };
             /** @description IANA name. */
             zone: string;
             /** @description ISO 4217 code of the costs by kind; null without a contract. */
@@ -948,7 +965,7 @@ export interface components {
                  * @description The figure it made.
                  * @enum {string}
                  */
-                figure: "location" | "toe" | "scope_1";
+                figure: "location" | "toe" | "scope_1" | "fuel_toe";
                 /** @description The factor. */
                 value: number;
                 /** @description Its unit. */

@@ -7,7 +7,7 @@ import type { Evidence, Finding } from "./api";
 import { excess, steps, table, withGaps } from "./chart";
 import { clock, day, instant, kw, short, type Language } from "./format";
 import { language, site, t, zone } from "./state";
-import { whyNames } from "./words";
+import { kindText, whyNames } from "./words";
 
 const COLOUR = { line: "#1b242b", limit: "#4b5862", excess: "rgba(179, 33, 28, 0.38)", gap: "#8f9aa3", lane: "#9fb0bd", grid: "#dfe4e8", text: "#4b5862" };
 const FONT = "12px Pretendard, 'Malgun Gothic', 'Apple SD Gothic Neo', 'Noto Sans KR', sans-serif";
@@ -59,7 +59,7 @@ export function EvidenceFigure({ evidence, finding }: { evidence: Evidence; find
     <>
       <ul class="legend">
         <li><i class="line" />{t.value.measured}</li>
-        {evidence.reference_kw !== null && <li><i class="limit" />{limitName(evidence)} {short(evidence.reference_kw)} kW</li>}
+        {evidence.reference_kw !== null && <li><i class="limit" />{limitName(evidence, finding)} {short(evidence.reference_kw)} kW</li>}
         {evidence.reference_kw !== null && <li><i class="excess" />{t.value.excess}</li>}
         {evidence.gaps.length > 0 && <li><i class="gap" />{t.value.gap}</li>}
         {evidence.working && <li><i class="lane" />{t.value.working_hours}</li>}
@@ -74,9 +74,9 @@ export function EvidenceFigure({ evidence, finding }: { evidence: Evidence; find
   );
 }
 
-function limitName(evidence: Evidence): string {
+function limitName(evidence: Evidence, finding: Finding): string {
   const name = evidence.limits[0]?.name ?? "";
-  return whyNames[name]?.[language.value] ?? t.value.limit;
+  return (kindText(finding.kind).names?.[name] ?? whyNames[name])?.[language.value] ?? t.value.limit;
 }
 
 function Table({ line }: { line: Line }) {
@@ -115,7 +115,8 @@ function options(evidence: Evidence, finding: Finding, line: Line, width: number
     height: heightFor(width),
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), siteZone),
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    // Half of the widest label of the time axis hangs over its end.
+    padding: [8, 34, 0, 0],
     cursor: { y: false, drag: { x: true, y: false } },
     scales: {
       x: { range: (_, min, max) => (min === line[0][0] ? [Date.parse(evidence.from) / 1000, Date.parse(evidence.to) / 1000] : [min, max]) },

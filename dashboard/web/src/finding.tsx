@@ -7,7 +7,7 @@ import { EvidenceFigure } from "./evidence";
 import { carbon, duration, exactMoney, instant, kwh, number, percent, short, UNKNOWN } from "./format";
 import { AckButton, Card, Failed, Link, Mark, titleOf, Waiting } from "./parts";
 import { findings, language, link, t, take, zone } from "./state";
-import { kindText, whyNames } from "./words";
+import { isFault, kindText, whyNames } from "./words";
 
 /** An open finding's evidence grows: asked again this often. */
 const AGAIN_MS = 30_000;
@@ -102,6 +102,7 @@ function Steps({ finding }: { finding: Finding }) {
 /** A number of `why` with the unit that its name ends in. */
 function written(name: string, value: number): string {
   if (name.endsWith("_s")) return duration(value, language.value);
+  if (name.startsWith("is_")) return value ? t.value.yes : t.value.no;
   const [, unit] = /_(kwh|kw|kvarh|kva|pct|bar|v|a|c|h)$/.exec(name) ?? [];
   const units: Record<string, string> = { kwh: "kWh", kw: "kW", kvarh: "kvarh", kva: "kVA", pct: "%", bar: "bar", v: "V", a: "A", c: "°C", h: "h" };
   return [short(value), unit && units[unit]].filter(Boolean).join(" ");
@@ -126,7 +127,7 @@ function Why({ finding }: { finding: Finding }) {
       <p class="quiet">{t.value.goes_away}: {text.until[language.value]}</p>
       <dl class="pairs">
         {Object.entries(numbers).filter(([name]) => !name.startsWith("energy_")).map(([name, value]) => (
-          <Row key={name} name={whyNames[name]?.[language.value] ?? name}>{value}</Row>
+          <Row key={name} name={(text.names?.[name] ?? whyNames[name])?.[language.value] ?? name}>{value}</Row>
         ))}
         <Row name={t.value.since}>{at(finding.since)}</Row>
         <Row name={t.value.until}>{finding.until ? at(finding.until) : t.value.lasting}</Row>
@@ -144,6 +145,7 @@ function perKwh({ amount, currency }: Money): string {
 }
 
 function MoneyCard({ finding }: { finding: Finding }) {
+  if (isFault(finding.kind)) return <Card title={t.value.money} id="money"><p class="quiet">{t.value.fault_no_money}</p></Card>;
   const bands = (["light", "mid", "peak", "flat"] as const).flatMap((band) => {
     const energy = finding.why[`energy_${band}_kwh`];
     return energy === undefined ? [] : [[t.value[`band_${band}`], `${kwh(energy)} kWh`] as const];
@@ -154,12 +156,15 @@ function MoneyCard({ finding }: { finding: Finding }) {
   const money = (value: typeof cost) => exactMoney(value, language.value);
   const rows = [
     ...bands,
-    [t.value.avoidable, `${kwh(energy)} kWh`],
-    [t.value.range, finding.energy_kwh_low == null ? UNKNOWN : `${kwh(finding.energy_kwh_low)} – ${kwh(finding.energy_kwh_high)} kWh`],
-    ...(cost ? [[t.value.cost_net, money(net)], [t.value.levies, money(levies)]] : []),
+    // Where the harm is no energy but demand or power factor, none is shown as unknown.
+    ...(energy == null ? [] : [
+      [t.value.avoidable, `${kwh(energy)} kWh`],
+      [t.value.range, finding.energy_kwh_low == null ? UNKNOWN : `${kwh(finding.energy_kwh_low)} – ${kwh(finding.energy_kwh_high)} kWh`],
+    ]),
+    ...(cost ? [[energy == null ? t.value.net : t.value.cost_net, money(net)], [t.value.levies, money(levies)]] : []),
     [t.value.cost, money(cost)],
     ...(price ? [[t.value.mean_price, perKwh(price)]] : []),
-    [t.value.emissions, carbon(finding.kgco2e)],
+    ...(energy == null ? [] : [[t.value.emissions, carbon(finding.kgco2e)]]),
   ];
   return (
     <Card title={t.value.money} id="money">
@@ -193,7 +198,7 @@ function Checks({ finding }: { finding: Finding }) {
 function History({ finding }: { finding: Finding }) {
   const seen = finding.acknowledged;
   const events: [string, string, string?][] = [
-    [finding.since, t.value.opened],
+    [finding.since, isFault(finding.kind) ? t.value.fault_opened : t.value.opened],
     [finding.detected_at, t.value.detected],
     ...(seen ? [[seen.at, t.value.acknowledged_by(seen.by), seen.comment ?? ""] as [string, string, string]] : []),
     ...(finding.until ? [[finding.until, t.value.incident_closed] as [string, string]] : []),

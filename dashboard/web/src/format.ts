@@ -46,6 +46,11 @@ export function percent(share: number | null | undefined, digits = 1): string {
   return share == null ? UNKNOWN : `${number(share * 100, digits)} %`;
 }
 
+/** A coverage: rounded down, so that what is not whole never reads as 100 %. */
+export function percentSeen(share: number | null | undefined): string {
+  return share == null ? UNKNOWN : percent(Math.floor(share * 1000 + 1e-7) / 1000);
+}
+
 /** Money for a glance: 41.2만 원, 1,180만 원, 2.5억 원; ₩412k, ₩11.8M. */
 export function money(value: Money | null | undefined, language: Language): string {
   if (value == null) return UNKNOWN;
@@ -121,7 +126,8 @@ function parts(at: number, zone: string, language: Language): Record<Part, strin
     clocks.set(key, format);
   }
   const found = {} as Record<Part, string>;
-  for (const { type, value } of format.formatToParts(at)) found[type as Part] = value.replace(/[.월일년]/g, "");
+  // Sunday and Monday are called by the very words that stand behind a day and a month.
+  for (const { type, value } of format.formatToParts(at)) found[type as Part] = type === "weekday" ? value : value.replace(/[.월일년]/g, "");
   return found;
 }
 

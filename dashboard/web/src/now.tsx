@@ -3,10 +3,10 @@
 import { useSignal } from "@preact/signals";
 import type { Finding, Intervals, Machine, Now } from "./api";
 import { bullet, byWorth, sparkline, watch, type Point } from "./chart";
-import { carbon, duration, instant, kw, kwh, money, percent, short, UNKNOWN } from "./format";
+import { carbon, duration, instant, kw, kwh, money, percentSeen, short, UNKNOWN } from "./format";
 import { AckButton, Card, Failed, incidentWord, Link, Mark, sentenceOf, Waiting } from "./parts";
 import { findings, intervals, language, listError, now, site, t, zone } from "./state";
-import { machineKinds } from "./words";
+import { isFault, machineKinds } from "./words";
 
 const DAY_MS = 86_400_000;
 
@@ -106,12 +106,14 @@ function peakOf(intervals: Intervals | null, meter: string | null | undefined): 
 
 function Today() {
   const today = now.value?.now?.today;
+  // Of a first interval that is not whole nothing is said here, as under "no waste".
+  const isWatched = intervals.value !== null && watch(intervals.value) !== null;
   return (
     <Card title={t.value.today} id="today" class="today">
       {!now.value ? <Waiting height={88} /> : (
         <>
           <Figure value={kwh(today?.energy_kwh)} unit="kWh" />
-          <p class="quiet">{t.value.coverage} {percent(today?.coverage)}</p>
+          <p class="quiet">{t.value.coverage} {percentSeen(isWatched ? today?.coverage : null)}</p>
         </>
       )}
     </Card>
@@ -166,13 +168,21 @@ function Row({ finding }: { finding: Finding }) {
         <b>{finding.machine}</b>
         <span>{sentenceOf(finding)}</span>
       </Link>
-      <span class="worth">
-        <b>{money(finding.cost, language.value)}</b>
-        <small>{kwh(finding.energy_kwh)} kWh</small>
-      </span>
+      <Worth finding={finding} />
       <span class={`incident ${finding.incident}`}>{incidentWord(finding)}</span>
       <AckButton finding={finding} />
     </li>
+  );
+}
+
+/** What it costs and how much it was; a fault of a meter is neither. */
+function Worth({ finding }: { finding: Finding }) {
+  if (isFault(finding.kind)) return <span class="worth"><small>{t.value.meter_fault}</small></span>;
+  return (
+    <span class="worth">
+      <b>{money(finding.cost, language.value)}</b>
+      {finding.energy_kwh !== null && <small>{kwh(finding.energy_kwh)} kWh</small>}
+    </span>
   );
 }
 
@@ -186,7 +196,7 @@ function Nothing() {
       <p><b>{t.value.none_title}</b></p>
       <p class="quiet">
         {watched
-          ? t.value.none_proof(machines().length, duration(watched.seconds, language.value), percent(watched.share))
+          ? t.value.none_proof(machines().length, duration(watched.seconds, language.value), percentSeen(watched.share))
           : t.value.none_learning}
       </p>
     </div>
@@ -283,10 +293,7 @@ function Ended() {
               <b>{finding.machine}</b>
               <span>{sentenceOf(finding)}</span>
             </Link>
-            <span class="worth">
-              <b>{money(finding.cost, language.value)}</b>
-              <small>{kwh(finding.energy_kwh)} kWh</small>
-            </span>
+            <Worth finding={finding} />
             <span class="incident">{instant(Date.parse(finding.until ?? finding.since), zone.value, language.value)}</span>
           </li>
         ))}

@@ -31,11 +31,15 @@ const ko = {
   coverage: "확보율",
   waste_month: "이번 달 낭비",
   cases: (n: number) => `${n}건`,
-  no_tariff: "요금제가 없어 금액을 알 수 없음",
-  to_deal: "지금 처리할 낭비",
-  ended: "최근 끝난 낭비",
+  no_tariff: "이 시간의 단가를 몰라 금액을 알 수 없음",
+  meter_fault: "계측 이상",
+  fault_no_money: "계측 이상입니다. 없어진 것은 전력이 아니라 자료이므로 금액이 없습니다.",
+  yes: "예",
+  no: "아니오",
+  to_deal: "지금 처리할 낭비와 계측 이상",
+  ended: "최근 끝난 낭비와 계측 이상",
   show_all: (n: number) => `모두 보기 (${n})`,
-  none_title: "열린 낭비가 없습니다",
+  none_title: "열린 낭비나 계측 이상이 없습니다",
   none_proof: (n: number, time: string, coverage: string) => `설비 ${n}대를 ${time} 동안 감시했고, 그 시간의 자료 확보율은 ${coverage}입니다.`,
   none_learning: "감시를 막 시작했습니다. 온전한 15분 구간 하나가 끝나면 확보율이 나옵니다.",
   none_meters: "설정된 계측기가 없습니다. wattwarden.toml에 [[meter]]를 추가하고 다시 시작하십시오.",
@@ -48,7 +52,7 @@ const ko = {
   state_running: "가동",
   state_unknown: "상태 모름",
   acknowledge: "확인",
-  acknowledge_title: "낭비를 확인합니다",
+  acknowledge_title: "확인했음을 남깁니다",
   acknowledge_text: "누가 보았는지 남깁니다. 조치했다는 뜻은 아닙니다.",
   your_name: "이름",
   comment: "메모 (선택)",
@@ -94,15 +98,17 @@ const ko = {
   range: "범위 (10–90 %)",
   mean_price: "평균 단가",
   cost_net: "전력량 요금",
+  net: "세전 금액",
   levies: "세금·기금",
   cost: "합계",
   emissions: "온실가스",
   checks: "확인해 볼 것",
   history: "경과",
   opened: "낭비 시작",
+  fault_opened: "이상 시작",
   acknowledged_by: (by: string) => `${by} 확인`,
   unknown_page: "이 주소에는 화면이 없습니다",
-  unknown_finding: "이 낭비를 찾을 수 없습니다",
+  unknown_finding: "이 항목을 찾을 수 없습니다",
   back: "현황으로",
   actions: "조치",
 };
@@ -139,11 +145,15 @@ const en: Words = {
   coverage: "coverage",
   waste_month: "Waste this month",
   cases: (n) => `${n} ${n === 1 ? "finding" : "findings"}`,
-  no_tariff: "no tariff, money unknown",
-  to_deal: "Waste to deal with now",
-  ended: "Waste that ended recently",
+  no_tariff: "no price is known for this time: money unknown",
+  meter_fault: "meter fault",
+  fault_no_money: "A meter fault: what is lost is data, not energy, so there is no money to it.",
+  yes: "yes",
+  no: "no",
+  to_deal: "Waste and meter faults to deal with now",
+  ended: "Waste and meter faults that ended recently",
   show_all: (n) => `Show all (${n})`,
-  none_title: "No waste is open",
+  none_title: "No waste or meter fault is open",
   none_proof: (n, time, coverage) => `${n} ${n === 1 ? "machine was" : "machines were"} watched for ${time}; the meters were heard ${coverage} of that time.`,
   none_learning: "Watching has just begun. Coverage is known after the first whole quarter of an hour.",
   none_meters: "No meter is configured. Add a [[meter]] to wattwarden.toml and start again.",
@@ -156,7 +166,7 @@ const en: Words = {
   state_running: "Running",
   state_unknown: "Unknown",
   acknowledge: "Acknowledge",
-  acknowledge_title: "Acknowledge this waste",
+  acknowledge_title: "Acknowledge this finding",
   acknowledge_text: "Records who has seen it. It does not say that it is fixed.",
   your_name: "Your name",
   comment: "Comment (optional)",
@@ -202,12 +212,14 @@ const en: Words = {
   range: "Range (10–90 %)",
   mean_price: "Mean price",
   cost_net: "Energy charge",
+  net: "Before levies",
   levies: "Taxes and levies",
   cost: "Total",
   emissions: "Emissions",
   checks: "What to check",
   history: "History",
   opened: "Waste began",
+  fault_opened: "Fault began",
   acknowledged_by: (by) => `Acknowledged by ${by}`,
   unknown_page: "There is no page at this address",
   unknown_finding: "This finding does not exist",
@@ -253,15 +265,43 @@ export const whyNames: Record<string, Both> = {
   demand_kw: b("수요전력", "demand"),
   forecast_kw: b("예상 수요전력", "forecast demand"),
   limit_kw: b("한계", "limit"),
+  excess_kw: b("목표를 넘은 부분", "above the target"),
+  billed_kw: b("요금적용전력", "billed demand"),
+  n_bills: b("영향을 받는 청구서 수", "bills that it lies on"),
+  reference_kw: b("학습한 기저부하", "load at rest as learned"),
+  deviation_kw: b("하루하루의 편차", "deviation from day to day"),
+  days: b("일수", "days"),
+  power_factor_pct: b("이번 달 역률", "power factor this month"),
+  reference_pct: b("기준 역률", "reference"),
+  missing_pct: b("청구되는 부족분", "billed shortfall"),
+  is_leading: b("진상 역률", "leading"),
+  is_notice: b("예고 달", "a notice this month"),
+  silent_s: b("수신 없는 시간", "not heard of for"),
+  stood_s: b("멈춘 시간", "stood still for"),
+  longest_s: b("이전에 가장 오래 멈춘 시간", "longest standstill before"),
+  register_kwh: b("멈춘 지시값", "register stands at"),
+  register_kvarh: b("멈춘 지시값", "register stands at"),
+  spread_kwh: b("나누어 추정한 전력량", "energy spread over that time"),
+  spread_kvarh: b("나누어 추정한 무효전력량", "reactive energy spread over that time"),
+  before_kwh: b("이전 지시값", "register before"),
+  before_kvarh: b("이전 지시값", "register before"),
+  after_kwh: b("이후 지시값", "register after"),
+  after_kvarh: b("이후 지시값", "register after"),
   energy_light_kwh: b("경부하 전력량", "off-peak energy"),
   energy_mid_kwh: b("중간부하 전력량", "mid-peak energy"),
   energy_peak_kwh: b("최대부하 전력량", "on-peak energy"),
   energy_flat_kwh: b("전력량", "energy"),
 };
 
+/** Kinds whose harm is data that is missing: no energy, no money, no waste. */
+const FAULTS: ReadonlySet<Kind> = new Set(["meter_stuck", "meter_silent", "meter_reset", "ct_reversed", "submeter_imbalance"]);
+export const isFault = (kind: Kind) => FAULTS.has(kind);
+
 /** What people know of a kind: why it is said, when it stops, what to check (at most three). */
 export interface KindText {
   name: Both;
+  /** Numbers that mean something else in this kind than by `whyNames`. */
+  names?: Record<string, Both>;
   because: (n: Record<string, string>) => Both;
   until: Both;
   checks: Both[];
@@ -269,7 +309,7 @@ export interface KindText {
 
 const n = (numbers: Record<string, string>, name: string) => numbers[name] ?? "—";
 
-const known: Partial<Record<Kind, KindText>> = {
+export const known: Partial<Record<Kind, KindText>> = {
   idle_running: {
     name: b("공회전", "Idle running"),
     because: (w) =>
@@ -315,14 +355,69 @@ const known: Partial<Record<Kind, KindText>> = {
     name: b("계측기 무응답", "Meter silent"),
     because: (w) =>
       b(
-        `계측기가 ${n(w, "duration_s")} 동안 응답하지 않았습니다. 이 시간의 값은 비워 두었고 채워 넣지 않았습니다.`,
-        `The meter has not answered for ${n(w, "duration_s")}. Its values are left empty, none is made up.`,
+        `계측기가 ${n(w, "silent_s")} 동안 응답하지 않았습니다. 이 시간의 값은 비워 두었고 채워 넣지 않았습니다.`,
+        `The meter has not answered for ${n(w, "silent_s")}. Its values are left empty, none is made up.`,
       ),
     until: b("계측기가 다시 응답하면 사라집니다.", "It ends when the meter answers again."),
     checks: [
       b("계측기 전원과 통신선을 확인합니다.", "Check the meter's supply and its line."),
       b("같은 선의 다른 계측기가 응답하는지 봅니다.", "See whether other meters on the same line answer."),
       b("주소(unit)와 포트 설정을 확인합니다.", "Check its address (unit) and port."),
+    ],
+  },
+  meter_stuck: {
+    name: b("계측기 멈춤", "Meter stuck"),
+    because: (w) =>
+      b(
+        `적산 지시값이 ${n(w, "stood_s")} 동안 변하지 않았습니다. 그동안의 사용량은 지시값이 다시 늘 때 그 시간에 나누어 추정하고, 알 수 없으면 비워 둡니다.`,
+        `The register has not moved for ${n(w, "stood_s")}. What was used meanwhile is spread over that time once the register counts again, marked as estimated; what cannot be known stays empty.`,
+      ),
+    until: b("지시값이 다시 늘면 사라집니다.", "It ends when the register counts again."),
+    checks: [
+      b("설비가 실제로 꺼져 있었는지 확인합니다. 그렇다면 조치할 것이 없습니다.", "See whether the machine was off all that time: then nothing needs to be done."),
+      b("계측기 화면의 값이 움직이는지 보고, 움직이면 게이트웨이나 통신을 확인합니다.", "See whether the meter's own display moves; if it does, check the gateway and the line."),
+      b("변류기(CT)와 전압 배선을 확인합니다.", "Check current transformers and voltage taps."),
+    ],
+  },
+  meter_reset: {
+    name: b("계측기 초기화", "Meter reset"),
+    because: () =>
+      b(
+        "적산 지시값이 거꾸로 갔습니다. 계측기가 초기화되었거나, 등록하지 않고 교체한 것입니다. 알 수 없는 구간은 비워 두었습니다.",
+        "The register went back: the meter was reset, or changed without being entered. What cannot be known is left empty.",
+      ),
+    until: b("한 번 일어난 일이며, 알려질 때 이미 끝난 것입니다.", "It happened once, and is over as soon as it is known."),
+    checks: [
+      b("계측기를 교체했다면 설정의 swaps에 이전 계측기의 마지막 값과 함께 적습니다.", "If the meter was changed, enter it in `swaps` with the last value of the old one."),
+      b("정전이나 점검이 있었는지 확인합니다.", "See whether there was an outage or maintenance."),
+    ],
+  },
+  low_power_factor: {
+    name: b("낮은 역률", "Low power factor"),
+    because: (w) =>
+      b(
+        `이번 달 평균 역률이 ${n(w, "power_factor_pct")}로 요금의 기준 ${n(w, "reference_pct")}에 미치지 못합니다. 부족한 만큼 기본요금에 더해집니다. 예고 달에는 더해지지 않습니다.`,
+        `The mean power factor of this month is ${n(w, "power_factor_pct")}, below the tariff's reference of ${n(w, "reference_pct")}. The shortfall is added to the demand charge, in a month of notice not yet.`,
+      ),
+    until: b("이번 달 평균이 기준 이상이 되거나 청구 기간이 끝나면 사라집니다.", "It ends when the month's mean reaches the reference, or with the billing period."),
+    checks: [
+      b("지상이면 콘덴서가 동작하는지, 퓨즈와 접촉기를 확인합니다.", "Lagging: see whether the capacitors work; check fuses and contactors."),
+      b("야간 진상이면 밤에 콘덴서가 켜져 있는지, 자동 역률 조정 장치를 확인합니다.", "Leading by night: see whether capacitors stay on at night; check the controller."),
+    ],
+  },
+  baseload_drift: {
+    name: b("기저부하 상승", "Baseload drift"),
+    names: { base_kw: b("지금의 기저부하", "load at rest now") },
+    because: (w) =>
+      b(
+        `쉬는 시간의 부하가 ${n(w, "reference_kw")}에서 ${n(w, "base_kw")}로 올랐고, ${n(w, "days")}일 동안 이어졌습니다. 하루하루의 편차(${n(w, "deviation_kw")})로는 설명되지 않습니다. 날씨는 고려하지 않습니다.`,
+        `The load at rest has risen from ${n(w, "reference_kw")} to ${n(w, "base_kw")}, over ${n(w, "days")} days. Its deviation from day to day (${n(w, "deviation_kw")}) does not explain that. Weather is not taken into account.`,
+      ),
+    until: b("사흘 동안 쉬는 시간의 부하가 학습한 값 가까이로 돌아오면 사라집니다.", "It ends when the load at rest has been back near what was learned for three days."),
+    checks: [
+      b("새로 들어왔거나 밤에도 켜 두는 설비가 있는지 확인합니다.", "See what is new, or is now left on at night."),
+      b("압축공기 누설을 확인합니다: 쉬는 시간에 공기압축기가 도는지 봅니다.", "Look for compressed-air leaks: does a compressor run while the plant rests?"),
+      b("냉난방 때문이면 계절 탓일 수 있습니다. 아는 값이 있으면 reference_kw로 정합니다.", "If it is heating or cooling, it may be the season. Where the load at rest is known, set `reference_kw`."),
     ],
   },
 };

@@ -61,6 +61,32 @@ const FINDINGS = [
     incident: "acknowledged", acknowledged: { at: iso(NOW - 30 * 60_000), by: "김정비", comment: "재고 조사 때문에 켜 둠" } },
 ];
 
+/** A finding whose harm is no energy of one machine: what a bill bears, or data that is missing. */
+function other(kind, machine, since, until, severity, why, [ko, en], more = {}) {
+  const stamp = iso(since).replace(/[-:]/g, "");
+  return {
+    id: `${kind}.${machine}.${stamp}`, kind, machine, meter: machine === "ansan-1" ? "incomer" : machine, since: iso(since), detected_at: iso(since + 600_000),
+    until: until ? iso(until) : null, state: until ? "closed" : "open", severity, energy_kwh: null, energy_kwh_low: null, energy_kwh_high: null,
+    cost: null, cost_net: null, kgco2e: null, confidence: 0.9, why, title: { ko, en }, incident: until ? "closed" : "open", acknowledged: null, ...more,
+  };
+}
+
+const DAY = 86_400_000;
+FINDINGS.push(
+  other("meter_silent", "weld-4", NOW - 25 * 60_000, null, "p2", { silent_s: 1500 }, ["계측기 weld-4: 25분 동안 수신 없음", "meter weld-4: not heard of for 25 min"]),
+  other("meter_stuck", "imm-3", NOW - 2 * DAY, NOW - DAY, "p2", { stood_s: 86_400, register_kwh: 4012.5, spread_kwh: 212.5, longest_s: 28_800 },
+    ["계측기 imm-3: 사용 중인데 energy_import_kwh 지시값이 24시간 00분 동안 늘지 않음", "meter imm-3: energy_import_kwh has not counted for 24 h 00 min while energy was used"]),
+  other("meter_reset", "dryer-1", NOW - 3 * DAY, NOW - 3 * DAY + 900_000, "p2", { before_kwh: 99_812.4, after_kwh: 0 },
+    ["계측기 dryer-1: energy_import_kwh 99812.4 → 0: 초기화 또는 등록되지 않은 교체(swaps)", "meter dryer-1: energy_import_kwh went from 99812.4 to 0: reset, or a change not entered in swaps"]),
+  other("low_power_factor", "ansan-1", NOW - 20 * DAY, null, "p3", { power_factor_pct: 86.4, reference_pct: 90, missing_pct: 4, is_leading: 0, is_notice: 0, duration_s: 1_728_000, billed_kw: 240 },
+    ["ansan-1: 이번 달 주간 지상역률 86.4 % (기준 90 %)", "ansan-1: lagging power factor by day 86.4 % this month (reference 90 %)"],
+    { cost: { amount: 18_002, currency: "KRW" }, cost_net: { amount: 15_974, currency: "KRW" } }),
+  other("baseload_drift", "ansan-1", NOW - 12 * DAY, null, "p3", { base_kw: 24.6, reference_kw: 21.9, deviation_kw: 0.7, days: 12, duration_s: 1_036_800 },
+    ["ansan-1: 쉬는 시간 기저부하가 21.9 kW에서 24.6 kW로 오름 (12일)", "ansan-1: load at rest crept from 21.9 kW to 24.6 kW over 12 days"],
+    { energy_kwh: 402.1, energy_kwh_low: 310.4, energy_kwh_high: 777.6, cost: { amount: 61_500, currency: "KRW" }, cost_net: { amount: 54_570, currency: "KRW" }, kgco2e: 167.8 }),
+);
+const FAULTS = ["meter_silent", "meter_stuck", "meter_reset"];
+
 function site(scenario) {
   return {
     name: "ansan-1", zone: "Asia/Seoul", language: "ko", currency: "KRW", demand_interval_s: 900, main_meter: "incomer",
@@ -81,7 +107,7 @@ function now(state_) {
   const meters = ["incomer", ...MACHINES.map((machine) => machine[0])];
   const start = Math.floor(NOW / QUARTER) * QUARTER;
   const energy = power("incomer", NOW) * ((NOW - start) / 3600_000) * 1.02;
-  const month = state_.findings.filter((finding) => finding.since >= "2026-07-31T15:00:00Z");
+  const month = state_.findings.filter((finding) => finding.since >= "2026-07-31T15:00:00Z" && !FAULTS.includes(finding.kind));
   const sum = (key) => Math.round(month.reduce((total, finding) => total + finding[key], 0) * 1e6) / 1e6;
   const target = state_.scenario === "above" ? 150 : 240;
   return {
@@ -100,7 +126,7 @@ function now(state_) {
         since: iso(NOW - 46 * 60_000), power_kw: power(machine, NOW), is_working_time: true })),
     },
     waste_month: { month: "2026-08", count: month.length, energy_kwh: month.length ? sum("energy_kwh") : null,
-      cost: month.length ? { amount: month.reduce((total, finding) => total + finding.cost.amount, 0), currency: "KRW" } : null, kgco2e: month.length ? sum("kgco2e") : null },
+      cost: month.length ? { amount: month.reduce((total, finding) => total + (finding.cost?.amount ?? 0), 0), currency: "KRW" } : null, kgco2e: month.length ? sum("kgco2e") : null },
   };
 }
 
@@ -132,7 +158,7 @@ function evidence(finding) {
     if (last && last.until_ms === at) last.until_ms = at + 60_000;
     else working.push({ since_ms: Math.max(at, from), until_ms: at + 60_000 });
   }
-  const names = ["base_kw", "standby_kw", "above_kw", "running_from_kw"].filter((name) => name in finding.why);
+  const names = ["reference_kw", "base_kw", "standby_kw", "above_kw", "running_from_kw"].filter((name) => name in finding.why);
   const limits = names.map((name) => ({ name, kw: finding.why[name] }));
   return {
     id: finding.id, meter: finding.meter, quantity: "active_power_kw", source: "samples", from: iso(from), to: iso(to), since: finding.since, until: finding.until,

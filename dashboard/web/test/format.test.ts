@@ -1,8 +1,10 @@
 // How numbers, money, times and durations read in both languages.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
-import { carbon, clockSeconds, day, duration, exactMoney, instant, kw, kwh, money, number, percent, short } from "../src/format";
-import { kindText, words } from "../src/words";
+import type { Kind } from "../src/api";
+import { carbon, clockSeconds, day, duration, exactMoney, instant, kw, kwh, money, number, percent, percentSeen, short } from "../src/format";
+import { isFault, kindText, known, whyNames, words } from "../src/words";
 
 const won = (amount: number) => ({ amount, currency: "KRW" });
 
@@ -54,6 +56,7 @@ test("times stand in the site's zone on a 24-hour clock", () => {
   check(clockSeconds(midnight, "Asia/Seoul"), "00:00:05");
   check(instant(midnight, "Asia/Seoul", "ko"), "8. 28. (금) 00:00");
   check(instant(midnight, "Asia/Seoul", "en"), "Fri 28 Aug 00:00");
+  for (const [after, expected] of [[2, "8. 30. (일)"], [3, "8. 31. (월)"]] as const) check(day(midnight + after * 86_400_000, "Asia/Seoul", "ko"), expected);
   check(day(midnight, "Europe/Berlin", "en"), "Thu 27 Aug");
 });
 
@@ -66,4 +69,33 @@ test("both languages say something for every kind and key", () => {
   assert.match(said.ko, /46분.*9\.6 kW/);
   assert.doesNotMatch(said.en, /undefined|—/);
   for (const kind of ["idle_running", "off_hours_load", "demand_peak", "meter_silent", "harmonics"] as const) assert.ok(kindText(kind).checks.length <= 3);
+});
+
+test("every kind that the engine sends has texts, and every number of it a name", () => {
+  const sent: Record<string, string[]> = JSON.parse(readFileSync("../../agent/evidence.json", "utf8"));
+  assert.deepEqual(Object.keys(known).sort(), Object.keys(sent).sort());
+  for (const [kind, keys] of Object.entries(sent) as [Kind, string[]][]) {
+    const text = kindText(kind);
+    const asked = new Set<string>();
+    const numbers = new Proxy({}, { get: (_, name) => (asked.add(String(name)), `<${String(name)}>`) });
+    const because = text.because(numbers);
+    for (const name of asked) {
+      assert.ok(keys.includes(name), `${kind} asks ${name}, which is never sent`);
+      for (const said of [because.ko, because.en]) assert.ok(said.includes(`<${name}>`), `${kind}: ${name} in one language only`);
+    }
+    for (const key of keys) {
+      const name = text.names?.[key] ?? whyNames[key];
+      assert.ok(name?.ko && name.en, `${kind}.${key} has no name`);
+    }
+    assert.ok(text.checks.length > 0 && text.checks.length <= 3, kind);
+  }
+});
+
+test("a meter fault is no waste", () => {
+  for (const kind of ["meter_stuck", "meter_silent", "meter_reset"] as const) assert.ok(isFault(kind), kind);
+  for (const kind of ["idle_running", "low_power_factor", "demand_peak"] as const) assert.ok(!isFault(kind), kind);
+});
+
+test("what was not seen whole never reads as 100 %", () => {
+  for (const [share, expected] of [[1, "100.0 %"], [0.9996, "99.9 %"], [0.665, "66.5 %"], [0.3, "30.0 %"], [null, "—"]] as const) check(percentSeen(share), expected);
 });

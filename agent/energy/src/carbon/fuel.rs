@@ -161,6 +161,9 @@ pub struct FuelUse {
     pub meter: String,
     /// Rows that the emissions were made with, in order of use.
     pub factors: Vec<String>,
+    /// Rows that the gross heat was made with, in order of use.
+    #[serde(default)]
+    pub toe_factors: Vec<String>,
     /// As the register counted; `None` when nothing is known.
     pub gas_m3: Option<f64>,
     /// At 0 °C and 1 atm.
@@ -226,6 +229,7 @@ pub fn used(
 #[derive(Default)]
 struct Total {
     factors: Vec<String>,
+    toe_factors: Vec<String>,
     gas_m3: Option<f64>,
     net_mj: Sum,
     kgco2: Sum,
@@ -251,14 +255,16 @@ impl Total {
     fn add(&mut self, meter: &FuelMeter, day: Date, gas_m3: f64) {
         let gas_nm3 = gas_m3 * meter.nm3_per_m3;
         let row = meter.on(FuelPurpose::Scope1, day);
-        if let Some(row) = row.filter(|row| !self.factors.contains(&row.id)) {
-            self.factors.push(row.id.clone());
+        let toe_row = meter.on(FuelPurpose::Toe, day);
+        for (row, used) in [(row, &mut self.factors), (toe_row, &mut self.toe_factors)] {
+            if let Some(row) = row.filter(|row| !used.contains(&row.id)) {
+                used.push(row.id.clone());
+            }
         }
         self.gas_m3 = Some(self.gas_m3.unwrap_or(0.0) + gas_m3);
         self.net_mj.add(row.and_then(Fuel::net_mj).map(|mj| mj * gas_nm3));
         self.kgco2.add(row.and_then(|row| row.kgco2(gas_nm3)));
-        let toe = meter.on(FuelPurpose::Toe, day).and_then(|row| row.toe(gas_nm3));
-        self.toe.add(toe);
+        self.toe.add(toe_row.and_then(|row| row.toe(gas_nm3)));
     }
 
     fn told(self, meter: &FuelMeter, coverage: f64) -> FuelUse {
@@ -271,6 +277,7 @@ impl Total {
             kgco2: known(self.kgco2),
             toe: known(self.toe),
             factors: self.factors,
+            toe_factors: self.toe_factors,
             coverage,
         }
     }

@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Setting, SettingForm, after, default, in_words, meter_after_ms, meter_finding, meter_machine, setting};
+use super::{
+    Setting, SettingForm, after, default, episode::is_due, in_words, meter_after_ms, meter_finding, meter_machine,
+    setting,
+};
 use crate::{
     detect::TICK_MS,
     finding::{Finding, Kind, Title},
@@ -73,6 +76,8 @@ impl Heard {
 struct Silence {
     since_ms: i64,
     detected_ms: i64,
+    /// Until when it was told as silent: an open finding is told anew while it goes on.
+    said_ms: i64,
     /// When it was first heard of again.
     resumed_ms: Option<i64>,
 }
@@ -134,6 +139,10 @@ impl MeterSilent {
                     .resumed_ms
                     .map(|resumed_ms| finding(name, silence, Some(resumed_ms), site)),
             );
+            if silence.resumed_ms.is_none() && is_due(silence.since_ms, Some(silence.said_ms), at_ms) {
+                silence.said_ms = at_ms;
+                out.push(finding(name, silence, None, site));
+            }
             silence.resumed_ms.is_none()
         });
         for (meter, heard_ms) in &watched {
@@ -142,6 +151,7 @@ impl MeterSilent {
                 let silence = Silence {
                     since_ms: *heard_ms,
                     detected_ms: at_ms,
+                    said_ms: at_ms,
                     resumed_ms: None,
                 };
                 out.push(finding(&meter.name, &silence, None, site));
@@ -152,6 +162,7 @@ impl MeterSilent {
             let silence = Silence {
                 since_ms: newest_ms,
                 detected_ms: at_ms,
+                said_ms: at_ms,
                 resumed_ms: None,
             };
             out.push(finding(&ALL.into(), &silence, None, site));
@@ -186,7 +197,7 @@ fn after_ms(meter: &Meter, site: &Site) -> Option<i64> {
 
 fn finding(name: &Name, silence: &Silence, until_ms: Option<i64>, site: &Site) -> Finding {
     let is_site = &**name == ALL;
-    let (ko, en) = in_words(until_ms.unwrap_or(silence.detected_ms) - silence.since_ms);
+    let (ko, en) = in_words(until_ms.unwrap_or(silence.said_ms) - silence.since_ms);
     let main = site
         .main_meter
         .as_ref()
@@ -208,7 +219,7 @@ fn finding(name: &Name, silence: &Silence, until_ms: Option<i64>, site: &Site) -
         }
     };
     let named = if is_site { &site.name } else { name };
-    let silent_s = (until_ms.unwrap_or(silence.detected_ms) - silence.since_ms) as f64 / 1000.0;
+    let silent_s = (until_ms.unwrap_or(silence.said_ms) - silence.since_ms) as f64 / 1000.0;
     let times_ms = (silence.since_ms, silence.detected_ms, until_ms);
     let why = [("silent_s".to_owned(), silent_s)].into();
     meter_finding(Kind::MeterSilent, times_ms, (named, machine, meter), title, why)

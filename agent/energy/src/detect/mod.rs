@@ -71,6 +71,83 @@ pub const CATALOGUE: &[(Kind, &[Setting])] = &[
     (Kind::MeterReset, meter_fault::RESET),
 ];
 
+/// What numbers (`why`) each kind may send: whoever shows a finding to people has a name for each. Of a register the
+/// last word is its unit.
+pub const EVIDENCE: &[(Kind, &[&str])] = &[
+    (
+        Kind::IdleRunning,
+        &[
+            "standby_kw",
+            "running_from_kw",
+            "after_s",
+            "duration_s",
+            "mean_power_kw",
+            "energy_light_kwh",
+            "energy_mid_kwh",
+            "energy_peak_kwh",
+            "energy_flat_kwh",
+        ],
+    ),
+    (
+        Kind::OffHoursLoad,
+        &[
+            "above_kw",
+            "base_kw",
+            "after_s",
+            "duration_s",
+            "mean_power_kw",
+            "energy_light_kwh",
+            "energy_mid_kwh",
+            "energy_peak_kwh",
+            "energy_flat_kwh",
+        ],
+    ),
+    (
+        Kind::BaseloadDrift,
+        &["base_kw", "reference_kw", "deviation_kw", "days", "duration_s"],
+    ),
+    (
+        Kind::LowPowerFactor,
+        &[
+            "power_factor_pct",
+            "reference_pct",
+            "missing_pct",
+            "is_leading",
+            "is_notice",
+            "duration_s",
+            "billed_kw",
+        ],
+    ),
+    (
+        Kind::DemandPeak,
+        &[
+            "target_kw",
+            "excess_kw",
+            "forecast_kw",
+            "demand_kw",
+            "contract_kw",
+            "billed_kw",
+            "n_bills",
+        ],
+    ),
+    (Kind::MeterSilent, &["silent_s"]),
+    (
+        Kind::MeterStuck,
+        &[
+            "stood_s",
+            "longest_s",
+            "register_kwh",
+            "register_kvarh",
+            "spread_kwh",
+            "spread_kvarh",
+        ],
+    ),
+    (
+        Kind::MeterReset,
+        &["before_kwh", "before_kvarh", "after_kwh", "after_kvarh"],
+    ),
+];
+
 /// How long a condition must last before a finding opens.
 const fn after(seconds: f64) -> Setting {
     Setting {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use energy::{
     Engine, Finding, Interval, Quantity, Reading, Sample, Site,
     calendar::Hours,
+    detect::EVIDENCE,
     engine::EngineState,
     finding::Kind,
     interval::RepairKind,
@@ -161,6 +162,11 @@ pub struct Outcome {
 
 impl Outcome {
     pub fn keep(&mut self, step: energy::engine::Step) {
+        for finding in &step.findings {
+            let (_, sent) = EVIDENCE.iter().find(|(kind, _)| *kind == finding.kind).unwrap();
+            let unknown: Vec<_> = finding.why.keys().filter(|key| !sent.contains(&key.as_str())).collect();
+            assert!(unknown.is_empty(), "{}: {unknown:?} is not in EVIDENCE", finding.id);
+        }
         self.intervals
             .extend(step.intervals.into_iter().map(|i| ((i.start, i.meter.to_string()), i)));
         self.findings

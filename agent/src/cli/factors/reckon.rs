@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use energy::{
+    Site,
     carbon::{self, Account, FactorSeries, Purpose, ToeBasis, Used},
     unit::percent_seen,
 };
@@ -20,7 +21,7 @@ use crate::{
     report::{
         Figures, Month, MonthFigures,
         carbon::books,
-        words::{grouped, seen},
+        words::{grouped, seen, status_name},
     },
 };
 
@@ -90,7 +91,7 @@ fn made(args: &UseArgs) -> Result<String, ExitCode> {
     if args.purpose.is_none() {
         let figures = figures(args, &config, (&all, heard_until), bounds)?;
         rows.extend(market(&figures, args.explain, language));
-        rows.extend(fuels(&figures, language));
+        rows.extend(fuels(&config.site, &figures, language));
         if let (false, Some(toe)) = (figures.fuels.is_empty(), figures.toe) {
             let of_what = if language == Language::Ko {
                 "전력 + 연료"
@@ -254,7 +255,31 @@ fn market(figures: &MonthFigures, explain: bool, language: Language) -> Vec<Vec<
     rows
 }
 
-fn fuels(figures: &MonthFigures, language: Language) -> Vec<Vec<String>> {
+/// The rows that gross heat was made with: `gross heat by kr-toe-city-gas-lng-2022 (unverified)`.
+fn by_rows(site: &Site, fuel: &carbon::FuelUse, language: Language) -> String {
+    let rows = || site.fuel_meters.iter().flat_map(|meter| &meter.rows);
+    let named: Vec<String> = fuel
+        .toe_factors
+        .iter()
+        .map(|id| {
+            let status = rows().find(|row| row.id == *id).map_or("", |row| &row.status);
+            format!("{id} ({})", status_name(status, language))
+        })
+        .collect();
+    let by = if language == Language::Ko {
+        "총발열량 계수"
+    } else {
+        "gross heat by"
+    };
+    let named = if named.is_empty() {
+        "–".to_owned()
+    } else {
+        named.join(", ")
+    };
+    format!("{by} {named}")
+}
+
+fn fuels(site: &Site, figures: &MonthFigures, language: Language) -> Vec<Vec<String>> {
     let or_unknown = |value: Option<f64>| value.map_or("–".to_owned(), |value| number(value, 3));
     let coverage = if language == Language::Ko {
         "자료 확보율"
@@ -275,7 +300,7 @@ fn fuels(figures: &MonthFigures, language: Language) -> Vec<Vec<String>> {
             percent_seen(fuel.coverage)
         );
         let mut rows = vec![vec!["scope_1".to_owned(), amount, format!("{}: {gas}", fuel.meter)]];
-        rows.extend([heat, factors].map(|how| vec![String::new(), String::new(), how]));
+        rows.extend([factors, heat, by_rows(site, fuel, language)].map(|how| vec![String::new(), String::new(), how]));
         rows
     };
     figures.fuels.iter().flat_map(rows).collect()

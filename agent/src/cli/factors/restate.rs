@@ -41,7 +41,7 @@ pub(super) struct RestateArgs {
     /// Why: kept with both values.
     #[arg(long)]
     reason: String,
-    /// The day of the old report: by the factors that were known then.
+    /// The day of the old report, by the factors that were known then; for the first restatement of a year.
     #[arg(long, value_name = "DAY")]
     reported: Option<Date>,
     /// The new factor, by its id; without it, what is known today.
@@ -96,8 +96,16 @@ fn reckoned(
         );
         return Err(fail(INPUT, why));
     }
-    let old = args.reported.map(Basis::Known).or_else(|| last(kept, args.year));
-    let old = old.or_else(|| Date::new(args.year, 12, 31).ok().map(Basis::Known));
+    let last = last(kept, args.year);
+    if let (Some(last), Some(day)) = (&last, args.reported) {
+        let why = format!(
+            "--reported {day}: {} was restated before, and its old value is now that by {last}; leave --reported out",
+            args.year
+        );
+        return Err(fail(INPUT, why));
+    }
+    let reported = args.reported.or_else(|| Date::new(args.year, 12, 31).ok());
+    let old = last.or_else(|| reported.map(Basis::Known));
     let old = old.ok_or_else(|| fail(INPUT, "there is no such year"))?;
     let new = match &args.factor {
         None => Basis::Known(config.site.zone.to_datetime(now).date()),
@@ -120,7 +128,7 @@ fn reckoned(
     let restated = restate(series, year, (&old, &new), now, args.reason.trim()).map_err(|error| {
         fail(
             INPUT,
-            format!("{error}; --reported DAY takes what was known on another day"),
+            format!("{error}; for a first restatement --reported DAY takes what was known on another day"),
         )
     })?;
     if restated.explained_by.iter().all(|moved| moved.from == moved.to) {

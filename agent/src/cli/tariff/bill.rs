@@ -155,6 +155,13 @@ fn shown(bill: &Bill, places: u32, explain: bool, differences: Option<&[Differen
             under.push(how.unwrap_or_default() + &wrapped(&line.rule, 6));
         }
     }
+    if !bill.rounding().is_zero() {
+        rows.push(vec![
+            item_name("rounding", language).to_owned(),
+            amount(bill.rounding()),
+        ]);
+        under.push(String::new());
+    }
     rows.push(vec![item_name("total", language).to_owned(), amount(bill.total)]);
     under.push(rounding(bill, language).filter(|_| explain).unwrap_or_default());
     let items = table(&rows, &[false, true]);
@@ -178,13 +185,12 @@ fn listed(remark: &str) -> String {
 
 /// What the items add up to, where the total was rounded.
 fn rounding(bill: &Bill, language: Language) -> Option<String> {
-    let sum: Decimal = bill.items.iter().map(|item| item.amount).sum();
-    let (exact, currency) = (amount(sum), &bill.currency);
+    let (exact, currency) = (amount(bill.total - bill.rounding()), &bill.currency);
     let how = match language {
         Language::Ko => format!("{exact} {currency}의 끝수 처리"),
         Language::En => format!("rounded from {exact} {currency}"),
     };
-    (sum != bill.total).then(|| wrapped(&how, 6))
+    (!bill.rounding().is_zero()).then(|| wrapped(&how, 6))
 }
 
 fn head(bill: &Bill, language: Language) -> String {

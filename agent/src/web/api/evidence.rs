@@ -64,7 +64,8 @@ const MARGIN: SignedDuration = SignedDuration::from_mins(30);
 const MAX_EDGES: usize = 500;
 
 /// Numbers of `why` that are limits of power, the one above which power is waste first.
-const LIMITS: [&str; 7] = [
+const LIMITS: [&str; 8] = [
+    "reference_kw",
     "base_kw",
     "standby_kw",
     "target_kw",

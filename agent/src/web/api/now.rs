@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    report::figures::{cost_sum, currency, some_sum},
+    report::{
+        figures::{currency, some_sum},
+        waste::cost_sum,
+    },
     store::{FindingFilter, Reader, StoreError, StoredFinding},
     web::{data::Web, error::ApiError},
 };
@@ -47,7 +50,8 @@ pub(crate) fn now_view(web: &Web, reader: &Reader) -> Result<NowView, StoreError
         until: Some(until),
         ..FindingFilter::default()
     })?;
-    findings.retain(|stored| stored.finding.since >= from);
+    // A meter's fault is no waste.
+    findings.retain(|stored| stored.finding.since >= from && !stored.finding.kind.is_meter_fault());
     let age = |now: &Now| clock.duration_since(now.at).as_secs_f64() / web.parts.clock.speed();
     Ok(NowView {
         clock,

@@ -162,6 +162,13 @@ impl History {
     }
 }
 
+impl Bill {
+    /// What rounding made of the total: as much must be added to the items.
+    pub fn rounding(&self) -> Decimal {
+        self.total - self.items.iter().map(|item| item.amount).sum::<Decimal>()
+    }
+}
+
 /// Bills of every billing period with known usage and a price, in order of time, and what they leave behind for the next.
 /// `usage` is the main meter's, ascending by start, the newest revision of each interval.
 pub fn bills(contracts: &[Contract], usage: &[Usage]) -> (Vec<Bill>, History) {

@@ -22,6 +22,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("vat", "부가가치세", "VAT"),
     ("fund", "전력산업기반기금", "Power industry fund"),
     ("other", "기타", "Other charges"),
+    ("rounding", "끝수 처리", "Rounding"),
     ("total", "청구금액", "Total"),
     ("energy_import_kwh", "사용전력량 kWh", "Energy, kWh"),
     ("billing_demand_kw", "요금적용전력 kW", "Billed demand, kW"),

@@ -88,6 +88,9 @@ pub struct LaterStep {
     pub n_bills: u8,
 }
 
+/// Places in which what a kW costs is compared: more than any currency has, fewer than a division of decimals leaves.
+const COST_PLACES: u32 = 6;
+
 impl Contract {
     /// Whether a demand at `at` can raise the billed one; false without a price or a demand meter.
     pub fn demand_counts_at(&self, at: Timestamp) -> bool {
@@ -301,7 +304,9 @@ impl<'a> Running<'a> {
         for above_kw in tried {
             // The one before was looked at a kW above where it begins.
             let step = self.step(above_kw.max(steps.last().map_or(above_kw, |last| last.above_kw + Decimal::ONE)));
-            if step.per_kw.net != steps.last().map_or(Decimal::ZERO, |last| last.per_kw.net) {
+            let before = steps.last().map_or(Decimal::ZERO, |last| last.per_kw.net);
+            // By days a kW costs what divisions by the days of the month leave: the same twice but for its last places.
+            if step.per_kw.net.round_dp(COST_PLACES) != before.round_dp(COST_PLACES) {
                 steps.push(DemandStep { above_kw, ..step });
             }
         }
