@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    OutArgs, block_on,
+    OutArgs, block_on, configuration,
     offer::{self, Offer},
     parity, range,
     ranges::Ranges,
@@ -139,7 +139,7 @@ fn discover(args: &DiscoverArgs) -> Result<ExitCode, ExitCode> {
         offer::text(&offer)
     });
     if let Some(path) = args.write.as_ref().filter(|_| !found.devices.is_empty()) {
-        let config = offer::configuration(&offer, (&args.site, &args.zone), path)?;
+        let config = configuration::of(&offer, (&args.site, &args.zone), path)?;
         new_file(path, &config)?;
         told(args, language, path);
     }

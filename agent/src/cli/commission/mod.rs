@@ -20,6 +20,7 @@ use crate::{
 mod block;
 mod candidates;
 pub mod check_live;
+mod configuration;
 mod counting;
 pub mod discover;
 mod faults;
