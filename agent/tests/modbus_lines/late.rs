@@ -34,6 +34,8 @@ enum Fate {
     Deaf(Duration),
     /// Its answer at once, and again after so long.
     Twice(Duration),
+    /// The same, but that registers from 104 on are refused.
+    RefusedTwice(Duration),
     /// Its answer at once, and that of another device with the same unit id after so long.
     Two(Duration),
 }
@@ -50,11 +52,17 @@ impl Drop for Slow {
     }
 }
 
-type Newest = Arc<tokio::sync::Mutex<Option<OwnedWriteHalf>>>;
+/// The end that connected last, and how many bytes go over it at a time: adapters hand them over in lumps.
+type Newest = Arc<tokio::sync::Mutex<(Option<OwnedWriteHalf>, usize)>>;
 
 async fn send(newest: &Newest, bytes: &[u8]) {
-    if let Some(to) = newest.lock().await.as_mut() {
-        drop(to.write_all(bytes).await); // a peer that went away gets no answer
+    let (to, lump) = &mut *newest.lock().await;
+    let Some(to) = to else { return };
+    for lump in bytes.chunks(*lump) {
+        drop(to.write_all(lump).await); // a peer that went away gets no answer
+        if lump.len() < bytes.len() {
+            sleep(Duration::from_millis(3)).await;
+        }
     }
 }
 
@@ -72,11 +80,17 @@ async fn work(mut asked: mpsc::Receiver<Asked>, newest: Newest, fate: impl Fn(As
                 while asked.try_recv().is_ok() {}
                 send(&newest, &right).await;
             }
-            Fate::Twice(after) | Fate::Two(after) => {
-                let is_other = matches!(fate(request), Fate::Two(_));
-                let at = request.at + if is_other { 1000 } else { 0 };
-                let (second, newest) = (Asked { at, ..request }.right(), Arc::clone(&newest));
-                send(&newest, &right).await;
+            fate @ (Fate::Twice(after) | Fate::RefusedTwice(after) | Fate::Two(after)) => {
+                let (first, second) = match fate {
+                    Fate::RefusedTwice(_) if request.at == 104 => (request.exception(2), request.exception(2)),
+                    Fate::Two(_) => {
+                        let at = request.at + 1000;
+                        (right, Asked { at, ..request }.right())
+                    }
+                    _ => (right.clone(), right),
+                };
+                let newest = Arc::clone(&newest);
+                send(&newest, &first).await;
                 tokio::spawn(async move {
                     sleep(after).await;
                     send(&newest, &second).await;
@@ -88,9 +102,14 @@ async fn work(mut asked: mpsc::Receiver<Asked>, newest: Newest, fate: impl Fn(As
 
 impl Slow {
     async fn start(fate: impl Fn(Asked) -> Fate + Send + Sync + 'static) -> Self {
+        Self::in_lumps(256, fate).await
+    }
+
+    async fn in_lumps(lump: usize, fate: impl Fn(Asked) -> Fate + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (newest, (tell, asked)) = (Newest::default(), mpsc::channel(1000));
+        let newest = Newest::new(tokio::sync::Mutex::new((None, lump)));
+        let (tell, asked) = mpsc::channel(1000);
         let worker = tokio::spawn(work(asked, Arc::clone(&newest), fate));
         let nth = Arc::new(AtomicUsize::new(0));
         let acceptor = tokio::spawn(async move {
@@ -98,7 +117,7 @@ impl Slow {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
                 let (mut from, to) = stream.into_split();
-                *newest.lock().await = Some(to);
+                newest.lock().await.0 = Some(to);
                 let (tell, nth) = (tell.clone(), Arc::clone(&nth));
                 tokio::spawn(async move {
                     let mut frame = [0; 8];
@@ -148,7 +167,7 @@ async fn what_a_line_owes_is_no_value_of_the_next_connection() {
 async fn a_late_answer_of_a_meter_that_was_deaf_meanwhile_is_no_value() {
     let check = async |(limits_pct, nth): (u32, usize)| {
         let late = TIMEOUT * limits_pct / 100;
-        let line = Slow::start(move |asked| {
+        let line = Slow::in_lumps(3, move |asked| {
             if asked.nth == nth {
                 Fate::Deaf(late)
             } else {
@@ -192,11 +211,28 @@ async fn an_answer_said_twice_is_not_taken_for_the_next_blocks() {
     join_all([0, 1, 2, 3, 5, 8, 10, 20, 30, 60, 90].map(check)).await;
 }
 
+/// The same where the meter does not have one register: what it refuses it refuses twice.
+#[tokio::test]
+async fn a_refusal_said_twice_costs_no_other_value() {
+    let check = async |after_ms: u64| {
+        let line = Slow::start(move |_| Fate::RefusedTwice(Duration::from_millis(after_ms))).await;
+        let mut bus = Bus::start(over(line.port, vec![alike(1)]));
+        let (mut n_both, until) = (0, wattwarden::clock::monotonic() + TIMEOUT * 30);
+        while let Ok(incoming) = tokio::time::timeout_at(until, bus.samples.recv()).await {
+            let sample = incoming.expect("the bus runs").sample;
+            assert_right(&sample);
+            n_both += u32::from(sample.readings.len() == 2);
+        }
+        assert!(n_both > 15, "{after_ms}: {n_both}");
+    };
+    join_all([0, 1, 2, 5, 10, 15].map(check)).await;
+}
+
 /// Two devices with one unit id: nothing that either says is believed, and the reason is told.
 #[tokio::test]
 async fn two_devices_with_one_unit_id_are_noticed() {
-    let check = async |after_ms: u64| {
-        let line = Slow::start(move |asked| {
+    let check = async |after_ms: u64, lump: usize| {
+        let line = Slow::in_lumps(lump, move |asked| {
             if asked.unit == 1 {
                 Fate::Two(Duration::from_millis(after_ms))
             } else {
@@ -209,7 +245,10 @@ async fn two_devices_with_one_unit_id_are_noticed() {
         assert!(n[2] > 20, "{after_ms}: {n:?}");
         assert!(bus.count("polls_total", "foreign") >= 2.0, "{after_ms}: {n:?}");
     };
-    join_all([1, 2, 3, 5, 8, 10, 15].map(check)).await;
+    let lines = [1, 2, 3, 5, 8, 10, 15]
+        .iter()
+        .flat_map(|after_ms| [check(*after_ms, 256), check(*after_ms, 3)]);
+    join_all(lines).await;
 }
 
 /// A gateway that hangs up after each answer: what it said stands.

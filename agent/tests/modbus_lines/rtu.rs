@@ -53,7 +53,7 @@ impl Asked {
         summed(frame)
     }
 
-    fn exception(&self, code: u8) -> Vec<u8> {
+    pub(super) fn exception(&self, code: u8) -> Vec<u8> {
         summed(vec![self.unit, self.function | 0x80, code])
     }
 }

@@ -178,10 +178,10 @@ impl Master {
         let answer = match &mut wire {
             Wire::Tcp(mbap) => timeout(self.timeout, mbap.ask(unit, request))
                 .await
-                .unwrap_or(Err(Fault::TimedOut(self.timeout))),
+                .unwrap_or(Err(Fault::TimedOut(self.timeout)))
+                .map(|reply| (reply, monotonic() - asked)),
             Wire::Rtu(wire) => believed(wire, unit, request, self.timeout).await,
         };
-        let took = monotonic() - asked;
         self.rests_until = monotonic() + self.gap;
         let fault = answer.as_ref().err();
         match wire {
@@ -189,7 +189,7 @@ impl Master {
             Wire::Rtu(wire) if matches!(fault, Some(Fault::Lost(_))) => self.units = wire.into_units(),
             wire => self.wire = Some(wire),
         }
-        Ok((answer?, took))
+        Ok(answer?)
     }
 }
 
@@ -197,12 +197,19 @@ fn mbap(stream: impl rtu::Stream + 'static) -> Wire {
     Wire::Tcp(Box::new(Mbap::new(stream, false)))
 }
 
-/// One request and its reply, and no reply more.
-async fn believed(wire: &mut rtu::Wire, unit: u8, request: &[u8], limit: Duration) -> Result<Vec<u8>, Fault> {
+/// One request and its reply and what that took, and no reply more.
+async fn believed(
+    wire: &mut rtu::Wire,
+    unit: u8,
+    request: &[u8],
+    limit: Duration,
+) -> Result<(Vec<u8>, Duration), Fault> {
     wire.begin(unit).await?;
+    let asked = monotonic();
     let reply = wire.ask(unit, request, limit).await?;
+    let took = monotonic() - asked;
     wire.confirm(unit, limit).await?;
-    Ok(reply)
+    Ok((reply, took))
 }
 
 async fn open(transport: &Transport, units: Units) -> io::Result<Wire> {

@@ -240,8 +240,14 @@ impl Bus {
         Some((index, due))
     }
 
-    /// One poll of one meter.
+    /// One poll of one meter, unless its unit owes an answer, to whichever meter's question.
     async fn poll(&mut self, index: usize) {
+        let meter = &mut self.meters[index];
+        let alone = self.link.as_mut().map_or(Duration::ZERO, |link| link.alone(meter.unit));
+        if !alone.is_zero() {
+            meter.rest(alone, &self.clock);
+            return;
+        }
         let is_reused = self.link.as_ref().is_some_and(|link| link.has_answered);
         let Some(mut polled) = self.attempt(index).await else {
             return;

@@ -98,6 +98,9 @@ fn misfit(frame: &[u8], unit: u8, request: &[u8]) -> Option<Fault> {
 /// Where the frame that begins here ends, if all of it has come and its CRC is right.
 fn whole(frame: &[u8]) -> Option<usize> {
     let end = extent(frame).filter(|end| *end <= frame.len())?;
+    if matches!(frame[1], 3 | 4) && frame[2] & 1 == 1 {
+        return None; // registers have two bytes: the echo of a request for 0x0300 has the sum of a whole answer
+    }
     (crc(&frame[..end - 2]) == frame[end - 2..end]).then_some(end)
 }
 
@@ -208,6 +211,19 @@ mod tests {
             check(&asked, &[&right[..], &other].concat(), Ok((&[100, 101], other.len())));
         }
         check(&asked, &framed(7, &asked), Err(("length", false)));
+    }
+
+    #[test]
+    fn the_echo_of_a_request_is_no_answer() {
+        for at in (0..=u16::MAX).step_by(7) {
+            for count in [1, 2, 4, 125] {
+                assert_eq!(
+                    answers(&framed(7, &pdu::read(Table::Holding, at, count))),
+                    [],
+                    "{at} {count}"
+                );
+            }
+        }
     }
 
     #[test]

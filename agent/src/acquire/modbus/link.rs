@@ -198,7 +198,12 @@ impl Link {
     /// Whether what `unit` said since [`Link::begin`] may be believed: no answer stands in the place of another.
     pub(super) async fn confirm(&mut self, unit: u8, limit: Duration) -> Result<(), Fault> {
         let Some(Wire::Unnumbered(mut wire)) = self.wire.take_if(|wire| matches!(wire, Wire::Unnumbered(_))) else {
-            return Ok(());
+            let is_strayed = self.wire.is_none() && self.units.is_strayed(unit);
+            return if is_strayed {
+                Err(rtu::one_too_many(unit))
+            } else {
+                Ok(())
+            };
         };
         let confirmed = wire.confirm(unit, limit).await;
         self.keep(Wire::Unnumbered(wire), !matches!(confirmed, Err(Fault::Lost(_))));

@@ -46,7 +46,7 @@ pub(super) const SILENT_AFTER: u32 = 2;
 /// A meter as its bus reads it.
 pub(super) struct Meter {
     pub(super) name: Name,
-    unit: u8,
+    pub(super) unit: u8,
     limits: Limits,
     pub(super) points: Vec<Point>,
     /// The reads as planned, to go back to after refused registers.
@@ -137,6 +137,7 @@ impl Meter {
         sample: &mut Sample,
     ) -> Result<(), Fault> {
         self.retry_planned_reads(sample.at);
+        self.alone = Duration::ZERO;
         link.begin(self.unit).await?;
         let outcome = self.read_blocks(link, limit, sample).await;
         self.alone = link.alone(self.unit);

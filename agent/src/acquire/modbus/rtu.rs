@@ -41,6 +41,9 @@ const SETTLED: Duration = Duration::from_millis(20);
 /// are no late answers.
 const MOST_BYTES: usize = 4096;
 
+/// A line on which bytes come for so long without a pause is never silent: the longest frame takes 2.4 s at 1200 baud.
+const LONGEST_SPEECH: Duration = Duration::from_secs(3);
+
 /// The end of an RTU line at which requests leave.
 pub(super) struct Wire {
     stream: ReadOnly<Box<dyn Stream>>,
@@ -48,6 +51,8 @@ pub(super) struct Wire {
     line: Option<Line>,
     /// When the line was last known to be busy.
     busy: Instant,
+    /// Bytes behind the last reply, which may be the beginning of another.
+    left: Vec<u8>,
     units: Units,
     /// Whether the last exchange ended in anything but an answer.
     is_troubled: bool,
@@ -62,6 +67,7 @@ impl Wire {
             stream: ReadOnly::new(Box::new(stream), Framing::Rtu),
             line,
             busy: monotonic(),
+            left: Vec::new(),
             units,
             is_troubled: true, // what lies in it already was not meant for us
             has_waited: false,
@@ -93,19 +99,19 @@ impl Wire {
         }
         if !self.has_waited {
             let patience = known.patience(SETTLED, limit);
-            let mut bytes = Vec::with_capacity(frame::LONGEST);
+            let mut bytes = std::mem::take(&mut self.left);
+            let (mut until, at_last) = (self.busy + patience, self.busy + patience + LONGEST_SPEECH);
             // A line that ends says nothing more: whoever asks next will notice.
-            if let Ok(Ok(1..)) = timeout_at(self.busy + patience, self.stream.read_buf(&mut bytes)).await {
+            while let Ok(Ok(1..)) = timeout_at(until.min(at_last), self.stream.read_buf(&mut bytes)).await {
                 self.is_troubled = true;
-                self.units.overheard(&bytes);
+                until = until.max(monotonic() + SETTLED); // an answer may come in pieces
             }
+            self.units.overheard(&bytes);
         }
         if self.units.of(unit).confirm() {
             return Ok(());
         }
-        Err(Fault::Foreign(format!(
-            "an answer came more than was asked for, so none is believed: a late one, or two devices with unit id {unit}"
-        )))
+        Err(one_too_many(unit))
     }
 
     /// Sends one request, function and data, and awaits its reply for `limit`, beside what the characters take.
@@ -152,9 +158,13 @@ impl Wire {
                 _ => Err(Fault::TimedOut(limit)),
             }
         });
-        self.is_troubled = answer.as_ref().err().is_some_and(|fault| !fault.is_reply());
-        if answer.is_ok() {
-            self.units.of(unit).took(self.busy - asked);
+        if let Err(fault) = &answer {
+            self.is_troubled = true;
+            if !fault.is_reply() {
+                self.units.of(unit).is_doubted(asked, limit_on_line);
+            }
+        } else {
+            self.is_troubled = false;
         }
         answer
     }
@@ -170,18 +180,24 @@ impl Wire {
         let frame = framed(unit, request);
         self.stream.write_all(&frame).await.map_err(|error| lost(&error))?;
         self.stream.flush().await.map_err(|error| lost(&error))?;
-        let now = monotonic();
+        let sent = monotonic();
         let known = self.units.of(unit);
-        let is_watched = known.is_watched(now) || known.n_owed() > 0;
-        let patience = known.patience(SETTLED, deadline - now);
+        let is_watched = known.is_watched(sent) || known.n_owed() > 0;
+        let patience = known.patience(SETTLED, deadline - sent);
         // Replies that may be earlier ones said again, or a broken one, and until when the right one may follow.
         let (mut repeated, mut is_broken, mut until): (Vec<Vec<u8>>, _, _) = (Vec::new(), false, deadline);
         let mut from = 0;
         loop {
+            if from == 0 && bytes.starts_with(&frame) {
+                from = frame.len(); // an adapter that hears itself
+            }
             match frame::find(&bytes[from..], unit, request, is_watched) {
                 Found::Reply(reply, place) => {
                     let (begins, ends) = (from + place.start, from + place.end);
                     let now = monotonic();
+                    if repeated.is_empty() {
+                        self.units.of(unit).took(now - sent);
+                    }
                     if self.units.of(unit).may_repeat_itself(request, &reply, now) {
                         until = until.min(now + patience);
                         repeated.push(reply);
@@ -190,10 +206,16 @@ impl Wire {
                     }
                     self.units.overheard(&bytes[..begins]);
                     self.units.of(unit).answered(request, &reply);
-                    self.units.overheard(&bytes[ends..]);
+                    self.left = bytes.split_off(ends);
                     return Ok(reply);
                 }
-                Found::Bad(fault) => return Err(fault),
+                Found::Bad(fault) => {
+                    if let Fault::Refused(code) | Fault::Gateway(code) = &fault {
+                        let refusal = [request[0] | 0x80, (*code).into()];
+                        self.units.of(unit).answered(request, &refusal); // it may be said again
+                    }
+                    return Err(fault);
+                }
                 Found::Nothing(_) if bytes.len() > MOST_BYTES => return Err(never_silent()),
                 Found::Nothing(Some(Fault::Damaged)) if !is_broken => {
                     is_broken = true;
@@ -230,10 +252,11 @@ impl Wire {
             silence
         };
         let mut silent_at = at_least.max(self.busy + settled);
-        let mut drained = Vec::new();
+        let at_last = silent_at.max(monotonic()) + LONGEST_SPEECH;
+        let mut drained = std::mem::take(&mut self.left);
         while let Ok(read) = timeout_at(silent_at, self.stream.read_buf(&mut drained)).await {
             came(read)?;
-            if drained.len() > MOST_BYTES {
+            if drained.len() > MOST_BYTES || monotonic() > at_last {
                 return Err(never_silent());
             }
             silent_at = silent_at.max(monotonic() + silence.max(SETTLED));
@@ -241,6 +264,13 @@ impl Wire {
         self.units.overheard(&drained);
         Ok(())
     }
+}
+
+/// More answers than requests.
+pub(super) fn one_too_many(unit: u8) -> Fault {
+    Fault::Foreign(format!(
+        "an answer came more than was asked for, so none is believed: a late one, or two devices with unit id {unit}"
+    ))
 }
 
 /// Bytes that came; the end of the stream is an error.

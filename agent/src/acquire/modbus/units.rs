@@ -18,6 +18,10 @@ const ALONE_LIMITS: u32 = 3;
 /// For so many time limits one may still come: converters and meters queue requests.
 const DOUBT_LIMITS: u32 = 20;
 
+/// … and for no longer than this: nothing queues longer, and a unit that answers nothing but the blocks it was asked for must
+/// be asked for them again.
+const LONGEST_DOUBT: Duration = Duration::from_secs(30);
+
 /// Polls without an answer too many before a unit is believed as its answers come.
 const WATCHED_POLLS: u8 = 3;
 
@@ -35,7 +39,7 @@ pub(super) struct Unit {
     owed: Vec<Owed>,
     /// The last requests that were answered, and the answers.
     told: VecDeque<(Vec<u8>, Vec<u8>)>,
-    /// The longest that it has taken to answer.
+    /// The longest that it took to answer lately.
     usual: Duration,
     /// It is watched for so many polls more,
     watched_polls: u8,
@@ -62,6 +66,11 @@ fn shape(request: &[u8]) -> Shape {
     (request[0], pdu::wanted_registers(request).unwrap_or_default())
 }
 
+/// How long after a request its answer may come.
+fn doubt(limit: Duration) -> Duration {
+    (limit * DOUBT_LIMITS).min(LONGEST_DOUBT)
+}
+
 impl Units {
     /// One of them, new where it has not been asked yet.
     pub(super) fn of(&mut self, unit: u8) -> &mut Unit {
@@ -73,6 +82,11 @@ impl Units {
         self.of(unit)
             .owes(now)
             .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// Whether what a unit says must be taken back: it was heard once too often on a line that is gone.
+    pub(super) fn is_strayed(&self, unit: u8) -> bool {
+        self.0.get(&unit).is_some_and(|known| known.strays > 0)
     }
 
     /// Books answers that came without having been asked for just now: what was owed is so no more, and what was said
@@ -153,13 +167,18 @@ impl Unit {
 
     /// A request that was sent at `asked` got no answer within `limit`.
     pub(super) fn went_unanswered(&mut self, request: &[u8], asked: Instant, limit: Duration) {
-        let until = asked + limit * DOUBT_LIMITS;
-        self.watched_until = Some(until);
+        let alone_until = asked + limit * ALONE_LIMITS;
         self.owed.push(Owed {
             shape: shape(request),
-            alone_until: asked + limit * ALONE_LIMITS,
-            until,
+            alone_until,
+            until: (asked + doubt(limit)).max(alone_until + limit),
         });
+        self.is_doubted(asked, limit);
+    }
+
+    /// A request that was sent at `asked` ended without an answer, or with none that fits: one may follow.
+    pub(super) fn is_doubted(&mut self, asked: Instant, limit: Duration) {
+        self.watched_until = self.watched_until.max(Some(asked + doubt(limit)));
     }
 
     /// A request was answered so.
@@ -168,9 +187,9 @@ impl Unit {
         self.told.push_front((request.to_vec(), reply.to_vec()));
     }
 
-    /// An answer took so long.
+    /// An answer took so long; what others took is forgotten slowly.
     pub(super) fn took(&mut self, time: Duration) {
-        self.usual = self.usual.max(time);
+        self.usual = time.max(self.usual * 7 / 8);
     }
 
     /// Whether a reply to this request may be one to another, said again. That of registers which are all 0 says nothing,
