@@ -69,6 +69,12 @@ pub(crate) fn rounded(value: f64, decimals: i32) -> f64 {
     (value * factor).round() / factor
 }
 
+/// A share to six decimals; what is not whole is never rounded to 1, sums of floats apart.
+pub fn share(share: f64) -> f64 {
+    let most = if share < 1.0 - 1e-9 { 0.999_999 } else { 1.0 };
+    rounded(share, 6).min(most)
+}
+
 /// A share as people read it, in percent with one decimal, rounded down: what is not whole never reads as 100.
 pub fn percent_seen(share: f64) -> String {
     // A share that is a tenth of a percent but for the last bit of its float is that tenth.
@@ -80,6 +86,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn only_the_whole_is_one() {
+        for (exact, expected) in [
+            (0.0, 0.0),
+            (14.0 / 31.0, 0.451_613),
+            (1.0 - 3.7e-7, 0.999_999),
+            (1.0 - 1e-12, 1.0),
+            (1.0, 1.0),
+        ] {
+            assert_eq!(share(exact), expected);
+        }
+    }
 
     #[test]
     fn units_are_what_they_are_defined_as() {

@@ -13,6 +13,7 @@ use energy::{
         market::{self, Covered, Split},
     },
     tariff::bill::Bill,
+    unit::share,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -151,7 +152,7 @@ fn fuel_use(site: &Site, meter: &carbon::FuelMeter, books: &Books, (bounds, whol
         net_gj: used.net_gj.map(rounded),
         kgco2: used.kgco2.map(rounded),
         toe: used.toe.map(rounded),
-        coverage: rounded(used.coverage * seconds(bounds) / seconds(whole)),
+        coverage: share(used.coverage * seconds(bounds) / seconds(whole)),
         ..used
     }
 }

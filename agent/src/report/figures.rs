@@ -15,6 +15,7 @@ use energy::{
         bill::{self, Bill, Item},
         contract_at,
     },
+    unit::share,
 };
 use jiff::Timestamp;
 use rust_decimal::{
@@ -391,7 +392,7 @@ fn stretch(site: &Site, rows: &[Row], bounds: (Timestamp, Timestamp), price: Pri
     let span_hours = bounds.1.duration_since(bounds.0).as_secs_f64() / 3600.0;
     let coverage = |seen_hours: f64| {
         if span_hours > 0.0 {
-            rounded(seen_hours / span_hours)
+            share(seen_hours / span_hours)
         } else {
             0.0
         }

@@ -11,7 +11,6 @@ mod swap;
 
 use super::{
     known::{Mark, Memory, Rules, limit_kw, waver},
-    load::Load,
     point::{MINUTE_MS, MS_PER_HOUR, Point, hours},
     repair::RepairKind,
 };
@@ -57,8 +56,6 @@ pub(crate) struct Repaired {
 pub(crate) struct Walk<'a> {
     points: &'a [Point],
     rules: Rules<'a>,
-    /// Power said beside the register.
-    load: &'a Load,
     /// Index of the last believed reading.
     at: usize,
     reference: f64,
@@ -78,22 +75,21 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Begins at the first of `points`, which is believed.
-    pub(crate) fn new(points: &'a [Point], memory: Memory, rules: Rules<'a>, load: &'a Load) -> Self {
-        Self::stands_at(0, points, memory, rules, load)
+    pub(crate) fn new(points: &'a [Point], memory: Memory, rules: Rules<'a>) -> Self {
+        Self::stands_at(0, points, memory, rules)
     }
 
     /// Goes on at a mark set earlier, on the same or more readings.
-    pub(crate) fn resume(points: &'a [Point], mark: &Mark, rules: Rules<'a>, load: &'a Load) -> Self {
+    pub(crate) fn resume(points: &'a [Point], mark: &Mark, rules: Rules<'a>) -> Self {
         let at = points.partition_point(|point| point.0 < mark.at_ms);
-        Self::stands_at(at, points, mark.memory, rules, load)
+        Self::stands_at(at, points, mark.memory, rules)
     }
 
-    fn stands_at(at: usize, points: &'a [Point], memory: Memory, rules: Rules<'a>, load: &'a Load) -> Self {
+    fn stands_at(at: usize, points: &'a [Point], memory: Memory, rules: Rules<'a>) -> Self {
         let (at_ms, first) = points.first().copied().unwrap_or((0, 0.0));
         let mut walk = Self {
             points,
             rules,
-            load,
             at,
             reference: memory.reference.unwrap_or(first),
             since_ms: memory.since_ms.unwrap_or(at_ms),

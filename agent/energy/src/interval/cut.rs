@@ -14,7 +14,7 @@ use crate::{quantity::Quantity, sample::Quality, unit::rounded};
 
 /// Power below this share of the highest is no witness against a standing counter: below its starting current a meter
 /// counts nothing.
-pub(super) const STARTING_SHARE: f64 = 0.01;
+const STARTING_SHARE: f64 = 0.01;
 
 /// Readings further apart than this share of what is a gap have one missing between them: one and a half times `every` …
 const HOLE_GAP_SHARE: f64 = 0.5;

@@ -83,20 +83,6 @@ impl Load {
         self.is_heard(from_ms + MINUTE_MS, to_ms)
     }
 
-    /// Energy that flowed in `[from, to)` at most, kWh, where the power stays between those of two minutes heard.
-    pub(crate) fn most_kwh(&self, from_ms: i64, to_ms: i64, flow: Flow) -> f64 {
-        let first = self.minutes.partition_point(|minute| minute.at_ms <= from_ms);
-        let heard = self.minutes.range(first.saturating_sub(1)..);
-        let mut most_kw = 0.0_f64;
-        for minute in heard {
-            most_kw = most_kw.max(minute.kw(flow));
-            if minute.at_ms >= to_ms {
-                break;
-            }
-        }
-        most_kw * hours(to_ms - from_ms)
-    }
-
     /// Energy that flowed in `[from, to)` at least, kWh: between two minutes heard, as much as the lower of both says. What
     /// began or ended in between is no witness. `None` when none was heard on both sides of any of it.
     pub(crate) fn energy_kwh(&self, from_ms: i64, to_ms: i64, flow: Flow) -> Option<f64> {

@@ -26,6 +26,9 @@ use crate::{
 /// Closed intervals are remembered for so long, ms, to tell what late data changed and to count revisions: a day, as long
 /// as a reading may be late or zeros may last, and an hour.
 const KEEP_MS: i64 = 25 * 3_600_000;
+/// Intervals remembered at most while one register stands still and another counts: 40 days of quarter hours, and an hour.
+const KEPT_APART: i64 = 40 * 96 + 4;
+
 /// Readings held beyond the running and the last interval, so that a logger that delivers late can still be put in
 /// order: as long as its intervals are remembered, a day of quarter hours at least, and a day of minutes at most, because
 /// memory and snapshots hold them. What comes later is refused as too old, and counted: read each 10 s, after four hours.
@@ -337,7 +340,8 @@ impl MeterIntervals {
     fn forget(&mut self, open_ms: i64, basis: &Basis<'_>) {
         let kept_ms = open_ms - KEEP_MS;
         let (from_ms, to_ms) = self.apart_ms(basis).unwrap_or((kept_ms, kept_ms));
-        let from_ms = from_ms.max(open_ms - SPREAD_MS).min(kept_ms);
+        let most_ms = SPREAD_MS.min(KEPT_APART * basis.lengths.interval_ms);
+        let from_ms = from_ms.max(open_ms - most_ms).min(kept_ms);
         let before = self.closed.range(..from_ms);
         let after = self.closed.range(to_ms.clamp(from_ms, kept_ms)..kept_ms);
         let gone: Vec<i64> = before.chain(after).map(|(start_ms, _)| *start_ms).collect();

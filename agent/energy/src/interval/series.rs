@@ -379,10 +379,10 @@ impl Series {
     }
 
     /// A walk from the last mark at or before `from_ms` on.
-    fn walk<'a>(&'a self, from_ms: i64, rules: Rules<'a>, load: &'a Load) -> Walk<'a> {
+    fn walk<'a>(&'a self, from_ms: i64, rules: Rules<'a>) -> Walk<'a> {
         match self.marks.iter().rfind(|mark| mark.at_ms <= from_ms) {
-            Some(mark) => Walk::resume(&self.points, mark, rules, load),
-            None => Walk::new(&self.points, self.memory, rules, load),
+            Some(mark) => Walk::resume(&self.points, mark, rules),
+            None => Walk::new(&self.points, self.memory, rules),
         }
     }
 
@@ -395,8 +395,7 @@ impl Series {
         let is_told = rules.filter(|_| first_ms < forgotten_ms).is_some_and(|rules| {
             let is_doubted = |since_ms: i64| !load.is_heard(since_ms, forgotten_ms);
             let is_reset = |repaired: &Repaired| repaired.kind == RepairKind::Reset;
-            let mut across =
-                Walk::new(&self.points, self.memory, rules, load).take_while(|step| step.from_ms < forgotten_ms);
+            let mut across = Walk::new(&self.points, self.memory, rules).take_while(|step| step.from_ms < forgotten_ms);
             across.any(|step| {
                 let is_across = step.to_ms >= forgotten_ms;
                 let repaired = step.repaired.as_deref();
@@ -410,7 +409,7 @@ impl Series {
     /// Rise of a counter in `[from, to)`, each step in the share that lies in it.
     pub(crate) fn counter(&self, (from, to): (i64, i64), rules: Rules<'_>, load: &Load) -> Part {
         let mut cut = Cut::new(from, to, rules.gap_ms, rules.quantity);
-        let mut walk = self.walk(from, rules, load);
+        let mut walk = self.walk(from, rules);
         let mut mark = None;
         // Time in doubt and power beside the register ask for a look at each step.
         let is_calm = self.torn_ms.is_empty() && load.is_empty();

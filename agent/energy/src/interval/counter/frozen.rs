@@ -1,6 +1,6 @@
 //! Standstills that were none: a register that jumps, after it stood still, by what was used meanwhile.
 //!
-//! Part of the walk in `counter.rs`. Invariant: what a frozen register owes is spread over the time that it stood still, and
+//! Part of the walk in `counter.rs`. It knows no power beside the register. Invariant: what a frozen register owes is spread over the time that it stood still, and
 //! is no demand; one that is read in large steps, or rests by habit, is not frozen because it takes a step.
 
 use super::{
@@ -10,9 +10,7 @@ use super::{
 };
 use crate::{
     interval::{
-        cut::STARTING_SHARE,
         known::MARGIN,
-        load::Flow,
         point::{MS_PER_HOUR, Point, hours},
         repair::RepairKind,
     },
@@ -84,8 +82,7 @@ impl Walk<'_> {
         }
         let mut known = self.known(n_equal, ended.stood_ms - ended.step_ms);
         let is_owed = known.any(|known| self.owes(ended, self.next_kw(end), known))
-            || n_equal >= FROZEN_READINGS && self.is_far(ended, self.next_kw(end))
-            || self.is_witnessed(jump, ended);
+            || n_equal >= FROZEN_READINGS && self.is_far(ended, self.next_kw(end));
         let is_owed = is_owed && !is_ordinary();
         let rise = Some(rise);
         is_owed.then_some(Owed { rise, end })
@@ -131,29 +128,6 @@ impl Walk<'_> {
     fn is_far(&self, jump: Jump, next_kw: f64) -> bool {
         let (peak_kw, most_kw) = (self.memory.peak_kw, MARGIN * self.memory.peak_kw);
         !self.is_learnt() && jump.step_kw() > FAR * peak_kw && jump.spread_kw() <= most_kw && next_kw <= most_kw
-    }
-
-    /// Whether the power beside the register says that energy was used while it stood still until `jump`, and no power that
-    /// was said since makes as much as it jumped by. What it lost instead does not come back.
-    fn is_witnessed(&self, jump: usize, ended: Jump) -> bool {
-        let flow = match self.rules.quantity {
-            Quantity::EnergyImport => Flow::Import,
-            Quantity::EnergyExport => Flow::Export,
-            _ => return false,
-        };
-        let hidden = self.memory.hidden(self.reference);
-        if ended.rise <= FROZEN_SHARE * hidden {
-            return false;
-        }
-        let (last_ms, to_ms) = (self.points[jump - 1].0, self.since_ms + ended.stood_ms);
-        let Some(hidden_kwh) = self.load.energy_kwh(self.since_ms, last_ms, flow) else {
-            return false;
-        };
-        let mean_kw = hidden_kwh / hours(last_ms - self.since_ms);
-        hidden_kwh > hidden
-            && mean_kw > STARTING_SHARE * self.memory.peak_kw
-            && ended.spread_kw() <= MARGIN * self.memory.peak_kw.max(self.limit_kw / MARGIN)
-            && ended.rise - self.load.most_kwh(last_ms, to_ms, flow) >= FROZEN_SHARE * hidden_kwh
     }
 
     /// The highest power known makes the rise over the whole standstill, but not in one step: such a step is owed if it

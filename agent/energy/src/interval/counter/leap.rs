@@ -96,7 +96,6 @@ mod tests {
     use crate::interval::{
         Patience,
         known::{Memory, Rules},
-        load::Load,
     };
 
     /// Whether a rise between two readings is one or two steps of a register read to a tenth.
@@ -114,8 +113,7 @@ mod tests {
         for value in [0.1, 66.5, before] {
             memory.learn_value(value);
         }
-        let load = Load::default();
-        let walk = Walk::new(&points, memory, rules, &load);
+        let walk = Walk::new(&points, memory, rules);
         assert_eq!(walk.is_step(after - before), expected, "{before} {after}");
     }
 

@@ -67,7 +67,12 @@ impl MeterIntervals {
         let heard = Register::ALL
             .into_iter()
             .filter(|register| self.series[*register as usize].last().is_some());
-        let first_ms = heard.map(|register| told_from_ms[register as usize]).min();
+        let heard: Vec<i64> = heard.map(|register| told_from_ms[register as usize]).collect();
+        let first_ms = heard.iter().copied().min();
+        let whole_ms = heard
+            .into_iter()
+            .max()
+            .map_or(held_ms, |latest_ms| latest_ms.max(held_ms));
         let mut start_ms = basis.start_of(from_ms).max(first_ms.unwrap_or(i64::MIN));
         while self.open_ms.is_some_and(|open_ms| start_ms < open_ms) {
             let end_ms = basis.end_of(start_ms);
@@ -75,7 +80,7 @@ impl MeterIntervals {
             let closed = self.closed.get(&start_ms);
             // Of one that is not remembered, all has to be reckoned again, or nothing.
             let is_reckoned = interval.energy_import_kwh.is_some() || !interval.repairs.is_empty();
-            let is_told = closed.is_some() || start_ms >= held_ms && is_reckoned;
+            let is_told = closed.is_some() || start_ms >= whole_ms && is_reckoned;
             if let Some(closed) = closed {
                 keep_older(
                     &mut interval,

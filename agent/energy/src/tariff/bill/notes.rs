@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{BilledDemand, charge::billed_contract_kw, names, period::Period, tally::Tally};
 use crate::{
     finding::Title,
-    unit::{percent_seen, rounded},
+    unit::{percent_seen, share},
 };
 
 /// One remark.
@@ -42,7 +42,7 @@ pub(super) fn is_complete(tally: &Tally<'_>) -> bool {
 pub(super) fn coverage(tally: &Tally<'_>) -> f64 {
     let (from, to) = bounds(tally);
     let minutes = to.min(tally.heard_until).duration_since(from).as_secs_f64() / 60.0;
-    rounded((tally.seen_min / minutes).clamp(0.0, 1.0), 6)
+    share((tally.seen_min / minutes).clamp(0.0, 1.0))
 }
 
 /// First instant and end of what the bill is for: a contract that begins inside a period is billed from its first day.
