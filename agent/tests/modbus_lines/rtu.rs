@@ -194,6 +194,36 @@ async fn what_one_unit_says_at_the_wrong_time_is_not_its_neighbours_fault() {
     assert_eq!(bus.next_of(1).await.readings.len(), 3);
 }
 
+/// An adapter that hears itself; the echoes of some requests have the sum of a whole answer in them.
+#[tokio::test]
+async fn what_an_adapter_hears_of_itself_is_no_answer() {
+    let device = Device::start(|asked| {
+        let [at, count] = [asked.at, asked.count].map(u16::to_be_bytes);
+        let echo = summed([&[asked.unit, asked.function], &at[..], &count].concat());
+        (AT_ONCE, [echo, asked.right()].concat())
+    })
+    .await;
+    let places = [
+        (581, Quantity::Water),
+        (0x0321, Quantity::VoltageL1),
+        (0x0400, Quantity::VoltageL2),
+    ];
+    let mut one = meter(1);
+    one.points = places
+        .map(|(at, quantity)| Point::new(at, RegisterForm::U32, quantity))
+        .to_vec();
+    one.limits.max_gap = 0;
+    one.limits.checks_values = false;
+    let mut bus = Bus::start(over(device.port, vec![one]));
+    for _ in 0..6 {
+        let sample = bus.next().await;
+        let values = sample.readings.iter().map(|reading| reading.value);
+        let wanted = places.map(|(at, _)| f64::from(at) * 65536.0 + f64::from(at + 1));
+        assert_eq!(values.collect::<Vec<_>>(), wanted);
+    }
+    assert_eq!(bus.count("polls_total", "foreign"), 0.0);
+}
+
 /// A converter that restarted does not know the connection any more and says nothing: it is connected to anew.
 #[tokio::test]
 async fn a_line_that_is_silent_for_all_is_opened_anew() {

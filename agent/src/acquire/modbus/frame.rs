@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_echo_of_a_request_is_no_answer() {
-        for at in (0..=u16::MAX).step_by(7) {
+        for at in 0x0300..=0x03FF {
             for count in [1, 2, 4, 125] {
                 assert_eq!(
                     answers(&framed(7, &pdu::read(Table::Holding, at, count))),

@@ -169,6 +169,11 @@ impl Wire {
         answer
     }
 
+    async fn send(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.stream.write_all(frame).await?;
+        self.stream.flush().await
+    }
+
     /// The reply to one request; `bytes` is what came so far.
     async fn exchange(
         &mut self,
@@ -178,18 +183,18 @@ impl Wire {
         bytes: &mut Vec<u8>,
     ) -> Result<Vec<u8>, Fault> {
         let frame = framed(unit, request);
-        self.stream.write_all(&frame).await.map_err(|error| lost(&error))?;
-        self.stream.flush().await.map_err(|error| lost(&error))?;
+        self.send(&frame).await.map_err(|error| lost(&error))?;
         let sent = monotonic();
         let known = self.units.of(unit);
         let is_watched = known.is_watched(sent) || known.n_owed() > 0;
         let patience = known.patience(SETTLED, deadline - sent);
         // Replies that may be earlier ones said again, or a broken one, and until when the right one may follow.
         let (mut repeated, mut is_broken, mut until): (Vec<Vec<u8>>, _, _) = (Vec::new(), false, deadline);
-        let mut from = 0;
+        let (mut from, mut is_echoed) = (0, false);
         loop {
-            if from == 0 && bytes.starts_with(&frame) {
-                from = frame.len(); // an adapter that hears itself
+            if !is_echoed && bytes.starts_with(&frame) {
+                bytes.drain(..frame.len()); // an adapter that hears itself
+                is_echoed = true;
             }
             match frame::find(&bytes[from..], unit, request, is_watched) {
                 Found::Reply(reply, place) => {
