@@ -50,6 +50,22 @@ fn refusal((_, function, ..): Asked, code: u8) -> Vec<u8> {
     vec![function | 0x80, code]
 }
 
+/// A search of one port of this machine for some units.
+fn discover<'a>(port: &'a str, units: &'a str) -> [&'a str; 10] {
+    [
+        "discover",
+        "--hosts",
+        "127.0.0.1",
+        "--yes",
+        "--gap",
+        "1ms",
+        "--port",
+        port,
+        "--units",
+        units,
+    ]
+}
+
 #[tokio::test]
 async fn a_unit_that_only_ever_fails_inside_is_no_device() {
     // Unit 2 is there, if only to refuse; a gateway speaks for all others.
@@ -63,23 +79,7 @@ async fn a_unit_that_only_ever_fails_inside_is_no_device() {
     })
     .await;
     let port = address.rsplit(':').next().unwrap().to_owned();
-    let discover = |units: &'static str| {
-        [
-            "discover",
-            "--hosts",
-            "127.0.0.1",
-            "--yes",
-            "--gap",
-            "1ms",
-            "--port",
-            &port,
-            "--units",
-            units,
-        ]
-        .map(str::to_owned)
-    };
-    let args = discover("1-5");
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let args = discover(&port, "1-5");
     check_both(
         &args,
         0,
@@ -96,8 +96,7 @@ async fn a_unit_that_only_ever_fails_inside_is_no_device() {
     let found: Value = serde_json::from_str(&check(&[&args[..], &["--json"]].concat(), 0, &[]).await).unwrap();
     let otherwise = found["answered_otherwise"].as_array().unwrap();
     assert_eq!(otherwise.len(), 4, "{found:#}");
-    let args = discover("3");
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let args = discover(&port, "3");
     check_both(
         &args,
         3,
@@ -106,19 +105,7 @@ async fn a_unit_that_only_ever_fails_inside_is_no_device() {
     )
     .await;
     let other = device(|asked| (9, zeros(asked))).await;
-    let port = other.rsplit(':').next().unwrap();
-    let args = [
-        "discover",
-        "--hosts",
-        "127.0.0.1",
-        "--yes",
-        "--gap",
-        "1ms",
-        "--port",
-        port,
-        "--units",
-        "1",
-    ];
+    let args = discover(other.rsplit(':').next().unwrap(), "1");
     check_both(&args, 3, &["unit = 9"], &["answers as unit 9", "unit = 9"]).await;
 }
 

@@ -236,15 +236,9 @@ impl Wire {
                 came(read)?;
                 continue;
             }
-            return match &repeated[..] {
-                [] => Err(Fault::Damaged),
-                // It is so: two blocks with one content.
-                [reply, others @ ..] if others.iter().all(|other| other == reply) => {
-                    self.units.of(unit).answered(request, reply);
-                    Ok(reply.clone())
-                }
-                _ => Err(Fault::Foreign("answers to earlier requests, said again".to_owned())),
-            };
+            let reply = only(repeated)?;
+            self.units.of(unit).answered(request, &reply);
+            return Ok(reply);
         }
     }
 
@@ -268,6 +262,16 @@ impl Wire {
         }
         self.units.overheard(&drained);
         Ok(())
+    }
+}
+
+/// The reply, where nothing came but what earlier ones said too: two blocks may have one content.
+fn only(mut repeated: Vec<Vec<u8>>) -> Result<Vec<u8>, Fault> {
+    repeated.dedup();
+    match repeated.pop() {
+        None => Err(Fault::Damaged),
+        Some(reply) if repeated.is_empty() => Ok(reply),
+        Some(_) => Err(Fault::Foreign("answers to earlier requests, said again".to_owned())),
     }
 }
 
