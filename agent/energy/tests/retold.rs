@@ -6,9 +6,11 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use energy::{Engine, Finding, Quantity, Reading, Sample, Site, finding::Kind, tariff::PowerFactorRule};
+use energy::{
+    Engine, Quality, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, tariff::PowerFactorRule,
+};
 use jiff::{SignedDuration, Timestamp};
-use support::{at, sample, site};
+use support::{Outcome, at, sample, site};
 
 /// The main meter alone, with one kind to look for.
 fn watched(kind: Kind, settings: &[(&str, f64)], every: SignedDuration) -> Site {
@@ -22,7 +24,7 @@ fn watched(kind: Kind, settings: &[(&str, f64)], every: SignedDuration) -> Site 
 }
 
 /// Lives through samples, of which those between `late` come only at its third instant.
-fn lived(site: &Site, samples: &[Sample], late: Option<(Timestamp, Timestamp, Timestamp)>) -> Vec<Finding> {
+fn lived(site: &Site, samples: &[Sample], late: Option<(Timestamp, Timestamp, Timestamp)>) -> Outcome {
     let comes = |sample: &Sample| match late {
         Some((from, until, comes)) if (from..until).contains(&sample.at) => comes,
         _ => sample.at,
@@ -33,18 +35,15 @@ fn lived(site: &Site, samples: &[Sample], late: Option<(Timestamp, Timestamp, Ti
         by_minute.entry(minute(comes(sample))).or_default().push(sample);
     }
     let mut engine = Engine::new(site.clone());
-    let mut findings: BTreeMap<String, Finding> = BTreeMap::new();
-    let mut keep = |step: energy::engine::Step| {
-        findings.extend(step.findings.into_iter().map(|finding| (finding.id.clone(), finding)));
-    };
+    let mut outcome = Outcome::default();
     for (minute, samples) in by_minute {
         for sample in samples {
             engine.take(sample.clone());
         }
-        keep(engine.tick(Timestamp::from_second((minute + 1) * 60).unwrap()));
+        outcome.keep(engine.tick(Timestamp::from_second((minute + 1) * 60).unwrap()));
     }
-    keep(engine.finish());
-    findings.into_values().collect()
+    outcome.keep(engine.finish());
+    outcome
 }
 
 /// A silence over 22:00, after which demand by night does not count: spread over it, its energy is a peak that counts.
@@ -68,9 +67,9 @@ fn a_maximum_that_is_told_lower_is_billed_no_more() {
         })
         .collect();
     let saturday = |late| {
-        let found = lived(&site, &samples, late);
+        let found = lived(&site, &samples, late).findings;
         let peak = found
-            .into_iter()
+            .into_values()
             .find(|finding| finding.since >= at("23:00:00"))
             .unwrap();
         (peak.why["billed_kw"], peak.cost.unwrap().amount.to_string())
@@ -131,10 +130,77 @@ source = "test"
         .collect();
     let quarter = |n: i64| first + SignedDuration::from_mins(15 * n);
     let told = |late| {
-        let found = lived(&site, &samples, late);
+        let found = lived(&site, &samples, late).findings;
         assert_eq!(found.len(), 1, "{found:#?}");
-        (found[0].why["power_factor_pct"], found[0].confidence, found[0].since)
+        let found = found.into_values().next().unwrap();
+        (found.why["power_factor_pct"], found.confidence, found.since)
     };
     let expected = told(None);
     assert_eq!(told(Some((quarter(322), quarter(374), quarter(390)))), expected);
+}
+
+/// 60 kW by the minute for four hours, told as it is: some readings cannot be real, of some the time is in doubt.
+fn hours_of(readings_of: impl Fn(i64, f64) -> Vec<Reading>) -> Vec<Sample> {
+    let sample = |minute: i64| Sample {
+        meter: "main".into(),
+        at: at("09:00:00") + SignedDuration::from_mins(minute),
+        readings: readings_of(minute, 5000.0 + minute as f64),
+    };
+    (0..240).map(sample).collect()
+}
+
+#[test]
+fn a_doubt_of_the_time_that_comes_late_is_a_doubt() {
+    let site = watched(Kind::MeterReset, &[], SignedDuration::from_mins(1));
+    let samples = hours_of(|minute, kwh| {
+        let reading = Reading::new(Quantity::EnergyImport, kwh);
+        let is_doubted = (65..70).contains(&minute);
+        vec![if is_doubted {
+            Reading {
+                quality: Quality::ClockSuspect,
+                ..reading
+            }
+        } else {
+            reading
+        }]
+    });
+    let minute = |minute| at("09:00:00") + SignedDuration::from_mins(minute);
+    let in_time = lived(&site, &samples, None);
+    assert_eq!(
+        in_time.sum_kwh(),
+        239.0 - 6.0,
+        "what lies between 10:04 and 10:10 is not known"
+    );
+    let energy = |outcome: &Outcome| {
+        let told = outcome.intervals.values();
+        told.map(|told| (told.start, told.energy_import_kwh, told.coverage))
+            .collect::<Vec<_>>()
+    };
+    for (from, comes) in [(65, 71), (65, 120), (67, 90)] {
+        let late = lived(&site, &samples, Some((minute(from), minute(70), minute(comes))));
+        assert_eq!(energy(&late), energy(&in_time), "{from} {comes}");
+    }
+}
+
+#[test]
+fn what_is_told_again_as_it_was_has_no_new_revision() {
+    let site = watched(Kind::MeterReset, &[], SignedDuration::from_mins(1));
+    let samples = hours_of(|minute, kwh| {
+        let value = match minute {
+            62 => 1.8e21,
+            68 => 9e5,
+            _ => kwh,
+        };
+        vec![Reading::new(Quantity::EnergyImport, value)]
+    });
+    let minute = |minute| at("09:00:00") + SignedDuration::from_mins(minute);
+    let in_time = lived(&site, &samples, None);
+    let kinds = [RepairKind::Spike, RepairKind::OutOfRange];
+    assert_eq!(in_time.named(), kinds.into());
+    assert!(in_time.intervals.values().all(|interval| interval.revision == 0));
+    let late = lived(&site, &samples, Some((minute(72), minute(73), minute(130))));
+    assert_eq!(
+        late, in_time,
+        "the reading at 10:12 lies on the line between its neighbours"
+    );
 }

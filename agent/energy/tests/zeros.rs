@@ -7,7 +7,9 @@
 
 mod support;
 
-use energy::{Interval, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, site::Settings};
+use std::collections::BTreeMap;
+
+use energy::{Engine, Interval, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, site::Settings};
 use jiff::SignedDuration;
 use support::{Outcome, at, live_on, site};
 
@@ -253,4 +255,46 @@ fn a_restart_changes_nothing() {
     for restart in [10, 20, 21, 570, 600, 640, 650, 651, 1600, 1900, 1950] {
         assert_eq!(lived_on(&watched(), register, Some(restart)), whole, "{restart}");
     }
+}
+
+/// A gateway that says 0, or a spike, every half hour for as long as it lives: the energy is right to the end, and no more
+/// is held in the last days than in the third.
+#[test]
+fn what_recurs_within_the_hour_is_held_in_bounds() {
+    for wrong in [0.0, 1.8e21, 9e5] {
+        check_recurring(wrong);
+    }
+}
+
+fn check_recurring(wrong: f64) {
+    const DAYS: i64 = 6;
+    let mut engine = Engine::new(watched());
+    let (mut newest, mut held) = (BTreeMap::new(), Vec::new());
+    for minute in 0..=DAYS * 1440 {
+        let now = at("00:00:00") + SignedDuration::from_mins(minute);
+        let value = if minute % 30 == 17 {
+            wrong
+        } else {
+            5000.0 + minute as f64
+        };
+        engine.take(Sample {
+            meter: "main".into(),
+            at: now,
+            readings: vec![Reading::new(Quantity::EnergyImport, value)],
+        });
+        let told = engine.tick(now + SignedDuration::from_mins(1)).intervals;
+        newest.extend(told.into_iter().map(|interval| (interval.start, interval)));
+        if minute % 360 == 359 {
+            held.push(serde_json::to_string(engine.state()).unwrap().len());
+        }
+    }
+    let finished = engine.finish().intervals;
+    newest.extend(finished.into_iter().map(|interval| (interval.start, interval)));
+    let sum: f64 = newest.values().filter_map(|interval| interval.energy_import_kwh).sum();
+    assert!((sum - (DAYS * 1440) as f64).abs() < 1e-6, "{wrong}: {sum}");
+    let (first, last) = (
+        held[8..12].iter().max().unwrap(),
+        held.iter().rev().take(4).max().unwrap(),
+    );
+    assert!(*last <= first * 11 / 10, "{wrong}: {first} bytes, then {last}");
 }

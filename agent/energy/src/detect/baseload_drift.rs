@@ -264,8 +264,9 @@ impl Day {
 }
 
 impl Reference {
-    /// As set by hand, else the median of the class's learned days; `None` where they are too few. How far days lie from
-    /// it both classes tell together: days without work are four in the first fortnight.
+    /// As set by hand, else the median of the class's learned days; `None` where they are too few, or where
+    /// nothing is at rest and no register has a step: from 0 kW no excess has a size, and a load left on is judged
+    /// elsewhere. How far days lie from it both classes tell together: days without work are four in the first fortnight.
     fn of(by_hand: Option<f64>, learned: &[Vec<f64>; 2], class: usize, step_kw: f64) -> Option<Self> {
         let n_days = learned[class].len();
         let (kw, share, error) = match by_hand {
@@ -282,9 +283,9 @@ impl Reference {
             }
         };
         let deviation_kw = (kw.abs() * share.max(DEVIATION_SHARE)).max(step_kw);
-        Some(Self {
+        (deviation_kw > 0.0).then_some(Self {
             kw,
-            deviation_kw: deviation_kw.max(f64::MIN_POSITIVE),
+            deviation_kw,
             error,
         })
     }

@@ -155,8 +155,9 @@ impl MeterIntervals {
     #[cold]
     fn distrust(&mut self, at_ms: i64, reading: &Reading, basis: &Basis<'_>) {
         if reading.quality == Quality::ClockSuspect {
-            for series in &mut self.series {
-                series.tear(at_ms);
+            let torn = self.series.iter_mut().filter_map(|series| series.tear(at_ms));
+            if let Some(torn_ms) = torn.min() {
+                self.soil_remembered(torn_ms);
             }
         }
         let Some((_, register)) = place_of(reading.quantity).filter(|(source, _)| *source >= self.source) else {
@@ -303,7 +304,11 @@ impl MeterIntervals {
         let Some(open_ms) = self.open_ms else { return };
         let is_counter = self.source == Source::Counter;
         if is_counter {
-            self.series.iter_mut().for_each(Series::settle);
+            for register in Register::ALL {
+                let series = &mut self.series[register as usize];
+                series.settle();
+                series.mark_settled(basis.rules(register.counter()));
+            }
         }
         let is_settled = self.series.iter().all(|series| series.unsettled_ms().is_none());
         if let Some(waiting_ms) = self.waiting_ms.take_if(|_| is_settled) {

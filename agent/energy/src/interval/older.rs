@@ -23,9 +23,7 @@ pub(super) fn keep_older(interval: &mut Interval, closed: &Interval, is_older: [
         older.repairs.retain(|repair| is_of(repair, register));
         interval.repairs.append(&mut older.repairs);
     }
-    interval
-        .repairs
-        .sort_by_key(|repair| (repair.quantity, repair.since, repair.kind));
+    Repair::sort(&mut interval.repairs);
 }
 
 /// Whether a repair is of this register; what was calculated from power stands for import.

@@ -83,6 +83,11 @@ pub struct Repair {
 }
 
 impl Repair {
+    /// The order in which an interval says what was done, whenever it is told.
+    pub(super) fn sort(repairs: &mut [Self]) {
+        repairs.sort_by_key(|repair| (repair.quantity, repair.since, repair.kind));
+    }
+
     /// One more of the same kind, just after it: how many there were, and the largest of their other numbers.
     pub(super) fn join(&mut self, next: Self) {
         (self.until, self.after) = (next.until, next.after);

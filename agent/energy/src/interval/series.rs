@@ -96,11 +96,15 @@ impl Series {
         }
     }
 
-    /// Time was in doubt at `at_ms`. One such instant between two readings is enough.
-    pub(crate) fn tear(&mut self, at_ms: i64) {
-        if self.torn_ms.last() < self.last_ms().as_ref() {
+    /// Time was in doubt at `at_ms`. One such instant between two readings is enough: gives the one before it if it is
+    /// the first.
+    pub(crate) fn tear(&mut self, at_ms: i64) -> Option<i64> {
+        let index = self.points.partition_point(|point| point.0 <= at_ms);
+        let from_ms = self.points[index.checked_sub(1)?].0;
+        (!self.is_torn(from_ms, at_ms + 1)).then(|| {
             self.torn_ms.push(at_ms);
-        }
+            from_ms
+        })
     }
 
     fn is_torn(&self, from_ms: i64, to_ms: i64) -> bool {
@@ -272,8 +276,7 @@ impl Series {
 
     /// Whether the zeros before the newest reading came after something else.
     fn has_fallen(&self) -> bool {
-        let before = self.points.iter().rev().skip(1).find(|point| point.1 != 0.0);
-        before.is_some()
+        self.points.iter().rev().skip(1).any(|point| point.1 != 0.0)
     }
 
     /// Whether the rise to the reading at `index`, which is more than usual, is a leap: neither one of a register's large

@@ -168,3 +168,11 @@ fn a_drift_is_found_within_weeks_and_once() {
     check(0.03, 0.01, 49, &creep);
     check(0.07, 0.03, 28, &step(0.3));
 }
+
+#[test]
+fn what_does_not_draw_at_rest_has_no_base_that_could_creep_up() {
+    let of = |kw: f64, step_kw| Reference::of(None, &[vec![kw; CLASS_DAYS], vec![]], 0, step_kw);
+    assert!(of(0.0, 0.0).is_none(), "a watt would be a drift");
+    assert!(of(0.0, 0.4).is_some_and(|reference| reference.deviation_kw == 0.4));
+    assert!(of(10.0, 0.0).is_some_and(|reference| reference.deviation_kw == 10.0 * DEVIATION_SHARE));
+}

@@ -183,7 +183,7 @@ fn interval(start_ms: i64, end_ms: i64, basis: &Basis<'_>, parts: [Part; 4]) -> 
     let is_calculated = |repair: &Repair| repair.kind == RepairKind::Calculated && repair.amount.is_some();
     let has_registers = !import.repairs.iter().any(is_calculated);
     let raw = |part: &Part| if part.repairs.is_empty() { part.amount } else { part.raw }.map(printable);
-    Interval {
+    let mut told = Interval {
         meter: basis.meter.name.clone(),
         start: timestamp(start_ms),
         end: timestamp(end_ms),
@@ -208,7 +208,9 @@ fn interval(start_ms: i64, end_ms: i64, basis: &Basis<'_>, parts: [Part; 4]) -> 
             .into_iter()
             .flat_map(|part| part.repairs)
             .collect(),
-    }
+    };
+    Repair::sort(&mut told.repairs);
+    told
 }
 
 /// An amount without the noise of floating-point sums: a micro-watt-hour is far below any register.

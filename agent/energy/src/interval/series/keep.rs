@@ -4,7 +4,7 @@
 //! or of zeros that last, so that their time can be told again.
 
 use super::Series;
-use crate::interval::known::Mark;
+use crate::interval::known::{Mark, Rules};
 
 /// Readings that stay although no interval needs them any more, so that late ones still find their place.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +80,22 @@ impl Series {
         self.bad.drain(..self.bad.partition_point(|point| point.0 < first_ms));
         self.torn_ms.retain(|torn_ms| *torn_ms >= first_ms);
         self.forgotten_ms = Some(first_ms);
+    }
+
+    /// Leaves the mark that no closing interval can where something unusual recurs: at the last place that no later
+    /// reading can explain otherwise, so that what stands before it can be forgotten.
+    pub(crate) fn mark_settled(&mut self, rules: Rules<'_>) {
+        let Some(settled_ms) = self.unsettled_ms() else { return };
+        let mut walk = self.walk(settled_ms, rules);
+        let mut mark = None;
+        while walk.at_ms().is_some_and(|at_ms| at_ms <= settled_ms) {
+            mark = Some(walk.mark());
+            if walk.next().is_none() {
+                break;
+            }
+        }
+        self.marks
+            .extend(mark.filter(|mark| self.marks.last().is_none_or(|last| last.at_ms < mark.at_ms)));
     }
 
     /// Forgets the readings before a mark.
