@@ -4,18 +4,12 @@
 //! Not here: that a morning replays as it was lived (`replay_equals_live.rs`), that the store keeps what it has
 //! acknowledged (`store_kill.rs`).
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
-
-mod life_support;
-mod meter_support;
-mod store_support;
-
 use std::{fs, path::Path, process::Stdio, sync::Arc, time::Duration};
 
+use crate::life_support::{Life, SITE, findings, settings, site, start};
+use crate::store_support::{Folder, store_in};
 use energy::{Quantity, Reading, Sample};
 use jiff::{SignedDuration, Timestamp};
-use life_support::{Life, SITE, findings, settings, site, start};
-use store_support::{Folder, store_in};
 use tokio::{
     net::TcpListener,
     process::{Child, Command},
@@ -102,7 +96,7 @@ fn site_read_at(port: u16) -> String {
 async fn a_program_killed_while_a_press_idles_finds_it_from_its_first_sample() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let meter = tokio::spawn(meter_support::serve(listener));
+    let meter = tokio::spawn(crate::meter_support::serve(listener));
     let folder = Folder::new();
     let config = folder.path().join("wattwarden.toml");
     fs::write(&config, site_read_at(port)).unwrap();

@@ -1,17 +1,12 @@
 //! Living through a morning and replaying its export say the same, byte for byte: with a restart that loses what was
 //! not committed, a gap of all meters, a meter that delivers three minutes late, and rows shuffled within a minute.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
-
-mod life_support;
-mod store_support;
-
 use std::{collections::BTreeMap, io::Cursor, time::Duration};
 
+use crate::life_support::{Life, SITE, findings, site, start};
+use crate::store_support::Folder;
 use energy::{Quantity, Reading, Sample, Site};
 use jiff::{SignedDuration, Timestamp};
-use life_support::{Life, SITE, findings, site, start};
-use store_support::Folder;
 use wattwarden::{
     acquire::{Incoming, csv::Rows},
     cli::export::export,

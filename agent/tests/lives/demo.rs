@@ -1,7 +1,5 @@
 //! The demo as its user meets it: one command, an address, the first waste within the minute, a clean end.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
-
 use std::{
     fs,
     io::{BufRead, BufReader},
