@@ -342,3 +342,36 @@ async fn a_damaged_row_is_counted_and_the_rest_arrives() {
     running.stop().await;
     assert_eq!(fake.inner().points, wanted);
 }
+
+/// A server is asked whether it would take lines by being handed none: version 2 calls that a bad request, once it has
+/// let us in.
+#[tokio::test]
+async fn whether_a_server_would_take_lines_is_told_without_a_line() {
+    let fake = Fake::start().await;
+    let check = async |status, body, expected: Option<&str>| {
+        fake.inner().always = Some(Say::Status(status, &[], body));
+        let said = influx::reach(&fake.config()).await;
+        match expected {
+            None => assert_eq!(said, Ok(()), "{status}"),
+            Some(text) => assert!(said.as_ref().is_err_and(|why| why.contains(text)), "{status}: {said:?}"),
+        }
+    };
+    let no_points = r#"{"code":"invalid","message":"unable to parse points: writing requires points"}"#;
+    check(204, "", None).await;
+    check(400, no_points, None).await;
+    check(
+        401,
+        r#"{"code":"unauthorized","message":"unauthorized access"}"#,
+        Some("unauthorized access"),
+    )
+    .await;
+    check(
+        404,
+        r#"{"code":"not found","message":"bucket \"energy\" not found"}"#,
+        Some("not found"),
+    )
+    .await;
+    check(503, "", Some("503")).await;
+    check(400, "<html>a proxy</html>", Some("not an answer of InfluxDB")).await;
+    assert!(fake.inner().points.is_empty());
+}

@@ -160,7 +160,10 @@ async fn influxdb_1_has_every_value_after_a_missing_database_was_made() {
     ));
     let held = health.gauge("influx_holding", &[("influx", "plant")]);
     influx_support::until("the missing database is held against nobody", || held.get() == 1.0).await;
+    let why = influx::reach(&v1(&server)).await.unwrap_err();
+    assert!(why.contains("database not found"), "{why}");
     influx::create_database(&v1(&server)).await.unwrap();
+    influx::reach(&v1(&server)).await.unwrap();
     let sent = health.counter("influx_lines_sent_total", &[("influx", "plant")]);
     influx_support::until("all lines are in", || sent.get() >= 205).await;
     stop.cancel();
@@ -252,7 +255,9 @@ async fn victoria_metrics_has_every_value() {
         bucket: "energy".into(),
         token: Secret::new("any".into()),
     };
-    forward(Config::new("vm".into(), server.url.clone(), version), &store, 200).await;
+    let config = Config::new("vm".into(), server.url.clone(), version);
+    influx::reach(&config).await.unwrap();
+    forward(config, &store, 200).await;
 
     let mut url = server.url.join("/api/v1/export").unwrap();
     url.query_pairs_mut()

@@ -220,7 +220,9 @@ async fn brokers_and_influxdb_are_looked_for() {
     )
     .await;
     // It is not the server that is there, but another: not authorised.
-    let refusing = path(answered(&[0x20, 2, 0, 5]).await, influx);
+    let missing =
+        answered(b"HTTP/1.1 404 Not Found\r\nContent-Length: 33\r\n\r\n{\"error\":\"database not found: d\"}");
+    let refusing = path(answered(&[0x20, 2, 0, 5]).await, missing.await);
     let args = ["check", "-c", &refusing, "--live", "--json"];
     let found: Value = serde_json::from_str(&check(&args, 3, &[]).await).unwrap();
     let verdicts: Vec<_> = found["servers"]
@@ -229,5 +231,7 @@ async fn brokers_and_influxdb_are_looked_for() {
         .iter()
         .map(|server| &server["verdict"])
         .collect();
-    assert_eq!(verdicts, ["fail", "ok"], "{found:#}");
+    assert_eq!(verdicts, ["fail", "fail"], "{found:#}");
+    let why = found["servers"][1]["trouble"].as_str().unwrap();
+    assert!(why.contains("404") && why.contains("database not found"), "{why}");
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{super::table::wrapped, block_on, say};
 use crate::{acquire::mqtt, config::Config, forward::influx, language::Language};
 
-/// How long a broker may take to let us in.
+/// How long a server may take to let us in.
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// A server, and what came of looking for it.
@@ -36,12 +36,13 @@ pub fn servers(config: &Config) -> Result<Vec<Reached>, ExitCode> {
             });
         }
         for server in &config.influx {
-            let asked = influx::version_of(&server.url).await;
+            let mut asked = server.clone();
+            asked.timeout = WITHIN;
             reached.push(Reached {
                 kind: "influxdb",
                 name: server.name.clone(),
                 address: server.url.to_string(),
-                trouble: asked.err().map(|error| error.to_string()),
+                trouble: influx::reach(&asked).await.err(),
             });
         }
         reached
@@ -70,8 +71,8 @@ pub fn text(reached: &[Reached], language: Language) -> String {
                 "InfluxDB",
                 say(
                     language,
-                    "주소와 포트를 확인하고 서버가 켜져 있는지 보십시오",
-                    "check address and port, and that the server runs",
+                    "주소, 포트, 토큰(계정), 조직과 버킷(데이터베이스)을 확인하고 서버가 켜져 있는지 보십시오",
+                    "check address, port, token (user), organisation and bucket (database), and that the server runs",
                 ),
             ),
         };

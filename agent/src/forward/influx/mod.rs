@@ -16,7 +16,7 @@ use std::time::Duration;
 use line::Encoded;
 pub use line::{MeterTags, SiteTags};
 pub use reqwest::Url;
-pub use sender::{AskError, create_database, version_of};
+pub use sender::{AskError, create_database, reach, version_of};
 use sender::{Outcome, Pause, PauseKind, Sender};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

@@ -132,7 +132,14 @@ impl Sender {
     }
 
     async fn send(&self, lines: &[&Line]) -> Verdict {
-        let verdict = match self.post(lines).await {
+        let verdict = self.ask(lines).await;
+        let labels = [("influx", self.name.as_str()), ("verdict", verdict.name())];
+        self.health.counter("influx_batches_total", &labels).one();
+        verdict
+    }
+
+    async fn ask(&self, lines: &[&Line]) -> Verdict {
+        match self.post(lines).await {
             Ok((status, retry_after, body)) => {
                 let reply = Reply {
                     status,
@@ -142,10 +149,7 @@ impl Sender {
                 judge(Ok(reply), lines)
             }
             Err(error) => judge(Err(outbound::transport_error(error)), lines),
-        };
-        let labels = [("influx", self.name.as_str()), ("verdict", verdict.name())];
-        self.health.counter("influx_batches_total", &labels).one();
-        verdict
+        }
     }
 
     async fn post(&self, lines: &[&Line]) -> Result<(u16, Option<Duration>, String), reqwest::Error> {
@@ -243,6 +247,15 @@ pub async fn version_of(url: &Url) -> Result<Option<String>, AskError> {
     let response = ask(url, "/ping", Client::get).await?;
     let version = response.headers().get("X-Influxdb-Version");
     Ok(version.and_then(|version| version.to_str().ok()).map(str::to_owned))
+}
+
+/// Whether a server would take lines: it is handed none. `Err` = why not; what it says of an empty request is no fault.
+pub async fn reach(config: &Config) -> Result<(), String> {
+    let sender = Sender::new(config, &Health::default()).map_err(outbound::transport_error)?;
+    match sender.ask(&[]).await {
+        Verdict::Accepted | Verdict::Rejected { .. } | Verdict::Split { .. } => Ok(()),
+        Verdict::Retry { why, .. } | Verdict::Hold { why } => Err(why),
+    }
 }
 
 /// Creates the database of a version 1 server where it is not there; does nothing for version 2.
