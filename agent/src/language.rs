@@ -26,6 +26,26 @@ impl Language {
             .map(|(_, language)| *language)
     }
 
+    /// What the terminal is set to by `LC_ALL`, `LC_MESSAGES` or `LANG`: Korean, else English.
+    pub fn of_terminal() -> Self {
+        let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|set| !set.is_empty()));
+        if set.is_some_and(|set| set.starts_with("ko")) {
+            Self::Ko
+        } else {
+            Self::En
+        }
+    }
+
+    /// The one of two texts that is in this language.
+    pub fn say<'a>(self, ko: &'a str, en: &'a str) -> &'a str {
+        match self {
+            Self::Ko => ko,
+            Self::En => en,
+        }
+    }
+
     /// The sentence in this language.
     pub fn pick(self, title: &Title) -> &str {
         match self {

@@ -3,6 +3,8 @@
 //! Without `--live` it opens no connection; in the store's folder it makes a file and takes it away, to see whether `run`
 //! could. Exit status: 0 fit, 2 errors, 3 a device failed (`--live`), 4 warnings with `--strict`.
 
+mod summary;
+
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -49,7 +51,7 @@ pub struct CheckArgs {
     /// Also read each Modbus point once; see that brokers, InfluxDB are there.
     #[arg(long)]
     pub live: bool,
-    /// Language of what the devices say; else that of LANG.
+    /// Language; else that of LANG.
     #[arg(long, value_enum)]
     pub lang: Option<Lang>,
 }
@@ -84,7 +86,11 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         let live = live
             .as_ref()
             .map(|(live, servers)| check_live::text(live, language) + &reach::text(servers, language));
-        shown(loaded.as_ref(), &found, Paint::of(&io::stdout())) + &live.unwrap_or_default()
+        let paint = Paint {
+            language,
+            ..Paint::of(&io::stdout())
+        };
+        shown(loaded.as_ref(), &found, paint) + &live.unwrap_or_default()
     };
     // A closed pipe is the reader's wish, not our error.
     drop(io::stdout().write_all(text.as_bytes()));
@@ -119,9 +125,14 @@ fn count(found: &[Diagnostic], severity: Severity) -> usize {
 /// For people: every problem, then what the configuration means or how many problems there are.
 fn shown(config: Option<&Config>, found: &[Diagnostic], paint: Paint) -> String {
     let mut text: String = found.iter().map(|diagnostic| diagnostic.render(paint) + "\n").collect();
-    text += &config.map(summary).unwrap_or_default();
-    let errors = numbered(count(found, Severity::Error), "error");
-    let warnings = numbered(count(found, Severity::Warning), "warning");
+    text += &config
+        .map(|config| summary::text(config, paint.language))
+        .unwrap_or_default();
+    let (n_errors, n_warnings) = (count(found, Severity::Error), count(found, Severity::Warning));
+    let (errors, warnings) = match paint.language {
+        Language::Ko => (format!("오류 {n_errors}건"), format!("경고 {n_warnings}건")),
+        Language::En => (numbered(n_errors, "error"), numbered(n_warnings, "warning")),
+    };
     text.extend([errors.as_str(), ", ", &warnings, "\n"]);
     text
 }
@@ -173,69 +184,4 @@ fn planned(bus: &modbus::Config) -> Option<serde_json::Value> {
         "longest_cycle_ms": Some(ms(budget.longest_cycle())).filter(|_| budget.is_whole),
         "is_whole": budget.is_whole, "reads": reads.collect::<Vec<_>>(),
     }))
-}
-
-/// What nobody can say anything of as long as the site does not tell what it hangs on.
-fn unjudged(site: &energy::site::Site) -> Vec<String> {
-    let has_shift = site.machines.iter().any(|machine| machine.hours.is_some());
-    let missing = [
-        (!has_shift && !site.machines.is_empty()).then_some("load outside working hours (no machine has a shift)"),
-        site.main_meter.is_none().then_some("the site's demand (no main_meter)"),
-    ];
-    let line = |what| format!("unjudged  {what}");
-    missing.into_iter().flatten().map(line).collect()
-}
-
-/// What the configuration means, in plain words.
-fn summary(config: &Config) -> String {
-    let site = &config.site;
-    let contract = site.contracts.last().map_or_else(
-        || "no contract: costs stay unknown".to_owned(),
-        |contract| format!("{} kW by {}", contract.contract_kw, contract.tariff_name),
-    );
-    let zone = site.zone.iana_name().unwrap_or("a zone without a name");
-    let mut lines = vec![
-        format!("site      {}, {zone}; {contract}", site.name),
-        format!(
-            "plant     {}, {}",
-            numbered(site.meters.len(), "meter"),
-            numbered(site.machines.len(), "machine")
-        ),
-    ];
-    lines.extend(unjudged(site));
-    lines.extend(config.buses.iter().map(|bus| {
-        let n_points: usize = bus.meters.iter().map(|meter| meter.points.len()).sum();
-        let plan = modbus::check(bus).map_or_else(|_| String::new(), |plan| modbus::budget::told(bus, &plan));
-        format!(
-            "bus       {}: {}, {}\n{}",
-            bus.name,
-            numbered(bus.meters.len(), "meter"),
-            numbered(n_points, "point"),
-            plan.trim_end()
-        )
-    }));
-    lines.extend(config.brokers.iter().map(|broker| {
-        format!(
-            "broker    {}: {} at {}:{}",
-            broker.name,
-            numbered(broker.n_meters(), "meter"),
-            broker.url.host,
-            broker.url.port
-        )
-    }));
-    lines.push(format!("store     {}", config.store.path.display()));
-    lines.extend(
-        config
-            .influx
-            .iter()
-            .map(|influx| format!("influx    {}: {}", influx.name, influx.url)),
-    );
-    lines.extend(
-        config
-            .alerts
-            .iter()
-            .map(|alert| format!("alert     {}: {} and above", alert.name, alert.severity.name())),
-    );
-    lines.push(format!("page      http://{}", config.web.listen));
-    lines.join("\n") + "\n"
 }

@@ -119,17 +119,7 @@ impl From<Lang> for Language {
 
 /// The language asked for, else that of the terminal (`LANG`), else English.
 pub fn language(asked: Option<Lang>) -> Language {
-    let of_terminal = || {
-        let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
-            .iter()
-            .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
-        if set.is_some_and(|set| set.starts_with("ko")) {
-            Language::Ko
-        } else {
-            Language::En
-        }
-    };
-    asked.map_or_else(of_terminal, Language::from)
+    asked.map_or_else(Language::of_terminal, Language::from)
 }
 
 /// Reads the command line and does what it says.
@@ -211,10 +201,12 @@ fn load(path: &std::path::Path, secrets: Secrets) -> Result<Config, ExitCode> {
             for diagnostic in &found {
                 eprintln!("{}", diagnostic.render(paint));
             }
-            Err(fail(
-                INPUT,
-                format!("{} is not ready to run; nothing was started", path.display()),
-            ))
+            let path = path.display();
+            let not_ready = match paint.language {
+                Language::Ko => format!("{path}: 실행할 수 없는 구성이며, 아무것도 시작하지 않았습니다"),
+                Language::En => format!("{path} is not ready to run; nothing was started"),
+            };
+            Err(fail(INPUT, not_ready))
         }
     }
 }

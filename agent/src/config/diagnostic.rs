@@ -8,8 +8,10 @@ use std::{fmt, fmt::Write as _, ops::Range, path::Path, sync::Arc};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
+use crate::language::Language;
+
 macro_rules! codes {
-    ($($variant:ident $code:literal $meaning:literal;)*) => {
+    ($($variant:ident $code:literal $en:literal $ko:literal;)*) => {
         /// What kind of problem it is; `E…` stops the agent, `W…` does not, `N…` is only worth knowing.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         #[allow(missing_docs, reason = "each code has its sentence in the table, see meaning()")]
@@ -25,46 +27,78 @@ macro_rules! codes {
             }
 
             /// What it means, in one sentence.
-            pub fn meaning(self) -> &'static str {
-                match self { $(Self::$variant => $meaning,)* }
+            pub fn meaning(self, language: Language) -> &'static str {
+                match self { $(Self::$variant => language.say($ko, $en),)* }
             }
         }
     };
 }
 
 codes! {
-    Syntax "E1001" "The text is not valid TOML.";
-    Unreadable "E1002" "The file cannot be read.";
-    UnknownKey "E1003" "A key that this table does not have.";
-    MissingKey "E1004" "A key that must be there is missing.";
-    WrongType "E1005" "The value has the wrong type.";
-    BadValue "E1006" "The value has the right type but cannot be used.";
-    DuplicateName "E1101" "Two things of one kind have the same name.";
-    BadName "E1102" "A name has characters that cannot stand in a tag or a file's name.";
-    UnknownReference "E1107" "A name that nothing in the configuration has.";
-    UnknownDataFile "E1108" "A file of the data folders that does not exist.";
-    BadDataFile "E1109" "A data file that cannot be used.";
-    Contradiction "E1110" "Two settings contradict each other.";
-    BadRegister "E1201" "A register that cannot be read as it is written.";
-    BusTooSlow "E1202" "More is asked of a Modbus line than it can give in the time.";
-    NotInThisVersion "E1301" "A thing that this version cannot do yet.";
-    PlainSecret "E1401" "A secret stands in the configuration itself.";
-    SecretFile "E1402" "The file of a secret cannot be read.";
-    NotLoopback "E1501" "The page may only listen on this machine.";
-    NotDetected "W2001" "A kind of waste that this version does not detect.";
-    SecretIsPublic "W2002" "Everybody on the machine can read the file of a secret.";
-    BrokerThrottles "W2003" "The broker will hold messages back.";
-    PriceUnknown "W2004" "Some time of the contract has no price.";
-    NoEffect "W2005" "A setting that has no effect.";
-    DemandInterval "W2006" "The demand interval is not the one that the tariff bills.";
-    StoreFolder "W2007" "The store's folder is not there, or cannot be written.";
-    BusCrowded "W2008" "Some reads of a Modbus line push others out.";
-    ContractLimits "W2009" "The tariff is not for a contract of this demand.";
-    Unused "N3001" "A meter that no machine uses.";
-    ModiconNumber "N3003" "An address that looks like a number of Modicon's, which begin at 1 and name the table.";
-    NotUsedYet "N3002" "A key that is read and checked, but that this version does not use yet.";
-    Unverified "N3005" "A profile that nobody has compared with a device or the maker's document.";
-    CalibrationOverdue "N3004" "A meter's calibration was due.";
+    Syntax "E1001" "The text is not valid TOML."
+        "TOML 문법에 맞지 않습니다.";
+    Unreadable "E1002" "The file cannot be read."
+        "파일을 읽을 수 없습니다.";
+    UnknownKey "E1003" "A key that this table does not have."
+        "이 표에 없는 키입니다.";
+    MissingKey "E1004" "A key that must be there is missing."
+        "꼭 있어야 하는 키가 없습니다.";
+    WrongType "E1005" "The value has the wrong type."
+        "값의 형이 다릅니다.";
+    BadValue "E1006" "The value has the right type but cannot be used."
+        "형은 맞지만 쓸 수 없는 값입니다.";
+    DuplicateName "E1101" "Two things of one kind have the same name."
+        "같은 종류의 두 항목이 같은 이름을 가졌습니다.";
+    BadName "E1102" "A name has characters that cannot stand in a tag or a file's name."
+        "태그나 파일 이름에 쓸 수 없는 글자가 이름에 있습니다.";
+    UnknownReference "E1107" "A name that nothing in the configuration has."
+        "구성 어디에도 없는 이름입니다.";
+    UnknownDataFile "E1108" "A file of the data folders that does not exist."
+        "데이터 폴더에 없는 파일입니다.";
+    BadDataFile "E1109" "A data file that cannot be used."
+        "쓸 수 없는 데이터 파일입니다.";
+    Contradiction "E1110" "Two settings contradict each other."
+        "두 설정이 서로 어긋납니다.";
+    BadRegister "E1201" "A register that cannot be read as it is written."
+        "적힌 대로는 읽을 수 없는 레지스터입니다.";
+    BusTooSlow "E1202" "More is asked of a Modbus line than it can give in the time."
+        "Modbus 회선이 주어진 시간에 읽을 수 있는 것보다 많습니다.";
+    NotInThisVersion "E1301" "A thing that this version cannot do yet."
+        "이 버전이 아직 하지 못하는 일입니다.";
+    PlainSecret "E1401" "A secret stands in the configuration itself."
+        "비밀 값이 구성 파일에 그대로 적혀 있습니다.";
+    SecretFile "E1402" "The file of a secret cannot be read."
+        "비밀 값의 파일을 읽을 수 없습니다.";
+    NotLoopback "E1501" "The page may only listen on this machine."
+        "화면은 이 컴퓨터에서만 열 수 있습니다.";
+    NotDetected "W2001" "A kind of waste that this version does not detect."
+        "이 버전이 찾지 않는 낭비입니다.";
+    SecretIsPublic "W2002" "Everybody on the machine can read the file of a secret."
+        "비밀 값의 파일을 이 컴퓨터의 누구나 읽을 수 있습니다.";
+    BrokerThrottles "W2003" "The broker will hold messages back."
+        "브로커가 메시지를 늦게 보낼 것입니다.";
+    PriceUnknown "W2004" "Some time of the contract has no price."
+        "계약 기간의 일부에 단가가 없습니다.";
+    NoEffect "W2005" "A setting that has no effect."
+        "효과가 없는 설정입니다.";
+    DemandInterval "W2006" "The demand interval is not the one that the tariff bills."
+        "수요 시한이 요금제가 청구하는 것과 다릅니다.";
+    StoreFolder "W2007" "The store's folder is not there, or cannot be written."
+        "저장소 폴더가 없거나 거기에 쓸 수 없습니다.";
+    BusCrowded "W2008" "Some reads of a Modbus line push others out."
+        "Modbus 회선의 어떤 읽기가 다른 읽기를 밀어냅니다.";
+    ContractLimits "W2009" "The tariff is not for a contract of this demand."
+        "이 계약전력에 맞지 않는 요금제입니다.";
+    Unused "N3001" "A meter that no machine uses."
+        "어느 설비도 쓰지 않는 계측기입니다.";
+    ModiconNumber "N3003" "An address that looks like a number of Modicon's, which begin at 1 and name the table."
+        "1부터 세고 표를 함께 뜻하는 Modicon 번호처럼 보이는 주소입니다.";
+    NotUsedYet "N3002" "A key that is read and checked, but that this version does not use yet."
+        "읽고 확인하지만 이 버전이 아직 쓰지 않는 키입니다.";
+    Unverified "N3005" "A profile that nobody has compared with a device or the maker's document."
+        "아무도 기기나 제조사 문서와 대조하지 않은 프로파일입니다.";
+    CalibrationOverdue "N3004" "A meter's calibration was due."
+        "계측기의 교정 기한이 지났습니다.";
 }
 
 /// How bad it is.
@@ -222,19 +256,22 @@ impl Diagnostic {
         self.code.severity()
     }
 
-    /// As shown on a terminal.
+    /// As shown on a terminal. In Korean its code's meaning leads; got and wanted stay as they are, in English.
     pub fn render(&self, paint: Paint) -> String {
         let (word, colour) = match self.severity() {
-            Severity::Error => ("error", "31"),
-            Severity::Warning => ("warning", "33"),
-            Severity::Note => ("note", "36"),
+            Severity::Error => (paint.language.say("오류", "error"), "31"),
+            Severity::Warning => (paint.language.say("경고", "warning"), "33"),
+            Severity::Note => (paint.language.say("참고", "note"), "36"),
         };
         let head = format!("{word} {}", self.code.name());
-        let message = paint.wrapped(&head, &format!(": {}", self.message), 4);
-        let mut out = paint.on(colour, &head) + &message;
+        let said = match paint.language {
+            Language::Ko => format!(": {} {}", self.code.meaning(Language::Ko), self.message),
+            Language::En => format!(": {}", self.message),
+        };
+        let mut out = paint.on(colour, &head) + &paint.wrapped(&head, &said, 4);
         match &self.place {
             Some(place) => place.render(&mut out, paint, colour, self.help.as_deref()),
-            None => out.extend(self.help.iter().map(|help| help_line("  help: ", help, paint))),
+            None => out.extend(self.help.iter().map(|help| help_line("  ", help, paint))),
         }
         out
     }
@@ -279,13 +316,14 @@ impl Place {
         );
         write.expect("writing to a String cannot fail");
         if let Some(help) = help {
-            *out += &help_line(&format!(" {gutter} = help: "), help, paint);
+            *out += &help_line(&format!(" {gutter} = "), help, paint);
         }
     }
 }
 
 fn help_line(lead: &str, help: &str, paint: Paint) -> String {
-    lead.to_owned() + &paint.wrapped(lead, help, lead.width())
+    let lead = format!("{lead}{}: ", paint.language.say("조치", "help"));
+    lead.clone() + &paint.wrapped(&lead, help, lead.width())
 }
 
 /// How text is fitted to what it is written on.
@@ -295,6 +333,8 @@ pub struct Paint {
     pub has_colours: bool,
     /// Cells of a line; lines of a file are shown whole all the same.
     pub width: usize,
+    /// What its reader reads.
+    pub language: Language,
 }
 
 /// Cells of a line on a terminal that does not say.
@@ -307,10 +347,11 @@ impl Paint {
     pub const PLAIN: Self = Self {
         has_colours: false,
         width: usize::MAX,
+        language: Language::En,
     };
 
     /// Colour on a terminal, unless the environment variable `NO_COLOR` is set. Lines as long as `COLUMNS` says, else as
-    /// on a usual terminal; on anything else, as long as they are.
+    /// on a usual terminal; on anything else, as long as they are. In the terminal's language.
     pub fn of(out: &impl std::io::IsTerminal) -> Self {
         let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
@@ -318,6 +359,7 @@ impl Paint {
         Self {
             has_colours: out.is_terminal() && !asked_not_to,
             width: columns.unwrap_or(usual).max(LEAST_WIDTH),
+            language: Language::of_terminal(),
         }
     }
 
@@ -377,6 +419,19 @@ mod tests {
             "이름 = \"압축기\"",
             "\"압축기\"",
             "error E1107: no meter is called so\n  ┌─ a.toml:1:6\n 1 │ 이름 = \"압축기\"\n   │        ^^^^^^^^\n   = help: did you mean \"b\"?\n",
+        );
+    }
+
+    #[test]
+    fn a_korean_reads_what_kind_of_problem_it_is_and_what_to_do() {
+        let korean = Paint {
+            language: Language::Ko,
+            ..Paint::PLAIN
+        };
+        let shown = Diagnostic::new(Code::UnknownReference, "no meter is called so").help("did you mean \"b\"?");
+        assert_eq!(
+            shown.render(korean),
+            "오류 E1107: 구성 어디에도 없는 이름입니다. no meter is called so\n  조치: did you mean \"b\"?\n"
         );
     }
 

@@ -55,7 +55,8 @@ async fn check_both(args: &[&str], status: i32, ko: &[&str], en: &[&str]) -> Str
             );
         }
         // Diagnostics of `check` are as wide as what they are written to: a pipe has no width.
-        let is_diagnostic = |line: &&str| line.starts_with("note N") || line.contains("= help: ");
+        let marks = ["note N", "참고 N", "= help: ", "= 조치: "];
+        let is_diagnostic = |line: &&str| marks.iter().any(|mark| line.contains(mark));
         let wide = text
             .lines()
             .filter(|line| !is_diagnostic(line))

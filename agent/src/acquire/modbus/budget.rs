@@ -5,10 +5,13 @@
 
 use std::{fmt::Write, time::Duration};
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::{
     Config, Transport,
     plan::{Plan, Read},
 };
+use crate::language::Language;
 
 /// What a device on a serial line of this machine takes to answer when nobody says (default; meters take 20 to 200 ms:
 /// `answer_duration_s` in `/metrics` tells what yours take).
@@ -151,7 +154,7 @@ impl Budget {
             registers,
             time,
         } = fastest;
-        let (share_pct, basis) = (share * 100.0, basis(config));
+        let (share_pct, basis) = (share * 100.0, basis(config, Language::En));
         Err(TooMuch {
             asked: format!(
                 "{requests} requests for {registers} registers take {time:.2?} of each {every:?}, with all that is read \
@@ -190,15 +193,25 @@ fn rounded_up(time: Duration) -> String {
 }
 
 /// What the reckoning rests on, for people.
-fn basis(config: &Config) -> String {
+fn basis(config: &Config, language: Language) -> String {
     let known: Vec<Duration> = config.meters.iter().filter_map(|meter| meter.limits.latency).collect();
+    let after = |times: String| match language {
+        Language::Ko => format!("응답 {times}"),
+        Language::En => format!("answers after {times}"),
+    };
     let answers = match (known.iter().min(), known.iter().max()) {
-        _ if known.len() < config.meters.len() && !matches!(config.transport, Transport::Rtu { .. }) => {
-            "what devices take to answer is not known: set latency".to_owned()
-        }
-        (Some(least), Some(most)) if least != most => format!("answers after {least:?} to {most:?}"),
-        (Some(latency), _) if known.len() == config.meters.len() => format!("answers after {latency:?}"),
-        _ => format!("answers after {USUAL_LATENCY:?} assumed: set latency"),
+        _ if known.len() < config.meters.len() && !matches!(config.transport, Transport::Rtu { .. }) => language
+            .say(
+                "기기의 응답 시간을 모름: latency를 적으십시오",
+                "what devices take to answer is not known: set latency",
+            )
+            .to_owned(),
+        (Some(least), Some(most)) if least != most => after(format!("{least:?} {} {most:?}", language.say("~", "to"))),
+        (Some(latency), _) if known.len() == config.meters.len() => after(format!("{latency:?}")),
+        _ => match language {
+            Language::Ko => format!("응답 {USUAL_LATENCY:?}로 가정: latency를 적으십시오"),
+            Language::En => format!("answers after {USUAL_LATENCY:?} assumed: set latency"),
+        },
     };
     match config.transport {
         Transport::Rtu { line, .. } => format!("{line}, {answers}"),
@@ -207,7 +220,7 @@ fn basis(config: &Config) -> String {
 }
 
 /// The plan of a bus in lines of at most 80 columns, for `check`.
-pub fn told(config: &Config, plan: &Plan) -> String {
+pub fn told(config: &Config, plan: &Plan, language: Language) -> String {
     let budget = budget(config, plan);
     let mut text = String::new();
     for rhythm in &budget.rhythms {
@@ -218,11 +231,19 @@ pub fn told(config: &Config, plan: &Plan) -> String {
             time,
         } = rhythm;
         let every = format!("{every:?}");
-        let requests = format!("{requests} request{}", if *requests == 1 { " " } else { "s" });
-        write!(
-            text,
-            "          every {every:<7}{requests:>13} {registers:>6} registers"
-        )
+        match language {
+            Language::Ko => write!(
+                text,
+                "          {every:>5}마다 {requests:>8}회 요청 {registers:>8} 레지스터"
+            ),
+            Language::En => {
+                let requests = format!("{requests} request{}", if *requests == 1 { " " } else { "s" });
+                write!(
+                    text,
+                    "          every {every:<7}{requests:>13} {registers:>6} registers"
+                )
+            }
+        }
         .ok();
         if budget.is_whole && !rhythm.every.is_zero() {
             let ms = time.as_secs_f64() * 1000.0;
@@ -232,13 +253,11 @@ pub fn told(config: &Config, plan: &Plan) -> String {
     }
     if budget.is_whole && budget.rhythms.len() > 1 {
         let (share, longest) = (budget.share() * 100.0, budget.longest_cycle().as_secs_f64() * 1000.0);
-        writeln!(
-            text,
-            "          together, when all fall due {longest:>20.0} ms {share:>5.1} %"
-        )
-        .ok();
+        let together = language.say("모두 겹칠 때 합계", "together, when all fall due");
+        let cells = 51 - together.width();
+        writeln!(text, "          {together}{longest:>cells$.0} ms {share:>5.1} %").ok();
     }
-    writeln!(text, "          {}", basis(config)).ok();
+    writeln!(text, "          {}", basis(config, language)).ok();
     text
 }
 
@@ -353,15 +372,23 @@ mod tests {
         let slow = Some(Duration::from_mins(1));
         let config = serial(9600, 1000, vec![meter(0, 20, slow), meter(1, 20, slow)]);
         let plan = check(&config).unwrap();
-        let text = told(&config, &plan);
+        let text = told(&config, &plan, Language::En);
         assert_eq!(
             text,
             "          every 1s        2 requests      4 registers      87 ms   8.7 %\n\
              \x20         every 60s       2 requests     76 registers     252 ms   0.4 %\n\
-             \x20         together, when all fall due                  339 ms   9.1 %\n\
+             \x20         together, when all fall due                     339 ms   9.1 %\n\
              \x20         9600 baud 8E1, answers after 20ms assumed: set latency\n"
         );
-        assert!(text.lines().all(|line| line.len() <= 80));
+        let korean = told(&config, &plan, Language::Ko);
+        assert_eq!(
+            korean,
+            "             1s마다        2회 요청        4 레지스터      87 ms   8.7 %\n\
+             \x20           60s마다        2회 요청       76 레지스터     252 ms   0.4 %\n\
+             \x20         모두 겹칠 때 합계                               339 ms   9.1 %\n\
+             \x20         9600 baud 8E1, 응답 20ms로 가정: latency를 적으십시오\n"
+        );
+        assert!(text.lines().chain(korean.lines()).all(|line| line.width() <= 80));
         assert!(!budget(&config, &plan).is_crowded());
     }
 

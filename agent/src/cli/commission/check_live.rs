@@ -208,9 +208,9 @@ impl BusLive {
     }
 
     /// What the line can give, now that answers have been measured.
-    fn budget(&self) -> Result<String, String> {
+    fn budget(&self, language: Language) -> Result<String, String> {
         match modbus::check(&self.bus) {
-            Ok(plan) => Ok(modbus::budget::told(&self.bus, &plan)),
+            Ok(plan) => Ok(modbus::budget::told(&self.bus, &plan, language)),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -247,7 +247,7 @@ pub fn text(live: &[BusLive], language: Language) -> String {
             "측정한 응답 시간으로 계산한 회선",
             "the line by measured answers",
         );
-        match bus.budget() {
+        match bus.budget(language) {
             Ok(told) => text.extend([format!("  {measured}: {name}\n{told}")]),
             Err(why) => text += &wrapped(&format!("warn  {measured}: {why}"), 2),
         }
@@ -278,7 +278,7 @@ pub(crate) fn json(live: &[BusLive], language: Language) -> serde_json::Value {
                     "values": live.values(&bus.ranges, language, |trouble| told(trouble, transport, language).what),
                 })
             });
-        let budget = bus.budget();
+        let budget = bus.budget(language);
         json!({
             "bus": bus.bus.name,
             "address": written(&bus.bus.transport),

@@ -137,10 +137,7 @@ fn refused(found: &[Diagnostic]) -> ExitCode {
 
 /// The text of the language.
 fn say<'a>(language: Language, ko: &'a str, en: &'a str) -> &'a str {
-    match language {
-        Language::Ko => ko,
-        Language::En => en,
-    }
+    language.say(ko, en)
 }
 
 /// A number as people read it: digits that count, no exponent where none is needed.
