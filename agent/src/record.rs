@@ -31,7 +31,7 @@ const COMMIT_SAMPLES: usize = 8192;
 const SNAPSHOT_MS: i64 = 900_000;
 /// Version of the engine's written state. A snapshot of another version is passed over and the state is rebuilt from
 /// the log: raise it whenever a field of the state changes.
-const SNAPSHOT_FORMAT: u32 = 12;
+const SNAPSHOT_FORMAT: u32 = 13;
 /// Rows of the log read at once when the state is rebuilt.
 const REBUILD_ROWS: usize = 256;
 /// The loop goes round at least this often, whatever `commit_every` is: it is how the watchdog sees that it lives.

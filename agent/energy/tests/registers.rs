@@ -14,11 +14,12 @@ use support::{Outcome, at, live_on, site};
 const HOUR: i64 = 60;
 const FAULT: i64 = 6 * 1440 + 615;
 
-/// The registers, and how much of what is used each of them counts.
-const REGISTERS: [(Quantity, f64); 3] = [
+/// The registers, and how much of what is used each of them counts: of lead none is, ever.
+const REGISTERS: [(Quantity, f64); 4] = [
     (Quantity::EnergyImport, 1.0),
     (Quantity::ReactiveEnergyLag, 0.4),
     (Quantity::EnergyExport, 0.1),
+    (Quantity::ReactiveEnergyLead, 0.0),
 ];
 
 fn watched() -> Site {
@@ -76,6 +77,7 @@ fn amount(interval: &Interval, quantity: Quantity) -> Option<f64> {
     match quantity {
         Quantity::EnergyImport => interval.energy_import_kwh,
         Quantity::ReactiveEnergyLag => interval.reactive_energy_lag_kvarh,
+        Quantity::ReactiveEnergyLead => interval.reactive_energy_lead_kvarh,
         _ => interval.energy_export_kwh,
     }
 }
@@ -148,6 +150,65 @@ fn a_restart_changes_nothing() {
         for hours in [1, 26, 50, 60, 61, 63, 70] {
             let restart = usize::try_from((FAULT + hours * HOUR) / 15).unwrap();
             assert_eq!(lived(&faulty, fault, 60, Some(restart)), whole, "{fault:?} {hours}");
+        }
+    }
+}
+
+/// 100 kW of which import is frozen, or says zero, beside one register that counts so much at a minute, or says nothing.
+fn check_beside(beside: impl Fn(i64) -> f64, fault: Fault, every: i64, hours: i64) {
+    let mut watched = watched();
+    watched.meters[0].every = SignedDuration::from_mins(every);
+    let until = FAULT + hours * HOUR;
+    let end = until + 40 * HOUR;
+    let mut exported = 0.0;
+    let sample = |n: i64| {
+        exported += beside(n) * every as f64;
+        let import = match fault {
+            Fault::Frozen if (FAULT..until).contains(&n) => FAULT,
+            Fault::Zero if (FAULT..until).contains(&n) => -600,
+            _ => n,
+        };
+        let said = [
+            (Quantity::EnergyImport, 1000.0 + import as f64 * 100.0 / 60.0),
+            (Quantity::EnergyExport, exported),
+        ];
+        let is_said = |(quantity, _): &(Quantity, f64)| {
+            let is_import = *quantity == Quantity::EnergyImport;
+            !(is_import && matches!(fault, Fault::Silent) && (FAULT..until).contains(&n))
+        };
+        let readings = said.into_iter().filter(is_said);
+        Sample {
+            meter: "main".into(),
+            at: at("00:00:00") + SignedDuration::from_mins(n),
+            readings: readings
+                .map(|(quantity, value)| Reading::new(quantity, value))
+                .collect(),
+        }
+    };
+    let minutes = (0..=end).filter(|n| n % every == 0);
+    let outcome = live_on(&watched, minutes.map(sample).collect(), None);
+    let name = format!("{fault:?} {every} min {hours} h");
+    let last = outcome.intervals.values().next_back().unwrap();
+    let used = last.end.duration_since(at("00:00:00")).as_secs() as f64 / 36.0;
+    let sum = outcome.sum_kwh();
+    assert!((sum - used).abs() < 0.01, "{name}: {sum}, not {used}");
+    let highest = outcome
+        .intervals
+        .values()
+        .filter_map(Interval::demand_kw)
+        .fold(0.0, f64::max);
+    assert!(highest < 100.1, "{name}: {highest} kW");
+}
+
+#[test]
+fn import_alone_is_told_again_whatever_the_register_beside_it_does() {
+    let weekend = |n: i64| if n / 1440 % 7 > 4 { 0.1 } else { 0.0 };
+    let once = |n: i64| if n == 3 * 1440 { 0.1 } else { 0.0 };
+    for fault in [Fault::Frozen, Fault::Zero, Fault::Silent] {
+        for (every, hours) in [(15, 30), (15, 48), (15, 120), (1, 36), (1, 60)] {
+            check_beside(|_| 0.0, fault, every, hours);
+            check_beside(once, fault, every, hours);
+            check_beside(weekend, fault, every, hours);
         }
     }
 }

@@ -26,8 +26,8 @@ use crate::{
 /// Closed intervals are remembered for so long, ms, to tell what late data changed and to count revisions: a day, as long
 /// as a reading may be late or zeros may last, and an hour.
 const KEEP_MS: i64 = 25 * 3_600_000;
-/// Intervals remembered at most while one register stands still and another counts: 40 days of quarter hours, and an hour.
-const KEPT_APART: i64 = 40 * 96 + 4;
+/// Intervals remembered at most while a register stands still: 40 days of quarter hours, and an hour.
+const KEPT_STILL: usize = 40 * 96 + 4;
 
 /// Readings held beyond the running and the last interval, so that a logger that delivers late can still be put in
 /// order: as long as its intervals are remembered, a day of quarter hours at least, and a day of minutes at most, because
@@ -66,6 +66,8 @@ pub struct MeterIntervals {
     closed: BTreeMap<i64, Interval>,
     /// Revisions above 0 of intervals that are remembered no more, but may be told again.
     revisions: BTreeMap<i64, u32>,
+    /// From here on every interval that is remembered no more said rest, ms; `None` while none is forgotten.
+    rested_ms: Option<i64>,
     /// Time before what is remembered is to be told from here on, once no later reading can take that back, ms.
     waiting_ms: Option<i64>,
 }
@@ -307,7 +309,12 @@ impl MeterIntervals {
             for register in Register::ALL {
                 let series = &mut self.series[register as usize];
                 series.settle();
-                series.mark_settled(basis.rules(register.counter()));
+                if let Some(settled_ms) = series.unsettled_ms() {
+                    let told_ms = self
+                        .waiting_ms
+                        .map_or(settled_ms, |waiting_ms| waiting_ms.min(settled_ms));
+                    series.mark_settled(basis.start_of(told_ms), basis.rules(register.counter()));
+                }
             }
         }
         let is_settled = self.series.iter().all(|series| series.unsettled_ms().is_none());
@@ -328,40 +335,55 @@ impl MeterIntervals {
         self.forget(open_ms, basis);
     }
 
-    /// From when on one register stands still, or is silent, while another counts, and up to when: where no energy is
-    /// that has to be told again but of the one.
-    fn apart_ms(&self, basis: &Basis<'_>) -> Option<(i64, i64)> {
+    /// From when on a register stands still, or is silent, that may turn out not to have: all of that time may be told again.
+    fn still_ms(&self, basis: &Basis<'_>) -> Option<i64> {
         let stood_ms = Register::ALL
             .into_iter()
             .filter_map(|register| self.series[register as usize].stood_ms(register == Register::Import));
-        let (least_ms, most_ms) = stood_ms.fold((i64::MAX, i64::MIN), |(least_ms, most_ms), ms| {
-            (least_ms.min(ms), most_ms.max(ms))
-        });
-        (least_ms < most_ms).then(|| (basis.start_of(least_ms), most_ms))
+        stood_ms.chain(self.waiting_ms).min().map(|ms| basis.start_of(ms))
     }
 
-    /// Of intervals that closed long ago nothing is remembered but how often they were told, where that may be asked; and
-    /// all of those in which one register stood still while another counted on, because only the one can be reckoned again.
+    /// Of intervals that closed long ago nothing is remembered but how often they were told, where that may be asked. While
+    /// a register stands still, those that do not say rest are: of the others only that one can be reckoned again.
     fn forget(&mut self, open_ms: i64, basis: &Basis<'_>) {
         let kept_ms = open_ms - KEEP_MS;
-        let (from_ms, to_ms) = self.apart_ms(basis).unwrap_or((kept_ms, kept_ms));
-        let most_ms = SPREAD_MS.min(KEPT_APART * basis.lengths.interval_ms);
-        let from_ms = from_ms.max(open_ms - most_ms).min(kept_ms);
-        let before = self.closed.range(..from_ms);
-        let after = self.closed.range(to_ms.clamp(from_ms, kept_ms)..kept_ms);
-        let gone: Vec<i64> = before.chain(after).map(|(start_ms, _)| *start_ms).collect();
-        for start_ms in gone {
-            let interval = self.closed.remove(&start_ms);
-            if let Some(revision) = interval
-                .map(|interval| interval.revision)
-                .filter(|revision| *revision > 0)
-            {
-                self.revisions.insert(start_ms, revision);
+        let still_ms = self.still_ms(basis).unwrap_or(kept_ms).max(open_ms - SPREAD_MS);
+        let is_needed = |interval: &Interval| {
+            let start_ms = interval.start.as_millisecond();
+            start_ms >= still_ms && !self.is_rest(interval, basis)
+        };
+        let old = self.closed.range(..kept_ms);
+        let needed: Vec<bool> = old.map(|(_, interval)| is_needed(interval)).collect();
+        let mut n_over = needed
+            .iter()
+            .filter(|needed| **needed)
+            .count()
+            .saturating_sub(KEPT_STILL);
+        let starts: Vec<i64> = self.closed.range(..kept_ms).map(|(start_ms, _)| *start_ms).collect();
+        for (start_ms, is_needed) in starts.into_iter().zip(needed) {
+            if is_needed && n_over == 0 {
+                continue;
             }
+            n_over -= usize::from(is_needed);
+            self.forget_one(start_ms, basis);
         }
         let held_ms = self.series[Register::Import as usize].held_from_ms();
         let oldest_ms = held_ms.unwrap_or(i64::MIN).max(open_ms - SPREAD_MS);
         self.revisions.retain(|start_ms, _| *start_ms >= oldest_ms);
+    }
+
+    fn forget_one(&mut self, start_ms: i64, basis: &Basis<'_>) {
+        let Some(interval) = self.closed.remove(&start_ms) else {
+            return;
+        };
+        self.rested_ms = if self.is_rest(&interval, basis) {
+            self.rested_ms.or(Some(start_ms))
+        } else {
+            self.rested_ms.max(Some(interval.end.as_millisecond()))
+        };
+        if interval.revision > 0 {
+            self.revisions.insert(start_ms, interval.revision);
+        }
     }
 }
 

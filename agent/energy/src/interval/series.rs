@@ -30,6 +30,8 @@ pub(crate) struct Series {
     bad: Vec<Point>,
     /// Readings before this have been forgotten, but for the first of a standstill that still lasts.
     forgotten_ms: Option<i64>,
+    /// The first of those forgotten, ms.
+    first_ms: Option<i64>,
     /// Instants at which time itself was in doubt: what lies between the readings on both sides is not known.
     torn_ms: Vec<i64>,
     /// What the forgotten readings of a counter have taught.
@@ -354,11 +356,6 @@ impl Series {
         let memory = self.marks.last().map_or(&self.memory, |mark| &mark.memory);
         let since_ms = memory.since_ms.filter(|_| is_used || memory.has_risen())?;
         Some(memory.zeroed().map_or(since_ms, |(before_ms, _)| before_ms))
-    }
-
-    /// From when on nothing is missing that this register said, but for the same again, ms. `None` = from its first.
-    pub(crate) fn held_from_ms(&self) -> Option<i64> {
-        self.forgotten_ms.and(self.points.first()).map(|first| first.0)
     }
 
     /// Index of the first reading at or after an instant.

@@ -118,7 +118,7 @@ impl Walk<'_> {
                 rated.map_or(f64::INFINITY, |_| BEYOND),
             ),
         };
-        let is_frozen = n_equal >= FROZEN_READINGS;
+        let is_frozen = n_equal >= FROZEN_READINGS && self.rules.max_kw.is_some();
         let learnt = self.is_learnt().then_some((memory.peak_kw, beyond));
         let rated = is_frozen.then_some((self.limit_kw / MARGIN, rated_beyond));
         learnt.into_iter().chain(rated)

@@ -127,7 +127,7 @@ impl<'a> Walk<'a> {
     }
 
     /// While a meter is changed, its gateway may say zeros: the first reading that cannot have been counted from them, or
-    /// that the new device was entered to begin at.
+    /// that the new device was entered to begin at; else the zero that comes first after the change.
     fn after_zeros(&self, index: usize, swap: &Swap) -> usize {
         let n_zeros = self.points[index..].iter().take_while(|point| point.1 == 0.0).count();
         let next = index + n_zeros;
@@ -138,7 +138,13 @@ impl<'a> Walk<'a> {
             {
                 next
             }
-            _ => index,
+            _ => {
+                let entered_ms = swap.at.as_millisecond();
+                let last_zero = next.saturating_sub(1).max(index);
+                self.points
+                    .partition_point(|point| point.0 < entered_ms)
+                    .clamp(index, last_zero)
+            }
         }
     }
 
@@ -207,7 +213,9 @@ impl<'a> Walk<'a> {
         if !is_owed {
             return None;
         }
-        let rise = owed * (last_ms - since_ms) as f64 / (to_ms - since_ms) as f64;
+        // The old device counted until it was changed.
+        let changed_ms = self.coming().first()?.at.as_millisecond().clamp(last_ms, to_ms);
+        let rise = owed * (last_ms - since_ms) as f64 / (changed_ms - since_ms) as f64;
         let why = vec![
             ("unchanged_s", (last_ms - since_ms) as f64 / 1000.0),
             ("n_readings", (jump - self.at) as f64),

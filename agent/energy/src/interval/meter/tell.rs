@@ -77,7 +77,9 @@ impl MeterIntervals {
         while self.open_ms.is_some_and(|open_ms| start_ms < open_ms) {
             let end_ms = basis.end_of(start_ms);
             let mut interval = interval(start_ms, end_ms, basis, self.parts(start_ms, end_ms, basis));
-            let closed = self.closed.get(&start_ms);
+            let is_rest = self.rested_ms.is_some_and(|rested_ms| start_ms >= rested_ms);
+            let rest = (is_rest && self.source == Source::Counter).then(|| self.rest((start_ms, end_ms), basis));
+            let closed = self.closed.get(&start_ms).or(rest.as_ref());
             // Of one that is not remembered, all has to be reckoned again, or nothing.
             let is_reckoned = interval.energy_import_kwh.is_some() || !interval.repairs.is_empty();
             let is_told = closed.is_some() || start_ms >= whole_ms && is_reckoned;
@@ -87,10 +89,9 @@ impl MeterIntervals {
                     closed,
                     told_from_ms.map(|told_from_ms| start_ms < told_from_ms),
                 );
-                interval.revision = closed.revision;
-            } else {
-                interval.revision = self.revisions.get(&start_ms).copied().unwrap_or(0);
             }
+            let revision = self.closed.get(&start_ms).map(|closed| closed.revision);
+            interval.revision = revision.or(self.revisions.get(&start_ms).copied()).unwrap_or(0);
             if is_told && closed != Some(&interval) {
                 interval.revision += 1;
                 out.push(interval.clone());
@@ -98,6 +99,36 @@ impl MeterIntervals {
             }
             start_ms = end_ms;
         }
+    }
+
+    /// An interval in which nothing was used, as every register that had been heard by then said.
+    fn rest(&self, (start_ms, end_ms): (i64, i64), basis: &Basis<'_>) -> Interval {
+        let parts = Register::ALL.map(|register| {
+            let mut part = Part::nothing();
+            let heard_from_ms = self.series[register as usize].heard_from_ms();
+            if heard_from_ms.is_some_and(|heard_from_ms| heard_from_ms <= start_ms) {
+                part.add(0.0, end_ms - start_ms, Quality::Ok);
+            }
+            part
+        });
+        let revision = self.revisions.get(&start_ms).copied().unwrap_or(0);
+        Interval {
+            revision,
+            ..interval(start_ms, end_ms, basis, parts)
+        }
+    }
+
+    /// Whether an interval says what [`MeterIntervals::rest`] would.
+    pub(super) fn is_rest(&self, told: &Interval, basis: &Basis<'_>) -> bool {
+        let span_ms = (told.start.as_millisecond(), told.end.as_millisecond());
+        let revision = told.revision;
+        self.source == Source::Counter
+            && told.energy_import_kwh == Some(0.0)
+            && *told
+                == Interval {
+                    revision,
+                    ..self.rest(span_ms, basis)
+                }
     }
 
     /// The first start of an interval whose amount of `register` can be reckoned again.

@@ -55,6 +55,7 @@ impl Series {
         };
         let (first, first_ms) = (self.place(mark.at_ms), mark.at_ms);
         let Some(last_gone) = first.checked_sub(1) else { return };
+        self.first_ms = self.heard_from_ms();
         // Zeros begin at the reading before them.
         let from_ms = |since_ms| mark.memory.zeroed().map_or(since_ms, |(before_ms, _)| before_ms);
         match mark.memory.since_ms.filter(|since_ms| *since_ms < first_ms) {
@@ -82,20 +83,31 @@ impl Series {
         self.forgotten_ms = Some(first_ms);
     }
 
-    /// Leaves the mark that no closing interval can where something unusual recurs: at the last place that no later
-    /// reading can explain otherwise, so that what stands before it can be forgotten.
-    pub(crate) fn mark_settled(&mut self, rules: Rules<'_>) {
-        let Some(settled_ms) = self.unsettled_ms() else { return };
+    /// Leaves the mark that no closing interval can where something unusual recurs: at the last place up to `settled_ms`,
+    /// after which anything may be told anew, that is not within zeros. What stands before it can be forgotten.
+    pub(crate) fn mark_settled(&mut self, settled_ms: i64, rules: Rules<'_>) {
         let mut walk = self.walk(settled_ms, rules);
         let mut mark = None;
         while walk.at_ms().is_some_and(|at_ms| at_ms <= settled_ms) {
-            mark = Some(walk.mark());
+            if walk.learnt().zeroed().is_none() {
+                mark = Some(walk.mark());
+            }
             if walk.next().is_none() {
                 break;
             }
         }
         self.marks
             .extend(mark.filter(|mark| self.marks.last().is_none_or(|last| last.at_ms < mark.at_ms)));
+    }
+
+    /// From when on nothing is missing that this register said, but for the same again, ms. `None` = from its first.
+    pub(crate) fn held_from_ms(&self) -> Option<i64> {
+        self.forgotten_ms.and(self.points.first()).map(|first| first.0)
+    }
+
+    /// Instant of its first reading, forgotten or not.
+    pub(crate) fn heard_from_ms(&self) -> Option<i64> {
+        self.first_ms.or(self.points.first().map(|first| first.0))
     }
 
     /// Forgets the readings before a mark.
