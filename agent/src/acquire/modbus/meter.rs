@@ -68,6 +68,8 @@ pub(super) struct Meter {
     last: Vec<Reading>,
     /// How long it is to be left alone after its last poll.
     pub(super) alone: Duration,
+    /// Whether its last poll ended in a question that was only asked because it owes answers.
+    owes: bool,
     /// Failures in a row.
     pub(super) failures: u32,
     silent_since: Option<Timestamp>,
@@ -122,6 +124,7 @@ impl Meter {
             broken: None,
             last: Vec::new(),
             alone: Duration::ZERO,
+            owes: false,
             failures: 0,
             silent_since: None,
             last_poll: 0,
@@ -141,6 +144,7 @@ impl Meter {
         link.begin(self.unit).await?;
         let outcome = self.read_blocks(link, limit, sample).await;
         self.alone = link.alone(self.unit);
+        self.owes = link.owes_apart(self.unit);
         if let Err(fault) = link.confirm(self.unit, limit).await {
             sample.readings.clear();
             self.model_at = None;
@@ -361,7 +365,11 @@ impl Meter {
         if self.failures < SILENT_AFTER {
             return None;
         }
-        let rest = METER_REST.after(self.failures + 1 - SILENT_AFTER, &self.name);
+        let rest = if self.owes {
+            self.alone // it may well answer what is read of it, when it is asked for that again
+        } else {
+            METER_REST.after(self.failures + 1 - SILENT_AFTER, &self.name)
+        };
         let now = clock.now();
         self.rest(rest, clock);
         if self.silent_since.is_none() {
