@@ -8,7 +8,7 @@ use std::{fmt::Write, time::Duration};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{
-    Config, Transport,
+    Config, Limits, Transport,
     plan::{Plan, Read},
 };
 use crate::language::Language;
@@ -107,17 +107,15 @@ fn of_part<'a>(config: &Config, reads: impl Iterator<Item = &'a Read>) -> Budget
 /// What one read takes of the line, until the next may leave; and whether the device's own time is in it.
 fn cost(config: &Config, read: &Read) -> (Duration, bool) {
     let limits = &config.meters[read.meter].limits;
+    let latency = limits.latency_of(read.table, read.at, read.count);
     match config.transport {
         Transport::Rtu { line, .. } => {
             let characters = REQUEST_CHARACTERS + REPLY_CHARACTERS + 2 * usize::from(read.count);
-            let answer = limits.latency.unwrap_or(USUAL_LATENCY).max(line.silence());
+            let answer = latency.unwrap_or(USUAL_LATENCY).max(line.silence());
             let time = line.characters(characters) + answer + limits.pause.max(line.silence());
             (time, true)
         }
-        _ => (
-            limits.latency.unwrap_or_default() + limits.pause,
-            limits.latency.is_some(),
-        ),
+        _ => (latency.unwrap_or_default() + limits.pause, latency.is_some()),
     }
 }
 
@@ -194,20 +192,26 @@ fn rounded_up(time: Duration) -> String {
 
 /// What the reckoning rests on, for people.
 fn basis(config: &Config, language: Language) -> String {
-    let known: Vec<Duration> = config.meters.iter().filter_map(|meter| meter.limits.latency).collect();
+    let of = |limits: &Limits| {
+        let measured = limits.answers.iter().map(|answer| answer.latency);
+        let said = limits.latency.filter(|_| limits.answers.is_empty());
+        measured.chain(said).collect::<Vec<_>>()
+    };
+    let known: Vec<Duration> = config.meters.iter().flat_map(|meter| of(&meter.limits)).collect();
+    let are_all_known = config.meters.iter().all(|meter| meter.limits.latency.is_some());
     let after = |times: String| match language {
         Language::Ko => format!("응답 {times}"),
         Language::En => format!("answers after {times}"),
     };
     let answers = match (known.iter().min(), known.iter().max()) {
-        _ if known.len() < config.meters.len() && !matches!(config.transport, Transport::Rtu { .. }) => language
+        _ if !are_all_known && !matches!(config.transport, Transport::Rtu { .. }) => language
             .say(
                 "기기의 응답 시간을 모름: latency를 적으십시오",
                 "what devices take to answer is not known: set latency",
             )
             .to_owned(),
         (Some(least), Some(most)) if least != most => after(format!("{least:?} {} {most:?}", language.say("~", "to"))),
-        (Some(latency), _) if known.len() == config.meters.len() => after(format!("{latency:?}")),
+        (Some(latency), _) if are_all_known => after(format!("{latency:?}")),
         _ => match language {
             Language::Ko => format!("응답 {USUAL_LATENCY:?}로 가정: latency를 적으십시오"),
             Language::En => format!("answers after {USUAL_LATENCY:?} assumed: set latency"),
