@@ -118,11 +118,11 @@ impl Link {
         }
     }
 
-    /// Whether `unit` owes an answer to a question that was only asked because it owes others.
-    pub(super) fn owes_apart(&mut self, unit: u8) -> bool {
+    /// How long answers of `unit` may come yet because of which it was only asked something else, in vain.
+    pub(super) fn in_doubt(&mut self, unit: u8) -> Option<Duration> {
         match &mut self.wire {
-            Some(Wire::Unnumbered(wire)) => wire.owes_apart(unit),
-            _ => self.units.of(unit).owes_apart(),
+            Some(Wire::Unnumbered(wire)) => wire.in_doubt(unit),
+            _ => self.units.of(unit).in_doubt(monotonic()),
         }
     }
 

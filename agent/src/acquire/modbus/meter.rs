@@ -68,8 +68,8 @@ pub(super) struct Meter {
     last: Vec<Reading>,
     /// How long it is to be left alone after its last poll.
     pub(super) alone: Duration,
-    /// Whether its last poll ended in a question that was only asked because it owes answers.
-    owes: bool,
+    /// How long answers may come yet because of which it was only asked something else, in vain.
+    in_doubt: Option<Duration>,
     /// Failures in a row.
     pub(super) failures: u32,
     silent_since: Option<Timestamp>,
@@ -124,7 +124,7 @@ impl Meter {
             broken: None,
             last: Vec::new(),
             alone: Duration::ZERO,
-            owes: false,
+            in_doubt: None,
             failures: 0,
             silent_since: None,
             last_poll: 0,
@@ -144,7 +144,7 @@ impl Meter {
         link.begin(self.unit).await?;
         let outcome = self.read_blocks(link, limit, sample).await;
         self.alone = link.alone(self.unit);
-        self.owes = link.owes_apart(self.unit);
+        self.in_doubt = link.in_doubt(self.unit);
         if let Err(fault) = link.confirm(self.unit, limit).await {
             sample.readings.clear();
             self.model_at = None;
@@ -361,15 +361,15 @@ impl Meter {
     pub(super) fn failed(&mut self, bus: &str, fault: &Fault, clock: &Clock) -> Option<Sample> {
         self.counts.poll(Some(fault));
         self.gives_nothing();
-        self.failures = self.failures.saturating_add(1);
+        if self.in_doubt.is_none() || self.failures < SILENT_AFTER {
+            self.failures = self.failures.saturating_add(1);
+        }
         if self.failures < SILENT_AFTER {
             return None;
         }
-        let rest = if self.owes {
-            self.alone // it may well answer what is read of it, when it is asked for that again
-        } else {
-            METER_REST.after(self.failures + 1 - SILENT_AFTER, &self.name)
-        };
+        let rest = METER_REST.after(self.failures + 1 - SILENT_AFTER, &self.name);
+        // It may well answer what is read of it, when it can be asked for that again.
+        let rest = rest.min(self.in_doubt.unwrap_or(rest));
         let now = clock.now();
         self.rest(rest, clock);
         if self.silent_since.is_none() {

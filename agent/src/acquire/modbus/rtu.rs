@@ -88,9 +88,9 @@ impl Wire {
         self.units.alone(unit, monotonic())
     }
 
-    /// Whether `unit` owes an answer to a question that was only asked because it owes others.
-    pub(super) fn owes_apart(&mut self, unit: u8) -> bool {
-        self.units.of(unit).owes_apart()
+    /// How long answers of `unit` may come yet because of which it was only asked something else, in vain.
+    pub(super) fn in_doubt(&mut self, unit: u8) -> Option<Duration> {
+        self.units.of(unit).in_doubt(monotonic())
     }
 
     /// Begins a poll of `unit`, which ends in [`Wire::confirm`].
@@ -129,6 +129,7 @@ impl Wire {
             self.drain(alone_until).await?;
             self.settle(unit, request, limit).await?;
         }
+        self.units.of(unit).is_asked_for(request);
         self.ask_now(unit, request, limit, Unit::went_unanswered).await
     }
 

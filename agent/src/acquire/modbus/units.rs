@@ -4,7 +4,7 @@
 //! one that is owed, or one said again, or puts its unit under watch.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -43,6 +43,8 @@ pub(super) struct Units(BTreeMap<u8, Unit>);
 pub(super) struct Unit {
     /// Answers that did not come in time.
     owed: Vec<Owed>,
+    /// What it is asked for to read it: the answer to a question apart of such a shape could stand in a value's place.
+    shapes: BTreeSet<Shape>,
     /// The last requests that were answered.
     told: VecDeque<Told>,
     /// The longest that it took to answer lately.
@@ -130,6 +132,7 @@ impl Default for Unit {
     fn default() -> Self {
         Self {
             owed: Vec::new(),
+            shapes: BTreeSet::new(),
             told: VecDeque::new(),
             usual: Duration::ZERO,
             strayed: Spell::FIRST,
@@ -198,9 +201,11 @@ impl Unit {
         self.owed.iter().map(|owed| owed.alone_until).max()
     }
 
-    /// Whether one of the answers that it owes is to a question that was only asked because of the others.
-    pub(super) fn owes_apart(&self) -> bool {
-        self.owed.iter().any(|owed| owed.is_apart)
+    /// How long answers may come yet because of which it was only asked something else, in vain.
+    pub(super) fn in_doubt(&self, now: Instant) -> Option<Duration> {
+        let apart = self.owed.iter().filter(|owed| owed.is_apart);
+        let until = apart.map(|owed| owed.until).max()?;
+        Some(until.saturating_duration_since(now))
     }
 
     /// Answers that it owes.
@@ -220,7 +225,8 @@ impl Unit {
         let answered = self.told.iter().filter(|told| told.is_of_registers());
         let even = (2..=MAX_REGISTERS)
             .step_by(2)
-            .map(|count| pdu::read(table, at, count).to_vec());
+            .map(|count| pdu::read(table, at, count).to_vec())
+            .filter(|question| !self.shapes.contains(&shape(question)));
         let mut shapes: Vec<Shape> = self.owed.iter().map(|owed| owed.shape).collect();
         let mut is_apart = |question: &Vec<u8>| {
             let is_new = !shapes.contains(&shape(question));
@@ -253,11 +259,20 @@ impl Unit {
         self.is_doubted(asked, limit);
     }
 
-    /// A question apart got none: that prolongs no doubt, and the next one comes later.
+    /// It is asked for this to read it.
+    pub(super) fn is_asked_for(&mut self, request: &[u8]) {
+        self.shapes.insert(shape(request));
+    }
+
+    /// A question apart got none: the next one comes later. It prolongs the doubt only if its answer could be a value's.
     pub(super) fn went_unanswered_apart(&mut self, question: &[u8], asked: Instant, limit: Duration) {
-        let Some(until) = self.owed.iter().map(|owed| owed.until).max() else {
+        let Some(mut until) = self.owed.iter().map(|owed| owed.until).max() else {
             return;
         };
+        if self.shapes.contains(&shape(question)) {
+            self.is_doubted(asked, limit);
+            until = until.max(asked + doubt(limit));
+        }
         let n_in_vain = 1 + self.owed.iter().filter(|owed| owed.is_apart).count();
         let alone = limit * ALONE_LIMITS * 2_u32.saturating_pow(n_in_vain as u32);
         self.owed.push(Owed {
@@ -462,6 +477,11 @@ mod tests {
             }
         }
         assert_eq!((n_asked, at), (2, now + LIMIT * 20));
+        // But one whose answer could be a value's does.
+        known.is_asked_for(&pdu::read(Table::Input, 50, 3));
+        known.went_unanswered(&pdu::read(Table::Input, 1, 2), now, LIMIT);
+        known.went_unanswered_apart(&pdu::read(Table::Input, 50, 3), now + LIMIT * 5, LIMIT);
+        assert_eq!(known.in_doubt(now), Some(LIMIT * 25));
     }
 
     #[test]
