@@ -52,7 +52,7 @@ pub struct Config {
     pub password: Option<Secret>,
     /// Version of the protocol.
     pub version: Version,
-    /// How soon a connection that was cut without a word is noticed: within one and a half of this. Whole seconds.
+    /// How soon a connection that was cut without a word is noticed: within two of this. Whole seconds.
     pub keep_alive: Duration,
     /// Messages that may wait for their acknowledgement, at least 1.
     pub window: u16,
