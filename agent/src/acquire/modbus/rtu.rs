@@ -117,7 +117,7 @@ impl Wire {
             }
             self.units.overheard(&bytes);
         }
-        if self.units.of(unit).confirm() {
+        if self.units.of(unit).confirm(!self.has_waited) {
             return Ok(());
         }
         Err(one_too_many(unit))

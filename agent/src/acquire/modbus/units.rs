@@ -53,6 +53,9 @@ pub(super) struct Unit {
     strayed: Spell,
     /// and until then.
     watched_until: Option<Instant>,
+    /// In so many polls more, since it owed answers, one too many may be owed even if it was said already: what was asked for
+    /// twice is answered twice.
+    returns: u32,
     /// So many answers more, if they are those to other requests too, may be these, said again.
     repeats: Spell,
     /// Answers in this poll that nobody had asked for.
@@ -137,6 +140,7 @@ impl Default for Unit {
             usual: Duration::ZERO,
             strayed: Spell::FIRST,
             watched_until: None,
+            returns: 0,
             repeats: Spell::FIRST,
             strays: 0,
         }
@@ -181,10 +185,13 @@ impl Unit {
         self.strays = 0;
     }
 
-    /// Ends a poll: whether as many answers came as were asked for.
-    pub(super) fn confirm(&mut self) -> bool {
+    /// Ends a poll, which did so with an answer or not: whether no more answers came than were asked for.
+    pub(super) fn confirm(&mut self, is_answered: bool) -> bool {
         let is_right = self.strays == 0;
-        if is_right {
+        if is_answered {
+            self.returns = self.returns.saturating_sub(1);
+        }
+        if is_answered && is_right {
             self.strayed.passed();
         }
         is_right
@@ -288,6 +295,7 @@ impl Unit {
     pub(super) fn is_doubted(&mut self, asked: Instant, limit: Duration) {
         self.watched_until = self.watched_until.max(Some(asked + doubt(limit)));
         self.strayed.looms();
+        self.returns = FIRST_SPELL;
     }
 
     /// A request was answered so.
@@ -342,6 +350,7 @@ impl Unit {
             self.owed.remove(place);
         } else if self.told.iter().any(|told| told.reply == reply) {
             self.repeated_itself();
+            self.strays += usize::from(self.returns > 0);
         } else {
             self.strays += 1;
             self.strayed.happened();
@@ -394,7 +403,7 @@ mod tests {
         let question = known.question_apart(&pdu::read(Table::Holding, 100, 9), 0);
         let got = (
             known.n_owed(),
-            known.confirm(),
+            known.confirm(true),
             pdu::wanted_registers(&question).unwrap(),
         );
         assert_eq!(got, expected, "{in_vain:?} {came:02x?}");
@@ -422,17 +431,17 @@ mod tests {
             for nth in 0..n_polls {
                 assert!(units.of(7).is_watched(now), "{nth}");
                 units.of(7).begin();
-                assert!(units.of(7).confirm());
+                assert!(units.of(7).confirm(true));
             }
             assert!(!units.of(7).is_watched(now));
         };
         watched_after(&mut units, 3);
         let stray = framed(7, &reply(&[0, 1]));
         units.overheard(&stray);
-        assert!(!units.of(7).confirm());
+        assert!(!units.of(7).confirm(true));
         for expected in [600, 1200, 2400] {
             units.of(7).begin();
-            assert!(units.of(7).confirm());
+            assert!(units.of(7).confirm(true));
             units.overheard(&stray); // no longer than at first where it has not been believed yet
             watched_after(&mut units, expected);
             units.overheard(&stray);
@@ -458,9 +467,25 @@ mod tests {
         let long_after = now + LIMIT * 1000;
         for _ in 0..3 {
             assert!(known.is_watched(long_after));
-            assert!(known.confirm());
+            assert!(known.confirm(true));
         }
         assert!(!known.is_watched(long_after));
+    }
+
+    /// A line that stood still hands over all: what was asked for before and after is answered twice.
+    #[test]
+    fn an_answer_said_again_is_one_too_many_after_a_silence_but_not_for_good() {
+        let (mut known, now) = (Unit::default(), monotonic());
+        let (request, said) = (pdu::read(Table::Holding, 50, 1), reply(&[5, 5]));
+        known.answered(&request, &said);
+        known.went_unanswered(&request, now, LIMIT);
+        assert!(known.confirm(false));
+        assert_eq!(known.owes(now + LIMIT * 20), None);
+        for expected in [false, false, false, true] {
+            known.begin();
+            known.overheard(&said);
+            assert_eq!(known.confirm(true), expected);
+        }
     }
 
     #[test]
