@@ -155,8 +155,7 @@ async fn by(
     let (to_desk, mut arrivals) = mpsc::channel(ARRIVALS);
     let mut desk = Desk::new(
         config,
-        client.clone(),
-        Arc::clone(&line),
+        (client.clone(), Arc::clone(&line)),
         reader,
         outlets,
         health.clone(),

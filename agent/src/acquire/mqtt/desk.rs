@@ -102,8 +102,7 @@ pub(super) struct Desk<'a> {
 impl<'a> Desk<'a> {
     pub(super) fn new(
         config: &Config,
-        client: Client,
-        line: Arc<Line>,
+        (client, line): (Client, Arc<Line>),
         reader: &'a mut Reader,
         outlets: Outlets,
         health: Health,
