@@ -139,7 +139,7 @@ fn buses_are_proven_to_give_what_is_asked() {
              registers = [{{ at = 0, type = 'u16', exponent_at = 5, quantity = 'active_power_kw' }}]\n\
              [[machine]]\nname = 'f'\nkind = 'generic'\nmeter = 'm'\n"
         ),
-        &["2:8 E1006 bus \"b\": 2 connections, but a serial port is opened once"],
+        &["4:15 E1006 bus \"b\": 2 connections, but a serial port is opened once"],
     );
     check(
         &format!(

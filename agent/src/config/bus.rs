@@ -46,16 +46,30 @@ pub(super) fn bus(
     let any_transaction = table.flag("any_transaction").unwrap_or(false);
     let limits = OwnLimits::of_bus(&mut table);
     table.finish();
+    let (name, transport) = ((*name?.get_ref()).to_owned(), transport?);
+    let connections = connections.map_or(1, |n| possible(context, &name, &transport, &n));
     let bus = modbus::Config {
-        name: (*name?.get_ref()).to_owned(),
-        transport: transport?,
+        name,
+        transport,
         every: every.unwrap_or(USUAL_POLL),
         timeout: timeout.unwrap_or(USUAL_TIMEOUT),
-        connections: connections.map_or(1, |n| n.into_inner() as u8),
+        connections,
         any_transaction,
         meters: vec![],
     };
     Some((bus, limits))
+}
+
+/// The connections that are asked for, 1 where there can be no more.
+fn possible(context: &Context<'_>, bus: &str, transport: &Transport, asked: &At<i64>) -> u8 {
+    let connections = *asked.get_ref() as u8;
+    if connections == 1 || !matches!(transport, Transport::Rtu { .. }) {
+        return connections;
+    }
+    let bus = bus.to_owned();
+    let error = modbus::ConfigError::Connections { bus, connections };
+    context.file.report(Code::BadValue, asked.span(), error.to_string());
+    1
 }
 
 fn transport(context: &Context<'_>, url: &At<&str>, tls: Tls) -> Option<Transport> {

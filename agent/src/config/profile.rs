@@ -136,6 +136,7 @@ impl OwnLimits {
             holes: self.holes,
             pause: self.pause.unwrap_or(usual.pause),
             latency: self.latency,
+            answers: usual.answers,
             checks_values: self.checks_values.unwrap_or(usual.checks_values),
             sunspec: self.sunspec,
         }
@@ -307,6 +308,7 @@ mod tests {
             holes: vec![(100, 119), (7, 7)],
             pause: Duration::from_millis(20),
             latency: Some(Duration::from_millis(30)),
+            answers: vec![],
             checks_values: false,
             sunspec: Some(203),
         };

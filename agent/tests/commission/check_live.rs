@@ -111,8 +111,9 @@ async fn a_register_that_stands_still_under_load_is_told() {
         0,
         &[
             "warn  main",
-            "energy counter: 12345.60 → 12345.60 kWh in 12 s",
-            "it stands\n        still",
+            "energy counter: 12345.60 → 12345.60 kWh in 15 s",
+            "did not",
+            "steps up to 0.0",
         ],
     )
     .await;
@@ -165,6 +166,38 @@ async fn a_line_that_cannot_keep_up_by_what_was_measured_is_told() {
         &["warn", "can be met"],
     )
     .await;
+}
+
+/// One slow block is charged to itself only; and a meter that puts a question off is asked again.
+#[tokio::test]
+async fn a_slow_block_and_a_busy_meter_make_no_line_too_slow_and_no_meter_fail() {
+    let holding = json!({"0": [0x41A0, 0], "100": [0x41A0, 0], "200": [0x41A0, 0], "300": [0x41A0, 0]});
+    let units = json!({"1": {"holding": holding, "slow": {"at": 100, "s": 0.4}, "busy": 1}});
+    let Some((_server, address)) = plant("slow-block", &json!({"kind": "tcp", "units": units})).await else {
+        return;
+    };
+    let folder = Folder::new("check-slow-block");
+    let path = config(&folder, &address, &[("main", 1, "x")]);
+    let registers = [
+        "temperature_c",
+        "process_temperature_c",
+        "supply_temperature_c",
+        "return_temperature_c",
+    ]
+    .iter()
+    .enumerate()
+    .map(|(nth, quantity)| format!("{{ at = {}, type = \"f32\", quantity = \"{quantity}\" }}", nth * 100))
+    .collect::<Vec<_>>()
+    .join(", ");
+    let text = std::fs::read_to_string(&path).unwrap().replace("300ms", "2s");
+    let text = text.replace("profile = \"x\"", &format!("registers = [{registers}]"));
+    std::fs::write(&path, text).unwrap();
+    let args = ["check", "-c", &path, "--live", "--json"];
+    let found: Value = serde_json::from_str(&check(&args, 0, &[]).await).unwrap();
+    let live = &found["live"][0];
+    assert_eq!(live["meters"][0]["verdict"], "ok", "{live:#}");
+    assert!(live["meters"][0]["latency_ms"].as_f64().unwrap() > 399.0, "{live:#}");
+    assert_eq!(live["can_be_kept_up"], true, "{live:#}");
 }
 
 /// A plant without a Modbus meter is looked at, too: who is not there is named, and the command fails.

@@ -6,7 +6,8 @@
 A unit may also have a chain: "sunspec": {"base": 40000, "layouts": FOLDER, "models": [{"id": 203, "values": {"W": 6461}},
 {"id": 103, "length": 50}]}; the layout of a model is FOLDER/model_ID.json of the SunSpec Alliance. "port" asks for one,
 "delay_s" is what every answer takes. "rises": {"at": 72, "from": 12345.6, "per_s": 0.1} of a unit is a float among the
-input registers that counts.
+input registers that counts; "slow": {"at": 100, "s": 0.4} a register that takes longer; "busy": 1 so many questions that
+are put off first.
 
 Prints one line when it is ready: a port, or the device file of a pseudo-terminal.
 """
@@ -67,7 +68,11 @@ def device(unit, described, delay_s):
     began = time.monotonic()
 
     async def action(function, start, address, count, current, written):
-        await asyncio.sleep(delay_s)
+        slow = described.get("slow", {"at": -1})
+        await asyncio.sleep(slow["s"] if address <= slow["at"] < address + count else delay_s)
+        if described.get("busy", 0) > 0:
+            described["busy"] -= 1
+            return ExcCodes.DEVICE_BUSY
         rises = described.get("rises")
         if rises and function == 4:
             value = rises["from"] + rises["per_s"] * (time.monotonic() - began)

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    modbus_support::{Bus, TIMEOUT, assert_right},
+    modbus_support::{Bus, EVERY, TIMEOUT, assert_right},
     rtu::{Asked, alike, over},
 };
 
@@ -38,6 +38,10 @@ enum Fate {
     RefusedTwice(Duration),
     /// Its answer at once, and that of another device with the same unit id after so long.
     Two(Duration),
+    /// Nothing.
+    Lost,
+    /// After so long, registers that all hold one number.
+    Equal(Duration),
 }
 
 /// A line behind a converter that sends what comes from it to whoever connected last.
@@ -74,6 +78,11 @@ async fn work(mut asked: mpsc::Receiver<Asked>, newest: Newest, fate: impl Fn(As
             Fate::Answered(after) => {
                 sleep(after).await;
                 send(&newest, &right).await;
+            }
+            Fate::Lost => {}
+            Fate::Equal(after) => {
+                sleep(after).await;
+                send(&newest, &request.all(7)).await;
             }
             Fate::Deaf(after) => {
                 sleep(after).await;
@@ -273,4 +282,143 @@ async fn an_answer_before_the_line_ends_is_one() {
         assert_eq!(sample.readings.len(), 1, "{sample:?}");
     }
     gateway.abort();
+}
+
+/// Two devices with one unit id, the second of which only speaks now and then: its first word may be believed, no other.
+#[tokio::test]
+async fn a_device_that_is_doubled_now_and_then_is_believed_once_at_most() {
+    let check = async |every_nth: usize, after_ms: u64| {
+        let line = Slow::start(move |asked| {
+            if asked.unit == 1 && asked.nth > 40 && asked.nth % every_nth == 0 {
+                Fate::Two(Duration::from_millis(after_ms))
+            } else {
+                Fate::Answered(Duration::ZERO)
+            }
+        })
+        .await;
+        let mut bus = Bus::start(over(line.port, vec![alike(1), alike(2)]));
+        let (mut n, mut n_wrong, until) = ([0; 4], 0, wattwarden::clock::monotonic() + TIMEOUT * 60);
+        while let Ok(incoming) = tokio::time::timeout_at(until, bus.samples.recv()).await {
+            let sample = incoming.expect("the bus runs").sample;
+            let unit: usize = sample.meter.strip_prefix("meter-").unwrap().parse().unwrap();
+            n[unit] += 1;
+            n_wrong += u32::from(sample.readings.iter().any(|reading| reading.value > 1000.0));
+        }
+        assert!(n_wrong <= 1, "{every_nth}, {after_ms}: {n_wrong} of {n:?}");
+        assert!(n[1] > 50 && n[2] > 90, "{every_nth}, {after_ms}: {n:?}");
+    };
+    join_all([(61, 0), (61, 2), (61, 5), (97, 0), (97, 1)].map(|(nth, ms)| check(nth, ms))).await;
+}
+
+/// A meter with more than a handful of blocks behind a repeater that says an answer again many questions later.
+#[tokio::test]
+async fn many_blocks_that_are_said_twice_are_read() {
+    let check = async |after_ms: u64| {
+        let line = Slow::start(move |_| Fate::Twice(Duration::from_millis(after_ms))).await;
+        let mut meter = alike(1);
+        let quantities = [
+            "voltage_l2_v",
+            "voltage_l3_v",
+            "current_l2_a",
+            "current_l3_a",
+            "power_factor",
+            "frequency_hz",
+        ];
+        for (nth, quantity) in quantities.iter().enumerate() {
+            let quantity = energy::Quantity::from_name(quantity).unwrap();
+            meter
+                .points
+                .push(super::modbus_support::point(300 + 10 * nth as u16, quantity));
+        }
+        let mut bus = Bus::start(over(line.port, vec![meter]));
+        let (mut n, until) = (0, wattwarden::clock::monotonic() + TIMEOUT * 30);
+        while let Ok(incoming) = tokio::time::timeout_at(until, bus.samples.recv()).await {
+            let sample = incoming.expect("the bus runs").sample;
+            n += u32::from(sample.readings.len() == 9);
+            for reading in &sample.readings {
+                let known = bus.settings.borrow().meters[0].points.clone();
+                let point = known.iter().find(|point| point.quantity == reading.quantity).unwrap();
+                assert_eq!(reading.value, f64::from(point.at), "{after_ms}: {}", reading.quantity);
+            }
+        }
+        assert!(n > 20, "{after_ms}: {n}");
+    };
+    join_all([1, 2, 3, 5, 8, 10, 15].map(check)).await;
+}
+
+/// A slow meter whose blocks hold one content each: nothing to wait for, once that is known.
+#[tokio::test]
+async fn blocks_of_one_content_cost_no_time_for_good() {
+    let line = Slow::start(|asked| {
+        if asked.unit == 1 {
+            Fate::Equal(TIMEOUT / 10)
+        } else {
+            Fate::Answered(Duration::ZERO)
+        }
+    })
+    .await;
+    let mut bus = Bus::start(over(line.port, vec![alike(1), alike(2)]));
+    tokio::time::sleep(TIMEOUT * 6).await;
+    while bus.samples.try_recv().is_ok() {}
+    let (mut n, until) = ([0; 4], wattwarden::clock::monotonic() + EVERY * 60);
+    while let Ok(incoming) = tokio::time::timeout_at(until, bus.samples.recv()).await {
+        let sample = incoming.expect("the bus runs").sample;
+        let unit: usize = sample.meter.strip_prefix("meter-").unwrap().parse().unwrap();
+        n[unit] += usize::from(sample.readings.len() == 3);
+    }
+    assert!(n[1] >= 56 && n[2] >= 56, "{n:?}");
+    let answer_s = bus.count("answer_duration_s", "meter-1");
+    assert!((0.009..0.03).contains(&answer_s), "{answer_s}");
+}
+
+/// A meter that gives nothing but the blocks it is asked for loses one answer.
+#[tokio::test]
+async fn a_meter_that_gives_no_other_blocks_is_back_when_its_answer_cannot_come_any_more() {
+    let check = async |nth: usize| {
+        let line = Slow::start(move |asked| {
+            let is_lost = asked.unit == 1 && (asked.count != 1 || asked.nth == nth);
+            if is_lost {
+                Fate::Lost
+            } else {
+                Fate::Answered(Duration::ZERO)
+            }
+        })
+        .await;
+        let mut bus = Bus::start(over(line.port, vec![alike(1), alike(2)]));
+        let (mut last, mut longest, mut n) = (wattwarden::clock::monotonic(), Duration::ZERO, 0);
+        let until = last + TIMEOUT * 50;
+        while let Ok(incoming) = tokio::time::timeout_at(until, bus.samples.recv()).await {
+            let sample = incoming.expect("the bus runs").sample;
+            assert_right(&sample);
+            if &*sample.meter == "meter-2" {
+                n += 1;
+            } else if sample.readings.len() == 3 && !sample.is_stale() {
+                longest = longest.max(last.elapsed());
+                last = wattwarden::clock::monotonic();
+            }
+        }
+        assert!(longest < TIMEOUT * 25, "{nth}: {longest:?}");
+        assert!(n >= 90, "{nth}: {n}");
+    };
+    join_all([18, 19, 20, 21].map(check)).await;
+}
+
+/// A line that stands still for longer than anybody waits, then hands over all: what it says then is in no one's place.
+#[tokio::test]
+async fn an_answer_that_comes_long_after_is_no_value() {
+    let check = async |limits: u32, nth: usize| {
+        let line = Slow::start(move |asked| {
+            Fate::Answered(if asked.nth == nth {
+                TIMEOUT * limits
+            } else {
+                TIMEOUT / 20
+            })
+        })
+        .await;
+        let mut bus = Bus::start(over(line.port, vec![alike(1)]));
+        let n = take(&mut bus, TIMEOUT * 100).await;
+        assert!(n[1] > 10, "{limits}, {nth}: {n:?}");
+    };
+    let cases = [21, 25, 33, 40, 47].map(|limits| [18, 19, 20].map(|nth| check(limits, nth)));
+    join_all(cases.into_iter().flatten()).await;
 }

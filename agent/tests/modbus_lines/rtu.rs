@@ -53,6 +53,13 @@ impl Asked {
         summed(frame)
     }
 
+    /// `count` registers that all hold one number.
+    pub(super) fn all(&self, number: u16) -> Vec<u8> {
+        let mut frame = vec![self.unit, self.function, (self.count * 2) as u8];
+        frame.extend((0..self.count).flat_map(|_| number.to_be_bytes()));
+        summed(frame)
+    }
+
     pub(super) fn exception(&self, code: u8) -> Vec<u8> {
         summed(vec![self.unit, self.function | 0x80, code])
     }

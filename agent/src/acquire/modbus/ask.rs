@@ -205,9 +205,8 @@ async fn believed(
     limit: Duration,
 ) -> Result<(Vec<u8>, Duration), Fault> {
     wire.begin(unit).await?;
-    let asked = monotonic();
     let reply = wire.ask(unit, request, limit).await?;
-    let took = monotonic() - asked;
+    let took = wire.answered_in;
     wire.confirm(unit, limit).await?;
     Ok((reply, took))
 }

@@ -8,8 +8,8 @@ use std::{fmt::Write, time::Duration};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{
-    Config, Transport,
-    plan::{Plan, Read},
+    Config, Limits, Transport,
+    plan::{Plan, Read, plan},
 };
 use crate::language::Language;
 
@@ -107,17 +107,15 @@ fn of_part<'a>(config: &Config, reads: impl Iterator<Item = &'a Read>) -> Budget
 /// What one read takes of the line, until the next may leave; and whether the device's own time is in it.
 fn cost(config: &Config, read: &Read) -> (Duration, bool) {
     let limits = &config.meters[read.meter].limits;
+    let latency = limits.latency_of(read.table, read.at, read.count);
     match config.transport {
         Transport::Rtu { line, .. } => {
             let characters = REQUEST_CHARACTERS + REPLY_CHARACTERS + 2 * usize::from(read.count);
-            let answer = limits.latency.unwrap_or(USUAL_LATENCY).max(line.silence());
+            let answer = latency.unwrap_or(USUAL_LATENCY).max(line.silence());
             let time = line.characters(characters) + answer + limits.pause.max(line.silence());
             (time, true)
         }
-        _ => (
-            limits.latency.unwrap_or_default() + limits.pause,
-            limits.latency.is_some(),
-        ),
+        _ => (latency.unwrap_or_default() + limits.pause, latency.is_some()),
     }
 }
 
@@ -160,31 +158,75 @@ impl Budget {
                 "{requests} requests for {registers} registers take {time:.2?} of each {every:?}, with all that is read \
                  more slowly {share_pct:.0} % of the time ({basis})"
             ),
-            can_be_met: can_be_met(fastest, share),
+            can_be_met: can_be_met(config, fastest, share),
         })
     }
 }
 
-/// A slower rhythm for the fastest values, or for all where the slow ones alone are too much.
-fn can_be_met(fastest: &RhythmCost, share: f64) -> String {
+/// A slower rhythm for the fastest values, or for all where the slow ones alone are too much. Values that no longer fall
+/// due together are read apart, so that each period is planned for anew.
+fn can_be_met(config: &Config, fastest: &RhythmCost, share: f64) -> String {
+    let from = fastest.every;
     let left = 1.0 - (share - fastest.share());
-    if left > 0.0 && fastest.time.as_secs_f64() / left < 10.0 * fastest.every.as_secs_f64() {
-        let every = rounded_up(fastest.time.div_f64(left));
-        format!(
-            "every = \"{every}\" can be met for what is read every {:?}",
-            fastest.every
-        )
-    } else {
-        let factor = (share * 10.0).ceil() / 10.0;
-        format!("all periods {factor:.1} times as long can be met")
+    let mut to = rounded_up(fastest.time.div_f64(left.max(0.1)).max(from));
+    while to < 10 * from {
+        let share = share_of(&slower(config, from, to));
+        if share <= 1.0 {
+            return format!("every = \"{}\" can be met for what is read every {from:?}", written(to));
+        }
+        to = rounded_up(to.mul_f64(share.clamp(1.01, 10.0)));
     }
+    let mut tenths = (share * 10.0).ceil() as u32;
+    // Ends: no plan asks for a point more than once.
+    while share_of(&all_slower(config, tenths)) > 1.0 {
+        tenths += 1;
+    }
+    format!("all periods {:.1} times as long can be met", f64::from(tenths) / 10.0)
 }
 
-/// As in a configuration, no shorter, with two digits that count.
-fn rounded_up(time: Duration) -> String {
+/// With another period in place of `from`: the bus's where that is its own, while a meter's or profile's own stay.
+fn slower(config: &Config, from: Duration, to: Duration) -> Config {
+    let mut slower = config.clone();
+    let points = || config.meters.iter().flat_map(|meter| &meter.points);
+    if config.every == from && points().any(|point| point.every.is_none()) {
+        slower.every = to;
+        return slower;
+    }
+    let points = slower.meters.iter_mut().flat_map(|meter| &mut meter.points);
+    for point in points.filter(|point| point.every == Some(from)) {
+        point.every = Some(to);
+    }
+    slower
+}
+
+/// With all periods so many tenths as long.
+fn all_slower(config: &Config, tenths: u32) -> Config {
+    let mut slower = config.clone();
+    let points = slower.meters.iter_mut().flat_map(|meter| &mut meter.points);
+    let own = points.filter_map(|point| point.every.as_mut());
+    for every in own.chain([&mut slower.every]) {
+        *every = *every * tenths / 10;
+    }
+    slower
+}
+
+/// The share of the line's time, planned for as it is run.
+fn share_of(config: &Config) -> f64 {
+    let paced = config.paced();
+    // What could be planned can be at other periods.
+    plan(&paced.meters).map_or(0.0, |plan| budget(&paced, &plan).share())
+}
+
+/// No shorter, with two digits that count.
+fn rounded_up(time: Duration) -> Duration {
     let ms = time.as_secs_f64() * 1000.0;
     let step = 10_f64.powf((ms.log10().floor() - 1.0).max(0.0));
-    let ms = ((ms / step).ceil() * step) as u64;
+    Duration::from_millis(((ms / step).ceil() * step) as u64)
+}
+
+/// As in a configuration.
+fn written(time: Duration) -> String {
+    let ms = time.as_millis();
     if ms.is_multiple_of(1000) {
         format!("{}s", ms / 1000)
     } else {
@@ -194,20 +236,26 @@ fn rounded_up(time: Duration) -> String {
 
 /// What the reckoning rests on, for people.
 fn basis(config: &Config, language: Language) -> String {
-    let known: Vec<Duration> = config.meters.iter().filter_map(|meter| meter.limits.latency).collect();
+    let of = |limits: &Limits| {
+        let measured = limits.answers.iter().map(|answer| answer.latency);
+        let said = limits.latency.filter(|_| limits.answers.is_empty());
+        measured.chain(said).collect::<Vec<_>>()
+    };
+    let known: Vec<Duration> = config.meters.iter().flat_map(|meter| of(&meter.limits)).collect();
+    let are_all_known = config.meters.iter().all(|meter| meter.limits.latency.is_some());
     let after = |times: String| match language {
         Language::Ko => format!("응답 {times}"),
         Language::En => format!("answers after {times}"),
     };
     let answers = match (known.iter().min(), known.iter().max()) {
-        _ if known.len() < config.meters.len() && !matches!(config.transport, Transport::Rtu { .. }) => language
+        _ if !are_all_known && !matches!(config.transport, Transport::Rtu { .. }) => language
             .say(
                 "기기의 응답 시간을 모름: latency를 적으십시오",
                 "what devices take to answer is not known: set latency",
             )
             .to_owned(),
         (Some(least), Some(most)) if least != most => after(format!("{least:?} {} {most:?}", language.say("~", "to"))),
-        (Some(latency), _) if known.len() == config.meters.len() => after(format!("{latency:?}")),
+        (Some(latency), _) if are_all_known => after(format!("{latency:?}")),
         _ => match language {
             Language::Ko => format!("응답 {USUAL_LATENCY:?}로 가정: latency를 적으십시오"),
             Language::En => format!("answers after {USUAL_LATENCY:?} assumed: set latency"),
@@ -266,7 +314,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::acquire::modbus::{ConfigError, Line, MeterPoints, Parity, Point, RegisterForm, check};
+    use crate::acquire::modbus::{Answer, ConfigError, Line, MeterPoints, Parity, Point, RegisterForm, Table, check};
 
     fn meter(nth: u16, n_points: u16, slow: Option<Duration>) -> MeterPoints {
         let point = |nth: u16| Point {
@@ -322,6 +370,52 @@ mod tests {
         // No device answers before the line was silent.
         one.meters[0].limits.latency = Some(Duration::ZERO);
         assert!((ms(&one) - 105.57).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_block_costs_what_it_was_measured_to_take() {
+        let mut one = serial(9600, 1000, vec![meter(0, 8, None)]);
+        one.transport = Transport::Tcp {
+            host: "h".into(),
+            port: 502,
+        };
+        one.meters[0].limits.max_registers = 4;
+        one.meters[0].limits.latency = Some(Duration::from_millis(450));
+        assert!(refusal(&one).is_some(), "four blocks");
+        let answer = |at, ms| Answer {
+            table: Table::Holding,
+            at,
+            count: 4,
+            latency: Duration::from_millis(ms),
+        };
+        one.meters[0].limits.answers = vec![answer(0, 15), answer(4, 450), answer(8, 15)];
+        one.meters[0].limits.latency = Some(Duration::from_millis(20)); // of the last
+        assert_eq!(
+            (refusal(&one), of(&one).longest_cycle()),
+            (None, Duration::from_millis(500))
+        );
+        assert_eq!(basis(&one, Language::En), "answers after 15ms to 450ms");
+    }
+
+    #[test]
+    fn what_is_advised_is_planned_for_anew() {
+        // Values of the bus's period share reads with those of a profile's own, as long as the two are one.
+        let own = Some(Duration::from_secs(10));
+        let with_own = |n_own: usize| {
+            let mut config = serial(9600, 10_000, (0..140).map(|nth| meter(nth, 8, None)).collect());
+            for meter in &mut config.meters {
+                meter.points[8 - n_own..].iter_mut().for_each(|point| point.every = own);
+            }
+            config
+        };
+        let mut few = with_own(1);
+        let (_, can_be_met) = refusal(&few).unwrap();
+        assert_eq!(can_be_met, "every = \"26s\" can be met for what is read every 10s");
+        few.every = Duration::from_secs(26);
+        assert_eq!(refusal(&few), None);
+        let most = with_own(7);
+        assert_eq!(refusal(&most).unwrap().1, "all periods 1.1 times as long can be met");
+        assert_eq!(refusal(&all_slower(&most, 11)), None);
     }
 
     /// A configuration → the texts of its refusal, or nothing.
@@ -402,7 +496,7 @@ mod tests {
             (12_345, "13s"),
             (120_000, "120s"),
         ] {
-            assert_eq!(rounded_up(Duration::from_millis(ms)), expected, "{ms}");
+            assert_eq!(written(rounded_up(Duration::from_millis(ms))), expected, "{ms}");
         }
     }
 
@@ -411,7 +505,7 @@ mod tests {
         fn every_read_is_paid_for_and_what_can_be_met_is(n_meters in 1_u16..40, n_points in 1_u16..20, every_ms in 100_u64..5000, baud in 1200_u32..120_000, slow_s in 5_u64..60) {
             let slow = Some(Duration::from_secs(slow_s));
             let mut config = serial(baud, every_ms, (0..n_meters).map(|nth| meter(nth, n_points, slow)).collect());
-            let plan = crate::acquire::modbus::plan::plan(&config.meters).unwrap();
+            let plan = crate::acquire::modbus::plan::plan(&config.paced().meters).unwrap();
             let whole = budget(&config, &plan);
             prop_assert_eq!(whole.rhythms.iter().map(|rhythm| rhythm.requests).sum::<usize>(), plan.reads.len());
             let registers: usize = plan.reads.iter().map(|read| usize::from(read.count)).sum();
@@ -419,10 +513,15 @@ mod tests {
             prop_assert!(whole.rhythms.is_sorted_by(|a, b| a.every < b.every));
             if let Err(error) = whole.prove(&config) {
                 prop_assert!(whole.share() > 1.0);
-                if let Some((_, rest)) = error.can_be_met.split_once("every = \"") {
-                    config.every = crate::config::units::duration(rest.split('"').next().unwrap()).unwrap();
-                    prop_assert!(budget(&config, &plan).share() <= 1.0 + 1e-9, "{}", error.can_be_met);
+                let advice = error.can_be_met;
+                let of = |before: &str| Some(advice.split_once(before)?.1.split(['"', ' ']).next().unwrap().to_owned());
+                if let Some(to) = of("every = \"") {
+                    config.every = crate::config::units::duration(&to).unwrap();
+                } else {
+                    let factor: f64 = of("all periods ").unwrap().parse().unwrap();
+                    config = all_slower(&config, (factor * 10.0).round() as u32);
                 }
+                prop_assert!(check(&config).is_ok(), "{}: {:?}", advice, check(&config));
             } else {
                 prop_assert!(whole.share() <= 1.0);
             }

@@ -40,7 +40,7 @@ pub(super) struct Link {
     units: Units,
     /// Whether it has carried an answer yet.
     pub(super) has_answered: bool,
-    /// What the last answer took, from the request on.
+    /// What the device took for the last answer, from the request on.
     pub(super) answered_in: Duration,
     /// The next request leaves no sooner.
     rests_until: Instant,
@@ -118,6 +118,14 @@ impl Link {
         }
     }
 
+    /// How long answers of `unit` may come yet because of which it was only asked something else, in vain.
+    pub(super) fn in_doubt(&mut self, unit: u8) -> Option<Duration> {
+        match &mut self.wire {
+            Some(Wire::Unnumbered(wire)) => wire.in_doubt(unit),
+            _ => self.units.of(unit).in_doubt(monotonic()),
+        }
+    }
+
     /// Whether another block may be asked for.
     pub(super) fn is_open(&self) -> bool {
         self.wire.is_some()
@@ -159,7 +167,10 @@ impl Link {
         };
         if has_answered {
             self.has_answered = true;
-            self.answered_in = now - asked;
+            self.answered_in = match &wire {
+                Wire::Unnumbered(wire) => wire.answered_in,
+                Wire::Numbered(_) | Wire::Misnumbered(_) => now - asked,
+            };
         }
         let stays = match &wire {
             Wire::Unnumbered(_) => self.timeouts < DEAD_AFTER && !matches!(answer, Err(Fault::Lost(_))),

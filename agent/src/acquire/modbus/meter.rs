@@ -68,6 +68,8 @@ pub(super) struct Meter {
     last: Vec<Reading>,
     /// How long it is to be left alone after its last poll.
     pub(super) alone: Duration,
+    /// How long answers may come yet because of which it was only asked something else, in vain.
+    in_doubt: Option<Duration>,
     /// Failures in a row.
     pub(super) failures: u32,
     silent_since: Option<Timestamp>,
@@ -122,6 +124,7 @@ impl Meter {
             broken: None,
             last: Vec::new(),
             alone: Duration::ZERO,
+            in_doubt: None,
             failures: 0,
             silent_since: None,
             last_poll: 0,
@@ -141,6 +144,7 @@ impl Meter {
         link.begin(self.unit).await?;
         let outcome = self.read_blocks(link, limit, sample).await;
         self.alone = link.alone(self.unit);
+        self.in_doubt = link.in_doubt(self.unit);
         if let Err(fault) = link.confirm(self.unit, limit).await {
             sample.readings.clear();
             self.model_at = None;
@@ -357,11 +361,15 @@ impl Meter {
     pub(super) fn failed(&mut self, bus: &str, fault: &Fault, clock: &Clock) -> Option<Sample> {
         self.counts.poll(Some(fault));
         self.gives_nothing();
-        self.failures = self.failures.saturating_add(1);
+        if self.in_doubt.is_none() || self.failures < SILENT_AFTER {
+            self.failures = self.failures.saturating_add(1);
+        }
         if self.failures < SILENT_AFTER {
             return None;
         }
         let rest = METER_REST.after(self.failures + 1 - SILENT_AFTER, &self.name);
+        // It may well answer what is read of it, when it can be asked for that again.
+        let rest = rest.min(self.in_doubt.unwrap_or(rest));
         let now = clock.now();
         self.rest(rest, clock);
         if self.silent_since.is_none() {

@@ -156,6 +156,8 @@ pub struct Limits {
     pub pause: Duration,
     /// What it takes to answer, beside the time on the line; `None` = not known.
     pub latency: Option<Duration>,
+    /// What single blocks were measured to take; any other takes `latency`.
+    pub answers: Vec<Answer>,
     /// Whether values that cannot be of one load are marked (`plausible.rs`).
     pub checks_values: bool,
     /// The SunSpec model from whose first register addresses count; the device's chain says where that stands.
@@ -170,9 +172,37 @@ impl Default for Limits {
             holes: vec![],
             pause: Duration::ZERO,
             latency: None,
+            answers: vec![],
             checks_values: true,
             sunspec: None,
         }
+    }
+}
+
+/// What a device took to answer for a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// The table asked.
+    pub table: Table,
+    /// First register.
+    pub at: u16,
+    /// Registers.
+    pub count: u16,
+    /// Beside the time on the line.
+    pub latency: Duration,
+}
+
+impl Limits {
+    /// What the device takes to answer for a block: as long as for the slowest of those that it was measured by.
+    fn latency_of(&self, table: Table, at: u16, count: u16) -> Option<Duration> {
+        let ends = |at: u16, count: u16| u32::from(at) + u32::from(count);
+        let is_in = |answer: &&Answer| {
+            answer.table == table
+                && u32::from(answer.at) < ends(at, count)
+                && u32::from(at) < ends(answer.at, answer.count)
+        };
+        let measured = self.answers.iter().filter(is_in).map(|answer| answer.latency).max();
+        measured.or(self.latency)
     }
 }
 

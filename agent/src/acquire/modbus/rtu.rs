@@ -7,7 +7,8 @@
 //!   one has come. What is owed outlives the connection: a converter may answer the next one.
 //! * An answer said again word for word, by a repeater, is not taken for that of the next block.
 //! * A unit is watched at first, after a lost answer, and where it was heard without having been asked: what it says in
-//!   a poll is believed only if as many answers came as were asked for.
+//!   a poll is believed only if as many answers came as were asked for. Each time that it was believed again too early it
+//!   is watched for longer.
 //!
 //! What is left: a unit that is not watched, to whose questions two devices begin to answer, is believed for one poll.
 //! Invariants: bytes leave through the read-only guard; every wait has an end; a watched unit costs the others no more
@@ -25,7 +26,7 @@ use super::{
     fault::Fault,
     frame::{self, Found, framed},
     guard::{Framing, ReadOnly},
-    units::Units,
+    units::{Unit, Units},
 };
 use crate::clock::monotonic;
 
@@ -58,6 +59,8 @@ pub(super) struct Wire {
     is_troubled: bool,
     /// Whether it ended by waiting for one in vain, which shows that none was too many.
     has_waited: bool,
+    /// From the last request that was answered, or refused, to the answer, without what was waited for behind it.
+    pub(super) answered_in: Duration,
 }
 
 impl Wire {
@@ -71,6 +74,7 @@ impl Wire {
             units,
             is_troubled: true, // what lies in it already was not meant for us
             has_waited: false,
+            answered_in: Duration::ZERO,
         }
     }
 
@@ -82,6 +86,11 @@ impl Wire {
     /// How long `unit` is left alone yet, because it owes an answer.
     pub(super) fn alone(&mut self, unit: u8) -> Duration {
         self.units.alone(unit, monotonic())
+    }
+
+    /// How long answers of `unit` may come yet because of which it was only asked something else, in vain.
+    pub(super) fn in_doubt(&mut self, unit: u8) -> Option<Duration> {
+        self.units.of(unit).in_doubt(monotonic())
     }
 
     /// Begins a poll of `unit`, which ends in [`Wire::confirm`].
@@ -108,7 +117,7 @@ impl Wire {
             }
             self.units.overheard(&bytes);
         }
-        if self.units.of(unit).confirm() {
+        if self.units.of(unit).confirm(!self.has_waited) {
             return Ok(());
         }
         Err(one_too_many(unit))
@@ -120,7 +129,8 @@ impl Wire {
             self.drain(alone_until).await?;
             self.settle(unit, request, limit).await?;
         }
-        self.ask_now(unit, request, limit).await
+        self.units.of(unit).is_asked_for(request);
+        self.ask_now(unit, request, limit, Unit::went_unanswered).await
     }
 
     /// Asks a unit that owes answers for what none of them can be. A refusal may be one of them; one more than are owed
@@ -129,7 +139,7 @@ impl Wire {
         let n_owed = self.units.of(unit).n_owed();
         for nth in 0..=n_owed {
             let question = self.units.of(unit).question_apart(request, nth);
-            match self.ask_now(unit, &question, limit).await {
+            match self.ask_now(unit, &question, limit, Unit::went_unanswered_apart).await {
                 Ok(_) => break,
                 Err(fault) if fault.is_reply() => {}
                 Err(fault) => return Err(fault),
@@ -139,7 +149,14 @@ impl Wire {
         Ok(())
     }
 
-    async fn ask_now(&mut self, unit: u8, request: &[u8], limit: Duration) -> Result<Vec<u8>, Fault> {
+    /// Asks; a request that gets no answer is booked by `unanswered`.
+    async fn ask_now(
+        &mut self,
+        unit: u8,
+        request: &[u8],
+        limit: Duration,
+        unanswered: fn(&mut Unit, &[u8], Instant, Duration),
+    ) -> Result<Vec<u8>, Fault> {
         self.drain(self.busy).await?;
         let n_characters = request.len() + 3 + frame::reply_characters(request);
         let limit_on_line = limit + self.line.map_or(Duration::ZERO, |line| line.characters(n_characters));
@@ -152,19 +169,15 @@ impl Wire {
         let answer = answer.unwrap_or_else(|_| {
             let instead = frame::find(&bytes, unit, request, true);
             self.units.overheard(&bytes);
-            self.units.of(unit).went_unanswered(request, asked, limit_on_line);
+            unanswered(self.units.of(unit), request, asked, limit_on_line);
             match instead {
                 Found::Nothing(Some(fault)) => Err(fault),
                 _ => Err(Fault::TimedOut(limit)),
             }
         });
-        if let Err(fault) = &answer {
-            self.is_troubled = true;
-            if !fault.is_reply() {
-                self.units.of(unit).is_doubted(asked, limit_on_line);
-            }
-        } else {
-            self.is_troubled = false;
+        self.is_troubled = answer.is_err();
+        if !self.has_waited && answer.as_ref().is_err_and(|fault| !fault.is_reply()) {
+            self.units.of(unit).is_doubted(asked, limit_on_line);
         }
         answer
     }
@@ -182,12 +195,11 @@ impl Wire {
         deadline: Instant,
         bytes: &mut Vec<u8>,
     ) -> Result<Vec<u8>, Fault> {
-        let frame = framed(unit, request);
+        let (frame, asked) = (framed(unit, request), monotonic());
         self.send(&frame).await.map_err(|error| lost(&error))?;
-        let sent = monotonic();
         let known = self.units.of(unit);
-        let is_watched = known.is_watched(sent) || known.n_owed() > 0;
-        let patience = known.patience(SETTLED, deadline - sent);
+        let is_watched = known.is_watched(asked) || known.n_owed() > 0;
+        let patience = known.patience(SETTLED, deadline.saturating_duration_since(asked));
         // Replies that may be earlier ones said again, or a broken one, and until when the right one may follow.
         let (mut repeated, mut is_broken, mut until): (Vec<Vec<u8>>, _, _) = (Vec::new(), false, deadline);
         let (mut from, mut is_echoed) = (0, false);
@@ -200,25 +212,29 @@ impl Wire {
                 Found::Reply(reply, place) => {
                     let (begins, ends) = (from + place.start, from + place.end);
                     let now = monotonic();
+                    self.units.overheard(&bytes[from..begins]);
+                    let known = self.units.of(unit);
                     if repeated.is_empty() {
-                        self.units.of(unit).took(now - sent);
+                        known.took(now - asked);
+                        self.answered_in = now - asked;
                     }
-                    if self.units.of(unit).may_repeat_itself(request, &reply, now) {
+                    if known.may_repeat_itself(request, &reply, now) {
                         until = until.min(now + patience);
                         repeated.push(reply);
                         from = ends;
                         continue;
                     }
-                    self.units.overheard(&bytes[..begins]);
-                    self.units.of(unit).answered(request, &reply);
+                    if !repeated.is_empty() {
+                        known.repeated_itself();
+                        self.answered_in = now - asked;
+                    }
+                    known.answered(request, &reply);
                     self.left = bytes.split_off(ends);
                     return Ok(reply);
                 }
                 Found::Bad(fault) => {
-                    if let Fault::Refused(code) | Fault::Gateway(code) = &fault {
-                        let refusal = [request[0] | 0x80, (*code).into()];
-                        self.units.of(unit).answered(request, &refusal); // it may be said again
-                    }
+                    self.answered_in = monotonic() - asked;
+                    self.units.of(unit).refused(request, &fault);
                     return Err(fault);
                 }
                 Found::Nothing(_) if bytes.len() > MOST_BYTES => return Err(never_silent()),
@@ -237,6 +253,7 @@ impl Wire {
                 continue;
             }
             let reply = only(repeated)?;
+            self.units.of(unit).is_alike();
             self.units.of(unit).answered(request, &reply);
             return Ok(reply);
         }

@@ -4,13 +4,13 @@
 //! one that is owed, or one said again, or puts its unit under watch.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::{Table, frame, pdu};
+use super::{MAX_REGISTERS, Table, fault::Fault, frame, pdu};
 
 /// For so many time limits after a request that got no answer its unit is asked for nothing.
 const ALONE_LIMITS: u32 = 3;
@@ -22,11 +22,17 @@ const DOUBT_LIMITS: u32 = 20;
 /// be asked for them again.
 const LONGEST_DOUBT: Duration = Duration::from_secs(30);
 
-/// Polls without an answer too many before a unit is believed as its answers come.
-const WATCHED_POLLS: u8 = 3;
+/// How often nothing must be wrong before a unit that is new, or was silent, is believed as its answers come.
+const FIRST_SPELL: u32 = 3;
 
-/// Answers of a unit that are remembered, to know one that is said again.
-const TOLD: usize = 4;
+/// The same once something was: ten minutes of polls a second, and twice as long each time that it was believed too early,
+const SPELL: u32 = 600;
+
+/// up to hours.
+const LONGEST_SPELL: u32 = 20_000;
+
+/// Requests of a unit whose answers are remembered, to know one that is said again: no meter has more blocks.
+const TOLD: usize = 32;
 
 /// The units on a line; what is known of them outlives a connection.
 #[derive(Debug, Clone, Default)]
@@ -37,22 +43,47 @@ pub(super) struct Units(BTreeMap<u8, Unit>);
 pub(super) struct Unit {
     /// Answers that did not come in time.
     owed: Vec<Owed>,
-    /// The last requests that were answered, and the answers.
-    told: VecDeque<(Vec<u8>, Vec<u8>)>,
+    /// What it is asked for to read it: the answer to a question apart of such a shape could stand in a value's place.
+    shapes: BTreeSet<Shape>,
+    /// The last requests that were answered.
+    told: VecDeque<Told>,
     /// The longest that it took to answer lately.
     usual: Duration,
-    /// It is watched for so many polls more,
-    watched_polls: u8,
+    /// It is watched for so many polls more, since answers came that nobody had asked for,
+    strayed: Spell,
     /// and until then.
     watched_until: Option<Instant>,
+    /// In so many polls more, since it owed answers, one too many may be owed even if it was said already: what was asked for
+    /// twice is answered twice.
+    returns: u32,
+    /// So many answers more, if they are those to other requests too, may be these, said again.
+    repeats: Spell,
     /// Answers in this poll that nobody had asked for.
     strays: usize,
+}
+
+/// How long something that has happened is reckoned with.
+#[derive(Debug, Clone, Copy)]
+struct Spell {
+    left: u32,
+    /// How many it was the last time; 0 = it has not happened yet.
+    length: u32,
+}
+
+/// A request that was answered, and what was taken for its answer the last time. What it had been before is forgotten: once
+/// another's answer has stood in a place, the right one that follows is to count as one too many.
+#[derive(Debug, Clone)]
+struct Told {
+    request: Vec<u8>,
+    reply: Vec<u8>,
 }
 
 /// An answer that did not come in time.
 #[derive(Debug, Clone, Copy)]
 struct Owed {
     shape: Shape,
+    /// Whether the question was only asked because others are owed.
+    is_apart: bool,
     /// Its unit is asked again no sooner.
     alone_until: Instant,
     /// It may come until then.
@@ -104,12 +135,47 @@ impl Default for Unit {
     fn default() -> Self {
         Self {
             owed: Vec::new(),
+            shapes: BTreeSet::new(),
             told: VecDeque::new(),
             usual: Duration::ZERO,
-            watched_polls: WATCHED_POLLS,
+            strayed: Spell::FIRST,
             watched_until: None,
+            returns: 0,
+            repeats: Spell::FIRST,
             strays: 0,
         }
+    }
+}
+
+impl Spell {
+    /// It has not happened, but who knows.
+    const FIRST: Self = Self {
+        left: FIRST_SPELL,
+        length: 0,
+    };
+
+    fn is_on(self) -> bool {
+        self.left > 0
+    }
+
+    /// It has happened: for longer than the last time if that had been got over.
+    fn happened(&mut self) {
+        if self.length == 0 {
+            self.length = SPELL;
+        } else if self.left == 0 {
+            self.length = (self.length * 2).min(LONGEST_SPELL);
+        }
+        self.left = self.length;
+    }
+
+    /// It might have happened, and has not.
+    fn passed(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+
+    /// It may happen soon.
+    fn looms(&mut self) {
+        self.left = self.left.max(FIRST_SPELL);
     }
 }
 
@@ -119,18 +185,21 @@ impl Unit {
         self.strays = 0;
     }
 
-    /// Ends a poll: whether as many answers came as were asked for.
-    pub(super) fn confirm(&mut self) -> bool {
+    /// Ends a poll, which did so with an answer or not: whether no more answers came than were asked for.
+    pub(super) fn confirm(&mut self, is_answered: bool) -> bool {
         let is_right = self.strays == 0;
-        if is_right {
-            self.watched_polls = self.watched_polls.saturating_sub(1);
+        if is_answered {
+            self.returns = self.returns.saturating_sub(1);
+        }
+        if is_answered && is_right {
+            self.strayed.passed();
         }
         is_right
     }
 
     /// Whether what it says is believed only at the end of a poll.
     pub(super) fn is_watched(&self, now: Instant) -> bool {
-        self.watched_polls > 0 || self.watched_until.is_some_and(|until| until > now)
+        self.strayed.is_on() || self.watched_until.is_some_and(|until| until > now)
     }
 
     /// Whether it owes an answer, so that another may come in the place of the awaited one; and until when it is left alone.
@@ -139,25 +208,45 @@ impl Unit {
         self.owed.iter().map(|owed| owed.alone_until).max()
     }
 
+    /// How long answers may come yet because of which it was only asked something else, in vain.
+    pub(super) fn in_doubt(&self, now: Instant) -> Option<Duration> {
+        let apart = self.owed.iter().filter(|owed| owed.is_apart);
+        let until = apart.map(|owed| owed.until).max()?;
+        Some(until.saturating_duration_since(now))
+    }
+
     /// Answers that it owes.
     pub(super) fn n_owed(&self) -> usize {
         self.owed.len()
     }
 
-    /// A read of registers, from where `request` reads, whose answer can be none of those that are owed, nor that of the
-    /// `n_refused` earlier ones of its kind.
-    pub(super) fn question_apart(&self, request: &[u8], n_refused: usize) -> [u8; 5] {
+    /// A read of registers whose answer can be none of those that are owed, nor that of the `n_refused` earlier ones of its
+    /// kind: what was answered already, since there are meters that give nothing else, or where `request` reads an even
+    /// number, which cuts no value of two registers.
+    pub(super) fn question_apart(&self, request: &[u8], n_refused: usize) -> Vec<u8> {
         let (table, at) = match *request {
             [4, high, low, ..] => (Table::Input, u16::from_be_bytes([high, low])),
             [3, high, low, ..] => (Table::Holding, u16::from_be_bytes([high, low])),
             _ => (Table::Holding, 0),
         };
-        let is_free = |count: &u16| {
-            let shape = (table.function(), *count);
-            self.owed.iter().all(|owed| owed.shape != shape)
+        let answered = self.told.iter().filter(|told| told.is_of_registers());
+        let even = (2..=MAX_REGISTERS)
+            .step_by(2)
+            .map(|count| pdu::read(table, at, count).to_vec())
+            .filter(|question| !self.shapes.contains(&shape(question)));
+        let mut shapes: Vec<Shape> = self.owed.iter().map(|owed| owed.shape).collect();
+        let mut is_apart = |question: &Vec<u8>| {
+            let is_new = !shapes.contains(&shape(question));
+            shapes.push(shape(question));
+            is_new
         };
-        let count = (1..).filter(is_free).nth(n_refused).unwrap_or(1);
-        pdu::read(table, at, count)
+        let mut questions = answered
+            .map(|told| told.request.clone())
+            .chain(even)
+            .filter(|question| is_apart(question));
+        questions
+            .nth(n_refused)
+            .unwrap_or_else(|| pdu::read(table, at, 2).into())
     }
 
     /// What was owed has come, or never will.
@@ -170,21 +259,60 @@ impl Unit {
         let alone_until = asked + limit * ALONE_LIMITS;
         self.owed.push(Owed {
             shape: shape(request),
+            is_apart: false,
             alone_until,
             until: (asked + doubt(limit)).max(alone_until + limit),
         });
         self.is_doubted(asked, limit);
     }
 
-    /// A request that was sent at `asked` ended without an answer, or with none that fits: one may follow.
+    /// It is asked for this to read it.
+    pub(super) fn is_asked_for(&mut self, request: &[u8]) {
+        self.shapes.insert(shape(request));
+    }
+
+    /// A question apart got none: the next one comes later. It prolongs the doubt only if its answer could be a value's.
+    pub(super) fn went_unanswered_apart(&mut self, question: &[u8], asked: Instant, limit: Duration) {
+        let Some(mut until) = self.owed.iter().map(|owed| owed.until).max() else {
+            return;
+        };
+        if self.shapes.contains(&shape(question)) {
+            self.is_doubted(asked, limit);
+            until = until.max(asked + doubt(limit));
+        }
+        let n_in_vain = 1 + self.owed.iter().filter(|owed| owed.is_apart).count();
+        let alone = limit * ALONE_LIMITS * 2_u32.saturating_pow(n_in_vain as u32);
+        self.owed.push(Owed {
+            shape: shape(question),
+            is_apart: true,
+            alone_until: until.min(asked + alone),
+            until,
+        });
+    }
+
+    /// A request that was sent at `asked` ended without an answer, or with none that fits: one may follow, even when nobody
+    /// waits for it any longer.
     pub(super) fn is_doubted(&mut self, asked: Instant, limit: Duration) {
         self.watched_until = self.watched_until.max(Some(asked + doubt(limit)));
+        self.strayed.looms();
+        self.returns = FIRST_SPELL;
     }
 
     /// A request was answered so.
     pub(super) fn answered(&mut self, request: &[u8], reply: &[u8]) {
+        self.told.retain(|told| told.request != request);
         self.told.truncate(TOLD - 1);
-        self.told.push_front((request.to_vec(), reply.to_vec()));
+        self.told.push_front(Told {
+            request: request.to_vec(),
+            reply: reply.to_vec(),
+        });
+    }
+
+    /// A request ended in this; a refusal may be said again too.
+    pub(super) fn refused(&mut self, request: &[u8], fault: &Fault) {
+        if let Fault::Refused(code) | Fault::Gateway(code) = fault {
+            self.answered(request, &[request[0] | 0x80, (*code).into()]);
+        }
     }
 
     /// An answer took so long; what others took is forgotten slowly.
@@ -192,12 +320,23 @@ impl Unit {
         self.usual = time.max(self.usual * 7 / 8);
     }
 
-    /// Whether a reply to this request may be one to another, said again. That of registers which are all 0 says nothing,
-    /// and is doubted only where the unit is watched.
+    /// Whether a reply to this request may be one to another, said again. Two blocks may have one content: where nothing
+    /// else ever followed it is believed. That of registers which are all 0 says nothing, and is doubted only where the unit
+    /// is watched.
     pub(super) fn may_repeat_itself(&self, request: &[u8], reply: &[u8], now: Instant) -> bool {
         let is_telling = reply.iter().skip(2).any(|byte| *byte != 0) || self.is_watched(now);
-        let is_of_other = |(asked, told): &(Vec<u8>, Vec<u8>)| told == reply && asked != request;
-        is_telling && self.told.iter().any(is_of_other)
+        let is_of_other = |told: &Told| told.request != request && told.reply == reply;
+        self.repeats.is_on() && is_telling && self.told.iter().any(is_of_other)
+    }
+
+    /// After a reply that might be another one said again nothing else came.
+    pub(super) fn is_alike(&mut self) {
+        self.repeats.passed();
+    }
+
+    /// It said an answer again.
+    pub(super) fn repeated_itself(&mut self) {
+        self.repeats.happened();
     }
 
     /// How long an answer may be behind another that nobody asked for.
@@ -209,11 +348,20 @@ impl Unit {
     fn overheard(&mut self, reply: &[u8]) {
         if let Some(place) = self.owed.iter().position(|owed| owed.may_be(reply)) {
             self.owed.remove(place);
-        } else if self.told.iter().all(|(_, told)| told != reply) {
+        } else if self.told.iter().any(|told| told.reply == reply) {
+            self.repeated_itself();
+            self.strays += usize::from(self.returns > 0);
+        } else {
             self.strays += 1;
-            self.watched_polls = WATCHED_POLLS;
+            self.strayed.happened();
             self.told.clear(); // who knows to what they were answers
         }
+    }
+}
+
+impl Told {
+    fn is_of_registers(&self) -> bool {
+        pdu::wanted_registers(&self.request).is_some() && self.reply[0] & 0x80 == 0
     }
 }
 
@@ -253,10 +401,9 @@ mod tests {
         }
         let known = units.of(7);
         let question = known.question_apart(&pdu::read(Table::Holding, 100, 9), 0);
-        assert_eq!(question[..3], [3, 0, 100]);
         let got = (
             known.n_owed(),
-            known.confirm(),
+            known.confirm(true),
             pdu::wanted_registers(&question).unwrap(),
         );
         assert_eq!(got, expected, "{in_vain:?} {came:02x?}");
@@ -267,14 +414,14 @@ mod tests {
         let (one, two) = (reply(&[0, 1]), reply(&[0, 1, 0, 2]));
         check(&[], &[], (0, true, 1));
         check(&[2], &[], (1, true, 1));
-        check(&[1], &[], (1, true, 2));
-        check(&[1, 2, 4], &[], (3, true, 3));
+        check(&[1], &[], (1, true, 2)); // what was answered is of 1
+        check(&[1, 2, 4], &[], (3, true, 6)); // no odd number
         check(&[2], &[&two], (0, true, 1));
-        check(&[2], &[&two, &two], (0, false, 1));
-        check(&[2], &[&one], (1, false, 1));
+        check(&[2], &[&two, &two], (0, false, 2));
+        check(&[2], &[&one], (1, false, 4));
         check(&[2], &[&[0x83, 6]], (0, true, 1)); // a late refusal
         check(&[], &[&reply(&[5, 5])], (0, true, 1)); // said again
-        check(&[], &[&one], (0, false, 1));
+        check(&[], &[&one], (0, false, 2));
     }
 
     #[test]
@@ -284,19 +431,82 @@ mod tests {
             for nth in 0..n_polls {
                 assert!(units.of(7).is_watched(now), "{nth}");
                 units.of(7).begin();
-                assert!(units.of(7).confirm());
+                assert!(units.of(7).confirm(true));
             }
             assert!(!units.of(7).is_watched(now));
         };
         watched_after(&mut units, 3);
-        units.overheard(&framed(7, &reply(&[0, 1])));
-        watched_after(&mut units, 3);
-        let known = units.of(7);
-        known.went_unanswered(&pdu::read(Table::Input, 1, 1), now, LIMIT);
+        let stray = framed(7, &reply(&[0, 1]));
+        units.overheard(&stray);
+        assert!(!units.of(7).confirm(true));
+        for expected in [600, 1200, 2400] {
+            units.of(7).begin();
+            assert!(units.of(7).confirm(true));
+            units.overheard(&stray); // no longer than at first where it has not been believed yet
+            watched_after(&mut units, expected);
+            units.overheard(&stray);
+        }
+        (0..10).for_each(|_| {
+            units.of(7).strayed.left = 0;
+            units.overheard(&stray);
+        });
+        watched_after(&mut units, 20_000);
+    }
+
+    #[test]
+    fn a_unit_that_was_silent_is_watched_however_long_that_was() {
+        let (mut known, now) = (Unit::default(), monotonic());
+        known.strayed.left = 0;
+        known.went_unanswered(&pdu::read(Table::Input, 1, 2), now, LIMIT);
         assert_eq!(known.owes(now), Some(now + LIMIT * 3));
-        assert!(known.is_watched(now + LIMIT * 19) && !known.is_watched(now + LIMIT * 20));
-        assert_eq!(known.question_apart(&pdu::read(Table::Input, 9, 5), 1), [4, 0, 9, 0, 3]); // 1 is owed, 2 was refused
+        let question = |known: &Unit, n_refused| known.question_apart(&pdu::read(Table::Input, 9, 5), n_refused);
+        assert_eq!(question(&known, 1), [4, 0, 9, 0, 6]); // 2 is owed, 4 was refused
+        known.answered(&pdu::read(Table::Input, 50, 3), &[4, 6, 0, 1, 0, 2, 0, 3]);
+        assert_eq!(question(&known, 0), [4, 0, 50, 0, 3]); // it is known to answer that
         assert_eq!(known.owes(now + LIMIT * 20), None);
+        let long_after = now + LIMIT * 1000;
+        for _ in 0..3 {
+            assert!(known.is_watched(long_after));
+            assert!(known.confirm(true));
+        }
+        assert!(!known.is_watched(long_after));
+    }
+
+    /// A line that stood still hands over all: what was asked for before and after is answered twice.
+    #[test]
+    fn an_answer_said_again_is_one_too_many_after_a_silence_but_not_for_good() {
+        let (mut known, now) = (Unit::default(), monotonic());
+        let (request, said) = (pdu::read(Table::Holding, 50, 1), reply(&[5, 5]));
+        known.answered(&request, &said);
+        known.went_unanswered(&request, now, LIMIT);
+        assert!(known.confirm(false));
+        assert_eq!(known.owes(now + LIMIT * 20), None);
+        for expected in [false, false, false, true] {
+            known.begin();
+            known.overheard(&said);
+            assert_eq!(known.confirm(true), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_asked_to_end_a_doubt_does_not_prolong_it() {
+        let (mut known, now) = (Unit::default(), monotonic());
+        known.went_unanswered(&pdu::read(Table::Input, 1, 2), now, LIMIT);
+        let (mut at, mut n_asked) = (now, 0);
+        while let Some(alone_until) = known.owes(at) {
+            at = at.max(alone_until);
+            if known.owes(at).is_some() {
+                let question = known.question_apart(&pdu::read(Table::Input, 1, 2), 0);
+                known.went_unanswered_apart(&question, at, LIMIT);
+                n_asked += 1;
+            }
+        }
+        assert_eq!((n_asked, at), (2, now + LIMIT * 20));
+        // But one whose answer could be a value's does.
+        known.is_asked_for(&pdu::read(Table::Input, 50, 3));
+        known.went_unanswered(&pdu::read(Table::Input, 1, 2), now, LIMIT);
+        known.went_unanswered_apart(&pdu::read(Table::Input, 50, 3), now + LIMIT * 5, LIMIT);
+        assert_eq!(known.in_doubt(now), Some(LIMIT * 25));
     }
 
     #[test]
@@ -304,22 +514,34 @@ mod tests {
         let (mut known, now) = (Unit::default(), monotonic());
         let [one, two] = [1, 2].map(|at| pdu::read(Table::Holding, at, 1));
         let (said, zero) = (reply(&[0, 1]), reply(&[0, 0]));
-        known.answered(&one, &said);
-        known.answered(&one, &zero);
-        let check = |request: &[u8], reply: &[u8], expected| {
-            assert_eq!(
-                known.may_repeat_itself(request, reply, now),
-                expected,
-                "{request:?} {reply:?}"
-            );
+        let check = |known: &Unit, request: &[u8], reply: &[u8], expected| {
+            let got = known.may_repeat_itself(request, reply, now);
+            assert_eq!(got, expected, "{request:?} {reply:?}");
         };
-        check(&one, &said, false);
-        check(&two, &said, true);
-        check(&two, &reply(&[0, 2]), false);
-        check(&two, &zero, true);
-        known.watched_polls = 0;
-        assert!(!known.may_repeat_itself(&two, &zero, now), "zeros are common");
-        (0..4).for_each(|_| known.answered(&two, &zero));
-        assert!(!known.may_repeat_itself(&two, &said, now), "long ago");
+        known.answered(&one, &said);
+        known.answered(&pdu::read(Table::Holding, 60, 1), &zero);
+        check(&known, &one, &said, false);
+        check(&known, &two, &said, true);
+        check(&known, &two, &reply(&[0, 2]), false);
+        check(&known, &two, &zero, true);
+        known.strayed.left = 0;
+        check(&known, &two, &zero, false); // zeros are common
+        for at in 3..=30 {
+            known.answered(&pdu::read(Table::Holding, at, 1), &reply(&[1, at as u8]));
+        }
+        check(&known, &two, &said, true); // a meter may have many blocks
+        (0..3).for_each(|_| known.is_alike());
+        check(&known, &two, &said, false); // two blocks of one content
+        known.overheard(&said);
+        check(&known, &two, &said, true); // it does say answers again
+        for at in 31..=60 {
+            known.answered(&pdu::read(Table::Holding, at, 1), &reply(&[1, at as u8]));
+        }
+        check(&known, &two, &said, false); // long ago
+        known.answered(&two, &said);
+        known.answered(&one, &reply(&[0, 7]));
+        known.answered(&two, &reply(&[0, 6]));
+        known.overheard(&said); // not what it said last: another answer has stood in its place
+        assert_eq!(known.strays, 1);
     }
 }

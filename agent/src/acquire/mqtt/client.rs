@@ -20,6 +20,7 @@ use super::{
     desk::{Arrival, Desk, Ended},
     line::{Line, Topics},
     link::{self, Client, Events, Heard, Lost},
+    reader::Reader,
     tls::OptionsError,
 };
 use crate::{
@@ -101,8 +102,13 @@ pub async fn run(
         outlets,
         health,
     };
+    let (mut reader, mut session) = (Reader::default(), None);
     while !stop.is_cancelled() {
-        if by(&mut settings, around.clone(), &stop).await == Ended::Alone {
+        let config = settings.borrow_and_update().clone();
+        if session.replace(config.session()) != Some(config.session()) {
+            reader = Reader::default();
+        }
+        if by(&config, &mut settings, around.clone(), &mut reader, &stop).await == Ended::Alone {
             // Refused, or nobody takes the samples: only other settings can help.
             stop.run_until_cancelled(renewed(&mut settings)).await;
         }
@@ -118,29 +124,42 @@ struct Around {
     health: Health,
 }
 
-/// Takes messages as one configuration says until `stop` is cancelled or there is one for another connection.
-async fn by(settings: &mut watch::Receiver<Config>, around: Around, stop: &CancellationToken) -> Ended {
-    let config = settings.borrow_and_update().clone();
+/// Takes messages as `config` says until `stop` is cancelled or there are `settings` for another connection. What the
+/// `reader` has learnt of edge nodes outlives the connection: their births do not come again by themselves.
+async fn by(
+    config: &Config,
+    settings: &mut watch::Receiver<Config>,
+    around: Around,
+    reader: &mut Reader,
+    stop: &CancellationToken,
+) -> Ended {
     let Around {
         topics,
         clock,
         outlets,
         health,
     } = around;
-    let (client, events) = match link::open(&config) {
+    let (client, events) = match link::open(config) {
         Ok(opened) => opened,
         Err(refused) => {
             error!("{refused}");
             return Ended::Alone;
         }
     };
-    topics.take_up(&config);
+    topics.take_up(config);
+    reader.take_up(config);
     let line = Arc::new(Line {
         topics,
         ..Line::default()
     });
     let (to_desk, mut arrivals) = mpsc::channel(ARRIVALS);
-    let mut desk = Desk::new(&config, client.clone(), Arc::clone(&line), outlets, health.clone());
+    let mut desk = Desk::new(
+        config,
+        (client.clone(), Arc::clone(&line)),
+        reader,
+        outlets,
+        health.clone(),
+    );
     let mut connection = Connection {
         counts: Counts::new(&config.name, &health),
         broker: config.name.clone(),
@@ -286,6 +305,7 @@ impl Connection {
         }
         self.to_desk
             .send(Arrival::Connected {
+                at: self.clock.now(),
                 connection: self.line.ended.load(Ordering::Acquire) + 1,
                 session_present,
             })

@@ -26,7 +26,8 @@ use super::{
     payload,
     reader::Reader,
     said::{OF_OTHER_THINGS, Refusal, Said},
-    sparkplug::Heard,
+    sparkplug::{Ask, Heard},
+    told::Told,
 };
 use crate::{
     acquire::{DeadLetter, Incoming, IncomingLetter, Intake, Outlets, renewed},
@@ -49,8 +50,12 @@ const LAST_ACKS_WITHIN: Duration = Duration::from_secs(2);
 /// What the connection reports to the desk, in order.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    /// A new connection, the `connection`-th; whether the broker still knew our session.
-    Connected { connection: u64, session_present: bool },
+    /// A new connection, the `connection`-th; whether the broker still knew our session; when, in data time.
+    Connected {
+        connection: u64,
+        session_present: bool,
+        at: Timestamp,
+    },
     /// A message and when it came, in data time.
     Published { message: Message, at: Timestamp },
 }
@@ -72,9 +77,9 @@ struct Delivery {
     unstored: Vec<oneshot::Receiver<()>>,
 }
 
-pub(super) struct Desk {
+pub(super) struct Desk<'a> {
     broker: String,
-    reader: Reader,
+    reader: &'a mut Reader,
     dead_letters: Option<mpsc::Sender<IncomingLetter>>,
     asks_for_births: bool,
     client: Client,
@@ -94,33 +99,17 @@ pub(super) struct Desk {
     last_arrival: BTreeMap<Name, Timestamp>,
 }
 
-/// What has been said in the log about topics, so that a meter that sends nonsense each second does not fill it.
-#[derive(Debug, Default)]
-struct Told(BTreeMap<(String, &'static str), u64>);
-
-/// Of messages refused for one reason under one topic, the first is logged and then each of this many.
-const TOLD_EACH: u64 = 100;
-/// Topics and reasons that are kept apart; under a filter with `#` there may be any number.
-const TOLD_TOPICS: usize = 1_000;
-
-impl Told {
-    /// How many there were of this, when it is to be said.
-    fn again(&mut self, topic: &str, reason: &'static str) -> Option<u64> {
-        let key = (topic.to_owned(), reason);
-        if self.0.len() >= TOLD_TOPICS && !self.0.contains_key(&key) {
-            return None;
-        }
-        let n = self.0.entry(key).or_default();
-        *n += 1;
-        (*n % TOLD_EACH == 1).then_some(*n)
-    }
-}
-
-impl Desk {
-    pub(super) fn new(config: &Config, client: Client, line: Arc<Line>, outlets: Outlets, health: Health) -> Self {
+impl<'a> Desk<'a> {
+    pub(super) fn new(
+        config: &Config,
+        (client, line): (Client, Arc<Line>),
+        reader: &'a mut Reader,
+        outlets: Outlets,
+        health: Health,
+    ) -> Self {
         Self {
             broker: config.name.clone(),
-            reader: Reader::new(config),
+            reader,
             dead_letters: outlets.dead_letters,
             asks_for_births: config.asks_for_births,
             client,
@@ -169,7 +158,10 @@ impl Desk {
                 }
                 stored = front_stored(&mut self.waiting), if !self.waiting.is_empty() => self.acknowledge(stored).await,
                 arrival = arrivals.recv(), if self.has_room() => match arrival {
-                    Some(Arrival::Connected { connection, session_present }) => self.begin(connection, session_present),
+                    Some(Arrival::Connected { connection, session_present, at }) => {
+                        self.begin(connection, session_present);
+                        self.ask_unborn(at);
+                    }
                     Some(Arrival::Published { message, at }) => {
                         if self.receive(message, at).await.is_err() {
                             return Ended::Alone;
@@ -231,6 +223,15 @@ impl Desk {
         }
     }
 
+    /// Asks edge nodes of which no birth was heard, before their first value is lost.
+    fn ask_unborn(&mut self, at: Timestamp) {
+        if self.asks_for_births {
+            for ask in self.reader.unborn(at) {
+                self.ask_for_births(ask);
+            }
+        }
+    }
+
     /// Takes one message. Fails when the recorder is gone.
     async fn receive(&mut self, message: Message, at: Timestamp) -> Result<(), RecorderGone> {
         if message.is_repeated
@@ -270,8 +271,8 @@ impl Desk {
             let labels = [("broker", self.broker.as_str())];
             self.health.counter("mqtt_sparkplug_gaps_total", &labels).one();
         }
-        if let Some((topic, payload)) = ask {
-            self.ask_for_births(topic, payload);
+        if let Some(ask) = ask {
+            self.ask_for_births(ask);
         }
         for Said { meter, content } in said {
             match content {
@@ -294,20 +295,35 @@ impl Desk {
     }
 
     /// Asks where the site allows it: nothing else would ever go towards the plant.
-    fn ask_for_births(&self, topic: String, payload: Vec<u8>) {
-        if !self.asks_for_births {
-            warn!(
-                broker = self.broker,
+    fn ask_for_births(&self, ask: Ask) {
+        let Ask {
+            topic,
+            payload,
+            is_first,
+        } = ask;
+        let broker = &self.broker;
+        match (self.asks_for_births, is_first) {
+            (false, true) => warn!(
+                broker,
                 topic,
-                "births were missed: values that have only an alias stay unknown; restart the edge node, or set \
-                 ask_for_births = true"
-            );
+                "no birth of the edge node was heard since the start: values that have only an alias stay unknown until its \
+                 next birth; restart the edge node, or set ask_for_births = true"
+            ),
+            (false, false) => warn!(
+                broker,
+                topic,
+                "births were missed: values that have only an alias stay unknown until the next birth; restart the edge \
+                 node, or set ask_for_births = true"
+            ),
+            (true, true) => info!(
+                broker,
+                topic, "no birth of the edge node was heard since the start: it is asked for its births"
+            ),
+            (true, false) => info!(broker, topic, "births were missed: the edge node is asked for them"),
+        }
+        if !self.asks_for_births {
             return;
         }
-        info!(
-            broker = self.broker,
-            topic, "births were missed: the edge node is asked for them"
-        );
         let labels = [("broker", self.broker.as_str())];
         match self.client.ask_for_births(topic, payload) {
             Ok(()) => self.health.counter("mqtt_births_asked_total", &labels).one(),
@@ -483,18 +499,6 @@ mod tests {
     use energy::{Quantity, Reading};
 
     use super::*;
-
-    #[test]
-    fn the_first_of_each_topic_and_reason_is_told_and_then_few() {
-        let mut told = Told::default();
-        let said: Vec<u64> = (0..250).filter_map(|_| told.again("plant/dryer", "not_json")).collect();
-        assert_eq!(said, [1, 101, 201]);
-        assert_eq!(told.again("plant/dryer", "wrong_type"), Some(1));
-        let n_told = (0..2 * TOLD_TOPICS)
-            .filter(|n| told.again(&format!("t/{n}"), "not_json").is_some())
-            .count();
-        assert_eq!(n_told, TOLD_TOPICS - 2, "topics without end are not kept");
-    }
 
     #[test]
     fn a_sample_never_passes_off_an_old_value_as_new() {

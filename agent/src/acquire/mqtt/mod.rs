@@ -13,6 +13,7 @@ mod reader;
 mod said;
 pub mod sparkplug;
 mod tls;
+mod told;
 mod topic;
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
@@ -51,7 +52,7 @@ pub struct Config {
     pub password: Option<Secret>,
     /// Version of the protocol.
     pub version: Version,
-    /// How soon a connection that was cut without a word is noticed: within one and a half of this. Whole seconds.
+    /// How soon a connection that was cut without a word is noticed: within two of this. Whole seconds.
     pub keep_alive: Duration,
     /// Messages that may wait for their acknowledgement, at least 1.
     pub window: u16,
@@ -83,6 +84,11 @@ impl Config {
             ..config.clone()
         };
         bare(self) == bare(other)
+    }
+
+    /// Whose messages come: of which broker, to whom. What its edge nodes said holds as long as this is the same.
+    fn session(&self) -> (String, u16, String) {
+        (self.url.host.clone(), self.url.port, self.client_id.clone())
     }
 
     /// How many meters publish here; one may have several topics.

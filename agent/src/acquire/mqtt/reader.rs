@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{
     Config, MAX_MESSAGE_BYTES, TopicMeter, matches, payload,
     said::{Refusal, Said},
-    sparkplug::{Edges, Heard},
+    sparkplug::{Ask, Edges, Heard},
 };
 
 /// The meters of a broker, by topic.
@@ -26,10 +26,16 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(config: &Config) -> Self {
+    #[cfg(test)]
+    fn new(config: &Config) -> Self {
         let mut reader = Self::default();
         reader.take_up(config);
         reader
+    }
+
+    /// The requests for births that are due before anything was heard.
+    pub(super) fn unborn(&mut self, at: Timestamp) -> Vec<Ask> {
+        self.edges.unborn(at)
     }
 
     /// Reads by another configuration from now on; what edge nodes said holds where their meters stay.

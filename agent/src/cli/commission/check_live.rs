@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     acquire::modbus::{
-        self, Config as Bus,
+        self, Answer, Config as Bus,
         ask::{Master, Trouble},
     },
     config::{Config, bus::written},
@@ -32,7 +32,7 @@ use crate::{
 /// One bus, read once.
 #[derive(Debug)]
 pub struct BusLive {
-    /// The bus, each meter's `latency` as measured where the file does not say one.
+    /// The bus, each meter's latencies as measured where the file does not say one.
     bus: Bus,
     ranges: Ranges,
     /// In the order of its meters.
@@ -76,8 +76,13 @@ async fn one_bus(bus: &Bus, ranges: &Ranges) -> BusLive {
     let (mut bus, mut meters) = (bus.clone(), vec![]);
     for meter in &mut bus.meters {
         let live = live::read(&mut master, meter).await;
-        if live.has_values() {
-            meter.limits.latency.get_or_insert(whole_ms(live.latency));
+        if live.has_values() && meter.limits.latency.is_none() {
+            meter.limits.latency = Some(whole_ms(live.latency()));
+            let whole = |answer: &Answer| Answer {
+                latency: whole_ms(answer.latency),
+                ..*answer
+            };
+            meter.limits.answers = live.answers.iter().map(whole).collect();
         }
         meters.push(live);
     }
@@ -145,7 +150,7 @@ impl BusLive {
         let value = |quantity| live.value(quantity).map(number);
         let kw = value(Quantity::ActivePower).map(|kw| kw + " kW");
         let pf = value(Quantity::PowerFactor).map(|pf| format!("pf {pf}"));
-        let ms = Some(format!("{} ms", whole_ms(live.latency).as_millis())).filter(|_| live.has_values());
+        let ms = Some(format!("{} ms", whole_ms(live.latency()).as_millis())).filter(|_| live.has_values());
         let is_rising = live.counted.is_some_and(Counted::is_rising);
         let counter = is_rising.then(|| say(language, "적산값 증가 중", "energy counter rising"));
         vec![
@@ -271,7 +276,7 @@ pub(crate) fn json(live: &[BusLive], language: Language) -> serde_json::Value {
                     "meter": &*meter.name,
                     "unit": meter.unit,
                     "verdict": bus.verdict(nth).name(),
-                    "latency_ms": Some(ms(live.latency)).filter(|_| live.has_values()),
+                    "latency_ms": Some(ms(live.latency())).filter(|_| live.has_values()),
                     "trouble": bus.told(nth, language),
                     "remarks": bus.remarks(nth, language),
                     "checks": bus.checks(nth, language),

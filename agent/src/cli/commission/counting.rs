@@ -1,7 +1,8 @@
 //! Whether an energy register counts while power flows: read again until it rose, or should have.
 //!
 //! It waits no longer than [`LIMIT_S`]: of a small load, whose register needs longer for its next steps, it says nothing.
-//! Invariant: a register is said to stand still only where the power should have moved it by [`STEPS`] steps.
+//! Invariants: that a register did not move is said only after all that time; and with it, since a meter may count in
+//! coarser steps than its numbers could hold, of which steps [`STEPS`] should have come by then.
 
 use std::time::Duration;
 
@@ -37,7 +38,6 @@ struct Watched {
     unit: u8,
     point: Point,
     counted: Counted,
-    needed_s: f64,
 }
 
 /// Watches the import registers of all meters of a bus that can be told in time.
@@ -62,7 +62,7 @@ pub(super) async fn watch(master: &mut Master, units: &[u8], meters: &mut [Live]
             let read = decode::reading(&one.point, at, &answer.words).filter(|read| read.quality.is_trusted());
             let Some(read) = read else { continue };
             (one.counted.last_kwh, one.counted.watched_s) = (read.value, second);
-            if one.counted.has_moved() || f64::from(second) >= one.needed_s {
+            if one.counted.has_moved() || second == LIMIT_S {
                 meters[one.nth].counted = Some(one.counted);
             }
         }
@@ -87,11 +87,10 @@ fn watched(nth: usize, unit: u8, live: &Live) -> Option<Watched> {
             kw,
             watched_s: 0,
         },
-        needed_s,
     })
 }
 
-/// What the register can rise by at least, as far as its form tells.
+/// What the register can rise by at least, as far as its form tells; it may well rise by more at a time.
 fn step_kwh(point: &Point, kwh: f64) -> f64 {
     let scale = point.scale.abs();
     let by_form = match point.form {
@@ -123,23 +122,28 @@ impl Counted {
             Language::Ko => format!("{}초 동안 {kw} kW에서 {first} → {last} kWh", self.watched_s),
             Language::En => format!("{first} → {last} kWh in {} s at {kw} kW", self.watched_s),
         };
-        let fix = match (self.is_rising(), self.has_moved()) {
-            (true, _) => "",
-            (false, true) => say(
+        let coarsest_kwh = number(self.kw * f64::from(self.watched_s) / 3600.0 / STEPS);
+        let fix = match (self.is_rising(), self.has_moved(), language) {
+            (true, ..) => String::new(),
+            (false, true, _) => say(
                 language,
                 ": 감소함. 형식, 워드 순서 또는 송전 레지스터인지 확인",
                 ": it falls; check type and word order, and whether it is the export register",
+            )
+            .to_owned(),
+            (false, false, Language::Ko) => format!(
+                ": 움직이지 않음. 이 전력이면 증분이 {coarsest_kwh} kWh 이하인 레지스터는 움직였어야 함. 계측기 표시값과 \
+                 비교하고 주소와 배율을 확인"
             ),
-            (false, false) => say(
-                language,
-                ": 멈춰 있음. 주소와 배율을 확인, 계측기 표시값과 비교",
-                ": it stands still; check address and scale, compare with the meter's display",
+            (false, false, Language::En) => format!(
+                ": it did not move; at this power a register of steps up to {coarsest_kwh} kWh should have; compare with \
+                 the meter's display, check address and scale"
             ),
         };
         Check {
             what: say(language, "적산값", "energy counter").to_owned(),
             ok: self.is_rising(),
-            found: said + fix,
+            found: said + &fix,
         }
     }
 }
@@ -174,21 +178,22 @@ mod tests {
     }
 
     #[test]
-    fn a_register_is_watched_where_its_steps_come_in_time() {
-        let check = |form, scale, kwh, kw, expected: Option<f64>| {
-            let found = watched(0, 1, &live(form, scale, kwh, kw)).map(|one| one.needed_s.round());
+    fn a_register_is_watched_where_its_steps_may_come_in_time() {
+        let check = |form, scale, kwh, kw, expected: bool| {
+            let found = watched(0, 1, &live(form, scale, kwh, kw)).is_some();
             assert_eq!(found, expected, "{form:?} × {scale} at {kwh} kWh, {kw} kW");
         };
-        check(RegisterForm::U32, 0.01, 1234.5, 7.2, Some(10.0));
-        check(RegisterForm::U32, 0.1, 1234.5, 7.2, None);
-        check(RegisterForm::U32, 0.1, 1234.5, 72.0, Some(10.0));
-        check(RegisterForm::U64, 0.001, 1234.5, 7.2, Some(10.0));
-        check(RegisterForm::F64, 0.001, 1234.5, 7.2, Some(10.0));
-        check(RegisterForm::F32, 1.0, 1234.5, 7.2, Some(10.0));
+        check(RegisterForm::U32, 0.01, 1234.5, 7.2, true);
+        check(RegisterForm::U32, 0.1, 1234.5, 7.2, false);
+        check(RegisterForm::U32, 0.1, 1234.5, 72.0, true);
+        check(RegisterForm::U64, 0.001, 1234.5, 7.2, true);
+        check(RegisterForm::F64, 0.001, 1234.5, 7.2, true);
+        check(RegisterForm::F32, 1.0, 1234.5, 7.2, true);
         // A float of 32 bits counts ten million kWh in whole ones.
-        check(RegisterForm::F32, 1.0, 12_345_678.0, 1000.0, Some(11.0));
-        check(RegisterForm::U32, 0.01, 1234.5, 0.0, None);
-        check(RegisterForm::U32, 0.01, 1234.5, -7.2, None);
+        check(RegisterForm::F32, 1.0, 12_345_678.0, 1000.0, true);
+        check(RegisterForm::F32, 1.0, 12_345_678.0, 400.0, false);
+        check(RegisterForm::U32, 0.01, 1234.5, 0.0, false);
+        check(RegisterForm::U32, 0.01, 1234.5, -7.2, false);
     }
 
     #[test]
@@ -198,14 +203,18 @@ mod tests {
                 first_kwh: 100.0,
                 last_kwh,
                 kw: 72.0,
-                watched_s: 3,
+                watched_s: 15,
             };
             let check = counted.check(Language::En);
             assert_eq!(check.ok, ok);
             assert!(check.found.contains(said), "{}", check.found);
         };
-        check(100.05, true, "100.00 → 100.05 kWh in 3 s at 72 kW");
-        check(100.0, false, "stands still");
+        check(100.05, true, "100.00 → 100.05 kWh in 15 s at 72 kW");
+        check(
+            100.0,
+            false,
+            "did not move; at this power a register of steps up to 0.150 kWh should have",
+        );
         check(99.0, false, "falls");
     }
 }

@@ -6,18 +6,20 @@
 use std::time::Duration;
 
 use energy::{Quantity, Reading};
+use tokio::time::sleep;
 
 use super::{
     block::{form_name, order_name},
     counting::Counted,
     number,
+    probe::{BUSY_PAUSE, BUSY_TRIES, is_busy},
     ranges::Ranges,
     say,
     sheet::{Check, Value, hex},
 };
 use crate::{
     acquire::modbus::{
-        Fault, MeterPoints, Point, Table, Transport,
+        Answer, Fault, MeterPoints, Point, Table, Transport,
         ask::{Block, Master, Trouble},
         can_judge, decode, judge, plan,
         sunspec::{self, Walk},
@@ -33,8 +35,10 @@ const FRAMES: usize = 13;
 pub(super) struct Live {
     /// Its points in the order of the profile.
     pub(super) points: Vec<PointRead>,
-    /// The longest that the device took for an answer, beside what the characters take on a serial line.
-    pub(super) latency: Duration,
+    /// What the device took for each block that it gave, beside what the characters take on a serial line.
+    pub(super) answers: Vec<Answer>,
+    /// From where its addresses count.
+    pub(super) base: u16,
     /// Why the meter as a whole was given up.
     pub(super) trouble: Option<Trouble>,
     /// What its energy register did while it was watched, where that was.
@@ -77,6 +81,7 @@ pub(super) async fn read(master: &mut Master, meter: &MeterPoints) -> Live {
             return live;
         }
     };
+    live.base = base;
     live.points = meter.points.iter().map(|point| unread(point, base)).collect();
     // Without its rhythms, so that everything is read once in the fewest blocks.
     let mut once = meter.clone();
@@ -170,12 +175,25 @@ async fn timed(
     (unit, table, at, count): (u8, Table, u16, u16),
     live: &mut Live,
 ) -> Result<Block, Trouble> {
-    let answer = master.registers(unit, table, at, count).await?;
+    let mut answer = master.registers(unit, table, at, count).await;
+    for _ in 0..BUSY_TRIES {
+        if !answer.as_ref().is_err_and(is_busy) {
+            break;
+        }
+        sleep(BUSY_PAUSE).await;
+        answer = master.registers(unit, table, at, count).await;
+    }
+    let answer = answer?;
     let on_line = match master.transport() {
         Transport::Rtu { line, .. } => line.characters(FRAMES + 2 * usize::from(count)),
         _ => Duration::ZERO,
     };
-    live.latency = live.latency.max(answer.took.saturating_sub(on_line));
+    live.answers.push(Answer {
+        table,
+        at: at - live.base,
+        count,
+        latency: answer.took.saturating_sub(on_line),
+    });
     Ok(answer)
 }
 
@@ -203,6 +221,15 @@ impl Live {
     /// The readings that were made.
     pub(super) fn readings(&self) -> Vec<Reading> {
         self.points.iter().filter_map(|read| read.reading).collect()
+    }
+
+    /// The longest that it took to answer.
+    pub(super) fn latency(&self) -> Duration {
+        self.answers
+            .iter()
+            .map(|answer| answer.latency)
+            .max()
+            .unwrap_or_default()
     }
 
     /// A value that can be trusted.

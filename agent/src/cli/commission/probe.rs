@@ -241,8 +241,8 @@ pub(super) fn other_framing(transport: &Transport) -> Option<Transport> {
 }
 
 /// A busy device is asked again so often, so long after.
-const BUSY_TRIES: usize = 3;
-const BUSY_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const BUSY_TRIES: usize = 3;
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Asks until something answers, or nothing is left to try.
 async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Sought<'_>, language: Language) -> Found {
@@ -254,7 +254,7 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
     };
     let mut answered = asker.read(asked).await.map(|block| (asked, block));
     for _ in 0..BUSY_TRIES {
-        if !is_busy(&answered) {
+        if !answered.as_ref().is_err_and(is_busy) {
             break;
         }
         tokio::time::sleep(BUSY_PAUSE).await;
@@ -312,8 +312,8 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
 }
 
 /// Whether a device puts off its answer: it says nothing of the question.
-fn is_busy(answered: &Result<(Asked, Block), Trouble>) -> bool {
-    matches!(answered, Err(Trouble::Fault(fault @ Fault::Refused(_))) if !fault.may_pass_in_parts())
+pub(super) fn is_busy(trouble: &Trouble) -> bool {
+    matches!(trouble, Trouble::Fault(fault @ Fault::Refused(_)) if !fault.may_pass_in_parts())
 }
 
 /// Whether nobody answered over a connection that there is: another framing may be. A damaged answer has the right one.

@@ -36,10 +36,21 @@ const NAMESPACE: &str = "spBv1.0";
 pub struct Heard {
     /// Of which meters it says what.
     pub said: Vec<Said>,
-    /// A message to the node that is due: topic and payload of the request for its births.
-    pub ask: Option<(String, Vec<u8>)>,
+    /// The request for the node's births, where it is due.
+    pub ask: Option<Ask>,
     /// Whether messages before it are missing.
     pub is_gap: bool,
+}
+
+/// A request to an edge node to say its births again.
+#[derive(Debug, PartialEq)]
+pub struct Ask {
+    /// Where it goes.
+    pub topic: String,
+    /// What it says.
+    pub payload: Vec<u8>,
+    /// Whether no birth of the node was heard at all; else some were missed.
+    pub is_first: bool,
 }
 
 /// The edge nodes of a broker that have meters.
@@ -64,6 +75,8 @@ struct Node {
     types: BTreeMap<(String, String), u32>,
     /// Device and meter → its last values.
     last: BTreeMap<(String, Name), BTreeMap<Quantity, f64>>,
+    /// Whether a birth of it was ever heard.
+    was_born: bool,
     /// When it was last asked for its births.
     asked: Option<Timestamp>,
 }
@@ -125,6 +138,11 @@ impl Edges {
                 same.any(|meter| meter.name == *name)
             };
             node.last.retain(|(_, name), _| stays(name));
+            let new = self
+                .meters
+                .iter()
+                .filter(|meter| meter.node_key() == key && !former.contains(meter));
+            new.for_each(|meter| node.welcome(meter));
             self.nodes.insert(key, node);
         }
     }
@@ -155,19 +173,16 @@ impl Edges {
                 }
             }
         };
-        let is_unborn = !address.kind.ends_with("DEATH") && !node.born.contains(address.device);
-        if is_unborn
-            && node
-                .asked
-                .is_none_or(|asked| at.duration_since(asked).abs() >= ASK_EVERY)
-        {
-            node.asked = Some(at);
-            heard.ask = Some((
-                format!("{NAMESPACE}/{}/NCMD/{}", address.group, address.node),
-                payload::rebirth(at),
-            ));
+        if !address.kind.ends_with("DEATH") && !node.born.contains(address.device) {
+            heard.ask = node.ask(&key, at);
         }
         Some(heard)
+    }
+
+    /// The requests that are due of nodes of which nothing has been heard.
+    pub fn unborn(&mut self, at: Timestamp) -> Vec<Ask> {
+        let unborn = self.nodes.iter_mut().filter(|(_, node)| !node.was_born);
+        unborn.filter_map(|(key, node)| node.ask(key, at)).collect()
     }
 }
 
@@ -200,6 +215,7 @@ impl Node {
             "NBIRTH" => {
                 // A new session: what was known of the old one holds no longer.
                 self.forget_births();
+                self.types.clear();
                 self.bd_seq = bd_seq(payload);
                 self.seq = payload.seq;
             }
@@ -268,7 +284,36 @@ impl Node {
         now == last || now == next(last) // the same number twice is one message delivered twice
     }
 
+    /// The request for the births of this node, unless it was asked lately.
+    fn ask(&mut self, (group, node): &(String, String), at: Timestamp) -> Option<Ask> {
+        let is_due = |asked| at.duration_since(asked).abs() >= ASK_EVERY;
+        if !self.asked.is_none_or(is_due) {
+            return None;
+        }
+        self.asked = Some(at);
+        Some(Ask {
+            topic: format!("{NAMESPACE}/{group}/NCMD/{node}"),
+            payload: payload::rebirth(at),
+            is_first: !self.was_born,
+        })
+    }
+
+    /// Takes up a meter that was not there when its device was born: where not all names were kept, that birth is no use.
+    fn welcome(&mut self, meter: &SparkplugMeter) {
+        let is_full = self.aliases.len().max(self.types.len()) >= MOST_UNWANTED;
+        let is_kept = |name: &str| {
+            let of = |device: &String, other: &String| *device == meter.device && other == name;
+            self.types.keys().any(|(device, other)| of(device, other))
+                || self.aliases.iter().any(|((device, _), other)| of(device, other))
+        };
+        let is_lost = |value: &Value| (is_full || value.pointer.len() > LONGEST_UNWANTED) && !is_kept(&value.pointer);
+        if meter.values.iter().any(is_lost) {
+            self.born.remove(&meter.device);
+        }
+    }
+
     fn learn(&mut self, device: &str, payload: &Payload, meters: &Meters<'_>) {
+        self.was_born = true;
         self.born.insert(device.to_owned());
         self.aliases.retain(|(of, _), _| of != device);
         self.types.retain(|(of, _), _| of != device);

@@ -67,7 +67,7 @@ fn hear(edges: &mut Edges, kind: &str, bytes: &[u8], at: &str) -> Vec<String> {
             }
         })
         .collect();
-    shown.extend(heard.ask.map(|(topic, _)| format!("ask {topic}")));
+    shown.extend(heard.ask.map(|ask| format!("ask {}", ask.topic)));
     shown.extend(heard.is_gap.then(|| "gap".to_owned()));
     shown
 }
@@ -207,6 +207,63 @@ fn a_birth_without_end_is_not_kept_whole() {
     );
     let n_kept: Vec<usize> = edges.nodes.values().map(|node| node.aliases.len()).collect();
     assert_eq!(n_kept, [MOST_UNWANTED + 1]);
+}
+
+/// A meter that is added when not all names of its node were kept: the node is asked, and the next birth names it.
+#[test]
+fn a_meter_whose_name_was_not_kept_waits_for_a_birth() {
+    let mut edges = edges();
+    let birth = || {
+        (0..12_000)
+            .map(|nth| metric(Some(&format!("m{nth}")), Some(nth), 1.0))
+            .collect()
+    };
+    hear(&mut edges, "NBIRTH", &born(1.0), AT);
+    hear(&mut edges, "DBIRTH", &message(1, birth()), AT);
+    let added = |metric| meter("oven", "d", &[(metric, Quantity::ActivePower, 1.0)]);
+    let data = |seq, alias| message(seq, vec![metric(None, Some(alias), 8.0)]);
+    let of_press = edges.meters.clone();
+    edges.take_up([of_press.clone(), vec![added("m5")]].concat());
+    assert_eq!(
+        hear(&mut edges, "DDATA", &data(2, 5), AT),
+        ["oven@1787904602 active_power_kw=8 ok"],
+        "a name that was kept"
+    );
+    edges.take_up([of_press, vec![added("m11000")]].concat());
+    let lost = ["press!no_birth", "oven!no_birth", "ask spBv1.0/g/NCMD/n"];
+    assert_eq!(hear(&mut edges, "DDATA", &data(3, 11_000), AT), lost);
+    hear(&mut edges, "DBIRTH", &message(4, birth()), AT);
+    assert_eq!(
+        hear(&mut edges, "DDATA", &data(5, 11_000), AT),
+        ["oven@1787904605 active_power_kw=8 ok"]
+    );
+    // What a node no longer has takes no room.
+    hear(&mut edges, "NBIRTH", &born(2.0), AT);
+    let n_types: Vec<usize> = edges.nodes.values().map(|node| node.types.len()).collect();
+    assert_eq!(n_types, [0]);
+}
+
+/// Before anything was heard of a node it can be asked, once a minute; it is told apart from births that were missed.
+#[test]
+fn a_node_that_has_not_been_heard_is_asked_at_once() {
+    let mut edges = edges();
+    let unborn = |edges: &mut Edges, at: &str| -> Vec<(String, bool)> {
+        let asks = edges.unborn(at.parse().unwrap());
+        asks.into_iter().map(|ask| (ask.topic, ask.is_first)).collect()
+    };
+    let first = [("spBv1.0/g/NCMD/n".to_owned(), true)];
+    assert_eq!(unborn(&mut edges, AT), first);
+    assert_eq!(unborn(&mut edges, "2026-08-28T08:10:30Z"), []);
+    assert_eq!(unborn(&mut edges, "2026-08-28T08:11:00Z"), first);
+    hear(&mut edges, "NBIRTH", &born(1.0), AT);
+    assert_eq!(unborn(&mut edges, "2026-08-28T08:20:00Z"), []);
+    let after_a_gap = message(9, vec![metric(None, Some(7), 6.0)]);
+    let heard = edges.hear(
+        "spBv1.0/g/NDATA/n",
+        &after_a_gap,
+        "2026-08-28T08:30:00Z".parse().unwrap(),
+    );
+    assert!(!heard.unwrap().ask.unwrap().is_first);
 }
 
 /// A message that cannot be read costs itself: the next is no gap, and aliases stay; a birth among them costs its device's.
