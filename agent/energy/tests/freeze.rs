@@ -497,3 +497,72 @@ fn a_frozen_register_that_wavers_makes_no_peak() {
         }
     }
 }
+
+/// A gateway that says one zero, or a spike, while its meter is frozen: the whole standstill is one.
+#[test]
+fn what_left_its_place_within_a_freeze_does_not_part_it() {
+    fn parted<const READINGS: i64, const EVERY: i64, const SAYS: i64>(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
+        if n == FAULT + READINGS / 2 * EVERY {
+            return SAYS as f64;
+        }
+        frozen::<READINGS, EVERY>(n, used)
+    }
+    for (every, register) in [
+        (15, parted::<8, 15, 0> as fn(i64, &dyn Fn(i64) -> f64) -> f64),
+        (15, parted::<48, 15, 0>),
+        (15, parted::<48, 15, 900_000>),
+        (1, parted::<600, 1, 0>),
+        (60, parted::<20, 60, 0>),
+    ] {
+        for contract_kw in [None, Some(300.0)] {
+            let case = Case {
+                every,
+                contract_kw,
+                register,
+                ..CASE
+            };
+            let outcome = check("parted", &case, 100.1, &[Frozen]);
+            let idle = outcome
+                .intervals
+                .values()
+                .filter(|told| told.energy_import_kwh == Some(0.0));
+            assert_eq!(idle.count(), 0, "every {every}, {contract_kw:?}");
+        }
+    }
+}
+
+/// What is fed back goes by the weather: a first sunny day after rain is no leap, and a rest at work no freeze.
+#[test]
+fn an_export_that_nobody_rated_is_believed() {
+    let mut site = watched(60, Some(300.0));
+    site.meters[0].every = SignedDuration::from_mins(60);
+    let sun = |hour: i64| (1.0 - ((hour % 24 - 12) as f64 / 6.0).powi(2)).max(0.0);
+    let exported_kw = |hour: i64| match hour / 24 {
+        0 | 1 => 2.0 * sun(hour),
+        // Weekdays: what is left over at lunch.
+        2..=4 if hour % 24 != 12 => 0.0,
+        _ => 70.0 * sun(hour),
+    };
+    let mut exported = 0.0;
+    let samples = (0..=10 * 24).map(|hour| {
+        exported += exported_kw(hour);
+        let says = [
+            (Quantity::EnergyImport, 1000.0 + 50.0 * hour as f64),
+            (Quantity::EnergyExport, exported),
+        ];
+        Sample {
+            meter: "main".into(),
+            at: at("00:00:00") + SignedDuration::from_hours(hour),
+            readings: says.map(|(quantity, value)| Reading::new(quantity, value)).into(),
+        }
+    });
+    let outcome = live_on(&site, samples.collect(), None);
+    assert!(outcome.named().is_empty(), "{:?}", outcome.named());
+    let told: f64 = outcome
+        .intervals
+        .values()
+        .filter_map(|told| told.energy_export_kwh)
+        .sum();
+    let truth: f64 = (1..=10 * 24).map(exported_kw).sum();
+    assert!((told - truth).abs() < 0.01, "{told}, not {truth}");
+}

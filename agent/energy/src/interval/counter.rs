@@ -225,11 +225,18 @@ impl<'a> Walk<'a> {
         rests
     }
 
-    /// Index of the first reading that does not say the same again, or waver.
+    /// Index of the first reading that does not say the same again, or waver, but for those that only left its place.
     fn jump(&self) -> usize {
         let lowest = self.reference - waver(self.reference);
-        let still = |point: &&Point| (lowest..=self.reference).contains(&point.1) && point.0 < self.swap_ms;
-        self.at + 1 + self.points[self.at + 1..].iter().take_while(still).count()
+        let still = |point: &Point| (lowest..=self.reference).contains(&point.1) && point.0 < self.swap_ms;
+        let mut jump = self.at + 1;
+        loop {
+            jump += self.points[jump..].iter().take_while(|point| still(point)).count();
+            match self.points.get(jump).and_then(|_| self.returned(jump - 1)) {
+                Some(back) if still(&self.points[back]) => jump = back,
+                _ => return jump,
+            }
+        }
     }
 
     /// A believed rise tells what power there can be.

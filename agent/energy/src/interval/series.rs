@@ -10,7 +10,7 @@ pub(crate) use keep::Keep;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    counter::{RETURN_MS, RETURN_READINGS, Repaired, Walk, ZERO_MS, changing_ms},
+    counter::{RETURN_MS, RETURN_READINGS, Repaired, Walk, changing_ms},
     cut::{Cut, Part},
     known::{MARGIN, Mark, Memory, Rules, is_usual, limit_kw, waver},
     load::Load,
@@ -266,14 +266,19 @@ impl Series {
         from_ms
     }
 
-    /// Index of the first of the readings that end at `index` and are equal but for the register's noise.
+    /// Index of the first of the readings that end at `index` and are equal but for the register's noise, and for zeros and
+    /// a few others among them.
     fn stood_from(&self, index: usize) -> usize {
         let value = self.points[index].1;
-        let earlier = self.points[..index].iter().rev();
-        index
-            - earlier
-                .take_while(|point| (point.1 - value).abs() <= waver(value))
-                .count()
+        let mut first = index;
+        for (earlier, point) in self.points[..index].iter().enumerate().rev() {
+            if (point.1 - value).abs() <= waver(value) {
+                first = earlier;
+            } else if first - earlier > RETURN_READINGS && point.1 != 0.0 {
+                break;
+            }
+        }
+        first
     }
 
     /// Whether the zeros before the newest reading came after something else.
@@ -297,32 +302,6 @@ impl Series {
     /// When the register last leapt, as long as that may be told otherwise, ms.
     pub(crate) fn leapt_ms(&self) -> Option<i64> {
         self.unsettled?.leapt_ms
-    }
-
-    /// Forgets that something was unusual once no later reading can explain it: zeros, while they last, for a day.
-    pub(crate) fn settle(&mut self) {
-        let (Some(mut unsettled), Some(last_ms)) = (self.unsettled, self.last_ms()) else {
-            return;
-        };
-        let is_zero = |point: &Point| point.1 == 0.0;
-        let n_zeros = self.points.iter().rev().take_while(|point| is_zero(point)).count();
-        let zeros = &self.points[self.points.len() - n_zeros..];
-        if n_zeros < self.points.len()
-            && let Some((since_ms, _)) = zeros.first()
-            && last_ms - since_ms <= ZERO_MS
-        {
-            return;
-        }
-        let n_after = self.points.len() - self.points.partition_point(|point| point.0 <= unsettled.by_ms);
-        if last_ms - unsettled.by_ms > RETURN_MS && n_after > RETURN_READINGS {
-            self.unsettled = None;
-            return;
-        }
-        // One unusual reading after the other must not keep all of them; a standstill is told as a whole.
-        let n_back = self.points.len().saturating_sub(3 * RETURN_READINGS);
-        let n_back = n_back.min(self.place(last_ms - 3 * RETURN_MS));
-        unsettled.from_ms = unsettled.from_ms.max(self.points[self.stood_from(n_back)].0);
-        self.unsettled = Some(unsettled);
     }
 
     /// From when on later readings may explain what a counter did, ms.

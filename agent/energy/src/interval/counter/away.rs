@@ -124,8 +124,8 @@ impl Walk<'_> {
                 return Some(self.swapped(jump));
             }
             Some(point) if point.0 < self.swap_ms => return self.back(jump),
-            Some(point) if point.1 > 0.0 => return Some(self.swapped(jump)),
-            _ => {}
+            Some(_) => return Some(self.swapped(jump)),
+            None => {}
         }
         let lasted_ms = self.points[self.at + 1].0 - before.0;
         let why = vec![("lasted_s", lasted_ms as f64 / 1000.0), ("stood_at", before.1)];

@@ -6,7 +6,7 @@
 use super::{
     Step, Walk,
     away::RETURN_READINGS,
-    leap::{LEAP, LEARNT_MS},
+    leap::{FAR, LEAP, LEARNT_MS},
 };
 use crate::{
     interval::{
@@ -25,8 +25,6 @@ const FROZEN_SHARE: f64 = 0.5;
 const FROZEN_TIMES: f64 = 2.0;
 /// … unless the jump is so many times the highest power known: no start makes that, with all that draws more at first.
 const BEYOND: f64 = 1.5;
-/// … or so many times what it has shown within its first day.
-const FAR: f64 = 10.0;
 /// A register that counts in large steps stands still for so many of them by nature.
 const SEVERAL: f64 = 3.0;
 

@@ -4,10 +4,13 @@
 //! so little is known of it that any power may be its own.
 
 use super::{IMPOSSIBLE, Step, Walk};
-use crate::interval::{
-    known::{FLOAT_STEP, MARGIN, limit_kw},
-    point::{MS_PER_HOUR, Point, hours},
-    repair::RepairKind,
+use crate::{
+    interval::{
+        known::{FLOAT_STEP, MARGIN, limit_kw},
+        point::{MS_PER_HOUR, Point, hours},
+        repair::RepairKind,
+    },
+    quantity::Quantity,
 };
 
 /// Where no power is known, kW: no factory feeder carries more (see the table of quantities).
@@ -16,6 +19,8 @@ const ANY_KW: f64 = 1e5;
 pub(super) const LEARNT_MS: i64 = 86_400_000;
 /// A rise is a leap beyond this times what the highest power makes, learnt or rated.
 pub(super) const LEAP: f64 = 3.0;
+/// … or by so many times what it has shown, where little is known.
+pub(super) const FAR: f64 = 10.0;
 /// A leap is a power that goes on where what follows is at least this share of it.
 const GOES_ON_SHARE: f64 = 0.5;
 
@@ -71,8 +76,13 @@ impl Walk<'_> {
     /// Far beyond what a register that is known counts in the time since its last reading, and in that since it stood
     /// still more than usual.
     fn is_leap(&self, to: Point, rise: f64) -> bool {
-        let most_kw = LEAP * self.limit_kw / MARGIN;
-        self.memory.known_ms >= LEARNT_MS
+        // What is fed back goes by the weather, and nothing is rated: a few days have not shown it.
+        let (times, known_ms) = match self.rules.quantity {
+            Quantity::EnergyExport => (FAR, self.rules.patience.known_ms),
+            _ => (LEAP, LEARNT_MS),
+        };
+        let most_kw = times * self.limit_kw / MARGIN;
+        self.memory.known_ms >= known_ms
             && !self.is_step(rise)
             && rise * MS_PER_HOUR > most_kw * (to.0 - self.points[self.at].0) as f64
             && !self.is_usual(rise, to.0 - self.since_ms)

@@ -4,7 +4,11 @@
 //! or of zeros that last, so that their time can be told again.
 
 use super::Series;
-use crate::interval::known::{Mark, Rules};
+use crate::interval::{
+    counter::{RETURN_MS, RETURN_READINGS, ZERO_MS},
+    known::{Mark, Rules},
+    point::Point,
+};
 
 /// Readings that stay although no interval needs them any more, so that late ones still find their place.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +85,32 @@ impl Series {
         self.bad.drain(..self.bad.partition_point(|point| point.0 < first_ms));
         self.torn_ms.retain(|torn_ms| *torn_ms >= first_ms);
         self.forgotten_ms = Some(first_ms);
+    }
+
+    /// Forgets that something was unusual once no later reading can explain it: zeros, while they last, for a day.
+    pub(crate) fn settle(&mut self) {
+        let (Some(mut unsettled), Some(last_ms)) = (self.unsettled, self.last_ms()) else {
+            return;
+        };
+        let is_zero = |point: &Point| point.1 == 0.0;
+        let n_zeros = self.points.iter().rev().take_while(|point| is_zero(point)).count();
+        let zeros = &self.points[self.points.len() - n_zeros..];
+        if n_zeros < self.points.len()
+            && let Some((since_ms, _)) = zeros.first()
+            && last_ms - since_ms <= ZERO_MS
+        {
+            return;
+        }
+        let n_after = self.points.len() - self.points.partition_point(|point| point.0 <= unsettled.by_ms);
+        if last_ms - unsettled.by_ms > RETURN_MS && n_after > RETURN_READINGS {
+            self.unsettled = None;
+            return;
+        }
+        // One unusual reading after the other must not keep all of them; a standstill is told as a whole.
+        let n_back = self.points.len().saturating_sub(3 * RETURN_READINGS);
+        let n_back = n_back.min(self.place(last_ms - 3 * RETURN_MS));
+        unsettled.from_ms = unsettled.from_ms.max(self.points[self.stood_from(n_back)].0);
+        self.unsettled = Some(unsettled);
     }
 
     /// Leaves the mark that no closing interval can where something unusual recurs: at the last place up to `settled_ms`,
