@@ -165,6 +165,7 @@ pub(super) fn repairs(
             let [quantity, repair, before, after] = [2, 3, 4, 5].map(cell);
             let amount = match cell(6) {
                 "" => String::new(),
+                amount if quantity.ends_with("_kvarh") => format!(", {amount} kvarh"),
                 amount => format!(", {amount} kWh"),
             };
             let why = match cell(7) {

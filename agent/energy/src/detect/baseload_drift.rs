@@ -2,7 +2,7 @@
 //!
 //! A day's base is the mean of the lowest part of its demand outside working hours, less what machines' own findings
 //! explain and what `off_hours_load` already calls left on. Days with and without work are learned apart, from the first
-//! `learn` of data; from then on a CUSUM of the standardised excess opens the finding (Page 1954; slack and limit in
+//! `learn` of data and until there are a few of each, but not from a shut-down; from then on a CUSUM of the standardised excess opens the finding (Page 1954; slack and limit in
 //! standard deviations). Some days teach a base only roughly: by as much as theirs may be off, no excess counts.
 //! Avoidable is the excess over the learned base outside working hours; as much again may be lost within them, which
 //! only the upper bound says. A day's base is made of power as it came: an interval that is told again, its energy
@@ -67,6 +67,10 @@ const DEVIATION_SHARE: f64 = 0.03;
 /// By how much the median of n days may be off, in standard deviations times √n: three standard errors of a median of
 /// normal values, √(π/2) each. With two, one plant in sixty has a reference so low that its usual load is a drift.
 const MEDIAN_ERROR: f64 = 3.760;
+/// A day on which less than this times the load at rest and a step of the register is drawn at work is one of a shut-down.
+const WORK_TIMES: f64 = 1.2;
+/// Days without work in a row, at most, that are a weekend and no shut-down: one of three days.
+const WEEKEND_DAYS: usize = 3;
 /// Days with excess that make a drift at the least.
 const DRIFT_DAYS: u32 = 4;
 /// Days without excess after which a drift is over.
@@ -86,6 +90,8 @@ pub(crate) struct BaseloadDrift {
     first_ms: Option<i64>,
     /// Bases of the days that were learned from, without and with working hours.
     learned: [Vec<f64>; 2],
+    /// Days without working hours since the last on which more was drawn at work than at rest; `None` before the first.
+    since_work: Option<usize>,
     cusum: f64,
     rise: Option<Rise>,
 }
@@ -97,6 +103,8 @@ struct Day {
     start_ms: i64,
     end_ms: i64,
     has_work: bool,
+    /// Energy and time within working hours: kW × ms, ms.
+    work: (f64, i64),
     /// Mean powers of the quarter hours outside working hours that are over, kW.
     means_kw: Vec<f64>,
     /// The running quarter hour: start (ms), kW × ms, ms.
@@ -123,6 +131,7 @@ struct Rise {
     lots: Lots,
     kwh_low: f64,
     kwh_high: f64,
+    /// The highest of its days, kW.
     base_kw: f64,
     reference: Reference,
 }
@@ -171,16 +180,32 @@ impl Detector for BaseloadDrift {
 }
 
 impl BaseloadDrift {
+    /// Whether a day belongs to a shut-down, which tells nothing of the base: no more is drawn at work than at rest, or it
+    /// follows such a day, or more days without work than a weekend has.
+    fn is_shut(&mut self, day: &Day) -> bool {
+        let (kw_ms, ms) = day.work;
+        let quiet_kw = day.means_kw.iter().sum::<f64>() / day.means_kw.len() as f64;
+        self.since_work = if day.has_work {
+            (kw_ms > (WORK_TIMES * quiet_kw + day.step_kw) * ms as f64).then_some(0)
+        } else {
+            self.since_work.map(|n_days| n_days + 1)
+        };
+        self.since_work.is_none_or(|n_days| n_days > WEEKEND_DAYS)
+    }
+
     /// Judges the day that is over, or learns from it.
     fn end_day(&mut self, machine: &Machine) {
         let Some(day) = self.day.take() else { return };
         let Some(base_kw) = day.base_kw() else { return };
         let class = usize::from(day.has_work);
+        let is_shut = self.is_shut(&day);
         let learn_ms = setting_ms(machine, Kind::BaseloadDrift, "learn");
         let by_hand = setting(machine, Kind::BaseloadDrift, "reference_kw");
         let is_learning = self.first_ms.is_some_and(|first_ms| day.start_ms - first_ms < learn_ms);
-        if by_hand.is_none() && is_learning {
-            self.learned[class].push(base_kw);
+        if by_hand.is_none() && (is_learning || self.learned[class].len() < CLASS_DAYS) {
+            if !is_shut {
+                self.learned[class].push(base_kw);
+            }
             return;
         }
         let Some(reference) = Reference::of(by_hand, &self.learned, class, day.step_kw) else {
@@ -214,6 +239,7 @@ impl Day {
             start_ms,
             end_ms: start_ms,
             has_work: false,
+            work: (0.0, 0),
             means_kw: Vec::new(),
             running: (0, 0.0, 0),
             quiet: Vec::new(),
@@ -228,6 +254,8 @@ impl Day {
         self.end_ms = piece.to_ms;
         if is_open {
             self.has_work = true;
+            self.work.0 += piece.kw * length_ms as f64;
+            self.work.1 += length_ms;
             return;
         }
         let start_ms = piece.from_ms.div_euclid(MEAN_MS) * MEAN_MS;
@@ -331,7 +359,7 @@ impl Rise {
         self.is_unsaid = true;
         self.days_judged += 1;
         self.until_ms = day.end_ms;
-        self.base_kw = base_kw;
+        self.base_kw = self.base_kw.max(base_kw);
         self.reference = reference;
         for (rate, ms) in &day.quiet {
             self.lots.add(rate, excess_kw * hours(*ms));

@@ -29,6 +29,7 @@ const MOST_DECIMALS: u32 = 6;
 /// Everything that makes `tariff` and `rules` unusable together; empty = nothing.
 pub fn problems(tariff: &Tariff, rules: &Rules) -> Vec<Problem> {
     let mut found = Vec::new();
+    found.extend(currency(rules).map(Problem::Rules));
     found.extend(seasons(rules).into_iter().chain(bands(rules)).map(Problem::Rules));
     found.extend(charges(rules).into_iter().chain(demand(rules)).map(Problem::Rules));
     found.extend(rules.power_factor.iter().flat_map(power_factor).map(Problem::Rules));
@@ -39,6 +40,12 @@ pub fn problems(tariff: &Tariff, rules: &Rules) -> Vec<Problem> {
             .map(Problem::Tariff),
     );
     found
+}
+
+fn currency(rules: &Rules) -> Option<String> {
+    let (code, is_capital) = (&rules.currency, |letter: char| letter.is_ascii_uppercase());
+    let is_code = code.len() == 3 && code.chars().all(is_capital);
+    (!is_code).then(|| format!("currency must be three capital letters of ISO 4217, as KRW, not {code:?}"))
 }
 
 fn seasons(rules: &Rules) -> Option<String> {
@@ -226,12 +233,19 @@ fn prices(tariff: &Tariff, rules: &Rules) -> Vec<String> {
                 found.push(format!("prices from {}, season {season}: {why}", table.from));
             }
         }
-        let steps = table
-            .demand_by_band_per_kw
-            .values()
-            .flat_map(|bands| bands.values().flatten());
+        let steps = || {
+            let bands = table.demand_by_band_per_kw.values();
+            bands.flat_map(|bands| bands.values().flatten())
+        };
+        let demands = steps().map(|step| step.per_kw).chain([table.demand_per_kw]);
+        if let Some(price) = demands.min().filter(Decimal::is_sign_negative) {
+            found.push(format!(
+                "prices from {}: no demand costs less than nothing, got {price}",
+                table.from
+            ));
+        }
         let energies = table.energy_per_kwh.values().flat_map(|bands| bands.values());
-        let amounts = steps
+        let amounts = steps()
             .map(|step| step.per_kw)
             .chain(energies.copied())
             .chain(table.fixed_per_month);
@@ -385,6 +399,16 @@ source = "test"
                 "above_kw = 0,",
                 "above_kw = 1,",
                 "prices from 2020-01-01, season all: the steps of a price by band begin with above_kw = 0 and ascend",
+            ),
+            (
+                "\"EUR\"",
+                "\"\"",
+                "currency must be three capital letters of ISO 4217, as KRW, not \"\"",
+            ),
+            (
+                "demand_per_kw = 10",
+                "demand_per_kw = -10",
+                "prices from 2020-01-01: no demand costs less than nothing, got -10",
             ),
             (
                 "demand_per_kw = 10",

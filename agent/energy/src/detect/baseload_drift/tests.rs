@@ -7,6 +7,9 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::{calendar::Hours, site::MachineKind, site::Site, tariff::bill::Billing};
 
+/// A day on which no more than this share of the base is drawn is one of a shut-down.
+const SHUT: f64 = 0.2;
+
 /// A plant at rest: kW, by how much it varies from day to day, within a day, and the register's step, kWh.
 struct Plant {
     night_kw: f64,
@@ -71,7 +74,7 @@ fn drifts(plant: &Plant, n_days: i64, of: impl Fn(i64) -> f64) -> Vec<(i64, i64)
             let from_ms = (4 + day) * DAY_MS + quarter * MEAN_MS;
             let is_open = day % 7 < 5 && (32..72).contains(&quarter);
             slow = 0.9 * slow + plant.within * ((0..12).map(|_| number(&mut seed)).sum::<f64>() - 6.0);
-            let load_kw = if is_open {
+            let load_kw = if is_open && of(day) > SHUT {
                 300.0
             } else {
                 plant.night_kw * of(day) * that_day
@@ -175,4 +178,22 @@ fn what_does_not_draw_at_rest_has_no_base_that_could_creep_up() {
     assert!(of(0.0, 0.0).is_none(), "a watt would be a drift");
     assert!(of(0.0, 0.4).is_some_and(|reference| reference.deviation_kw == 0.4));
     assert!(of(10.0, 0.0).is_some_and(|reference| reference.deviation_kw == 10.0 * DEVIATION_SHARE));
+}
+
+/// A meter that is fitted in a shut-down, of which some days are before a weekend and some after; or works holidays.
+#[test]
+fn a_shut_down_teaches_no_base() {
+    for (from, until) in [(0, 5), (0, 11), (3, 12), (7, 14)] {
+        for left_on in [0.0, 0.15] {
+            for plant in plants(0.07, 0.03, &[0.1]) {
+                let of = |day| if (from..until).contains(&day) { left_on } else { 1.0 };
+                let said = drifts(&plant, 120, of);
+                assert!(
+                    said.is_empty(),
+                    "{from}..{until} at {left_on}, seed {}: {said:?}",
+                    plant.seed
+                );
+            }
+        }
+    }
 }
