@@ -90,8 +90,10 @@ pub(crate) struct BaseloadDrift {
     first_ms: Option<i64>,
     /// Bases of the days that were learned from, without and with working hours.
     learned: [Vec<f64>; 2],
-    /// Days without working hours since the last on which more was drawn at work than at rest; `None` before the first.
-    since_work: Option<usize>,
+    /// On the last day with working hours no more was drawn in them than at rest.
+    is_shut: bool,
+    /// Days without working hours since.
+    n_rest: usize,
     cusum: f64,
     rise: Option<Rise>,
 }
@@ -185,12 +187,13 @@ impl BaseloadDrift {
     fn is_shut(&mut self, day: &Day) -> bool {
         let (kw_ms, ms) = day.work;
         let quiet_kw = day.means_kw.iter().sum::<f64>() / day.means_kw.len() as f64;
-        self.since_work = if day.has_work {
-            (kw_ms > (WORK_TIMES * quiet_kw + day.step_kw) * ms as f64).then_some(0)
+        if day.has_work {
+            self.is_shut = kw_ms <= (WORK_TIMES * quiet_kw + day.step_kw) * ms as f64;
+            self.n_rest = 0;
         } else {
-            self.since_work.map(|n_days| n_days + 1)
-        };
-        self.since_work.is_none_or(|n_days| n_days > WEEKEND_DAYS)
+            self.n_rest += 1;
+        }
+        self.is_shut || self.n_rest > WEEKEND_DAYS
     }
 
     /// Judges the day that is over, or learns from it.

@@ -345,77 +345,80 @@ source = "test"
         assert_eq!(told.collect::<Vec<_>>().join("; "), expected, "{from} -> {to}");
     }
 
+    /// What is written, what stands in its place, and what is said of that.
+    const WRONG: &[(&str, &str, &str)] = &[
+        ("[1, 2, ", "[2, ", "[seasons] must hold each month from 1 to 12 once"),
+        (
+            "[\"22-08\"]",
+            "[\"23-08\"]",
+            "bands from 2020-01-01, season all: hour 22 stands in no band",
+        ),
+        (
+            "[\"22-08\"]",
+            "[\"21-08\"]",
+            "bands from 2020-01-01, season all: hour 21 stands in 2 bands",
+        ),
+        (
+            "share = 0.19",
+            "share = 19",
+            "the share of levy vat from 2020-01-01 must be 0 to 1, not 19",
+        ),
+        (
+            "total = 0.01",
+            "total = 0",
+            "a step of [rounding] must be 0.000001 to 1000000000, not 0",
+        ),
+        (
+            "interval_min = 15",
+            "interval_min = 7",
+            "[demand] interval_min must be 1, 5, 10, 15, 30 or 60, not 7",
+        ),
+        (
+            "months_back = 12",
+            "months_back = 0",
+            "[demand] months_back must be 1 to 36, not 0",
+        ),
+        (
+            "interval_min = 30",
+            "interval_min = 0",
+            "power_factor from 2020-01-01: interval_min must be 5, 10, 15, 30 or 60, not 0",
+        ),
+        (
+            "[60, 95]",
+            "[95, 60]",
+            "power_factor from 2020-01-01: lag_clamp_pct must be two numbers from 0 to 100, the lower first",
+        ),
+        (
+            "light = 0.1, peak",
+            "peak",
+            "prices from 2020-01-01, season all: a price for each of {Light, Peak} is wanted, got {Peak}",
+        ),
+        (
+            "above_kw = 0,",
+            "above_kw = 1,",
+            "prices from 2020-01-01, season all: the steps of a price by band begin with above_kw = 0 and ascend",
+        ),
+        (
+            "\"EUR\"",
+            "\"\"",
+            "currency must be three capital letters of ISO 4217, as KRW, not \"\"",
+        ),
+        (
+            "demand_per_kw = 10",
+            "demand_per_kw = -10",
+            "prices from 2020-01-01: no demand costs less than nothing, got -10",
+        ),
+        (
+            "demand_per_kw = 10",
+            "demand_per_kw = 10000000000",
+            "prices from 2020-01-01: no price may be above 1000000000",
+        ),
+    ];
+
     #[test]
     fn what_cannot_be_reckoned_with_is_named() {
         check(("", ""), "");
-        for (from, to, expected) in [
-            ("[1, 2, ", "[2, ", "[seasons] must hold each month from 1 to 12 once"),
-            (
-                "[\"22-08\"]",
-                "[\"23-08\"]",
-                "bands from 2020-01-01, season all: hour 22 stands in no band",
-            ),
-            (
-                "[\"22-08\"]",
-                "[\"21-08\"]",
-                "bands from 2020-01-01, season all: hour 21 stands in 2 bands",
-            ),
-            (
-                "share = 0.19",
-                "share = 19",
-                "the share of levy vat from 2020-01-01 must be 0 to 1, not 19",
-            ),
-            (
-                "total = 0.01",
-                "total = 0",
-                "a step of [rounding] must be 0.000001 to 1000000000, not 0",
-            ),
-            (
-                "interval_min = 15",
-                "interval_min = 7",
-                "[demand] interval_min must be 1, 5, 10, 15, 30 or 60, not 7",
-            ),
-            (
-                "months_back = 12",
-                "months_back = 0",
-                "[demand] months_back must be 1 to 36, not 0",
-            ),
-            (
-                "interval_min = 30",
-                "interval_min = 0",
-                "power_factor from 2020-01-01: interval_min must be 5, 10, 15, 30 or 60, not 0",
-            ),
-            (
-                "[60, 95]",
-                "[95, 60]",
-                "power_factor from 2020-01-01: lag_clamp_pct must be two numbers from 0 to 100, the lower first",
-            ),
-            (
-                "light = 0.1, peak",
-                "peak",
-                "prices from 2020-01-01, season all: a price for each of {Light, Peak} is wanted, got {Peak}",
-            ),
-            (
-                "above_kw = 0,",
-                "above_kw = 1,",
-                "prices from 2020-01-01, season all: the steps of a price by band begin with above_kw = 0 and ascend",
-            ),
-            (
-                "\"EUR\"",
-                "\"\"",
-                "currency must be three capital letters of ISO 4217, as KRW, not \"\"",
-            ),
-            (
-                "demand_per_kw = 10",
-                "demand_per_kw = -10",
-                "prices from 2020-01-01: no demand costs less than nothing, got -10",
-            ),
-            (
-                "demand_per_kw = 10",
-                "demand_per_kw = 10000000000",
-                "prices from 2020-01-01: no price may be above 1000000000",
-            ),
-        ] {
+        for (from, to, expected) in WRONG {
             check((from, to), expected);
         }
     }
