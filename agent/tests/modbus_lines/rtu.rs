@@ -231,6 +231,25 @@ async fn what_an_adapter_hears_of_itself_is_no_answer() {
     assert_eq!(bus.count("polls_total", "foreign"), 0.0);
 }
 
+/// Answers that begin as the request does, whole and with the right sum: 0 of register 512.
+#[tokio::test]
+async fn an_answer_that_looks_like_the_beginning_of_an_echo_is_one() {
+    let device = Device::start(|asked| (AT_ONCE, asked.all(0))).await;
+    let meters = [83, 147, 20].map(|unit| {
+        let mut one = meter(unit);
+        one.points = vec![Point::new(512, RegisterForm::U16, Quantity::Water)];
+        one.limits.checks_values = false;
+        one
+    });
+    let mut bus = Bus::start(over(device.port, meters.to_vec()));
+    let mut heard = std::collections::BTreeSet::new();
+    while heard.len() < 3 {
+        let sample = bus.next().await;
+        assert_eq!(sample.readings[0].value, 0.0, "{sample:?}");
+        heard.insert(sample.meter);
+    }
+}
+
 /// A converter that restarted does not know the connection any more and says nothing: it is connected to anew.
 #[tokio::test]
 async fn a_line_that_is_silent_for_all_is_opened_anew() {

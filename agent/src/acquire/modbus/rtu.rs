@@ -202,12 +202,9 @@ impl Wire {
         let patience = known.patience(SETTLED, deadline.saturating_duration_since(asked));
         // Replies that may be earlier ones said again, or a broken one, and until when the right one may follow.
         let (mut repeated, mut is_broken, mut until): (Vec<Vec<u8>>, _, _) = (Vec::new(), false, deadline);
-        let (mut from, mut is_echoed) = (0, false);
+        let (mut from, mut first_in) = (0, Duration::ZERO);
+        self.hear_echo(&frame, bytes).await?;
         loop {
-            if !is_echoed && bytes.starts_with(&frame) {
-                bytes.drain(..frame.len()); // an adapter that hears itself
-                is_echoed = true;
-            }
             match frame::find(&bytes[from..], unit, request, is_watched) {
                 Found::Reply(reply, place) => {
                     let (begins, ends) = (from + place.start, from + place.end);
@@ -215,8 +212,7 @@ impl Wire {
                     self.units.overheard(&bytes[from..begins]);
                     let known = self.units.of(unit);
                     if repeated.is_empty() {
-                        known.took(now - asked);
-                        self.answered_in = now - asked;
+                        first_in = now - asked;
                     }
                     if known.may_repeat_itself(request, &reply, now) {
                         until = until.min(now + patience);
@@ -226,9 +222,10 @@ impl Wire {
                     }
                     if !repeated.is_empty() {
                         known.repeated_itself();
-                        self.answered_in = now - asked;
                     }
+                    known.took(now - asked);
                     known.answered(request, &reply);
+                    self.answered_in = now - asked;
                     self.left = bytes.split_off(ends);
                     return Ok(reply);
                 }
@@ -252,11 +249,30 @@ impl Wire {
                 came(read)?;
                 continue;
             }
-            let reply = only(repeated)?;
-            self.units.of(unit).is_alike();
-            self.units.of(unit).answered(request, &reply);
+            let known = self.units.of(unit);
+            let reply = only(repeated, known.says_twice())?;
+            known.is_alike();
+            known.took(first_in);
+            known.answered(request, &reply);
+            self.answered_in = first_in;
             return Ok(reply);
         }
+    }
+
+    /// Takes away the `request` that an adapter hears itself send. Byte by byte it may look like an answer, whole or broken, and
+    /// an answer like it: that one nothing follows.
+    async fn hear_echo(&mut self, request: &[u8], bytes: &mut Vec<u8>) -> Result<(), Fault> {
+        came(self.stream.read_buf(bytes).await)?;
+        while bytes.len() < request.len() && request.starts_with(bytes) {
+            match timeout(SETTLED, self.stream.read_buf(bytes)).await {
+                Ok(read) => came(read)?,
+                Err(_) => return Ok(()),
+            };
+        }
+        if bytes.starts_with(request) {
+            bytes.drain(..request.len());
+        }
+        Ok(())
     }
 
     /// Throws away what comes until `at_least` and until the line is silent for long enough to ask.
@@ -282,12 +298,14 @@ impl Wire {
     }
 }
 
-/// The reply, where nothing came but what earlier ones said too: two blocks may have one content.
-fn only(mut repeated: Vec<Vec<u8>>) -> Result<Vec<u8>, Fault> {
+/// The reply, where nothing came but what earlier ones said too: two blocks may have one content. Of a unit that says all
+/// twice the earlier answer comes beside the reply.
+fn only(mut repeated: Vec<Vec<u8>>, says_twice: bool) -> Result<Vec<u8>, Fault> {
+    let is_alone = repeated.len() == 1;
     repeated.dedup();
     match repeated.pop() {
         None => Err(Fault::Damaged),
-        Some(reply) if repeated.is_empty() => Ok(reply),
+        Some(reply) if repeated.is_empty() && !(is_alone && says_twice) => Ok(reply),
         Some(_) => Err(Fault::Foreign("answers to earlier requests, said again".to_owned())),
     }
 }

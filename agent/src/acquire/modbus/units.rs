@@ -25,8 +25,10 @@ const LONGEST_DOUBT: Duration = Duration::from_secs(30);
 /// How often nothing must be wrong before a unit that is new, or was silent, is believed as its answers come.
 const FIRST_SPELL: u32 = 3;
 
-/// The same once something was: ten minutes of polls a second, and twice as long each time that it was believed too early,
-const SPELL: u32 = 600;
+/// The same once something was: two minutes of polls a second, and so many times as long each time that it was believed too
+/// early,
+const SPELL: u32 = 120;
+const SPELL_TIMES: u32 = 4;
 
 /// up to hours.
 const LONGEST_SPELL: u32 = 20_000;
@@ -163,7 +165,7 @@ impl Spell {
         if self.length == 0 {
             self.length = SPELL;
         } else if self.left == 0 {
-            self.length = (self.length * 2).min(LONGEST_SPELL);
+            self.length = (self.length * SPELL_TIMES).min(LONGEST_SPELL);
         }
         self.left = self.length;
     }
@@ -334,6 +336,11 @@ impl Unit {
         self.repeats.passed();
     }
 
+    /// Whether it has said answers again lately.
+    pub(super) fn says_twice(&self) -> bool {
+        self.repeats.length > 0 && self.repeats.is_on()
+    }
+
     /// It said an answer again.
     pub(super) fn repeated_itself(&mut self) {
         self.repeats.happened();
@@ -349,11 +356,18 @@ impl Unit {
         if let Some(place) = self.owed.iter().position(|owed| owed.may_be(reply)) {
             self.owed.remove(place);
         } else if self.told.iter().any(|told| told.reply == reply) {
-            self.repeated_itself();
-            self.strays += usize::from(self.returns > 0);
+            if self.returns > 0 && !self.says_twice() {
+                self.strays += 1;
+            } else {
+                self.repeated_itself();
+            }
         } else {
             self.strays += 1;
-            self.strayed.happened();
+            if self.returns > 0 {
+                self.strayed.looms(); // later than all that was reckoned with, but not without a reason
+            } else {
+                self.strayed.happened();
+            }
             self.told.clear(); // who knows to what they were answers
         }
     }
@@ -439,7 +453,7 @@ mod tests {
         let stray = framed(7, &reply(&[0, 1]));
         units.overheard(&stray);
         assert!(!units.of(7).confirm(true));
-        for expected in [600, 1200, 2400] {
+        for expected in [120, 480, 1920] {
             units.of(7).begin();
             assert!(units.of(7).confirm(true));
             units.overheard(&stray); // no longer than at first where it has not been believed yet
@@ -486,6 +500,16 @@ mod tests {
             known.overheard(&said);
             assert_eq!(known.confirm(true), expected);
         }
+        // One that is known to say all twice does so after a lost answer too.
+        known.went_unanswered(&request, now, LIMIT);
+        known.owes(now + LIMIT * 20);
+        known.begin();
+        known.overheard(&said);
+        assert!(known.confirm(true));
+        // What comes after all that was reckoned with is looked at for a while, as a silence is.
+        known.begin();
+        known.overheard(&reply(&[0, 9]));
+        assert_eq!(known.strayed.left, 3);
     }
 
     #[test]

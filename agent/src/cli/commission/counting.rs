@@ -56,13 +56,13 @@ pub(super) async fn watch(master: &mut Master, units: &[u8], meters: &mut [Live]
         tokio::time::sleep(Duration::from_secs(1)).await;
         for one in &mut watched {
             let (at, count) = live::extent(&one.point);
-            let Ok(answer) = master.registers(one.unit, one.point.table, at, count).await else {
-                continue;
-            };
-            let read = decode::reading(&one.point, at, &answer.words).filter(|read| read.quality.is_trusted());
-            let Some(read) = read else { continue };
-            (one.counted.last_kwh, one.counted.watched_s) = (read.value, second);
-            if one.counted.has_moved() || second == LIMIT_S {
+            let answer = master.registers(one.unit, one.point.table, at, count).await.ok();
+            let read = answer.and_then(|answer| decode::reading(&one.point, at, &answer.words));
+            if let Some(read) = read.filter(|read| read.quality.is_trusted()) {
+                (one.counted.last_kwh, one.counted.watched_s) = (read.value, second);
+            }
+            let is_known = one.counted.watched_s > 0;
+            if is_known && (one.counted.has_moved() || second == LIMIT_S) {
                 meters[one.nth].counted = Some(one.counted);
             }
         }
