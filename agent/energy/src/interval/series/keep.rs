@@ -5,7 +5,7 @@
 
 use super::Series;
 use crate::interval::{
-    counter::{RETURN_MS, RETURN_READINGS, ZERO_MS},
+    counter::{RETURN_MS, RETURN_READINGS, ZERO_MS, changing_ms},
     known::{Mark, Rules},
     point::Point,
 };
@@ -114,12 +114,13 @@ impl Series {
     }
 
     /// Leaves the mark that no closing interval can where something unusual recurs: at the last place up to `settled_ms`,
-    /// after which anything may be told anew, that is not within zeros. What stands before it can be forgotten.
+    /// after which anything may be told anew, that is neither within zeros nor about a change of the meter, which is looked
+    /// for by what was known before it. What stands before it can be forgotten.
     pub(crate) fn mark_settled(&mut self, settled_ms: i64, rules: Rules<'_>) {
         let mut walk = self.walk(settled_ms, rules);
         let mut mark = None;
-        while walk.at_ms().is_some_and(|at_ms| at_ms <= settled_ms) {
-            if walk.learnt().zeroed().is_none() {
+        while let Some(at_ms) = walk.at_ms().filter(|at_ms| *at_ms <= settled_ms) {
+            if walk.learnt().zeroed().is_none() && changing_ms(rules.swaps, at_ms).is_none() {
                 mark = Some(walk.mark());
             }
             if walk.next().is_none() {
