@@ -422,3 +422,24 @@ async fn an_answer_that_comes_long_after_is_no_value() {
     let cases = [21, 25, 33, 40, 47].map(|limits| [18, 19, 20].map(|nth| check(limits, nth)));
     join_all(cases.into_iter().flatten()).await;
 }
+
+/// The same, and one answer is said twice, once: the meter goes on.
+#[tokio::test]
+async fn blocks_of_one_content_are_read_after_one_was_said_twice() {
+    let line = Slow::start(|asked| {
+        if asked.nth == 60 {
+            Fate::Twice(Duration::from_millis(2))
+        } else {
+            Fate::Equal(Duration::ZERO)
+        }
+    })
+    .await;
+    let mut bus = Bus::start(over(line.port, vec![alike(1)]));
+    tokio::time::sleep(EVERY * 40).await;
+    while bus.samples.try_recv().is_ok() {}
+    let (mut n, until) = (0, wattwarden::clock::monotonic() + EVERY * 20);
+    while let Ok(incoming) = tokio::time::timeout_at(until, bus.samples.recv()).await {
+        n += usize::from(incoming.expect("the bus runs").sample.readings.len() == 3);
+    }
+    assert!(n >= 10, "{n}");
+}

@@ -250,8 +250,9 @@ impl Wire {
                 continue;
             }
             let known = self.units.of(unit);
-            let reply = only(repeated, known.says_twice())?;
+            let says_twice = known.says_twice();
             known.is_alike();
+            let reply = only(repeated, says_twice)?;
             known.took(first_in);
             known.answered(request, &reply);
             self.answered_in = first_in;

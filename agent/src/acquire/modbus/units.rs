@@ -33,6 +33,9 @@ const SPELL_TIMES: u32 = 4;
 /// up to hours.
 const LONGEST_SPELL: u32 = 20_000;
 
+/// So many answers said again are reckoned with at most when it does so no more.
+const MOST_REPEATS: u32 = 10;
+
 /// Requests of a unit whose answers are remembered, to know one that is said again: no meter has more blocks.
 const TOLD: usize = 32;
 
@@ -60,6 +63,8 @@ pub(super) struct Unit {
     returns: u32,
     /// So many answers more, if they are those to other requests too, may be these, said again.
     repeats: Spell,
+    /// How much oftener it has said answers again lately than not where it might have.
+    n_repeats: u32,
     /// Answers in this poll that nobody had asked for.
     strays: usize,
 }
@@ -144,6 +149,7 @@ impl Default for Unit {
             watched_until: None,
             returns: 0,
             repeats: Spell::FIRST,
+            n_repeats: 0,
             strays: 0,
         }
     }
@@ -334,16 +340,18 @@ impl Unit {
     /// After a reply that might be another one said again nothing else came.
     pub(super) fn is_alike(&mut self) {
         self.repeats.passed();
+        self.n_repeats = self.n_repeats.saturating_sub(1);
     }
 
-    /// Whether it has said answers again lately.
+    /// Whether it says answers again all the time, and not once by chance.
     pub(super) fn says_twice(&self) -> bool {
-        self.repeats.length > 0 && self.repeats.is_on()
+        self.n_repeats >= FIRST_SPELL
     }
 
     /// It said an answer again.
     pub(super) fn repeated_itself(&mut self) {
         self.repeats.happened();
+        self.n_repeats = (self.n_repeats + 1).min(MOST_REPEATS);
     }
 
     /// How long an answer may be behind another that nobody asked for.
@@ -501,11 +509,15 @@ mod tests {
             assert_eq!(known.confirm(true), expected);
         }
         // One that is known to say all twice does so after a lost answer too.
+        (0..3).for_each(|_| known.repeated_itself());
+        assert!(known.says_twice());
         known.went_unanswered(&request, now, LIMIT);
         known.owes(now + LIMIT * 20);
         known.begin();
         known.overheard(&said);
         assert!(known.confirm(true));
+        (0..10).for_each(|_| known.is_alike());
+        assert!(!known.says_twice());
         // What comes after all that was reckoned with is looked at for a while, as a silence is.
         known.begin();
         known.overheard(&reply(&[0, 9]));
