@@ -232,7 +232,13 @@ impl<'a> Walk<'a> {
         let mut jump = self.at + 1;
         loop {
             jump += self.points[jump..].iter().take_while(|point| still(point)).count();
-            match self.points.get(jump).and_then(|_| self.returned(jump - 1)) {
+            // Each second may end a standstill: a rise of the usual kind asks for no second look.
+            let is_away = |to: &&Point| {
+                let rise = to.1 - self.reference;
+                rise < 0.0 || !self.is_usual(rise, to.0 - self.points[jump - 1].0)
+            };
+            let away = self.points.get(jump).filter(is_away);
+            match away.and_then(|_| self.returned(jump - 1)) {
                 Some(back) if still(&self.points[back]) => jump = back,
                 _ => return jump,
             }
