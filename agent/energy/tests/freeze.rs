@@ -85,14 +85,6 @@ fn used_kwh(case: &Case) -> f64 {
     (0..DAYS * 1440).map(|n| (case.kw)(n) / 60.0).sum()
 }
 
-fn highest_kw(outcome: &Outcome) -> f64 {
-    outcome
-        .intervals
-        .values()
-        .filter_map(Interval::demand_kw)
-        .fold(0.0, f64::max)
-}
-
 /// The intervals in a stretch of minutes.
 fn within(outcome: &Outcome, from: i64, until: i64) -> Vec<&Interval> {
     let minute = |n| at("00:00:00") + SignedDuration::from_mins(n);
@@ -105,7 +97,7 @@ fn check(name: &str, case: &Case, most_kw: f64, named: &[RepairKind]) -> Outcome
     let outcome = lived(case, None);
     let (sum, used) = (outcome.sum_kwh(), used_kwh(case));
     assert!((sum - used).abs() < 0.1, "{name}: {sum}, not {used}");
-    assert!(highest_kw(&outcome) <= most_kw, "{name}: {} kW", highest_kw(&outcome));
+    assert!(outcome.highest_kw() <= most_kw, "{name}: {} kW", outcome.highest_kw());
     assert_eq!(outcome.named(), named.iter().copied().collect(), "{name}");
     outcome
 }
@@ -196,7 +188,7 @@ fn a_register_that_was_frozen_when_it_was_first_heard_makes_no_peak() {
         ..CASE
     };
     let outcome = lived(&case, None);
-    assert!(highest_kw(&outcome) < 100.01, "{}", highest_kw(&outcome));
+    assert!(outcome.highest_kw() < 100.01, "{}", outcome.highest_kw());
     assert!(
         within(&outcome, 0, 600)
             .iter()
@@ -411,7 +403,7 @@ fn a_start_with_more_than_ever_is_what_was_used() {
                     ..CASE
                 };
                 let outcome = check(&format!("{every} min, {most_kw} kW"), &case, most_kw + 0.01, &[]);
-                assert!(highest_kw(&outcome) > most_kw - 0.01, "{every} min, {most_kw} kW");
+                assert!(outcome.highest_kw() > most_kw - 0.01, "{every} min, {most_kw} kW");
             }
         }
     }
@@ -437,7 +429,7 @@ fn a_step_that_no_contract_allows_is_never_energy() {
             ..CASE
         };
         let outcome = lived(&case, None);
-        assert!(highest_kw(&outcome) < 100.01, "{} kW", highest_kw(&outcome));
+        assert!(outcome.highest_kw() < 100.01, "{} kW", outcome.highest_kw());
         assert!(!outcome.named().is_empty());
     }
 }

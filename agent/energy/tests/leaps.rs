@@ -67,14 +67,6 @@ fn lived(site: &Site, register: &[f64], is_read: impl Fn(i64) -> bool) -> Outcom
     live_on(site, minutes.map(sample).collect(), None)
 }
 
-fn highest_kw(outcome: &Outcome) -> f64 {
-    outcome
-        .intervals
-        .values()
-        .filter_map(Interval::demand_kw)
-        .fold(0.0, f64::max)
-}
-
 fn by_day(minute: i64) -> bool {
     (7 * HOUR..19 * HOUR).contains(&(minute % DAY))
 }
@@ -105,7 +97,7 @@ fn a_leap_for_good_is_no_energy() {
                 outcome.sum_kwh()
             );
             assert_eq!(outcome.named(), [Jump].into(), "{name}");
-            assert!(highest_kw(&outcome) < 70.0, "{name}: {}", highest_kw(&outcome));
+            assert!(outcome.highest_kw() < 70.0, "{name}: {}", outcome.highest_kw());
             let kinds: Vec<Kind> = outcome.findings.values().map(|finding| finding.kind).collect();
             assert_eq!(kinds, [Kind::MeterReset], "{name}");
         }
@@ -215,7 +207,7 @@ fn zeros_for_days_hide_what_is_told_once_they_come_back() {
         let outcome = lived(&site, &register, |_| true);
         let sum = outcome.sum_kwh();
         assert!((sum - truth).abs() < 1e-6, "{hours} {is_lost}: {sum}, not {truth}");
-        assert!(highest_kw(&outcome) < 70.0, "{hours}: {}", highest_kw(&outcome));
+        assert!(outcome.highest_kw() < 70.0, "{hours}: {}", outcome.highest_kw());
         assert_eq!(outcome.named(), [ZeroBurst].into(), "{hours} {is_lost}");
         let hidden: Vec<&Interval> = outcome.intervals.values().filter(|i| !i.repairs.is_empty()).collect();
         assert_eq!(hidden.len() as i64, hours * 4 + 1, "{hours} {is_lost}");
@@ -307,7 +299,7 @@ fn a_register_that_was_frozen_over_its_top_was_not_reset() {
     );
     assert_eq!(outcome.named(), [Frozen].into());
     assert!(
-        highest_kw(&outcome) < 70.0 && outcome.findings.is_empty(),
+        outcome.highest_kw() < 70.0 && outcome.findings.is_empty(),
         "{:?}",
         outcome.findings
     );
@@ -381,7 +373,7 @@ fn energy_of_a_silence_or_a_standstill_of_days_is_told_for_all_of_it() {
                 sum <= truth + 1e-6 && sum >= truth - untold * 1.1 - 1e-6,
                 "{name}: {sum}, not {truth}"
             );
-            assert!(highest_kw(&outcome) < 70.0, "{name}: {}", highest_kw(&outcome));
+            assert!(outcome.highest_kw() < 70.0, "{name}: {}", outcome.highest_kw());
             let repaired = outcome
                 .intervals
                 .values()
@@ -421,7 +413,7 @@ fn power_and_interval_energy_that_no_contract_allows_are_none() {
                 is_named,
                 "{quantity} {times}: {doubted:?}"
             );
-            let highest = highest_kw(&outcome);
+            let highest = outcome.highest_kw();
             assert_eq!(highest < 401.0, is_named, "{quantity} {times}: {highest}");
         }
     }

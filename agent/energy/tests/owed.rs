@@ -71,11 +71,6 @@ fn lived(case: &Case<'_>) -> (Outcome, f64) {
     (outcome, used.last().unwrap() - used[0])
 }
 
-fn highest_kw(outcome: &Outcome) -> f64 {
-    let known = outcome.intervals.values().filter_map(Interval::demand_kw);
-    known.fold(0.0, f64::max)
-}
-
 /// Works from 8 to 19 on six days of the week with a pause at noon, and draws a little at night.
 fn shift_kw(night_kw: f64) -> impl Fn(i64) -> f64 {
     move |n| {
@@ -120,7 +115,7 @@ fn a_night_that_a_register_did_not_count_is_no_demand_of_the_morning() {
                 "{name}: {}, not {truth}",
                 outcome.sum_kwh()
             );
-            assert!(highest_kw(&outcome) < 131.0, "{name}: {} kW", highest_kw(&outcome));
+            assert!(outcome.highest_kw() < 131.0, "{name}: {} kW", outcome.highest_kw());
             assert_eq!(outcome.named(), [Frozen].into(), "{name}");
             let minute = |n: i64| at("00:00:00") + SignedDuration::from_mins(n);
             let within = |i: &&Interval| i.start >= minute(from + every) && i.end <= minute(until);
@@ -169,7 +164,7 @@ fn a_register_frozen_within_its_first_day_makes_no_peak() {
                     "{name}: {}, not {truth}",
                     outcome.sum_kwh()
                 );
-                assert!(highest_kw(&outcome) < 121.0, "{name}: {} kW", highest_kw(&outcome));
+                assert!(outcome.highest_kw() < 121.0, "{name}: {} kW", outcome.highest_kw());
                 assert_eq!(outcome.named(), [Frozen].into(), "{name}");
             }
         }
@@ -210,7 +205,7 @@ fn a_spike_just_after_a_standstill_does_not_end_it() {
                         "{name}: {}, not {truth}",
                         outcome.sum_kwh()
                     );
-                    assert!(highest_kw(&outcome) < 101.0, "{name}: {} kW", highest_kw(&outcome));
+                    assert!(outcome.highest_kw() < 101.0, "{name}: {} kW", outcome.highest_kw());
                     assert_eq!(outcome.named(), [Frozen, Spike].into(), "{name}");
                     assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
                 }

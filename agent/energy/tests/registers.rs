@@ -192,11 +192,7 @@ fn check_beside(beside: impl Fn(i64) -> f64, fault: Fault, every: i64, hours: i6
     let used = last.end.duration_since(at("00:00:00")).as_secs() as f64 / 36.0;
     let sum = outcome.sum_kwh();
     assert!((sum - used).abs() < 0.01, "{name}: {sum}, not {used}");
-    let highest = outcome
-        .intervals
-        .values()
-        .filter_map(Interval::demand_kw)
-        .fold(0.0, f64::max);
+    let highest = outcome.highest_kw();
     assert!(highest < 100.1, "{name}: {highest} kW");
 }
 

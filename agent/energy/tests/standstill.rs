@@ -278,11 +278,7 @@ fn a_peak_that_a_frozen_register_hid_is_told_once_it_is_known() {
         (8 * HOUR + 9, 10 * HOUR),
     ] {
         let outcome = lived(from, until);
-        let highest = outcome
-            .intervals
-            .values()
-            .filter_map(Interval::demand_kw)
-            .fold(0.0, f64::max);
+        let highest = outcome.highest_kw();
         let told = outcome
             .findings
             .values()

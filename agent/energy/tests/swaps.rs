@@ -109,11 +109,7 @@ fn check(name: &str, outcome: &Outcome, unknown_kwh: f64) {
     let places: BTreeSet<Timestamp> = repairs_told(outcome).iter().map(|repair| repair.since).collect();
     assert_eq!(places.len(), 1, "{name}: {places:?}");
     assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
-    let highest = outcome
-        .intervals
-        .values()
-        .filter_map(Interval::demand_kw)
-        .fold(0.0, f64::max);
+    let highest = outcome.highest_kw();
     assert!(highest < 70.0, "{name}: {highest} kW");
 }
 
@@ -218,11 +214,7 @@ fn what_a_register_hid_before_it_was_changed_is_its_entered_last_reading() {
                 let (kwh, truth) = (outcome.sum_kwh(), used[MINUTES as usize] - used[0]);
                 // Read by the quarter hour, the last one has not closed at the last reading.
                 assert!((kwh - truth).abs() < 1.0, "{name}: {kwh}, not {truth}");
-                let highest = outcome
-                    .intervals
-                    .values()
-                    .filter_map(Interval::demand_kw)
-                    .fold(0.0, f64::max);
+                let highest = outcome.highest_kw();
                 assert!(highest < 70.0, "{name}: {highest} kW");
                 let told = repairs_told(&outcome)
                     .into_iter()
@@ -266,8 +258,7 @@ fn a_change_between_two_readings_makes_no_peak() {
         let values = (0..=MINUTES).map(says).collect();
         let outcome = lived(&site, &[(Quantity::EnergyImport, values)], |n| n % every == 0);
         let name = format!("zero {is_zero}, every {every}, hidden {hidden}");
-        let demands = outcome.intervals.values().filter_map(Interval::demand_kw);
-        let highest = demands.fold(0.0, f64::max);
+        let highest = outcome.highest_kw();
         assert!(highest < most_kw, "{name}: {highest} kW");
         // The last quarter hour may not have closed at the last reading.
         let (sum, truth) = (outcome.sum_kwh(), used(MINUTES));

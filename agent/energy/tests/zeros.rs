@@ -9,7 +9,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use energy::{Engine, Interval, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, site::Settings};
+use energy::{Engine, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, site::Settings};
 use jiff::SignedDuration;
 use support::{Outcome, at, live_on, site};
 
@@ -50,11 +50,7 @@ fn zeros_that_come_back_are_a_burst_however_long() {
         assert!((sum - MINUTES as f64).abs() < 1e-6, "{minutes}: {sum}");
         assert_eq!(outcome.named(), [RepairKind::ZeroBurst].into(), "{minutes}");
         assert!(outcome.findings.is_empty(), "{minutes}: {:#?}", outcome.findings);
-        let highest = outcome
-            .intervals
-            .values()
-            .filter_map(Interval::demand_kw)
-            .fold(0.0, f64::max);
+        let highest = outcome.highest_kw();
         assert!(highest < 60.1, "{minutes}: {highest} kW");
         // What the zeros hid is named wherever they reach, from the reading before them on.
         let touched = outcome

@@ -1,14 +1,14 @@
 //! `baseload_drift`: the load at rest creeps up, day after day.
 //!
 //! A day's base is the mean of the lowest part of its demand outside working hours, less what machines' own findings
-//! explain and what `off_hours_load` already calls left on. Days with and without work are learned apart, from the first
-//! `learn` of data and until there are a few of each, but not from a shut-down; from then on a CUSUM of the standardised excess opens the finding (Page 1954; slack and limit in
-//! standard deviations). Some days teach a base only roughly: by as much as theirs may be off, no excess counts.
-//! Avoidable is the excess over the learned base outside working hours; as much again may be lost within them, which
-//! only the upper bound says. A day's base is made of power as it came: an interval that is told again, its energy
-//! spread or late, shows no load at rest, and moves nothing. It never learns anew by itself: a drift must not become the
-//! reference. It knows no weather: where a season alone moves the base by more than it does from day to day, that is
-//! said as a drift.
+//! explain and what `off_hours_load` already calls left on. Days with and without work are learned apart, from the
+//! first `learn` of data and until there are a few of each, but not from a shut-down; from then on a CUSUM of the
+//! standardised excess opens the finding (Page 1954; slack and limit in standard deviations). Some days teach a base
+//! only roughly: by as much as theirs may be off, no excess counts. Avoidable is the excess over the learned base
+//! outside working hours; as much again may be lost within them, which only the upper bound says. A day's base is made
+//! of power as it came: an interval that is told again, its energy spread or late, shows no load at rest, and moves
+//! nothing. It never learns anew by itself: a drift must not become the reference. It knows no weather: where a season
+//! alone moves the base by more than it does from day to day, that is said as a drift.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};

@@ -179,6 +179,12 @@ impl Outcome {
         intervals.filter_map(|interval| interval.energy_import_kwh).sum()
     }
 
+    /// The highest demand of any interval, kW.
+    pub fn highest_kw(&self) -> f64 {
+        let demands = self.intervals.values().filter_map(Interval::demand_kw);
+        demands.fold(0.0, f64::max)
+    }
+
     /// What was repaired.
     pub fn named(&self) -> BTreeSet<RepairKind> {
         let repairs = self.intervals.values().flat_map(|interval| &interval.repairs);

@@ -109,16 +109,14 @@ impl Walk<'_> {
             && self.is_learnt()
             && equal_ms > memory.habit_ms(self.rules.patience);
         let is_followed = memory.known_ms >= self.rules.patience.known_ms;
-        let (beyond, rated_beyond) = match self.rules.max_kw {
+        let (beyond, rated_beyond) = match is_followed {
             _ if is_doubted => (MARGIN, MARGIN),
-            rated => (
-                if is_followed { BEYOND } else { LEAP },
-                rated.map_or(f64::INFINITY, |_| BEYOND),
-            ),
+            true => (BEYOND, BEYOND),
+            false => (LEAP, BEYOND),
         };
-        let is_frozen = n_equal >= FROZEN_READINGS && self.rules.max_kw.is_some();
         let learnt = self.is_learnt().then_some((memory.peak_kw, beyond));
-        let rated = is_frozen.then_some((self.limit_kw / MARGIN, rated_beyond));
+        let is_rated = n_equal >= FROZEN_READINGS && self.rules.max_kw.is_some();
+        let rated = is_rated.then_some((self.limit_kw / MARGIN, rated_beyond));
         learnt.into_iter().chain(rated)
     }
 
