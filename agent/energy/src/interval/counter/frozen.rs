@@ -73,10 +73,14 @@ impl Walk<'_> {
         if rise <= 0.0 {
             return None;
         }
-        // Asked last: the step of a register is dear to reckon, and each second knows a standstill.
+        // Asked last: the step of a register is dear to reckon.
         let is_ordinary = || self.is_step(rise) || self.memory.back(value).is_some();
         if self.memory.peak_kw == 0.0 {
             return self.owes_first(ended, end, n_equal).filter(|_| !is_ordinary());
+        }
+        // Each second knows a standstill, and no more power than is known owes anything.
+        if ended.step_kw() <= MARGIN * self.memory.peak_kw {
+            return None;
         }
         let mut known = self.known(n_equal, ended.stood_ms - ended.step_ms);
         let is_owed = known.any(|known| self.owes(ended, self.next_kw(end), known))
