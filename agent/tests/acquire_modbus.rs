@@ -473,6 +473,37 @@ async fn other_exceptions_cost_their_block_for_one_poll() {
     assert_eq!(n_readings, [2, 2, 3]);
 }
 
+/// It is no moment's business any more: its register is named, and tried again ever more seldom.
+#[tokio::test]
+async fn a_register_that_is_busy_for_ever_costs_only_its_own_value() {
+    let device = Device::start(|asked| {
+        if asked.holds(104) {
+            asked.exception(6)
+        } else {
+            asked.right()
+        }
+    })
+    .await;
+    let mut slow = over_tcp(device.port, vec![meter(1)]);
+    slow.every = Duration::from_secs(3);
+    let mut bus = Bus::on(slow, 1000, Clock::scaled(clock::Clock::system().now(), 60.0));
+    let mut n_polls = 0;
+    while bus.next_of(1).await.readings.len() < 2 {
+        n_polls += 1;
+    }
+    assert_eq!(n_polls, 9, "its block is busy until the tenth poll");
+    let n_asked = || device.asked().iter().filter(|asked| asked.holds(104)).count();
+    while bus.count("refused_registers_total", "meter-1") < 1.0 {
+        assert_eq!(bus.next_of(1).await.readings.len(), 2);
+    }
+    let n_before = n_asked();
+    for _ in 0..20 {
+        assert_eq!(bus.next_of(1).await.readings.len(), 2, "a retry costs no other value");
+    }
+    let n_retries = n_asked() - n_before;
+    assert!((4..=10).contains(&n_retries), "after 10, 20 and 40 s, not {n_retries}");
+}
+
 #[tokio::test]
 async fn a_dead_meter_costs_its_bus_little_and_comes_back_by_itself() {
     let is_dead = Arc::new(AtomicBool::new(true));

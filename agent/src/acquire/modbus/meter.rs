@@ -1,7 +1,7 @@
 //! One meter on its bus: its rhythms, the registers that it refuses, and how long it has been silent.
 //!
 //! It owns no connection and never waits between polls. Invariants: a block that is refused twice, or that alone stays
-//! without an answer, is asked for in parts until the register that the meter does not give is known, and all others go on
+//! without an answer or busy, is asked for in parts until the register that the meter does not give is known, and all others go on
 //! (`parts.rs`); a meter that gives none of them is as silent as one that says nothing; a silent meter rests, doubling its
 //! rest up to a minute, and costs its bus nothing meanwhile.
 
@@ -197,6 +197,10 @@ impl Meter {
                         self.take_apart(nth, block, &fault);
                         outcome = Err(fault);
                     }
+                }
+                Err(fault) if matches!(fault, Fault::Refused(_)) && self.parts.stays_busy(read) => {
+                    self.take_apart(nth, block, &fault);
+                    outcome = Err(fault);
                 }
                 Err(fault) => {
                     self.tried = read.to_string();

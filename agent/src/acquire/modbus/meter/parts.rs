@@ -4,7 +4,10 @@
 //! planned is tried again ever more seldom, whole blocks too, so that one bad moment splits none for good; a meter that
 //! refuses everything is asked for its blocks and for one value alone, another each time, and for no more than that.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tracing::{info, warn};
@@ -22,6 +25,9 @@ const RETRY: Backoff = Backoff {
     cap: Duration::from_hours(1),
 };
 
+/// A block that so many polls in a row found busy, while they were given others, is not busy but not to be had.
+const BUSY_POLLS: u32 = 10;
+
 /// What is not read as planned.
 #[derive(Default)]
 pub(super) struct Parts {
@@ -33,6 +39,8 @@ pub(super) struct Parts {
     cut: BTreeSet<Block>,
     /// The block that was refused last and is asked for once more as it is.
     again: Option<Block>,
+    /// Polls in a row in which a block was busy, until it is given.
+    busy: BTreeMap<Block, u32>,
     retry_at: Option<Timestamp>,
     /// Retries in a row after which something was refused still.
     retries: u32,
@@ -52,6 +60,13 @@ impl Parts {
         self.again = is_first.then(|| of(read));
         is_first
     }
+
+    /// Whether a block that is busy once more will stay so; tried again later, it is believed at once.
+    pub(super) fn stays_busy(&mut self, read: &Read) -> bool {
+        let n_polls = self.busy.entry(of(read)).or_default();
+        *n_polls += 1;
+        !self.is_all && *n_polls >= BUSY_POLLS
+    }
 }
 
 impl Meter {
@@ -63,6 +78,7 @@ impl Meter {
 
     /// Takes note that a poll gave nothing: where registers were refused in it, so are all.
     pub(super) fn gives_nothing(&mut self) {
+        self.parts.busy.clear();
         if self.parts.untold.is_empty() {
             return;
         }
@@ -150,6 +166,7 @@ impl Meter {
     pub(super) fn has_again(&mut self, nth: usize, block: usize) {
         self.parts.again = None;
         let read = &self.rhythms[nth].reads[block];
+        self.parts.busy.remove(&of(read));
         let mut is_news = self.parts.cut.remove(&of(read));
         for point in read.points.iter().map(|&point| &self.points[point]) {
             if self.parts.refused.remove(&(point.table, point.at)) {
