@@ -69,6 +69,8 @@ const DEVIATION_SHARE: f64 = 0.03;
 const MEDIAN_ERROR: f64 = 3.760;
 /// A day on which less than this times the load at rest and a step of the register is drawn at work is one of a shut-down.
 const WORK_TIMES: f64 = 1.2;
+/// After so many times the time to learn, no plant is shut down any more: a cold store draws hardly more at work than at rest.
+const SHUT_TIMES: i64 = 2;
 /// Days without work in a row, at most, that are a weekend and no shut-down: one of three days.
 const WEEKEND_DAYS: usize = 3;
 /// Days with excess that make a drift at the least.
@@ -186,9 +188,11 @@ impl BaseloadDrift {
     /// follows such a day, or more days without work than a weekend has.
     fn is_shut(&mut self, day: &Day) -> bool {
         let (kw_ms, ms) = day.work;
-        let quiet_kw = day.means_kw.iter().sum::<f64>() / day.means_kw.len() as f64;
         if day.has_work {
-            self.is_shut = kw_ms <= (WORK_TIMES * quiet_kw + day.step_kw) * ms as f64;
+            // Where work goes on round the clock nothing is at rest.
+            let quiet_kw =
+                (!day.means_kw.is_empty()).then(|| day.means_kw.iter().sum::<f64>() / day.means_kw.len() as f64);
+            self.is_shut = quiet_kw.is_some_and(|quiet_kw| kw_ms <= (WORK_TIMES * quiet_kw + day.step_kw) * ms as f64);
             self.n_rest = 0;
         } else {
             self.n_rest += 1;
@@ -199,14 +203,14 @@ impl BaseloadDrift {
     /// Judges the day that is over, or learns from it.
     fn end_day(&mut self, machine: &Machine) {
         let Some(day) = self.day.take() else { return };
+        let is_shut = self.is_shut(&day);
         let Some(base_kw) = day.base_kw() else { return };
         let class = usize::from(day.has_work);
-        let is_shut = self.is_shut(&day);
         let learn_ms = setting_ms(machine, Kind::BaseloadDrift, "learn");
         let by_hand = setting(machine, Kind::BaseloadDrift, "reference_kw");
-        let is_learning = self.first_ms.is_some_and(|first_ms| day.start_ms - first_ms < learn_ms);
-        if by_hand.is_none() && (is_learning || self.learned[class].len() < CLASS_DAYS) {
-            if !is_shut {
+        let known_ms = self.first_ms.map_or(0, |first_ms| day.start_ms - first_ms);
+        if by_hand.is_none() && (known_ms < learn_ms || self.learned[class].len() < CLASS_DAYS) {
+            if !is_shut || known_ms >= SHUT_TIMES * learn_ms {
                 self.learned[class].push(base_kw);
             }
             return;

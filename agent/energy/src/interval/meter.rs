@@ -26,8 +26,9 @@ use crate::{
 /// Closed intervals are remembered for so long, ms, to tell what late data changed and to count revisions: a day, as long
 /// as a reading may be late or zeros may last, and an hour.
 const KEEP_MS: i64 = 25 * 3_600_000;
-/// Intervals remembered at most while a register stands still: 40 days of quarter hours, and an hour.
-const KEPT_STILL: usize = 40 * 96 + 4;
+/// Intervals remembered at most while a register stands still: 40 days of five minutes, and an hour. Of shorter ones memory
+/// does not hold as much.
+const KEPT_STILL: usize = 40 * 288 + 12;
 
 /// Readings held beyond the running and the last interval, so that a logger that delivers late can still be put in
 /// order: as long as its intervals are remembered, a day of quarter hours at least, and a day of minutes at most, because

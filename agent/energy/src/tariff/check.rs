@@ -32,7 +32,7 @@ pub fn problems(tariff: &Tariff, rules: &Rules) -> Vec<Problem> {
     found.extend(currency(rules).map(Problem::Rules));
     found.extend(seasons(rules).into_iter().chain(bands(rules)).map(Problem::Rules));
     found.extend(charges(rules).into_iter().chain(demand(rules)).map(Problem::Rules));
-    found.extend(rules.power_factor.iter().flat_map(power_factor).map(Problem::Rules));
+    found.extend(power_factors(rules).into_iter().map(Problem::Rules));
     found.extend(
         limits(tariff)
             .into_iter()
@@ -56,9 +56,11 @@ fn seasons(rules: &Rules) -> Option<String> {
 
 fn bands(rules: &Rules) -> Vec<String> {
     let mut found = Vec::new();
-    if !ascend(rules.bands.iter().map(|table| table.from)) || rules.bands.is_empty() {
+    if !rules.bands.is_sorted_by_key(|table| table.from) || rules.bands.is_empty() {
         found.push("[[bands]] must be there and ascend by \"from\"".into());
     }
+    let twice = repeated(rules.bands.iter().map(|table| (table.from, &table.area)));
+    found.extend(twice.map(|(from, _)| format!("bands from {from} stand twice for one area")));
     for table in &rules.bands {
         for season in rules.seasons.keys() {
             if let Err(why) = hours(table, season) {
@@ -70,7 +72,13 @@ fn bands(rules: &Rules) -> Vec<String> {
 }
 
 fn ascend(dates: impl Iterator<Item = Date>) -> bool {
-    dates.is_sorted()
+    dates.is_sorted_by(|earlier, later| earlier < later)
+}
+
+/// What stands there more than once.
+fn repeated<T: Ord + Clone>(values: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    let mut seen = BTreeSet::new();
+    values.filter(move |value| !seen.insert(value.clone()))
 }
 
 /// Every hour of a day of `season` stands in exactly one band.
@@ -145,6 +153,10 @@ fn charges(rules: &Rules) -> Vec<String> {
     if let Some(share) = rules.unused_share {
         within("unused_share".into(), share, Decimal::ZERO, Decimal::ONE);
     }
+    let charges = repeated(rules.per_kwh.iter().map(|row| (&row.item, row.from)));
+    let levies = repeated(rules.levy.iter().map(|row| (&row.item, row.from)));
+    let twice = |(item, from): (&String, Date)| format!("{item} from {from} stands there twice");
+    found.extend(charges.chain(levies).map(twice));
     found
 }
 
@@ -169,6 +181,13 @@ fn demand(rules: &Rules) -> Vec<String> {
             }
         }
     }
+    if rules
+        .excess
+        .as_ref()
+        .is_some_and(|rule| !rule.rates.is_sorted_by(|one, next| one[0] < next[0]))
+    {
+        found.push("[excess] rates must ascend by the share from which they hold".into());
+    }
     let rates = rules.excess.iter().flat_map(|rule| &rule.rates);
     found.extend(
         rates
@@ -177,6 +196,14 @@ fn demand(rules: &Rules) -> Vec<String> {
                 format!("[excess] a rate must be 0 to 100 from a share of 0 on, not {rate} from {from}")
             }),
     );
+    found
+}
+
+fn power_factors(rules: &Rules) -> Vec<String> {
+    let mut found: Vec<String> = rules.power_factor.iter().flat_map(power_factor).collect();
+    if !ascend(rules.power_factor.iter().map(|rule| rule.from)) {
+        found.push("[[power_factor]] must ascend by \"from\"".into());
+    }
     found
 }
 
@@ -228,6 +255,17 @@ fn prices(tariff: &Tariff, rules: &Rules) -> Vec<String> {
         found.push("[[price]] must be there and ascend by \"from\"".into());
     }
     for table in &tariff.price {
+        let priced_seasons = table.energy_per_kwh.keys().chain(table.demand_by_band_per_kw.keys());
+        let unknown: BTreeSet<&String> = priced_seasons
+            .filter(|season| !rules.seasons.contains_key(*season))
+            .collect();
+        found.extend(unknown.into_iter().map(|season| {
+            let seasons: Vec<_> = rules.seasons.keys().collect();
+            format!(
+                "prices from {}: no season is called {season:?}; there are {seasons:?}",
+                table.from
+            )
+        }));
         for season in rules.seasons.keys() {
             if let Err(why) = priced(table, season, rules) {
                 found.push(format!("prices from {}, season {season}: {why}", table.from));
@@ -256,13 +294,20 @@ fn prices(tariff: &Tariff, rules: &Rules) -> Vec<String> {
     found
 }
 
+/// The bands that its hours and its days are in.
+fn bands_of(table: &BandTable) -> impl Iterator<Item = Band> {
+    let of_hours = table.hours.values().flat_map(|hours| hours.keys());
+    let of_days = table
+        .saturday
+        .values()
+        .chain(&table.saturday_band)
+        .chain(&table.sunday_and_holiday);
+    of_hours.chain(of_days).copied()
+}
+
 /// Whether each band that the hours of `season` know has a price, and each list of steps begins at 0.
 fn priced(table: &PriceTable, season: &str, rules: &Rules) -> Result<(), String> {
-    let tables = rules.bands.iter();
-    let known: BTreeSet<Band> = tables
-        .flat_map(|table| table.hours.values().flat_map(|hours| hours.keys()))
-        .copied()
-        .collect();
+    let known: BTreeSet<Band> = rules.bands.iter().flat_map(bands_of).collect();
     let priced: BTreeSet<Band> = table
         .energy_per_kwh
         .get(season)
@@ -273,12 +318,10 @@ fn priced(table: &PriceTable, season: &str, rules: &Rules) -> Result<(), String>
     if priced != known {
         return Err(format!("a price for each of {known:?} is wanted, got {priced:?}"));
     }
-    let lists = table
-        .demand_by_band_per_kw
-        .get(season)
-        .into_iter()
-        .flat_map(|bands| bands.values());
-    for steps in lists {
+    for (band, steps) in table.demand_by_band_per_kw.get(season).into_iter().flatten() {
+        if !known.contains(band) {
+            return Err(format!("a demand is priced in {band:?}, but the bands are {known:?}"));
+        }
         let begins = steps.first().is_some_and(|step| step.above_kw.is_zero());
         if !begins || !steps.is_sorted_by(|one, next| one.above_kw < next.above_kw) {
             return Err("the steps of a price by band begin with above_kw = 0 and ascend".into());
@@ -402,6 +445,31 @@ source = "test"
             "\"EUR\"",
             "\"\"",
             "currency must be three capital letters of ISO 4217, as KRW, not \"\"",
+        ),
+        (
+            "[demand]",
+            "sunday_and_holiday = \"mid\"\n[demand]",
+            "prices from 2020-01-01, season all: a price for each of {Light, Mid, Peak} is wanted, got {Light, Peak}",
+        ),
+        (
+            "demand_by_band_per_kw.all.",
+            "demand_by_band_per_kw.al.",
+            "prices from 2020-01-01: no season is called \"al\"; there are [\"all\"]",
+        ),
+        (
+            "demand_by_band_per_kw.all.peak",
+            "demand_by_band_per_kw.all.mid",
+            "prices from 2020-01-01, season all: a demand is priced in Mid, but the bands are {Light, Peak}",
+        ),
+        (
+            "levy = [",
+            "levy = [{ item = \"vat\", from = \"2020-01-01\", share = 0.07, step = 0.01, rounding = \"half-up\", source = \"test\" }, ",
+            "vat from 2020-01-01 stands there twice",
+        ),
+        (
+            "[rounding]",
+            "[excess]\nrates = [[0.3, 2], [0, 1.5]]\nsource = \"test\"\n[rounding]",
+            "[excess] rates must ascend by the share from which they hold",
         ),
         (
             "demand_per_kw = 10",
