@@ -62,6 +62,22 @@ fn zeros_that_come_back_are_a_burst_however_long() {
     }
 }
 
+/// A large contract's power counts as much in a minute as a new register shows: no witness that it was reset.
+#[test]
+fn a_low_register_is_not_reset_by_zeros() {
+    let mut site = watched();
+    site.contracts = support::site().contracts;
+    site.contracts[0].contract_kw = 50_000.0;
+    for minutes in [1, 3, 30] {
+        let away = FROM..FROM + minutes;
+        let outcome = lived(&site, |n| if away.contains(&n) { 0.0 } else { 20.0 + n as f64 });
+        let (sum, highest) = (outcome.sum_kwh(), outcome.highest_kw());
+        assert!((sum - MINUTES as f64).abs() < 1e-6, "{minutes}: {sum}");
+        assert!(highest < 60.1, "{minutes}: {highest} kW");
+        assert_eq!(outcome.named(), [RepairKind::ZeroBurst].into(), "{minutes}");
+    }
+}
+
 #[test]
 fn first_zeros_are_a_burst_and_no_energy() {
     for (minutes, contract_kw) in [

@@ -16,6 +16,9 @@ struct Plant {
     by_day: f64,
     within: f64,
     step_kwh: f64,
+    /// Quarter hours of work of a work day, and what is drawn in them, kW.
+    work: std::ops::Range<i64>,
+    work_kw: f64,
     seed: u64,
 }
 
@@ -72,10 +75,10 @@ fn drifts(plant: &Plant, n_days: i64, of: impl Fn(i64) -> f64) -> Vec<(i64, i64)
         for quarter in 0..96 {
             // Monday, 5 January 1970 is the first; a sum of twelve numbers is about normal.
             let from_ms = (4 + day) * DAY_MS + quarter * MEAN_MS;
-            let is_open = day % 7 < 5 && (32..72).contains(&quarter);
+            let is_open = day % 7 < 5 && plant.work.contains(&quarter);
             slow = 0.9 * slow + plant.within * ((0..12).map(|_| number(&mut seed)).sum::<f64>() - 6.0);
             let load_kw = if is_open && of(day) > SHUT {
-                300.0
+                plant.work_kw
             } else {
                 plant.night_kw * of(day) * that_day
             };
@@ -123,6 +126,8 @@ fn plants(by_day: f64, within: f64, steps_kwh: &[f64]) -> impl Iterator<Item = P
         by_day,
         within,
         step_kwh: steps_kwh[seed % steps_kwh.len()],
+        work: 32..72,
+        work_kw: 300.0,
         seed: seed as u64 + 1,
     })
 }
@@ -170,6 +175,28 @@ fn a_drift_is_found_within_weeks_and_once() {
     check(0.03, 0.01, 21, &step(0.1));
     check(0.03, 0.01, 49, &creep);
     check(0.07, 0.03, 28, &step(0.3));
+}
+
+/// One works round the clock from Monday to Friday, one draws hardly more at work than at rest.
+#[test]
+fn plants_without_rest_or_hardly_with_work_have_a_base_too() {
+    for (work, times) in [(0..96, 4.0), (0..92, 4.0), (32..72, 1.1)] {
+        for plant in plants(0.03, 0.01, &[0.01]) {
+            let work_kw = plant.night_kw * times;
+            let plant = Plant {
+                work: work.clone(),
+                work_kw,
+                ..plant
+            };
+            let said = drifts(&plant, 170, |day| if day < 100 { 1.0 } else { 1.3 });
+            let is_it = |&(since, detected): &(i64, i64)| since > 80 && (100..=140).contains(&detected);
+            assert!(
+                said.first().is_some_and(is_it) && said.len() == 1,
+                "{work:?} at {work_kw} kW, seed {}: {said:?}",
+                plant.seed
+            );
+        }
+    }
 }
 
 #[test]
