@@ -101,9 +101,14 @@ impl Device {
 
     /// Answers right, but refuses every read that touches a register it does not have.
     async fn with_hole(register: u16) -> Self {
+        Self::refusing(register, 2).await
+    }
+
+    /// Answers right, but with an exception to every read that touches a register.
+    async fn refusing(register: u16, code: u8) -> Self {
         Self::start(move |asked| {
             if asked.holds(register) {
-                asked.exception(2)
+                asked.exception(code)
             } else {
                 asked.right()
             }
@@ -476,14 +481,7 @@ async fn other_exceptions_cost_their_block_for_one_poll() {
 /// It is no moment's business any more: its register is named, and tried again ever more seldom.
 #[tokio::test]
 async fn a_register_that_is_busy_for_ever_costs_only_its_own_value() {
-    let device = Device::start(|asked| {
-        if asked.holds(104) {
-            asked.exception(6)
-        } else {
-            asked.right()
-        }
-    })
-    .await;
+    let device = Device::refusing(104, 6).await;
     let mut slow = over_tcp(device.port, vec![meter(1)]);
     slow.every = Duration::from_secs(3);
     let mut bus = Bus::on(slow, 1000, Clock::scaled(clock::Clock::system().now(), 60.0));

@@ -190,9 +190,9 @@ impl BaseloadDrift {
         let (kw_ms, ms) = day.work;
         if day.has_work {
             // Where work goes on round the clock nothing is at rest.
-            let quiet_kw =
-                (!day.means_kw.is_empty()).then(|| day.means_kw.iter().sum::<f64>() / day.means_kw.len() as f64);
-            self.is_shut = quiet_kw.is_some_and(|quiet_kw| kw_ms <= (WORK_TIMES * quiet_kw + day.step_kw) * ms as f64);
+            let has_rest = !day.means_kw.is_empty();
+            let quiet_kw = day.means_kw.iter().sum::<f64>() / day.means_kw.len() as f64;
+            self.is_shut = has_rest && kw_ms <= (WORK_TIMES * quiet_kw + day.step_kw) * ms as f64;
             self.n_rest = 0;
         } else {
             self.n_rest += 1;

@@ -71,8 +71,9 @@ fn bands(rules: &Rules) -> Vec<String> {
     found
 }
 
-fn ascend(dates: impl Iterator<Item = Date>) -> bool {
-    dates.is_sorted_by(|earlier, later| earlier < later)
+/// Whether each is more than the one before it.
+fn ascend<T: PartialOrd>(values: impl Iterator<Item = T>) -> bool {
+    values.is_sorted_by(|one, next| one < next)
 }
 
 /// What stands there more than once.
@@ -184,7 +185,7 @@ fn demand(rules: &Rules) -> Vec<String> {
     if rules
         .excess
         .as_ref()
-        .is_some_and(|rule| !rule.rates.is_sorted_by(|one, next| one[0] < next[0]))
+        .is_some_and(|rule| !ascend(rule.rates.iter().map(|rate| rate[0])))
     {
         found.push("[excess] rates must ascend by the share from which they hold".into());
     }
@@ -323,7 +324,7 @@ fn priced(table: &PriceTable, season: &str, rules: &Rules) -> Result<(), String>
             return Err(format!("a demand is priced in {band:?}, but the bands are {known:?}"));
         }
         let begins = steps.first().is_some_and(|step| step.above_kw.is_zero());
-        if !begins || !steps.is_sorted_by(|one, next| one.above_kw < next.above_kw) {
+        if !begins || !ascend(steps.iter().map(|step| step.above_kw)) {
             return Err("the steps of a price by band begin with above_kw = 0 and ascend".into());
         }
     }

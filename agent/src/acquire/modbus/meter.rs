@@ -1,9 +1,9 @@
 //! One meter on its bus: its rhythms, the registers that it refuses, and how long it has been silent.
 //!
 //! It owns no connection and never waits between polls. Invariants: a block that is refused twice, or that alone stays
-//! without an answer or busy, is asked for in parts until the register that the meter does not give is known, and all others go on
-//! (`parts.rs`); a meter that gives none of them is as silent as one that says nothing; a silent meter rests, doubling its
-//! rest up to a minute, and costs its bus nothing meanwhile.
+//! without an answer or busy, is asked for in parts until the register that the meter does not give is known, and all
+//! others go on (`parts.rs`); a meter that gives none of them is as silent as one that says nothing; a silent meter rests,
+//! doubling its rest up to a minute, and costs its bus nothing meanwhile.
 
 mod parts;
 

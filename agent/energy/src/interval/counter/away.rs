@@ -5,7 +5,7 @@
 
 use super::{Step, Walk};
 use crate::interval::{
-    known::{MARGIN, decimal, waver},
+    known::{MARGIN, decimal, limit_kw, waver},
     point::{MS_PER_HOUR, Point, SPREAD_MS, hours},
     repair::RepairKind,
 };
@@ -58,7 +58,7 @@ impl Walk<'_> {
             // Where it has gone past the first reading that left its place, that one was none of those.
             let is_leap = if leap < 0.0 {
                 left > base && value < left && -leap > waver(base)
-            } else if is_zero && self.memory.peak_kw > 0.0 {
+            } else if is_zero && self.limit_kw > 0.0 {
                 self.has_zeroed(base, value, ms - before_ms)
             } else if self.limit_kw > 0.0 {
                 left < base && !self.is_usual(leap, ms - before_ms)
@@ -73,11 +73,15 @@ impl Walk<'_> {
     }
 
     /// Whether zeros after `base` were none, because `value` follows them: the same again, which no register that was reset
-    /// counts to, or more than it can have counted. That is told by what it has shown, however much is contracted: a new
-    /// register stands so low that a large contract's power would bring it back.
+    /// counts to, or more than it can have counted. That is told by what it has shown, if anything, however much is
+    /// contracted: a new register stands so low that a large contract's power would bring it back.
     fn has_zeroed(&self, base: f64, value: f64, elapsed_ms: i64) -> bool {
         let is_same = (value - base).abs() <= waver(base) && base > 2.0 * self.step_to(base);
-        is_same || value * MS_PER_HOUR > MARGIN * self.memory.peak_kw * elapsed_ms as f64
+        let limit_kw = limit_kw(
+            self.memory.peak_kw,
+            self.rules.max_kw.filter(|_| self.memory.peak_kw == 0.0),
+        );
+        is_same || value * MS_PER_HOUR > limit_kw * elapsed_ms as f64
     }
 
     /// Steps over readings that left the register's place, to the one that is back.
@@ -148,12 +152,7 @@ impl Walk<'_> {
         let zeroed = self.memory.zeroed?;
         let to = *self.points.get(jump).filter(|point| point.0 < self.swap_ms)?;
         let elapsed_ms = to.0 - self.points[jump - 1].0;
-        let is_counted = if self.memory.peak_kw > 0.0 {
-            !self.has_zeroed(zeroed.1, to.1, elapsed_ms)
-        } else {
-            self.is_usual(to.1, elapsed_ms)
-        };
-        if is_counted || self.memory.back(to.1).is_none() {
+        if self.memory.back(to.1).is_none() || !self.has_zeroed(zeroed.1, to.1, elapsed_ms) {
             self.memory.zeroed = None;
             return None;
         }
