@@ -189,7 +189,6 @@ fn a_change_that_the_register_does_not_show_is_as_entered() {
     }
 }
 
-/// All registers are changed at once; of those without entered readings the new zero is taken for one.
 /// The old device stood still, or its gateway said zeros, before it was taken away: its last reading, as entered, says what
 /// was used meanwhile.
 #[test]
@@ -276,6 +275,41 @@ fn a_change_between_two_readings_makes_no_peak() {
     }
 }
 
+/// A gateway may go on with the old device's last value when that is gone already, whether it had counted until then or
+/// stood still before: what the new one has counted meanwhile is spread over that time, and nothing of it is a peak.
+#[test]
+fn a_last_value_said_after_the_change_hides_nothing() {
+    for every in [1, 5, 15, 60] {
+        for (stale, hidden) in [(9, 0), (40, 0), (70, 0), (100, 0), (40, 90), (70, 600), (100, 2000)] {
+            for (off, first_kwh) in [(0, 0.0), (0, 7.5), (-8, 0.0), (25, 0.0)] {
+                let name = format!("every {every}, stale {stale}, hidden {hidden}, off {off}, first {first_kwh}");
+                let used = |n: i64| n as f64 * 100.0 / 60.0;
+                let says = |n: i64| match n {
+                    _ if n >= CHANGED + stale => first_kwh + used(n - CHANGED),
+                    _ => 5000.0 + used(n.min(CHANGED - hidden)),
+                };
+                let mut site = watched(vec![Swap {
+                    at: minute(CHANGED + off),
+                    last_kwh: 5000.0 + used(CHANGED),
+                    first_kwh,
+                    reason: None,
+                }]);
+                site.meters[0].every = SignedDuration::from_mins(every);
+                let values = (0..=MINUTES).map(says).collect();
+                let outcome = lived(&site, &[(Quantity::EnergyImport, values)], |n| n % every == 0);
+                let (kwh, highest) = (outcome.sum_kwh(), outcome.highest_kw());
+                assert!((kwh - used(MINUTES)).abs() < 25.1, "{name}: {kwh}");
+                // Where it froze between two readings, what it hid seems to have been used from the second of them on.
+                let most_kw = 121.0 * hidden.max(1) as f64 / (hidden - every / 2).max(1) as f64;
+                assert!(highest < most_kw, "{name}: {highest} kW");
+                let resets = outcome.findings.values().filter(|f| f.kind == Kind::MeterReset);
+                assert_eq!(resets.count(), 0, "{name}");
+            }
+        }
+    }
+}
+
+/// All registers are changed at once; of those without entered readings the new zero is taken for one.
 #[test]
 fn a_change_is_one_of_every_register() {
     for off in [-110, 0, 110] {

@@ -67,6 +67,8 @@ pub(crate) struct Walk<'a> {
     is_doubted: bool,
     /// From when on readings are another meter's; `i64::MAX` when no change comes.
     swap_ms: i64,
+    /// From when on they are the new one's own; between the two a gateway said the old one's last value again.
+    swapped_to_ms: i64,
     /// From when on that has to be looked for.
     look_ms: i64,
     limit_kw: f64,
@@ -96,6 +98,7 @@ impl<'a> Walk<'a> {
             looked_at: at,
             is_doubted: false,
             swap_ms: i64::MAX,
+            swapped_to_ms: i64::MIN,
             look_ms: i64::MAX,
             limit_kw: limit_kw(memory.peak_kw, rules.max_kw),
             memory,

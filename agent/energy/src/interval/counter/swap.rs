@@ -34,7 +34,7 @@ impl<'a> Walk<'a> {
         let at_ms = self.at_ms().unwrap_or(i64::MAX);
         let mut entered = self.coming().iter().map(|swap| swap.at.as_millisecond());
         let next_ms = entered.find(|entered_ms| entered_ms.saturating_add(CHANGE_MS) > at_ms);
-        self.swap_ms = i64::MAX;
+        (self.swap_ms, self.swapped_to_ms) = (i64::MAX, i64::MIN);
         self.look_ms = next_ms.map_or(i64::MAX, |entered_ms| entered_ms - CHANGE_MS);
     }
 
@@ -55,9 +55,9 @@ impl<'a> Walk<'a> {
                 self.look_ms = entered_ms - CHANGE_MS;
                 return;
             }
-            let changed_ms = self.change(swap, self.at);
-            if let Some(swap_ms) = changed_ms {
-                self.swap_ms = swap_ms;
+            if let Some(changed_ms) = self.change(swap, self.at) {
+                let index = self.points.partition_point(|point| point.0 < changed_ms);
+                self.expect_at(index, swap);
                 return;
             }
             if entered_ms > at_ms {
@@ -109,6 +109,44 @@ impl<'a> Walk<'a> {
         nearest.map(|(_, to_ms)| to_ms)
     }
 
+    /// The change lies before the new device's first reading, at `index`. The index of the first reading that is not the old
+    /// one's own.
+    fn expect_at(&mut self, index: usize, swap: &Swap) -> usize {
+        let first = self.stale_since(index, swap).unwrap_or(index);
+        (self.swap_ms, self.swapped_to_ms) = (self.points[first].0, self.points[index].0);
+        first
+    }
+
+    /// Index of the reading from which on a gateway has said the old device's last value again, which was gone by then: the
+    /// new one, first read at `end`, has counted more than it ever did since the reading before. `None` where that one was
+    /// the old device's own.
+    fn stale_since(&self, end: usize, swap: &Swap) -> Option<usize> {
+        let (to, last) = (self.points[end], self.points[end - 1]);
+        let counted = to.1 - swap.first_kwh;
+        let most_kw = if self.memory.peak_kw > 0.0 {
+            self.memory.peak_kw
+        } else {
+            self.limit_kw
+        };
+        let needed_ms = (counted * MS_PER_HOUR / most_kw) as i64;
+        if self.rules.quantity != Quantity::EnergyImport || last.1 == 0.0 || needed_ms <= to.0 - last.0 {
+            return None;
+        }
+        let entered_ms = swap.at.as_millisecond();
+        let since_ms = entered_ms
+            .min(to.0.saturating_sub(needed_ms))
+            .max(entered_ms - CHANGE_MS);
+        let n_equal = self.points[..end]
+            .iter()
+            .rev()
+            .take_while(|point| point.1 == last.1)
+            .count();
+        let first = self.points.partition_point(|point| point.0 < since_ms);
+        let first = first.max(end - n_equal).max(self.at + 1);
+        let is_stale = first < end && self.is_usual(counted, to.0 - self.points[first - 1].0);
+        is_stale.then_some(first)
+    }
+
     /// Whether another register may have begun between two readings that are far apart.
     fn is_change(&self, (before_ms, before): Point, (ms, value): Point, swap: &Swap) -> bool {
         let (rise, elapsed_ms) = (value - before, ms - before_ms);
@@ -154,8 +192,10 @@ impl<'a> Walk<'a> {
         self.rules.quantity == Quantity::EnergyImport && first_kwh > waver(0.0) && value >= first_kwh - waver(first_kwh)
     }
 
-    /// Another meter, or several one after the other, between the last reading and the one at `index`.
+    /// Another meter, or several one after the other, between the last reading and the one at `index`, or the first after it
+    /// that is the new device's.
     pub(super) fn swapped(&mut self, index: usize) -> Step {
+        let index = index.max(self.points.partition_point(|point| point.0 < self.swapped_to_ms));
         let (coming, to) = (self.coming(), self.points[index]);
         let unseen = coming[1..]
             .iter()
@@ -196,25 +236,28 @@ impl<'a> Walk<'a> {
     /// says that it was none: its share of what the register had not counted. `None` where it had, or may have since its
     /// last reading.
     pub(super) fn frozen_until_swap(&mut self, jump: usize) -> Option<Step> {
-        let owed = self.coming().first()?.last_kwh - self.reference;
-        let (since_ms, last_ms) = (self.points[self.at].0, self.points[jump - 1].0);
-        let to_ms = self.points.get(jump)?.0;
+        let swap = self.coming().first().filter(|_| self.is_changed(jump))?;
+        let is_found = self.points[jump].0 >= self.swap_ms;
+        let jump = if is_found { jump } else { self.expect_at(jump, swap) };
+        if jump == self.at + 1 {
+            return Some(self.swapped(jump));
+        }
+        let owed = swap.last_kwh - self.reference;
+        let (since_ms, last_ms, to_ms) = (self.points[self.at].0, self.points[jump - 1].0, self.points[jump].0);
         let most_kw = if self.memory.peak_kw > 0.0 {
             MARGIN * self.memory.peak_kw
         } else {
             self.limit_kw
         };
         let is_owed = self.rules.quantity == Quantity::EnergyImport
-            && last_ms > since_ms
             && owed * MS_PER_HOUR > most_kw * (to_ms - last_ms) as f64
             && self.is_plausible(owed, to_ms - since_ms)
-            && !self.is_step(owed)
-            && self.is_changed(jump);
+            && !self.is_step(owed);
         if !is_owed {
             return None;
         }
         // The old device counted until it was changed.
-        let changed_ms = self.coming().first()?.at.as_millisecond().clamp(last_ms, to_ms);
+        let changed_ms = swap.at.as_millisecond().clamp(last_ms, to_ms);
         let rise = owed * (last_ms - since_ms) as f64 / (changed_ms - since_ms) as f64;
         let why = vec![
             ("unchanged_s", (last_ms - since_ms) as f64 / 1000.0),
