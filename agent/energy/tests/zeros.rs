@@ -155,6 +155,37 @@ fn a_reset_is_told_once_it_counts_from_its_new_zero() {
     }
 }
 
+/// The gateway says zeros while the register goes over its top, which the site's file knows: what was left to it was used.
+#[test]
+fn zeros_that_hide_a_rollover_hide_no_energy() {
+    let top_kwh = 1e6;
+    for (before, after) in [(12, 12), (60, 120), (120, 420), (0, 120), (120, 0)] {
+        let over = FROM + 1440;
+        let away = over - before..over + after;
+        let mut site = watched();
+        site.meters[0].rollover = [(Quantity::EnergyImport, top_kwh)].into();
+        let outcome = lived(&site, |n| match n {
+            _ if away.contains(&n) => 0.0,
+            _ if n < over => top_kwh + (n - over) as f64,
+            _ => (n - over) as f64,
+        });
+        let name = format!("{before} before, {after} after");
+        assert!(
+            (outcome.sum_kwh() - MINUTES as f64).abs() < 1e-6,
+            "{name}: {}",
+            outcome.sum_kwh()
+        );
+        assert!(
+            outcome.named().contains(&RepairKind::Rollover),
+            "{name}: {:?}",
+            outcome.named()
+        );
+        assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+        let highest = outcome.highest_kw();
+        assert!(highest < 60.1, "{name}: {highest} kW");
+    }
+}
+
 /// A register that was reset in a silence has counted since then: what was used in all of the silence nobody knows.
 #[test]
 fn what_was_used_in_a_silence_with_a_reset_is_unknown() {

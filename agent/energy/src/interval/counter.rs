@@ -353,19 +353,35 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Over the top, to the reading at `index`, if what it counted until then can have been used.
+    fn over_top(&mut self, index: usize) -> Option<Step> {
+        let top = self.rules.rollover.filter(|top| *top >= self.reference)?;
+        let (to_ms, value) = self.points[index];
+        let elapsed_ms = to_ms - self.points[self.at].0;
+        let (wrapped, plausible) = (top - self.reference + value, self.plausible(elapsed_ms));
+        let is_near_top = wrapped <= NEAR_TOP_SHARE * top;
+        let is_usual = self.is_plausible(wrapped, elapsed_ms);
+        if index > self.at + 1 {
+            // What zeros hide for long may be anything.
+            (is_usual && is_near_top && elapsed_ms <= ZERO_MS).then_some(())?;
+        } else {
+            // Against a register that stood just below its top, the highest power seen so far is a weak witness.
+            let is_unrated = self.rules.max_kw.is_none();
+            (is_usual || is_near_top && is_unrated && wrapped <= IMPOSSIBLE * plausible).then_some(())?;
+            self.learn_peak(wrapped, elapsed_ms);
+        }
+        let why = vec![("top", top), ("wrapped", wrapped), ("plausible", plausible)];
+        Some(self.repaired(index, RepairKind::Rollover, Some(wrapped), why))
+    }
+
     /// A fall that stayed: over the top, or set back.
     fn fallen(&mut self, to: Point, elapsed_ms: i64) -> Step {
         let plausible = self.plausible(elapsed_ms);
-        if let Some(top) = self.rules.rollover.filter(|top| *top >= self.reference) {
-            let wrapped = top - self.reference + to.1;
-            let why = vec![("top", top), ("wrapped", wrapped), ("plausible", plausible)];
-            // Against a register that stood just below its top, the highest power seen so far is a weak witness.
-            let is_over_top =
-                self.rules.max_kw.is_none() && wrapped <= IMPOSSIBLE * plausible && wrapped <= NEAR_TOP_SHARE * top;
-            if is_over_top || self.is_plausible(wrapped, elapsed_ms) {
-                self.learn_peak(wrapped, elapsed_ms);
-                return self.repaired(self.at + 1, RepairKind::Rollover, Some(wrapped), why);
-            }
+        if let Some(step) = self
+            .over_top(self.at + 1)
+            .or_else(|| self.over_top(self.counts_again()?))
+        {
+            return step;
         }
         // A single first reading, and then a value that cannot have been counted since zero: it was never there.
         let is_first = self.memory.rise == 0.0 && self.since_ms == self.points[self.at].0;

@@ -122,6 +122,14 @@ impl Walk<'_> {
         step
     }
 
+    /// Index of the first reading that is no zero, where the next ones are some.
+    pub(super) fn counts_again(&self) -> Option<usize> {
+        let zeros = self.points[self.at + 1..].iter().take_while(|point| point.1 == 0.0);
+        let index = self.at + 1 + zeros.count();
+        self.points.get(index).filter(|point| point.0 < self.swap_ms)?;
+        Some(index)
+    }
+
     /// A fall to zero that no reading explains yet, or that is explained only by the first that is no zero: the register
     /// is back, with more than can be told, or another. `None` where it was reset.
     pub(super) fn zeroed(&mut self) -> Option<Step> {

@@ -237,9 +237,8 @@ impl Walk<'_> {
     /// Index of the reading at which a register that was set back, and said several zeros, counts again by more than it has
     /// ever counted in a step: the zeros hid what was used.
     pub(super) fn owed_since_zero(&self, (_, zero): Point) -> Option<usize> {
-        let zeros = self.points[self.at + 1..].iter().take_while(|point| point.1 == 0.0);
-        let jump = self.at + 1 + zeros.count();
-        let &(to_ms, rise) = self.points.get(jump).filter(|point| point.0 < self.swap_ms)?;
+        let jump = self.counts_again()?;
+        let (to_ms, rise) = self.points[jump];
         let ended = Jump {
             rise,
             step_ms: to_ms - self.points[jump - 1].0,
