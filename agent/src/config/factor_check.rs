@@ -19,8 +19,8 @@ const SPLIT_TOLERANCE: f64 = 0.000_15;
 
 /// Reports what makes `series` unusable.
 pub(super) fn check(context: &Context<'_>, series: &FactorSeries, file: &File) {
-    for why in problems(series, gwp(context.data).as_deref()) {
-        file.report(Code::BadDataFile, 0..0, why);
+    for (place, why) in problems(series, gwp(context.data).as_deref()) {
+        file.report_row(Code::BadDataFile, place, why);
     }
 }
 
@@ -32,37 +32,60 @@ pub fn gwp(data: &DataFiles) -> Option<Vec<Gwp>> {
         .map(|series| series.gwp)
 }
 
-fn problems(series: &FactorSeries, gwp: Option<&[Gwp]>) -> Vec<String> {
+/// The table, and which of its rows, from 0.
+type Row = (&'static str, usize);
+
+fn problems(series: &FactorSeries, gwp: Option<&[Gwp]>) -> Vec<(Row, String)> {
     let mut found = repeated(series);
-    for factor in &series.factor {
-        found.extend(split(factor, gwp));
+    for (row, factor) in series.factor.iter().enumerate() {
+        found.extend(split(factor, gwp).map(|why| (("factor", row), why)));
     }
-    let of_use = series.factor.iter().filter(|f| f.purpose != Purpose::Reference);
-    found.extend(overlaps(of_use.map(|factor| {
-        let key = format!("{} {}", factor.purpose.name(), factor.region.as_deref().unwrap_or(""));
-        (key, &factor.id, factor.use_from, factor.use_to)
+    let of_use = |(_, factor): &(usize, &Factor)| factor.purpose != Purpose::Reference;
+    found.extend(overlaps(series.factor.iter().enumerate().filter(of_use).map(
+        |(row, factor)| {
+            let key = format!("{} {}", factor.purpose.name(), factor.region.as_deref().unwrap_or(""));
+            (key, factor.use_from, factor.use_to, &factor.id, ("factor", row))
+        },
+    )));
+    let fuels = series
+        .fuel
+        .iter()
+        .enumerate()
+        .filter(|(_, fuel)| fuel.purpose != FuelPurpose::Reference);
+    found.extend(overlaps(fuels.map(|(row, fuel)| {
+        let key = format!("{} {}", fuel.purpose.name(), fuel.fuel);
+        (key, fuel.use_from, fuel.use_to, &fuel.id, ("fuel", row))
     })));
-    let of_use = series.fuel.iter().filter(|row| row.purpose != FuelPurpose::Reference);
-    found.extend(overlaps(of_use.map(|row| {
-        let key = format!("{} {}", row.purpose.name(), row.fuel);
-        (key, &row.id, row.use_from, row.use_to)
+    found.extend(overlaps(series.toe.iter().enumerate().map(|(row, toe)| {
+        (
+            format!("{:?}", toe.basis),
+            toe.use_from,
+            toe.use_to,
+            &toe.id,
+            ("toe", row),
+        )
     })));
-    found.extend(overlaps(
-        series
-            .toe
-            .iter()
-            .map(|toe| (format!("{:?}", toe.basis), &toe.id, toe.use_from, toe.use_to)),
-    ));
     found
 }
 
-fn repeated(series: &FactorSeries) -> Vec<String> {
-    let ids = series.factor.iter().map(|row| &row.id);
-    let ids = ids.chain(series.toe.iter().map(|row| &row.id));
-    let ids = ids.chain(series.fuel.iter().map(|row| &row.id));
+fn repeated(series: &FactorSeries) -> Vec<(Row, String)> {
+    let factors = series
+        .factor
+        .iter()
+        .enumerate()
+        .map(|(row, factor)| (&factor.id, ("factor", row)));
+    let toes = series.toe.iter().enumerate().map(|(row, toe)| (&toe.id, ("toe", row)));
+    let fuels = series
+        .fuel
+        .iter()
+        .enumerate()
+        .map(|(row, fuel)| (&fuel.id, ("fuel", row)));
     let mut seen = BTreeSet::new();
-    ids.filter(|id| !seen.insert(id.as_str()))
-        .map(|id| format!("two rows have the id {id:?}"))
+    factors
+        .chain(toes)
+        .chain(fuels)
+        .filter(|(id, _)| !seen.insert(id.as_str()))
+        .map(|(id, row)| (row, format!("two rows have the id {id:?}")))
         .collect()
 }
 
@@ -86,15 +109,19 @@ fn split(factor: &Factor, gwp: Option<&[Gwp]>) -> Option<String> {
     })
 }
 
-type Period<'a> = (String, &'a String, Date, Option<Date>);
+/// What it stands for, from when and until when, its id, and its row.
+type Period<'a> = (String, Date, Option<Date>, &'a String, Row);
 
 /// Rows of one key that hold on one day: it would not be known which to take.
-fn overlaps<'a>(rows: impl Iterator<Item = Period<'a>>) -> Vec<String> {
+fn overlaps<'a>(rows: impl Iterator<Item = Period<'a>>) -> Vec<(Row, String)> {
     let mut rows: Vec<Period<'_>> = rows.collect();
-    rows.sort_by(|a, b| (&a.0, a.2).cmp(&(&b.0, b.2)));
+    rows.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
     rows.windows(2)
-        .filter(|pair| pair[0].0 == pair[1].0 && pair[0].3.is_none_or(|last| pair[1].2 <= last))
-        .map(|pair| format!("{:?} and {:?} both hold on {}", pair[0].1, pair[1].1, pair[1].2))
+        .filter(|pair| pair[0].0 == pair[1].0 && pair[0].2.is_none_or(|last| pair[1].1 <= last))
+        .map(|pair| {
+            let (one, next) = (&pair[0], &pair[1]);
+            (next.4, format!("{:?} and {:?} both hold on {}", one.3, next.3, next.1))
+        })
         .collect()
 }
 
@@ -108,7 +135,8 @@ mod tests {
         let sar =
             "title = { ko = '가', en = 'a' }\n[[gwp]]\nset = 'SAR'\nch4 = 21\nn2o = 310\nsource = 's'\nstatus = 's'\n";
         let gwp = toml::from_str::<FactorSeries>(sar).unwrap().gwp;
-        assert_eq!(problems(&series, Some(&gwp)), expected, "{rows}");
+        let told: Vec<_> = problems(&series, Some(&gwp)).into_iter().map(|(_, why)| why).collect();
+        assert_eq!(told, expected, "{rows}");
     }
 
     fn row(id: &str, purpose: &str, from: &str, rest: &str) -> String {

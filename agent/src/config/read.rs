@@ -66,6 +66,16 @@ impl File {
             .push(Diagnostic::new(code, message).at(self.source.place(span)));
     }
 
+    /// Reports a problem at a key of a file that was read as a whole, or at one of its rows.
+    pub fn report_row(&self, code: Code, (key, row): (&str, usize), message: impl Into<String>) {
+        let (table, _) = DeTable::parse_recoverable(&self.source.text);
+        let span = table.get_ref().get(key).map_or(0..0, |value| match value.get_ref() {
+            DeValue::Array(rows) => rows.get(row).map_or(value.span(), Spanned::span),
+            _ => value.span(),
+        });
+        self.report(code, span, message);
+    }
+
     /// Reports a problem at `span` with a line of help, if there is one.
     pub fn report_with(&self, code: Code, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
         let diagnostic = Diagnostic::new(code, message).at(self.source.place(span));

@@ -12,8 +12,8 @@ use super::{
 pub(super) fn check(tariff: &Tariff, tariff_file: &File, rules: &Rules, rules_file: &File) {
     for problem in problems(tariff, rules) {
         match problem {
-            Problem::Tariff(why) => tariff_file.report(Code::BadDataFile, 0..0, why),
-            Problem::Rules(why) => rules_file.report(Code::BadDataFile, 0..0, why),
+            Problem::Tariff(wrong) => tariff_file.report_row(Code::BadDataFile, (wrong.key, wrong.row), wrong.why),
+            Problem::Rules(wrong) => rules_file.report_row(Code::BadDataFile, (wrong.key, wrong.row), wrong.why),
         }
     }
 }

@@ -14,9 +14,27 @@ use super::{Band, BandTable, PowerFactorRule, PriceTable, Rules, Tariff};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
     /// In the file of prices.
-    Tariff(String),
+    Tariff(Wrong),
     /// In the file of rules.
-    Rules(String),
+    Rules(Wrong),
+}
+
+/// What is wrong in a file, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// The key at the file's top …
+    pub key: &'static str,
+    /// … and which of its rows, from 0, where it has several.
+    pub row: usize,
+    /// What is wrong, and what is wanted.
+    pub why: String,
+}
+
+impl Wrong {
+    fn new(key: &'static str, row: usize, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { key, row, why }
+    }
 }
 
 /// Largest amount that a price or a step may be, in any currency.
@@ -42,29 +60,34 @@ pub fn problems(tariff: &Tariff, rules: &Rules) -> Vec<Problem> {
     found
 }
 
-fn currency(rules: &Rules) -> Option<String> {
+fn currency(rules: &Rules) -> Option<Wrong> {
     let (code, is_capital) = (&rules.currency, |letter: char| letter.is_ascii_uppercase());
     let is_code = code.len() == 3 && code.chars().all(is_capital);
-    (!is_code).then(|| format!("currency must be three capital letters of ISO 4217, as KRW, not {code:?}"))
+    let why = || format!("currency must be three capital letters of ISO 4217, as KRW, not {code:?}");
+    (!is_code).then(|| Wrong::new("currency", 0, why()))
 }
 
-fn seasons(rules: &Rules) -> Option<String> {
+fn seasons(rules: &Rules) -> Option<Wrong> {
     let mut months: Vec<i8> = rules.seasons.values().flatten().copied().collect();
     months.sort_unstable();
-    (months != (1..=12).collect::<Vec<i8>>()).then(|| "[seasons] must hold each month from 1 to 12 once".into())
+    let is_year = months == (1..=12).collect::<Vec<i8>>();
+    (!is_year).then(|| Wrong::new("seasons", 0, "[seasons] must hold each month from 1 to 12 once"))
 }
 
-fn bands(rules: &Rules) -> Vec<String> {
+fn bands(rules: &Rules) -> Vec<Wrong> {
     let mut found = Vec::new();
     if !rules.bands.is_sorted_by_key(|table| table.from) || rules.bands.is_empty() {
-        found.push("[[bands]] must be there and ascend by \"from\"".into());
+        found.push(Wrong::new("bands", 0, "[[bands]] must be there and ascend by \"from\""));
     }
     let twice = repeated(rules.bands.iter().map(|table| (table.from, &table.area)));
-    found.extend(twice.map(|(from, _)| format!("bands from {from} stand twice for one area")));
-    for table in &rules.bands {
+    found.extend(
+        twice.map(|(row, (from, _))| Wrong::new("bands", row, format!("bands from {from} stand twice for one area"))),
+    );
+    for (row, table) in rules.bands.iter().enumerate() {
         for season in rules.seasons.keys() {
             if let Err(why) = hours(table, season) {
-                found.push(format!("bands from {}, season {season}: {why}", table.from));
+                let why = format!("bands from {}, season {season}: {why}", table.from);
+                found.push(Wrong::new("bands", row, why));
             }
         }
     }
@@ -76,10 +99,10 @@ fn ascend<T: PartialOrd>(values: impl Iterator<Item = T>) -> bool {
     values.is_sorted_by(|one, next| one < next)
 }
 
-/// What stands there more than once.
-fn repeated<T: Ord + Clone>(values: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+/// What stands there again, and in which row.
+fn repeated<T: Ord + Clone>(values: impl Iterator<Item = T>) -> impl Iterator<Item = (usize, T)> {
     let mut seen = BTreeSet::new();
-    values.filter(move |value| !seen.insert(value.clone()))
+    values.enumerate().filter(move |(_, value)| !seen.insert(value.clone()))
 }
 
 /// Every hour of a day of `season` stands in exactly one band.
@@ -98,42 +121,28 @@ fn hours(table: &BandTable, season: &str) -> Result<(), String> {
     }
 }
 
-fn charges(rules: &Rules) -> Vec<String> {
+fn charges(rules: &Rules) -> Vec<Wrong> {
     let mut found = Vec::new();
-    let mut within = |name: String, value: Decimal, least: Decimal, most: Decimal| {
-        if !(least..=most).contains(&value) {
-            found.push(format!("{name} must be {least} to {most}, not {value}"));
-        }
-    };
-    for row in &rules.per_kwh {
-        within(
-            format!("per_kwh {} from {}", row.item, row.from),
-            row.price,
-            -LARGEST,
-            LARGEST,
-        );
+    let mut within =
+        |(key, row): (&'static str, usize), name: &str, value: Decimal, (least, most): (Decimal, Decimal)| {
+            if !(least..=most).contains(&value) {
+                let why = format!("{name} must be {least} to {most}, not {value}");
+                found.push(Wrong::new(key, row, why));
+            }
+        };
+    let (share, step) = ((Decimal::ZERO, Decimal::ONE), (Decimal::new(1, 6), LARGEST));
+    for (row, charge) in rules.per_kwh.iter().enumerate() {
+        let name = format!("per_kwh {} from {}", charge.item, charge.from);
+        within(("per_kwh", row), &name, charge.price, (-LARGEST, LARGEST));
     }
-    for row in &rules.levy {
-        within(
-            format!("the share of levy {} from {}", row.item, row.from),
-            row.share,
-            Decimal::ZERO,
-            Decimal::ONE,
-        );
-        within(
-            format!("the step of levy {} from {}", row.item, row.from),
-            row.step,
-            Decimal::new(1, 6),
-            LARGEST,
-        );
+    for (row, levy) in rules.levy.iter().enumerate() {
+        let name = format!("levy {} from {}", levy.item, levy.from);
+        within(("levy", row), &format!("the share of {name}"), levy.share, share);
+        within(("levy", row), &format!("the step of {name}"), levy.step, step);
     }
-    for row in &rules.discount {
-        within(
-            format!("the share of discount {}", row.item),
-            row.share,
-            Decimal::ZERO,
-            Decimal::ONE,
-        );
+    for (row, discount) in rules.discount.iter().enumerate() {
+        let name = format!("the share of discount {}", discount.item);
+        within(("discount", row), &name, discount.share, share);
     }
     let rounding = &rules.rounding;
     let steps = [
@@ -142,155 +151,151 @@ fn charges(rules: &Rules) -> Vec<String> {
         rounding.power_factor_pct,
         rounding.total,
     ];
-    for step in steps.into_iter().flatten() {
-        within("a step of [rounding]".into(), step, Decimal::new(1, 6), LARGEST);
+    for value in steps.into_iter().flatten() {
+        within(("rounding", 0), "a step of [rounding]", value, step);
     }
-    within(
-        "decimals".into(),
-        rules.decimals.into(),
-        Decimal::ZERO,
-        MOST_DECIMALS.into(),
-    );
-    if let Some(share) = rules.unused_share {
-        within("unused_share".into(), share, Decimal::ZERO, Decimal::ONE);
+    let decimals = (Decimal::ZERO, MOST_DECIMALS.into());
+    within(("decimals", 0), "decimals", rules.decimals.into(), decimals);
+    if let Some(unused) = rules.unused_share {
+        within(("unused_share", 0), "unused_share", unused, share);
     }
     let charges = repeated(rules.per_kwh.iter().map(|row| (&row.item, row.from)));
     let levies = repeated(rules.levy.iter().map(|row| (&row.item, row.from)));
-    let twice = |(item, from): (&String, Date)| format!("{item} from {from} stands there twice");
-    found.extend(charges.chain(levies).map(twice));
+    let twice = |key: &'static str| {
+        move |(row, (item, from)): (usize, (&String, Date))| {
+            Wrong::new(key, row, format!("{item} from {from} stands there twice"))
+        }
+    };
+    found.extend(charges.map(twice("per_kwh")).chain(levies.map(twice("levy"))));
     found
 }
 
-fn demand(rules: &Rules) -> Vec<String> {
+fn demand(rules: &Rules) -> Vec<Wrong> {
     let mut found = Vec::new();
+    let mut wrong = |key, why: String| found.push(Wrong::new(key, 0, format!("[{key}] {why}")));
     if let Some(rule) = &rules.demand {
         if !matches!(rule.interval_min, 1 | 5 | 10 | 15 | 30 | 60) {
-            found.push(format!(
-                "[demand] interval_min must be 1, 5, 10, 15, 30 or 60, not {}",
-                rule.interval_min
-            ));
+            let got = rule.interval_min;
+            wrong(
+                "demand",
+                format!("interval_min must be 1, 5, 10, 15, 30 or 60, not {got}"),
+            );
         }
         if !(1..=MOST_MONTHS_BACK).contains(&rule.months_back) {
-            found.push(format!(
-                "[demand] months_back must be 1 to {MOST_MONTHS_BACK}, not {}",
-                rule.months_back
-            ));
+            let got = rule.months_back;
+            wrong(
+                "demand",
+                format!("months_back must be 1 to {MOST_MONTHS_BACK}, not {got}"),
+            );
         }
         for (name, share) in [("floor_share", rule.floor_share), ("ratchet_share", rule.ratchet_share)] {
             if !(Decimal::ZERO..=Decimal::ONE).contains(&share) {
-                found.push(format!("[demand] {name} must be 0 to 1, not {share}"));
+                wrong("demand", format!("{name} must be 0 to 1, not {share}"));
             }
         }
     }
-    if rules
-        .excess
-        .as_ref()
-        .is_some_and(|rule| !ascend(rule.rates.iter().map(|rate| rate[0])))
-    {
-        found.push("[excess] rates must ascend by the share from which they hold".into());
+    let Some(rule) = &rules.excess else { return found };
+    if !ascend(rule.rates.iter().map(|rate| rate[0])) {
+        wrong("excess", "rates must ascend by the share from which they hold".into());
     }
-    let rates = rules.excess.iter().flat_map(|rule| &rule.rates);
-    found.extend(
-        rates
-            .filter(|[from, rate]| from.is_sign_negative() || !(Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(rate))
-            .map(|[from, rate]| {
-                format!("[excess] a rate must be 0 to 100 from a share of 0 on, not {rate} from {from}")
-            }),
-    );
+    for [from, rate] in &rule.rates {
+        if from.is_sign_negative() || !(Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(rate) {
+            wrong(
+                "excess",
+                format!("a rate must be 0 to 100 from a share of 0 on, not {rate} from {from}"),
+            );
+        }
+    }
     found
 }
 
-fn power_factors(rules: &Rules) -> Vec<String> {
-    let mut found: Vec<String> = rules.power_factor.iter().flat_map(power_factor).collect();
+fn power_factors(rules: &Rules) -> Vec<Wrong> {
+    let mut found = Vec::new();
+    for (row, rule) in rules.power_factor.iter().enumerate() {
+        let why = |why| Wrong::new("power_factor", row, format!("power_factor from {}: {why}", rule.from));
+        found.extend(power_factor(rule).into_iter().map(why));
+    }
     if !ascend(rules.power_factor.iter().map(|rule| rule.from)) {
-        found.push("[[power_factor]] must ascend by \"from\"".into());
+        found.push(Wrong::new(
+            "power_factor",
+            0,
+            "[[power_factor]] must ascend by \"from\"",
+        ));
     }
     found
 }
 
 fn power_factor(rule: &PowerFactorRule) -> Vec<String> {
     let mut found = Vec::new();
-    let from = rule.from;
+    let percents = Decimal::ZERO..=Decimal::ONE_HUNDRED;
     if !matches!(rule.interval_min, 5 | 10 | 15 | 30 | 60) {
         found.push(format!(
-            "power_factor from {from}: interval_min must be 5, 10, 15, 30 or 60, not {}",
+            "interval_min must be 5, 10, 15, 30 or 60, not {}",
             rule.interval_min
         ));
     }
     let [floor, ceiling] = rule.lag_clamp_pct;
     if floor.is_sign_negative() || floor > ceiling || ceiling > Decimal::ONE_HUNDRED {
-        found.push(format!(
-            "power_factor from {from}: lag_clamp_pct must be two numbers from 0 to 100, the lower first"
-        ));
+        found.push("lag_clamp_pct must be two numbers from 0 to 100, the lower first".into());
     }
-    let percents = [
+    let wanted = [
         Some(rule.lag_reference_pct),
         rule.lead_reference_pct,
         rule.lead_floor_pct,
     ];
-    if percents
-        .into_iter()
-        .flatten()
-        .any(|pct| !(Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(&pct))
-    {
-        found.push(format!(
-            "power_factor from {from}: references and floors are percents, 0 to 100"
-        ));
+    if wanted.iter().flatten().any(|pct| !percents.contains(pct)) {
+        found.push("references and floors are percents, 0 to 100".into());
     }
     if !(Decimal::ZERO..=Decimal::ONE).contains(&rule.share_per_pct) {
-        found.push(format!("power_factor from {from}: share_per_pct must be 0 to 1"));
+        found.push("share_per_pct must be 0 to 1".into());
     }
     found
 }
 
-fn limits(tariff: &Tariff) -> Option<String> {
+fn limits(tariff: &Tariff) -> Option<Wrong> {
     let limits = tariff.contract.as_ref()?;
     let below_kw = limits.below_kw.unwrap_or(f64::INFINITY);
     let is_range = limits.least_kw >= 0.0 && limits.least_kw < below_kw;
-    (!is_range).then(|| "contract: least_kw must not be negative, and lie below below_kw".into())
+    let why = "contract: least_kw must not be negative, and lie below below_kw";
+    (!is_range).then(|| Wrong::new("contract", 0, why))
 }
 
-fn prices(tariff: &Tariff, rules: &Rules) -> Vec<String> {
+fn prices(tariff: &Tariff, rules: &Rules) -> Vec<Wrong> {
     let mut found = Vec::new();
     if !ascend(tariff.price.iter().map(|table| table.from)) || tariff.price.is_empty() {
-        found.push("[[price]] must be there and ascend by \"from\"".into());
+        found.push(Wrong::new("price", 0, "[[price]] must be there and ascend by \"from\""));
     }
-    for table in &tariff.price {
-        let priced_seasons = table.energy_per_kwh.keys().chain(table.demand_by_band_per_kw.keys());
-        let unknown: BTreeSet<&String> = priced_seasons
-            .filter(|season| !rules.seasons.contains_key(*season))
-            .collect();
-        found.extend(unknown.into_iter().map(|season| {
-            let seasons: Vec<_> = rules.seasons.keys().collect();
-            format!(
-                "prices from {}: no season is called {season:?}; there are {seasons:?}",
-                table.from
-            )
-        }));
-        for season in rules.seasons.keys() {
-            if let Err(why) = priced(table, season, rules) {
-                found.push(format!("prices from {}, season {season}: {why}", table.from));
-            }
+    for (row, table) in tariff.price.iter().enumerate() {
+        let why = |why| Wrong::new("price", row, format!("prices from {}{why}", table.from));
+        found.extend(price(table, rules).into_iter().map(why));
+    }
+    found
+}
+
+fn price(table: &PriceTable, rules: &Rules) -> Vec<String> {
+    let mut found = Vec::new();
+    let priced_seasons = table.energy_per_kwh.keys().chain(table.demand_by_band_per_kw.keys());
+    let is_unknown = |season: &&String| !rules.seasons.contains_key(*season);
+    let unknown: BTreeSet<&String> = priced_seasons.filter(is_unknown).collect();
+    for season in unknown {
+        let seasons: Vec<_> = rules.seasons.keys().collect();
+        found.push(format!(": no season is called {season:?}; there are {seasons:?}"));
+    }
+    for season in rules.seasons.keys() {
+        if let Err(why) = priced(table, season, rules) {
+            found.push(format!(", season {season}: {why}"));
         }
-        let steps = || {
-            let bands = table.demand_by_band_per_kw.values();
-            bands.flat_map(|bands| bands.values().flatten())
-        };
-        let demands = steps().map(|step| step.per_kw).chain([table.demand_per_kw]);
-        if let Some(price) = demands.min().filter(Decimal::is_sign_negative) {
-            found.push(format!(
-                "prices from {}: no demand costs less than nothing, got {price}",
-                table.from
-            ));
-        }
-        let energies = table.energy_per_kwh.values().flat_map(|bands| bands.values());
-        let amounts = steps()
-            .map(|step| step.per_kw)
-            .chain(energies.copied())
-            .chain(table.fixed_per_month);
-        if amounts.chain([table.demand_per_kw]).any(|price| price.abs() > LARGEST) {
-            found.push(format!("prices from {}: no price may be above {LARGEST}", table.from));
-        }
+    }
+    let bands = table.demand_by_band_per_kw.values();
+    let steps = bands.flat_map(|bands| bands.values().flatten()).map(|step| step.per_kw);
+    let demands: Vec<Decimal> = steps.chain([table.demand_per_kw]).collect();
+    if let Some(price) = demands.iter().min().filter(|price| price.is_sign_negative()) {
+        found.push(format!(": no demand costs less than nothing, got {price}"));
+    }
+    let energies = table.energy_per_kwh.values().flat_map(|bands| bands.values());
+    let mut amounts = demands.iter().chain(energies).chain(&table.fixed_per_month);
+    if amounts.any(|price| price.abs() > LARGEST) {
+        found.push(format!(": no price may be above {LARGEST}"));
     }
     found
 }
@@ -306,6 +311,11 @@ fn bands_of(table: &BandTable) -> impl Iterator<Item = Band> {
     of_hours.chain(of_days).copied()
 }
 
+fn names(bands: &BTreeSet<Band>) -> String {
+    let names: Vec<_> = bands.iter().map(|band| band.name()).collect();
+    names.join(", ")
+}
+
 /// Whether each band that the hours of `season` know has a price, and each list of steps begins at 0.
 fn priced(table: &PriceTable, season: &str, rules: &Rules) -> Result<(), String> {
     let known: BTreeSet<Band> = rules.bands.iter().flat_map(bands_of).collect();
@@ -317,11 +327,13 @@ fn priced(table: &PriceTable, season: &str, rules: &Rules) -> Result<(), String>
         .copied()
         .collect();
     if priced != known {
-        return Err(format!("a price for each of {known:?} is wanted, got {priced:?}"));
+        let (known, priced) = (names(&known), names(&priced));
+        return Err(format!("a price for each of {known} is wanted, got {priced}"));
     }
     for (band, steps) in table.demand_by_band_per_kw.get(season).into_iter().flatten() {
         if !known.contains(band) {
-            return Err(format!("a demand is priced in {band:?}, but the bands are {known:?}"));
+            let (band, known) = (band.name(), names(&known));
+            return Err(format!("a demand is priced in {band}, but the bands are {known}"));
         }
         let begins = steps.first().is_some_and(|step| step.above_kw.is_zero());
         if !begins || !ascend(steps.iter().map(|step| step.above_kw)) {
@@ -384,7 +396,7 @@ source = "test"
         let tariff = toml::from_str(&TARIFF.replace(from, to)).expect("still of the schema");
         let found = problems(&tariff, &rules);
         let told = found.iter().map(|problem| match problem {
-            Problem::Tariff(why) | Problem::Rules(why) => why.as_str(),
+            Problem::Tariff(wrong) | Problem::Rules(wrong) => wrong.why.as_str(),
         });
         assert_eq!(told.collect::<Vec<_>>().join("; "), expected, "{from} -> {to}");
     }
@@ -435,7 +447,7 @@ source = "test"
         (
             "light = 0.1, peak",
             "peak",
-            "prices from 2020-01-01, season all: a price for each of {Light, Peak} is wanted, got {Peak}",
+            "prices from 2020-01-01, season all: a price for each of light, peak is wanted, got peak",
         ),
         (
             "above_kw = 0,",
@@ -450,7 +462,7 @@ source = "test"
         (
             "[demand]",
             "sunday_and_holiday = \"mid\"\n[demand]",
-            "prices from 2020-01-01, season all: a price for each of {Light, Mid, Peak} is wanted, got {Light, Peak}",
+            "prices from 2020-01-01, season all: a price for each of light, mid, peak is wanted, got light, peak",
         ),
         (
             "demand_by_band_per_kw.all.",
@@ -460,7 +472,7 @@ source = "test"
         (
             "demand_by_band_per_kw.all.peak",
             "demand_by_band_per_kw.all.mid",
-            "prices from 2020-01-01, season all: a demand is priced in Mid, but the bands are {Light, Peak}",
+            "prices from 2020-01-01, season all: a demand is priced in mid, but the bands are light, peak",
         ),
         (
             "levy = [",
@@ -490,5 +502,34 @@ source = "test"
         for (from, to, expected) in WRONG {
             check((from, to), expected);
         }
+    }
+
+    #[test]
+    fn what_is_wrong_is_shown_in_its_row() {
+        let place = |from: &str, to: &str| {
+            let rules = toml::from_str(&RULES.replace(from, to)).expect("still of the schema");
+            let tariff = toml::from_str(&TARIFF.replace(from, to)).expect("still of the schema");
+            problems(&tariff, &rules)
+                .into_iter()
+                .next()
+                .map(|problem| match problem {
+                    Problem::Tariff(wrong) => ("prices", wrong.key, wrong.row),
+                    Problem::Rules(wrong) => ("rules", wrong.key, wrong.row),
+                })
+        };
+        let twice = "levy = [{ item = \"vat\", from = \"2020-01-01\", share = 0.07, step = 0.01, rounding = \"half-up\", source = \"test\" }, ";
+        assert_eq!(place("levy = [", twice), Some(("rules", "levy", 1)));
+        assert_eq!(
+            place("interval_min = 30", "interval_min = 0"),
+            Some(("rules", "power_factor", 0))
+        );
+        assert_eq!(
+            place("demand_per_kw = 10", "demand_per_kw = -10"),
+            Some(("prices", "price", 0))
+        );
+        assert_eq!(
+            place("[demand]\ninterval_min = 15", "[demand]\ninterval_min = 7"),
+            Some(("rules", "demand", 0))
+        );
     }
 }

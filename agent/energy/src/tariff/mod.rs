@@ -20,7 +20,7 @@ pub(crate) mod power_factor;
 mod price;
 mod usage;
 
-pub use check::{Problem, problems};
+pub use check::{Problem, Wrong, problems};
 pub use edition::Edition;
 pub use hours::{DayKind, HourSpan};
 pub use price::{Band, Price, PriceUntil};
