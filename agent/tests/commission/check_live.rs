@@ -40,6 +40,47 @@ fn reversed() -> Value {
     unit
 }
 
+/// The SDM630's vector with nothing but NaN in these registers; in all of them where none is named.
+fn without_value(blanks: &[(&str, usize)]) -> Value {
+    let mut unit = of_vector("eastron-sdm630");
+    let nan = [0x7fc0, 0];
+    for (block, words) in unit["input"].as_object_mut().unwrap() {
+        for (nth, word) in words.as_array_mut().unwrap().iter_mut().enumerate() {
+            let is_blank = |(of, from): &(&str, usize)| of == block && (*from..from + 2).contains(&nth);
+            if blanks.is_empty() || blanks.iter().any(is_blank) {
+                *word = json!(nan[nth % 2]);
+            }
+        }
+    }
+    unit
+}
+
+#[tokio::test]
+async fn a_register_that_holds_no_value_is_no_value() {
+    let units = json!({"1": without_value(&[]), "2": without_value(&[("0", 6)])});
+    let Some((_server, address)) = plant("nan", &json!({"kind": "tcp", "silent": true, "units": units})).await else {
+        return;
+    };
+    let folder = Folder::new("check-live-nan");
+    let path = config(
+        &folder,
+        &address,
+        &[("empty", 1, "eastron-sdm630"), ("one", 2, "eastron-sdm630")],
+    );
+    let args = ["check", "-c", &path, "--live"];
+    check_both(
+        &args,
+        3,
+        &[
+            "fail empty",
+            "warn one",
+            "값 없음: current_l1_a @6: 계측기가 값 없음이라",
+        ],
+        &["fail empty", "warn one", "no value: current_l1_a @6: the meter says"],
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn each_meter_says_how_it_is() {
     let units = json!({"1": counting(), "2": reversed()});

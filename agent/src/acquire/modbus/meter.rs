@@ -56,8 +56,8 @@ pub(super) struct Meter {
     parts: Parts,
     /// The block that went without an answer last.
     unanswered: Option<Block>,
-    /// The read that failed last, for people.
-    tried: String,
+    /// The read that failed last, for people; none where they all were answered, and more came.
+    tried: Option<String>,
     /// Register of the SunSpec model's id, once the chain has been walked; addresses count from there.
     model_at: Option<u16>,
     /// Energy against power, over time.
@@ -118,7 +118,7 @@ impl Meter {
             rhythms,
             parts: Parts::default(),
             unanswered: None,
-            tried: String::new(),
+            tried: None,
             model_at: None,
             balance: Balance::default(),
             broken: None,
@@ -141,6 +141,7 @@ impl Meter {
     ) -> Result<(), Fault> {
         self.retry_planned_reads(sample.at);
         self.alone = Duration::ZERO;
+        self.tried = None;
         link.begin(self.unit).await?;
         let outcome = self.read_blocks(link, limit, sample).await;
         self.alone = link.alone(self.unit);
@@ -203,7 +204,7 @@ impl Meter {
                     outcome = Err(fault);
                 }
                 Err(fault) => {
-                    self.tried = read.to_string();
+                    self.tried = Some(read.to_string());
                     if fault.is_silence() {
                         self.went_unanswered(nth, block, sample, &fault);
                     }
@@ -379,11 +380,11 @@ impl Meter {
         if self.silent_since.is_none() {
             self.silent_since = Some(now);
             self.counts.answering.set(0.0);
-            let (meter, unit, tried) = (&*self.name, self.unit, &self.tried);
+            let (meter, unit, tried) = (&*self.name, self.unit, self.tried.as_deref());
             if self.parts.are_all_refused() && fault.may_pass_in_parts() {
                 warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter refuses every register and has no values until it gives some; check that a meter with this unit is there and has power (a gateway may answer in its place), then table (function 3 or 4) and addresses");
             } else if matches!(fault, Fault::TimedOut(_)) {
-                warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter is silent; it has no values until it answers");
+                warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter is silent; it has no values until it answers; check its power and wiring, and lengthen timeout if it is only slow");
             } else {
                 warn!(bus, meter, unit, tried, got = %fault, next_try = ?rest, "meter cannot be read; it has no values until it can");
             }

@@ -10,7 +10,8 @@
 //!   a poll is believed only if as many answers came as were asked for. Each time that it was believed again too early it
 //!   is watched for longer.
 //!
-//! What is left: a unit that is not watched, to whose questions two devices begin to answer, is believed for one poll.
+//! What is left: a unit that is not watched, to whose questions two devices begin to answer, is believed for one poll, and so
+//! may be a unit that answers late and in another order than it was asked in.
 //! Invariants: bytes leave through the read-only guard; every wait has an end; a watched unit costs the others no more
 //! than the time in which it usually answers, twice.
 

@@ -119,7 +119,7 @@ impl BusLive {
     fn verdict(&self, nth: usize) -> Verdict {
         let live = &self.meters[nth];
         let has_refused = live.points.iter().any(|read| read.trouble.is_some());
-        if live.trouble.is_some() || !live.has_values() {
+        if live.trouble.is_some() || !live.has_trusted() {
             Verdict::Fail
         } else if has_refused || live.checks(&self.ranges, Language::En).iter().any(|check| !check.ok) {
             Verdict::Warn

@@ -1,7 +1,7 @@
 //! Whether an energy register counts while power flows: read again until it rose, or should have.
 //!
 //! It waits no longer than [`LIMIT_S`]: of a small load, whose register needs longer for its next steps, it says nothing.
-//! Invariants: that a register did not move is said only after all that time; and with it, since a meter may count in
+//! Invariants: that a register did not move is said only after all that time, or else that it stopped answering; and with it, since a meter may count in
 //! coarser steps than its numbers could hold, of which steps [`STEPS`] should have come by then.
 
 use std::time::Duration;
@@ -61,8 +61,7 @@ pub(super) async fn watch(master: &mut Master, units: &[u8], meters: &mut [Live]
             if let Some(read) = read.filter(|read| read.quality.is_trusted()) {
                 (one.counted.last_kwh, one.counted.watched_s) = (read.value, second);
             }
-            let is_known = one.counted.watched_s > 0;
-            if is_known && (one.counted.has_moved() || second == LIMIT_S) {
+            if one.counted.has_moved() || second == LIMIT_S {
                 meters[one.nth].counted = Some(one.counted);
             }
         }
@@ -123,8 +122,16 @@ impl Counted {
             Language::En => format!("{first} → {last} kWh in {} s at {kw} kW", self.watched_s),
         };
         let coarsest_kwh = number(self.kw * f64::from(self.watched_s) / 3600.0 / STEPS);
+        // A single answer may be lost.
+        let is_heard = self.watched_s + 1 >= LIMIT_S;
         let fix = match (self.is_rising(), self.has_moved(), language) {
             (true, ..) => String::new(),
+            (false, false, _) if !is_heard => say(
+                language,
+                ": 그 뒤로 값이 오지 않음. 회선과 계측기를 확인",
+                ": then no value came any more; check the line and the meter",
+            )
+            .to_owned(),
             (false, true, _) => say(
                 language,
                 ": 감소함. 형식, 워드 순서 또는 송전 레지스터인지 확인",
@@ -198,23 +205,24 @@ mod tests {
 
     #[test]
     fn what_it_did_is_said() {
-        let check = |last_kwh, ok, said: &str| {
+        let check = |(last_kwh, watched_s), ok, said: &str| {
             let counted = Counted {
                 first_kwh: 100.0,
                 last_kwh,
                 kw: 72.0,
-                watched_s: 15,
+                watched_s,
             };
             let check = counted.check(Language::En);
             assert_eq!(check.ok, ok);
             assert!(check.found.contains(said), "{}", check.found);
         };
-        check(100.05, true, "100.00 → 100.05 kWh in 15 s at 72 kW");
+        check((100.05, 15), true, "100.00 → 100.05 kWh in 15 s at 72 kW");
+        check((100.0, 3), false, "in 3 s at 72 kW: then no value came any more");
         check(
-            100.0,
+            (100.0, 14),
             false,
-            "did not move; at this power a register of steps up to 0.150 kWh should have",
+            "did not move; at this power a register of steps up to 0.140 kWh should have",
         );
-        check(99.0, false, "falls");
+        check((99.0, 15), false, "falls");
     }
 }

@@ -202,6 +202,14 @@ fn is_refusal(trouble: &Trouble) -> bool {
     matches!(trouble, Trouble::Fault(fault) if fault.may_pass_in_parts())
 }
 
+fn no_value(language: Language) -> &'static str {
+    say(
+        language,
+        "계측기가 값 없음이라 하거나 있을 수 없는 값",
+        "the meter says \"no value\", or it cannot be",
+    )
+}
+
 /// The registers that a point needs, its scale register among them.
 pub(super) fn extent(point: &Point) -> (u16, u16) {
     let last = point.at.saturating_add(point.form.registers() - 1);
@@ -244,6 +252,11 @@ impl Live {
         self.points.iter().any(|read| read.reading.is_some())
     }
 
+    /// Whether any value came that can be trusted.
+    pub(super) fn has_trusted(&self) -> bool {
+        self.readings().iter().any(|reading| reading.quality.is_trusted())
+    }
+
     /// Its values for a sheet.
     pub(super) fn values(&self, ranges: &Ranges, language: Language, told: impl Fn(&Trouble) -> String) -> Vec<Value> {
         let value = |read: &PointRead| {
@@ -254,12 +267,7 @@ impl Live {
             let holds = |value| range.map(|range| range.holds(value));
             let remark = match (&read.trouble, read.reading, trusted) {
                 (Some(trouble), ..) => told(trouble),
-                (None, Some(_), None) => say(
-                    language,
-                    "계측기가 값 없음이라 하거나 있을 수 없는 값",
-                    "the meter says \"no value\", or it cannot be",
-                )
-                .to_owned(),
+                (None, Some(_), None) => no_value(language).to_owned(),
                 _ => String::new(),
             };
             Value {
@@ -298,11 +306,28 @@ impl Live {
                 found: values.iter().map(|value| number(*value)).collect::<Vec<_>>().join(", ") + " " + &range.unit,
             });
         }
+        checks.extend(self.without_value(language));
         checks.extend(self.not_all_zero(language));
         checks.extend(self.direction(language));
         checks.extend(self.one_load(language));
         checks.extend(self.counted.map(|counted| counted.check(language)));
         checks
+    }
+
+    /// A complaint of registers that were given and hold nothing that can be a value.
+    fn without_value(&self, language: Language) -> Option<Check> {
+        let is_empty = |read: &&PointRead| read.reading.is_some_and(|reading| !reading.quality.is_trusted());
+        let empty: Vec<String> = self
+            .points
+            .iter()
+            .filter(is_empty)
+            .map(|read| format!("{} @{}", read.point.quantity.name(), read.point.at))
+            .collect();
+        (!empty.is_empty()).then(|| Check {
+            what: say(language, "값 없음", "no value").to_owned(),
+            ok: false,
+            found: format!("{}: {}", empty.join(", "), no_value(language)),
+        })
     }
 
     /// A complaint where every value is 0: even a machine that stands still has voltage.

@@ -126,7 +126,7 @@ impl Meter {
     pub(super) fn take_apart(&mut self, nth: usize, block: usize, fault: &Fault) {
         let reads = &mut self.rhythms[nth].reads;
         let read = reads.remove(block);
-        self.tried = read.to_string();
+        self.tried = Some(read.to_string());
         let halves = read.halves(&self.points);
         if self.parts.is_all {
             let sought = self.failures as usize % self.points.len();
