@@ -3,7 +3,7 @@
 //! Part of the walk in `counter.rs`. Invariant: what is discarded gives and takes no energy; the register goes on from
 //! where it stood. While nothing but zeros follows, nobody can tell whether it was reset.
 
-use super::{Step, Walk};
+use super::{Step, Walk, leap::LEAP};
 use crate::interval::{
     known::{MARGIN, decimal, limit_kw, waver},
     point::{MS_PER_HOUR, Point, SPREAD_MS, hours},
@@ -49,10 +49,12 @@ impl Walk<'_> {
                 return None;
             }
             let (leap, off) = (value - before, value - base);
-            let is_risen = if is_late {
-                self.is_plausible(off, ms - base_ms)
-            } else {
-                off <= near || self.is_usual(off, ms - base_ms)
+            // Low values that are no zeros may be another device's, and this one a spike of it.
+            let is_low = left < base && left != 0.0 && self.limit_kw > 0.0;
+            let is_risen = match is_late {
+                true => self.is_plausible(off, ms - base_ms),
+                false if is_low => self.is_plausible(off / LEAP, ms - base_ms) || self.is_step(off),
+                false => off <= near || self.is_usual(off, ms - base_ms),
             };
             let is_back = off >= -waver(base) && is_risen;
             // Where it has gone past the first reading that left its place, that one was none of those.
