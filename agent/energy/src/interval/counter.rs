@@ -5,6 +5,7 @@
 //! Invariants: steps adjoin, each from one believed reading to the next; a rise is never negative.
 
 mod away;
+mod burst;
 mod frozen;
 mod leap;
 mod swap;
@@ -49,6 +50,22 @@ pub(crate) struct Step {
 pub(crate) struct Repaired {
     pub(crate) kind: RepairKind,
     pub(crate) why: Vec<(&'static str, f64)>,
+}
+
+impl Step {
+    /// An ordinary one.
+    fn plain((from_ms, to_ms): (i64, i64), (before, after): (f64, f64), rise: f64) -> Self {
+        Self {
+            from_ms,
+            to_ms,
+            before,
+            after,
+            rise: Some(rise),
+            doubted_since_ms: None,
+            stood_ms: None,
+            repaired: None,
+        }
+    }
 }
 
 /// Walks over readings.
@@ -149,23 +166,14 @@ impl<'a> Walk<'a> {
         rise <= self.plausible(elapsed_ms)
     }
 
-    /// An ordinary rise to the next reading.
-    fn rises(&mut self, to: Point, rise: f64) -> Step {
-        let (from_ms, before) = (self.points[self.at].0, self.reference);
+    /// An ordinary rise to the reading at `index`, the next one or one after a silence.
+    fn rises(&mut self, index: usize, rise: f64) -> Step {
+        let (from_ms, before, to) = (self.points[self.at].0, self.reference, self.points[index]);
         if rise > 0.0 {
             self.learn(to, rise);
         }
-        self.at += 1;
-        Step {
-            from_ms,
-            to_ms: to.0,
-            before,
-            after: to.1,
-            rise: Some(rise),
-            doubted_since_ms: None,
-            stood_ms: None,
-            repaired: None,
-        }
+        self.at = index;
+        Step::plain((from_ms, to.0), (before, to.1), rise)
     }
 
     /// What an ordinary rise teaches; the register stands there now.
@@ -301,7 +309,7 @@ impl<'a> Walk<'a> {
         let step = if to.1 < self.reference {
             self.wavered(to)
         } else {
-            self.rises(to, 0.0)
+            self.rises(self.at + 1, 0.0)
         };
         Step {
             doubted_since_ms: self.is_doubted.then_some(self.since_ms),
@@ -336,7 +344,7 @@ impl<'a> Walk<'a> {
         if let Some(step) = self.back(self.at + 1) {
             return step;
         }
-        self.leapt(to, rise).unwrap_or_else(|| self.rises(to, rise))
+        self.leapt(to, rise).unwrap_or_else(|| self.rises(self.at + 1, rise))
     }
 
     /// A fall within the register's noise. Named only where it falls, not while it stays there.
@@ -419,11 +427,16 @@ impl Iterator for Walk<'_> {
             self.look_for_swap();
         }
         if to.0 < self.swap_ms {
+            if elapsed_ms > self.rules.gap_ms
+                && let Some(last) = self.held_back()
+            {
+                return Some(self.rises(last, self.points[last].1 - self.reference));
+            }
             if rise <= 0.0 && -rise <= waver(self.reference) {
                 return Some(self.unchanged(to));
             }
             if rise > 0.0 && self.is_usual(rise, elapsed_ms) {
-                return Some(self.rises(to, rise));
+                return Some(self.rises(self.at + 1, rise));
             }
         }
         Some(self.unusual(to, rise))

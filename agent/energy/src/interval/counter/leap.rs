@@ -66,6 +66,9 @@ impl Walk<'_> {
         if is_energy && !is_impossible {
             return None;
         }
+        if self.is_mistimed() {
+            return Some(self.catches_up(to, rise));
+        }
         let why = vec![("rise", rise), ("plausible", self.plausible(elapsed_ms))];
         // Until the register has said anything after it, it may as well come back.
         let is_last = self.at + 2 == self.points.len() && !is_impossible;

@@ -1,0 +1,111 @@
+//! Readings that are stamped when they come: what a broker held back in a cut of the line comes at once, a slow answer tells of
+//! a later time than its request.
+//!
+//! Each case is the register of a plant that draws 100 kW. Held: all energy is told, none of it as a peak, nothing but the
+//! silence is named, and no fault of the meter is told.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod support;
+
+use energy::{Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, site::Settings};
+use jiff::SignedDuration;
+use support::{Outcome, at, live_on, site};
+
+const KW: f64 = 100.0;
+const DAY_S: i64 = 86_400;
+/// When the line is cut, or answers are slow: in the third day, in the middle of a quarter hour.
+const FROM_S: i64 = 2 * DAY_S + 36_100;
+
+fn watched(every_s: i64, contract_kw: Option<f64>) -> Site {
+    let mut site = site();
+    site.contracts.truncate(usize::from(contract_kw.is_some()));
+    for contract in &mut site.contracts {
+        contract.contract_kw = contract_kw.unwrap_or_default();
+    }
+    site.meters[0].every = SignedDuration::from_secs(every_s);
+    site.meters.truncate(1);
+    site.machines.retain(|machine| *machine.meter == *"main");
+    site.machines[0].detect = [Kind::MeterReset, Kind::MeterStuck]
+        .map(|kind| (kind, Settings::new()))
+        .into();
+    site
+}
+
+/// Readings of these instants, in ms: when each was taken, and when it came.
+fn lived(site: &Site, readings: impl Iterator<Item = (i64, i64)>) -> Outcome {
+    let sample = |(taken_ms, came_ms): (i64, i64)| Sample {
+        meter: "main".into(),
+        at: at("00:00:00") + SignedDuration::from_millis(came_ms),
+        readings: vec![Reading::new(
+            Quantity::EnergyImport,
+            // To a watt-hour.
+            (1000.0 * (5000.0 + KW * taken_ms as f64 / 3.6e6)).floor() / 1000.0,
+        )],
+    };
+    live_on(site, readings.map(sample).collect(), None)
+}
+
+fn check(name: &str, outcome: &Outcome, until_s: i64) {
+    let (told, truth) = (outcome.sum_kwh(), KW * until_s as f64 / 3600.0);
+    assert!((told - truth).abs() < 0.01, "{name}: {told}, not {truth}");
+    let highest = outcome.highest_kw();
+    assert!(highest < 1.15 * KW, "{name}: {highest} kW");
+    // Where it was not heard meanwhile there is a gap.
+    let named = outcome.named();
+    assert!(named.is_subset(&[RepairKind::GapSpread].into()), "{name}: {named:?}");
+    assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+}
+
+#[test]
+fn what_was_held_back_is_spread_over_the_silence() {
+    for (every_s, cut_s) in [(1, 300), (10, 600), (10, 3600), (60, 3600), (60, 30 * 3600)] {
+        // One a millisecond, ten at once, all at once.
+        for (n_at_once, contract_kw) in [(1, None), (1, Some(500.0)), (10, None), (1_000_000, Some(500.0))] {
+            let until_s = 4 * DAY_S;
+            let ends_ms = (FROM_S + cut_s) * 1000;
+            let mut n_held = 0;
+            let came = |taken_s: i64| {
+                if !(FROM_S..FROM_S + cut_s).contains(&taken_s) {
+                    return Some((taken_s * 1000, taken_s * 1000));
+                }
+                n_held += 1;
+                // A second one of the same instant is refused.
+                let is_first = (n_held - 1) % n_at_once == 0;
+                is_first.then_some((taken_s * 1000, ends_ms - 1000 + (n_held - 1) / n_at_once % 900))
+            };
+            let taken = (0..=until_s).step_by(every_s as usize);
+            let outcome = lived(&watched(every_s, contract_kw), taken.filter_map(came));
+            let name = format!("{cut_s} s, one in {every_s} s, {n_at_once} at once, {contract_kw:?}");
+            check(&name, &outcome, until_s);
+        }
+    }
+}
+
+#[test]
+fn a_slow_answer_is_no_leap() {
+    for (every_s, slow_ms, contract_kw) in [
+        (1, 2900, None),
+        (1, 4900, None),
+        (1, 4900, Some(500.0)),
+        (1, 9000, None),
+        (2, 5000, None),
+        (10, 30_000, None),
+    ] {
+        let until_s = 3 * DAY_S;
+        let is_skipped = |taken_s: i64| taken_s > FROM_S && taken_s * 1000 < FROM_S * 1000 + slow_ms;
+        let taken = (0..=until_s)
+            .step_by(every_s as usize)
+            .filter(|taken_s| !is_skipped(*taken_s));
+        let from_s = FROM_S / every_s * every_s;
+        let readings = taken.map(|taken_s| {
+            (
+                taken_s * 1000 + if taken_s == from_s { slow_ms } else { 0 },
+                taken_s * 1000,
+            )
+        });
+        let outcome = lived(&watched(every_s, contract_kw), readings);
+        let name = format!("{slow_ms} ms, read each {every_s} s, {contract_kw:?}");
+        check(&name, &outcome, until_s);
+    }
+}
