@@ -17,7 +17,7 @@ use super::{
 };
 use crate::quantity::Quantity;
 
-pub(crate) use away::{RETURN_MS, RETURN_READINGS, ZERO_MS};
+pub(crate) use away::{FIRST_STEP, RETURN_MS, RETURN_READINGS, ZERO_MS};
 pub(crate) use leap::impossible_kw;
 pub use swap::CHANGE_MS;
 pub(crate) use swap::changing_ms;

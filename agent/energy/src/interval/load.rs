@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::point::{MINUTE_MS, hours};
 
-/// Minutes remembered: a day, as long as intervals may be opened again.
+/// Minutes remembered at most: a day, as long as intervals may be opened again.
 const MINUTES: usize = 1500;
 /// Power is a witness for the time between two minutes no further apart: read by the hour, one may be missing.
 const SPAN_MS: i64 = 2 * 3_600_000;
@@ -63,6 +63,14 @@ impl Load {
         if self.minutes.len() > MINUTES {
             self.minutes.pop_front();
         }
+    }
+
+    /// Forgets the minutes before `before_ms`, but for the last of them.
+    pub(crate) fn forget(&mut self, before_ms: i64) {
+        let n_gone = self
+            .minutes
+            .partition_point(|minute| minute.at_ms + MINUTE_MS <= before_ms);
+        self.minutes.drain(..n_gone.saturating_sub(1));
     }
 
     /// Whether no power is remembered.

@@ -32,12 +32,17 @@ const KEPT_STILL: usize = 40 * 288 + 12;
 
 /// Readings held beyond the running and the last interval, so that a logger that delivers late can still be put in
 /// order: as long as its intervals are remembered, a day of quarter hours at least, and a day of minutes at most, because
-/// memory and snapshots hold them. What comes later is refused as too old, and counted: read each 10 s, after four hours.
-const KEEP: Keep = Keep {
-    ms: KEEP_MS,
-    n_least: 96,
-    n_most: 1500,
-};
+/// memory and snapshots hold them; of meters that are read every few seconds little more than those two intervals. What
+/// comes later is refused as too old, and counted: read each 10 s, after four hours.
+fn keep(basis: &Basis<'_>) -> Keep {
+    Keep {
+        ms: KEEP_MS,
+        n_least: 96,
+        n_most: if basis.lengths.gap_ms < FAST_GAP_MS { 600 } else { 1500 },
+    }
+}
+/// Between readings of a meter that is read every few seconds there is a gap from here on, ms.
+const FAST_GAP_MS: i64 = 10_000;
 
 /// Where a meter's energy comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -328,27 +333,35 @@ impl MeterIntervals {
             let Some(last_ms) = series.last_ms() else { continue };
             let needed_ms = open_ms.min(basis.start_of(last_ms)) - basis.lengths.interval_ms;
             if is_counter {
-                series.prune_counter(needed_ms, KEEP, oldest_ms, |at_ms| basis.start_of(at_ms));
+                series.prune_counter(needed_ms, keep(basis), oldest_ms, |at_ms| basis.start_of(at_ms));
             } else {
-                series.prune(needed_ms, KEEP);
+                series.prune(needed_ms, keep(basis));
             }
         }
         self.forget(open_ms, basis);
     }
 
-    /// From when on a register stands still, or is silent, that may turn out not to have: all of that time may be told again.
-    fn still_ms(&self, basis: &Basis<'_>) -> Option<i64> {
-        let stood_ms = Register::ALL
-            .into_iter()
-            .filter_map(|register| self.series[register as usize].stood_ms(register == Register::Import));
+    /// From when on one of these registers stands still, or is silent, that may turn out not to have: all of that time may be
+    /// told again.
+    fn still_ms(&self, registers: &[Register], basis: &Basis<'_>) -> Option<i64> {
+        let stood_ms = registers
+            .iter()
+            .filter_map(|register| self.series[*register as usize].stood_ms(*register == Register::Import));
         stood_ms.chain(self.waiting_ms).min().map(|ms| basis.start_of(ms))
     }
 
     /// Of intervals that closed long ago nothing is remembered but how often they were told, where that may be asked. While
     /// a register stands still, those that do not say rest are: of the others only that one can be reckoned again.
     fn forget(&mut self, open_ms: i64, basis: &Basis<'_>) {
-        let kept_ms = open_ms - KEEP_MS;
-        let still_ms = self.still_ms(basis).unwrap_or(kept_ms).max(open_ms - SPREAD_MS);
+        // Of what stands before the readings that are held, nothing is reckoned again.
+        let held_ms = self.series.iter().filter_map(Series::held_whole_from_ms).min();
+        let held_ms = basis.start_of(held_ms.unwrap_or(open_ms).min(open_ms - 4 * basis.lengths.interval_ms));
+        let kept_ms = held_ms.max(open_ms - KEEP_MS);
+        let witness_ms = self.still_ms(&[Register::Import, Register::Export], basis);
+        self.load
+            .forget(witness_ms.map_or(kept_ms, |still_ms| still_ms.min(kept_ms)));
+        let still_ms = self.still_ms(&Register::ALL, basis);
+        let still_ms = still_ms.unwrap_or(kept_ms).max(open_ms - SPREAD_MS);
         let is_needed = |interval: &Interval| {
             let start_ms = interval.start.as_millisecond();
             start_ms >= still_ms && !self.is_rest(interval, basis)

@@ -10,7 +10,7 @@ pub(crate) use keep::Keep;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    counter::{RETURN_MS, RETURN_READINGS, Repaired, Walk, changing_ms},
+    counter::{FIRST_STEP, RETURN_MS, RETURN_READINGS, Repaired, Walk, changing_ms},
     cut::{Cut, Part},
     known::{MARGIN, Mark, Memory, Rules, is_usual, limit_kw, waver},
     load::Load,
@@ -21,6 +21,8 @@ use crate::{quantity::Quantity, sample::Quality, site::Swap};
 
 /// Readings that cannot be real are remembered for being named: an hour of one each second.
 const KEEP_SPOILED: usize = 3600;
+/// So many of a new register's readings show what it counts: those of a coarse one that is read often may stand still for long.
+const SHOWN_READINGS: usize = 64;
 
 /// Ascending readings of one quantity of one meter.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -85,6 +87,10 @@ impl Series {
     /// Puts a reading in its place.
     pub(crate) fn put(&mut self, at_ms: i64, value: f64) -> Put {
         if self.points.last().is_none_or(|last| last.0 < at_ms) {
+            if self.points.len() == self.points.capacity() {
+                // Twice as many would be most of what a thousand meters hold.
+                self.points.reserve_exact(self.points.len() / 8 + 16);
+            }
             self.points.push((at_ms, value));
             return Put::Newest;
         }
@@ -199,8 +205,7 @@ impl Series {
     fn told_by(&mut self, at_ms: i64, max_kw: Option<f64>) -> i64 {
         if let [.., (before_ms, before), (last_ms, last)] = self.points[..]
             && last_ms == at_ms
-            && is_usual(last - before, before, at_ms - before_ms, limit_kw(self.peak_kw, max_kw))
-            && !self.may_owe()
+            && self.needs_no_second_look((before_ms, before), (last_ms, last), max_kw)
         {
             return match self.unsettled {
                 None if before == 0.0 && last > 0.0 && self.has_fallen() => self.unsettle(at_ms),
@@ -208,6 +213,9 @@ impl Series {
                 Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
                 _ => before_ms,
             };
+        }
+        if self.points.len() == 1 {
+            return at_ms; // nothing lies before it
         }
         self.unsettle(at_ms)
     }
@@ -219,7 +227,28 @@ impl Series {
             return false;
         };
         (before - earlier).abs() <= waver(before)
-            && (last - before) * MS_PER_HOUR > MARGIN * self.peak_kw * (last_ms - before_ms) as f64
+            && (last - before) * MS_PER_HOUR > MARGIN * self.shown_kw() * (last_ms - before_ms) as f64
+    }
+
+    /// Whether the newest step is an ordinary one, or a new register's first: most take it in their first minute, and were all
+    /// of them held for an hour because of it, memory would be.
+    fn needs_no_second_look(&self, (before_ms, before): Point, (last_ms, last): Point, max_kw: Option<f64>) -> bool {
+        let (rise, shown_kw) = (last - before, self.shown_kw());
+        let is_first = shown_kw == 0.0 && before > 0.0 && (0.0..=FIRST_STEP).contains(&rise);
+        is_first || is_usual(rise, before, last_ms - before_ms, limit_kw(shown_kw, max_kw)) && !self.may_owe()
+    }
+
+    /// Highest mean power that it has shown, kW; before its first walk, in its newest readings but for the last.
+    fn shown_kw(&self) -> f64 {
+        if self.peak_kw > 0.0 {
+            return self.peak_kw;
+        }
+        let Some((_, earlier)) = self.points.split_last() else {
+            return 0.0;
+        };
+        let newest = &earlier[earlier.len().saturating_sub(SHOWN_READINGS)..];
+        let kw = |pair: &[Point]| (pair[1].1 - pair[0].1) / hours(pair[1].0 - pair[0].0);
+        newest.windows(2).map(kw).fold(0.0, f64::max)
     }
 
     /// Whether the standstill that was last told is doubted.

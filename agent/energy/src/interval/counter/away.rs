@@ -20,7 +20,7 @@ pub(crate) const ZERO_MS: i64 = 86_400_000;
 /// They are back when they stand no further from their place than this share of how far they had left.
 const RETURN_SHARE: f64 = 0.1;
 /// Nothing is known before a register's first zeros. What follows them is energy up to this step of the register …
-const FIRST_STEP: f64 = 10.0;
+pub(crate) const FIRST_STEP: f64 = 10.0;
 /// … or to a round number of kWh, so many times its decimal place at most: a register behind large transformers may count
 /// in tens or in a hundred …
 const FEW_STEPS: f64 = 9.0;

@@ -25,7 +25,7 @@ impl Series {
     /// Which reading is the first to stay, where those before `before_ms` are needed no more but to `keep`.
     fn first_kept(&self, before_ms: i64, keep: Keep) -> Option<usize> {
         let (n_held, last_ms) = (self.points.len(), self.last_ms()?);
-        let n_before = |ms: i64| self.place(ms).saturating_sub(1);
+        let n_before = |ms: i64| self.place(ms + 1).saturating_sub(1);
         let n_late = n_before(last_ms - keep.ms)
             .min(n_held.saturating_sub(keep.n_least))
             .max(n_held.saturating_sub(keep.n_most));
@@ -133,6 +133,11 @@ impl Series {
     /// From when on nothing is missing that this register said, but for the same again, ms. `None` = from its first.
     pub(crate) fn held_from_ms(&self) -> Option<i64> {
         self.forgotten_ms.and(self.points.first()).map(|first| first.0)
+    }
+
+    /// From when on none of its readings has been forgotten, ms. `None` = it has none.
+    pub(crate) fn held_whole_from_ms(&self) -> Option<i64> {
+        self.forgotten_ms.or(self.points.first().map(|first| first.0))
     }
 
     /// Instant of its first reading, forgotten or not.
