@@ -371,9 +371,9 @@ impl Recorder {
             return;
         }
         self.gathered.now = self.engine.now();
-        let commit = std::mem::take(&mut self.gathered);
+        let commit = Arc::new(std::mem::take(&mut self.gathered));
         let began = clock::monotonic();
-        while let Err(error) = self.store.commit(commit.clone()).await {
+        while let Err(error) = self.store.commit(Arc::clone(&commit)).await {
             self.counters.failed_commits.one();
             if error == StoreError::Closed {
                 tracing::error!(%error, "the store closed before the recorder; the last samples were not acknowledged");

@@ -286,7 +286,8 @@ fn the_lines_explain_the_items() {
     }
 }
 
-/// A contract that begins inside a month bears the demand charge of its own days, and nothing is missing before it.
+/// A contract that begins inside a month bears the demand charge of its own days; nothing of it is missing before it, and
+/// it says that it began then.
 #[test]
 fn a_contract_begun_in_a_month_is_billed_by_its_days() {
     let case = cases()
@@ -297,7 +298,10 @@ fn a_contract_begun_in_a_month_is_billed_by_its_days() {
     contracts[0].from = "2025-03-10".parse().unwrap();
     let bill = &bill::bills(&contracts, &case.load.expanded()).0[0];
     let said: Vec<&str> = bill.notes.iter().map(|note| note.code.as_str()).collect();
-    assert_eq!((bill.complete, bill.coverage, said), (true, 1.0, Vec::new()));
+    assert_eq!(
+        (bill.complete, bill.coverage, said),
+        (true, 1.0, vec!["contract_begins"])
+    );
     let whole = Decimal::from(769 * 8320);
     assert_eq!(
         bill.items[0].amount.round_dp(6),

@@ -258,7 +258,7 @@ fn patterns_and_sparkplug_devices_are_checked() {
          [[machine]]\nname = 'v'\nkind = 'fan'\nmeter = 'v'\n",
         &[
             "5:8 E1101 two things of kind meter are called \"x\"; the first stands on line 8 | give one of them another name, or take it out",
-            "13:9 E1006 the topic has {n}, and nothing says what that stands for | list the meters: each = [{ n = \"…\" }, …]; or write + for any level of a topic",
+            "13:9 E1006 the topic has {n}, and nothing says what that stands for | list the meters: each = [{ n = \"…\" }, …]",
             "15:8 W2005 \"zone\" is of a time in the payload, but no \"time\" says where that stands",
             "19:13 E1006 \"g\" is not the address of a Sparkplug device | write GROUP/NODE/DEVICE, or GROUP/NODE for what the edge node says of itself",
             "20:20 E1107 no quantity is called \"active_power\" | did you mean \"active_power_kw\"?",
@@ -826,4 +826,74 @@ proptest! {
         let kept: String = WHOLE.chars().take(at).chain(inserted.chars()).chain(WHOLE.chars().skip(at + n_removed)).collect();
         survive(&kept);
     }
+}
+
+const BUS: &str = "[[bus]]\nname = \"b\"\nmodbus = \"tcp://192.0.2.10\"\n";
+
+/// A copied block whose address was left as it was.
+#[test]
+fn what_is_read_twice_is_said() {
+    let meter = |name: &str, bus: &str, unit: u8| {
+        format!(
+            "[[meter]]\nname = \"{name}\"\nbus = \"{bus}\"\nunit = {unit}\n\
+             registers = [{{ at = 0, type = \"f32\", quantity = \"active_power_kw\" }}]\n\
+             [[machine]]\nname = \"{name}\"\nkind = \"press\"\nmeter = \"{name}\"\n"
+        )
+    };
+    check(&[BUS, &meter("m1", "b", 1), &meter("m2", "b", 2)].concat(), &[]);
+    check(
+        &[BUS, &meter("m1", "b", 1), &meter("m2", "b", 1)].concat(),
+        &[
+            "14:8 W2010 meter \"m2\" reads the same registers of unit 1 as \"m1\": one load is counted twice \
+           | give each meter the unit that is set at the device",
+        ],
+    );
+    let twice = |address: &str| {
+        let bus = |name: &str| format!("[[bus]]\nname = \"{name}\"\nmodbus = \"{address}\"\n");
+        [bus("b"), bus("c"), meter("m1", "b", 1), meter("m2", "c", 2)].concat()
+    };
+    check(
+        &twice("tcp://192.0.2.10"),
+        &[
+            "5:8 W2010 bus \"c\" is on the same line as \"b\": many gateways and meters serve one connection only \
+           | hang its meters on one [[bus]]",
+        ],
+    );
+    check(
+        &twice("rtu:///dev/ttyUSB0"),
+        &[
+            "5:8 E1110 bus \"c\" is on the same line as \"b\": only one of them can open it \
+           | hang its meters on one [[bus]]",
+        ],
+    );
+}
+
+#[test]
+fn a_filter_for_one_meter_and_a_time_without_zone_are_warned_of() {
+    let meter = |rest: &str| {
+        format!(
+            "[[broker]]\nname = \"h\"\nmqtt = \"mqtt://192.0.2.20\"\n[[meter]]\nname = \"m\"\nbroker = \"h\"\n{rest}\
+             [[machine]]\nname = \"m\"\nkind = \"press\"\nmeter = \"m\"\n"
+        )
+    };
+    let values = "values = { \"/p\" = \"active_power_kw\" }\n";
+    check(&meter(&format!("topic = \"plant/m/p\"\n{values}")), &[]);
+    for topic in ["plant/+/p", "plant/#"] {
+        check(
+            &meter(&format!("topic = \"{topic}\"\n{values}")),
+            &[&format!(
+                "7:9 W2011 \"{topic}\" takes what every matching topic says for this one meter \
+                 | write a capture in place of +, as {{machine}}, and list the meters with each"
+            )],
+        );
+    }
+    let local = "time = \"/t\"\nlocal_time = true\ntopic = \"plant/m/p\"\n";
+    check(&meter(&format!("{local}zone = \"Asia/Seoul\"\n{values}")), &[]);
+    check(
+        &meter(&format!("{local}{values}")),
+        &[
+            "9:9 W2012 the device says local times without a zone: what comes late would be stamped when it arrives \
+           | write zone = \"Asia/Seoul\", or the zone that the device's clock is set to",
+        ],
+    );
 }

@@ -89,6 +89,12 @@ codes! {
         "Modbus 회선의 어떤 읽기가 다른 읽기를 밀어냅니다.";
     ContractLimits "W2009" "The tariff is not for a contract of this demand."
         "이 계약전력에 맞지 않는 요금제입니다.";
+    ReadTwice "W2010" "One device or line is read twice."
+        "한 기기 또는 회선을 두 번 읽습니다.";
+    ManyInOne "W2011" "Whatever matches a filter is taken for one meter."
+        "필터에 맞는 모든 토픽을 한 계측기로 받습니다.";
+    NoZone "W2012" "The device says local times, and no zone is written."
+        "기기가 지역 시각을 보내는데 시간대가 적혀 있지 않습니다.";
     Unused "N3001" "A meter that no machine uses."
         "어느 설비도 쓰지 않는 계측기입니다.";
     ModiconNumber "N3003" "An address that looks like a number of Modicon's, which begin at 1 and name the table."

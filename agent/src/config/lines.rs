@@ -325,6 +325,7 @@ impl Lines {
     /// Refuses reads that cannot be, and buses that cannot give what is asked of them.
     fn check_buses(&self, context: &Context<'_>) {
         let file = context.file;
+        self.warn_of_doubles(file);
         for bus in &self.buses {
             let on_bus = self.bus_names.place(&bus.name).unwrap_or(0..0);
             match modbus::check(bus) {
@@ -338,6 +339,39 @@ impl Lines {
                     file.report(Code::BadRegister, place, error.to_string());
                 }
                 Err(error) => file.report(Code::BadValue, on_bus, error.to_string()),
+            }
+        }
+    }
+
+    /// A copied block whose address was left as it was counts one load twice, or fights over one line.
+    fn warn_of_doubles(&self, file: &File) {
+        for (nth, bus) in self.buses.iter().enumerate() {
+            let is_same = |other: &&modbus::Config| other.transport.place() == bus.transport.place();
+            if let Some(other) = self.buses[..nth].iter().find(is_same) {
+                let (code, why) = match bus.transport {
+                    modbus::Transport::Rtu { .. } => (Code::Contradiction, "only one of them can open it"),
+                    _ => (Code::ReadTwice, "many gateways and meters serve one connection only"),
+                };
+                let message = format!("bus {:?} is on the same line as {:?}: {why}", bus.name, other.name);
+                let help = "hang its meters on one [[bus]]".to_owned();
+                file.report_with(
+                    code,
+                    self.bus_names.place(&bus.name).unwrap_or(0..0),
+                    message,
+                    Some(help),
+                );
+            }
+            for (nth, meter) in bus.meters.iter().enumerate() {
+                let is_same = |other: &&MeterPoints| other.unit == meter.unit && other.points == meter.points;
+                if let Some(other) = bus.meters[..nth].iter().find(is_same) {
+                    let message = format!(
+                        "meter {:?} reads the same registers of unit {} as {:?}: one load is counted twice",
+                        &*meter.name, meter.unit, &*other.name
+                    );
+                    let help = "give each meter the unit that is set at the device".to_owned();
+                    let place = self.meter_names.place(&meter.name).unwrap_or(0..0);
+                    file.report_with(Code::ReadTwice, place, message, Some(help));
+                }
             }
         }
     }

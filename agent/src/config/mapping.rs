@@ -63,7 +63,7 @@ fn mapping<'a>(file: &'a File, site: Option<&Site>, mut root: Table<'a>) -> Opti
         .map(|table| column_mappings(file, &table));
     root.finish();
     let (time, columns) = (time?, columns?);
-    check_deltas(file, &time, &columns);
+    check_deltas(file, &time, &columns, site);
     Some(Mapping {
         delimiter: delimiter.map_or(b',', Spanned::into_inner),
         time,
@@ -207,12 +207,26 @@ fn column_mappings(file: &File, table: &Table<'_>) -> Vec<ColumnMapping> {
     columns
 }
 
-fn check_deltas(file: &File, time: &TimeMapping, columns: &[ColumnMapping]) {
-    let delta = columns.iter().find(|column| column.quantity.row().form == Form::Delta);
-    if let (Some(delta), Marks::Instant) = (delta, time.marks) {
+/// The energy of an interval can be told of no part of it, and no part of it of the whole.
+fn check_deltas(file: &File, time: &TimeMapping, columns: &[ColumnMapping], site: Option<&Site>) {
+    let Some(delta) = columns.iter().find(|column| column.quantity.row().form == Form::Delta) else {
+        return;
+    };
+    let span = file.source.text.find("[time]").map_or(0..0, |at| at..at + 6);
+    if time.marks == Marks::Instant {
         let message = format!("{} belongs to an interval, but the times mark instants", delta.quantity);
         let help = "say in [time] marks = \"interval-start\" or \"interval-end\", and interval".to_owned();
-        let span = file.source.text.find("[time]").map_or(0..0, |at| at..at + 6);
+        file.report_with(Code::Contradiction, span, message, Some(help));
+        return;
+    }
+    let demand = site.map(|site| site.demand_interval);
+    if let Some(demand) = demand.filter(|demand| *demand != time.interval) {
+        let (rows, demand_min) = (time.interval.as_secs_f64() / 60.0, demand.as_secs_f64() / 60.0);
+        let message = format!(
+            "each row holds the energy of {rows} min, but the site's demand interval is {demand_min} min: no demand can be \
+             told of that"
+        );
+        let help = format!("record rows of {demand_min} min, or write demand_interval = \"{rows}m\" in [site]");
         file.report_with(Code::Contradiction, span, message, Some(help));
     }
 }

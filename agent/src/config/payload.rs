@@ -37,6 +37,8 @@ pub(super) struct Payloads {
     pub time: Option<TimePointer>,
     /// Messages may have none of the values.
     pub is_partial: bool,
+    /// The time in the payload names no zone.
+    pub is_local_time: bool,
 }
 
 impl Payloads {
@@ -46,6 +48,7 @@ impl Payloads {
             values: values(table),
             time: time(table),
             is_partial: table.flag("partial").unwrap_or(false),
+            is_local_time: table.flag("local_time").unwrap_or(false),
         }
     }
 
@@ -54,6 +57,7 @@ impl Payloads {
     pub(super) fn with(mut self, own: Self) -> Self {
         self.time = own.time.or(self.time);
         self.is_partial |= own.is_partial;
+        self.is_local_time |= own.is_local_time;
         self
     }
 
@@ -197,8 +201,7 @@ impl Captures<'_> {
             let left: String = filled[open..].chars().take_while(|c| *c != '}').chain(['}']).collect();
             let message = format!("the {what} has {left}, and nothing says what that stands for");
             let name = left.trim_matches(['{', '}']);
-            let help =
-                format!("list the meters: each = [{{ {name} = \"…\" }}, …]; or write + for any level of a topic");
+            let help = format!("list the meters: each = [{{ {name} = \"…\" }}, …]");
             file.report_with(Code::BadValue, text.span(), message, Some(help));
         }
         Spanned::new(text.span(), filled)
@@ -314,6 +317,15 @@ pub(super) fn check_topic(file: &File, captures: &Captures<'_>, topic: &At<&str>
         let message = format!("{text:?} ends with #, but some values come under topics below it");
         let help = "write the topic that these begin with".to_owned();
         file.report_with(Code::BadValue, topic.span(), message, Some(help));
+    } else if text.ends_with('#') || text.split('/').any(|level| level == "+") {
+        let message = format!("{text:?} takes what every matching topic says for this one meter");
+        let help = "write a capture in place of +, as {machine}, and list the meters with each".to_owned();
+        file.report_with(Code::ManyInOne, topic.span(), message, Some(help));
+    }
+    if payloads.is_local_time && payloads.time.as_ref().is_some_and(|time| time.zone.is_none()) {
+        let message = "the device says local times without a zone: what comes late would be stamped when it arrives";
+        let help = "write zone = \"Asia/Seoul\", or the zone that the device's clock is set to".to_owned();
+        file.report_with(Code::NoZone, topic.span(), message, Some(help));
     }
 }
 

@@ -17,6 +17,7 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use energy::{Finding, Interval, Now, Sample};
@@ -253,7 +254,7 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What the writer thread can be asked for.
 enum Command {
-    Commit(Box<Commit>, Answer<u64>),
+    Commit(Arc<Commit>, Answer<u64>),
     Progress(Progress, Answer<()>),
     DeadLetter(DeadLetter, Answer<()>),
     Acknowledge(Acknowledgement, Answer<()>),
@@ -294,8 +295,9 @@ impl Store {
     }
 
     /// Appends one row to the log with its projections. `Ok(seq)`: all of it is on the disk. `Err`: none of it is.
-    pub async fn commit(&self, commit: Commit) -> Result<u64, StoreError> {
-        self.ask(|answer| Command::Commit(Box::new(commit), answer)).await
+    pub async fn commit(&self, commit: impl Into<Arc<Commit>>) -> Result<u64, StoreError> {
+        let commit = commit.into();
+        self.ask(|answer| Command::Commit(commit, answer)).await
     }
 
     /// Saves what `reader` has still to do, durably.

@@ -406,7 +406,12 @@ fn every_profile_and_tariff_can_be_used() {
     let meters = names.iter().enumerate().map(|(n, name)| {
         let source = files.read(Folder::Meters, name).unwrap().unwrap();
         let on = if source.text.contains("[values]") {
-            format!("broker = 'q'\ntopic = 't{n}'\npreset = '{name}'\neach = [{{ channel = '0' }}]")
+            let zone = if source.text.contains("local_time") {
+                "zone = 'Asia/Seoul'\n"
+            } else {
+                ""
+            };
+            format!("broker = 'q'\ntopic = 't{n}'\npreset = '{name}'\n{zone}each = [{{ channel = '0' }}]")
         } else {
             format!("bus = 'b'\nunit = {}\nprofile = '{name}'", n + 1)
         };

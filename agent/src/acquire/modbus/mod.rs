@@ -111,6 +111,16 @@ pub enum Transport {
     },
 }
 
+impl Transport {
+    /// What two lines cannot share: the host and port, or the device file.
+    pub fn place(&self) -> (&str, u16) {
+        match self {
+            Self::Tcp { host, port } | Self::RtuOverTcp { host, port } | Self::Tls { host, port, .. } => (host, *port),
+            Self::Rtu { path, .. } => (path, 0),
+        }
+    }
+}
+
 /// As in a configuration, nearly.
 impl std::fmt::Display for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -115,6 +115,14 @@ pub(crate) struct Check {
     pub(crate) found: String,
 }
 
+impl Value {
+    /// Its first register, with the function that reads its table: 3 holding, 4 input registers.
+    fn place(&self) -> String {
+        let function = if self.table == "input" { 4 } else { 3 };
+        format!("FC{function} {}", self.at)
+    }
+}
+
 /// Registers as engineers write them.
 pub(crate) fn hex(words: &[u16]) -> Vec<String> {
     words.iter().map(|word| format!("{word:04X}")).collect()
@@ -257,7 +265,7 @@ impl Device {
                 value.name.clone(),
                 value.number.map_or_else(|| "–".to_owned(), number),
                 value.unit.clone(),
-                value.at.to_string(),
+                value.place(),
                 raw.join(" "),
             ]
         }));
@@ -343,7 +351,7 @@ mod tests {
                 "0001 0002 0003 0004",
                 "verified = false",
                 "12345",
-                "65532",
+                "FC3 65532",
             ] {
                 assert!(text.contains(fact), "{fact} is not in\n{text}");
             }

@@ -15,7 +15,7 @@ use super::{
     sheet::{Device, ProfileLine, Sheet, Value, hex},
 };
 use crate::{
-    acquire::modbus::{ByteOrder, Point, RegisterForm, ask::Block, decode},
+    acquire::modbus::{ByteOrder, Point, RegisterForm, Table, ask::Block, decode},
     config::{bus::written, model::Model},
     language::Language,
 };
@@ -242,7 +242,7 @@ fn verdict(shown: &Shown<'_>, block: &Block) -> String {
                 _ => shown.say("▶ 유일하게 맞음:", "▶ the only way that fits:"),
             };
             text += &wrapped(&format!("{lead} {}", way(one, shown.unit())), 0);
-            text += &wrapped(&toml_line(one), 2);
+            text += &wrapped(&toml_line(one, shown.found.asked.table), 2);
         }
         several => {
             text += &wrapped(
@@ -340,11 +340,15 @@ fn way_name(fit: &Fit) -> String {
     }
 }
 
-/// The point as a configuration has it.
-fn toml_line(fit: &Fit) -> String {
+/// The point as a configuration has it, where no table is that of holding registers.
+fn toml_line(fit: &Fit, table: Table) -> String {
     let Reading { at, form, order, .. } = &fit.reading;
     let (form, order, scale) = (form_name(*form), order_name(*order), fit.scale);
-    format!("{{ at = {at}, type = \"{form}\", order = \"{order}\", scale = {scale}, quantity = \"…\" }}")
+    let table = match table {
+        Table::Holding => "",
+        Table::Input => "table = \"input\", ",
+    };
+    format!("{{ at = {at}, {table}type = \"{form}\", order = \"{order}\", scale = {scale}, quantity = \"…\" }}")
 }
 
 /// For programs.

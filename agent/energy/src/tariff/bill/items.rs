@@ -45,6 +45,8 @@ pub(super) fn bill(contracts: &[Contract], tally: &Tally<'_>, history: &mut Hist
         to: tally.period.to,
         complete: notes::is_complete(tally),
         coverage: notes::coverage(tally),
+        unknown: notes::unknown(tally),
+        estimated_kwh: tally.estimated_kwh(),
         currency: rules.currency.clone(),
         items,
         total: total(&rules.rounding, sum),

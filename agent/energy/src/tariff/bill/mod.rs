@@ -51,6 +51,10 @@ pub struct Bill {
     pub complete: bool,
     /// Share of the period seen with trusted readings, 0..1; of a running one, of what has passed.
     pub coverage: f64,
+    /// Share of that time of which no energy is known: what was used in it is not in this bill.
+    pub unknown: f64,
+    /// Energy of intervals that were estimated, kWh: known in sum, by a register, and spread over a gap.
+    pub estimated_kwh: Decimal,
     /// ISO 4217 code.
     pub currency: String,
     /// Lines of the bill, in its order.

@@ -5,9 +5,16 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{BilledDemand, charge::billed_contract_kw, names, period::Period, tally::Tally};
+use super::{
+    BilledDemand,
+    charge::billed_contract_kw,
+    names,
+    period::Period,
+    tally::{Quantity, Tally},
+};
 use crate::{
     finding::Title,
     unit::{percent_seen, share},
@@ -40,9 +47,18 @@ pub(super) fn is_complete(tally: &Tally<'_>) -> bool {
 
 /// Share of the period, or of what has passed of it, seen with trusted readings.
 pub(super) fn coverage(tally: &Tally<'_>) -> f64 {
+    share((tally.seen_min / minutes(tally)).clamp(0.0, 1.0))
+}
+
+/// Share of that time of which no energy is known.
+pub(super) fn unknown(tally: &Tally<'_>) -> f64 {
+    share(1.0 - (tally.known_min / minutes(tally)).clamp(0.0, 1.0))
+}
+
+/// The period, or what has passed of it, in minutes.
+fn minutes(tally: &Tally<'_>) -> f64 {
     let (from, to) = bounds(tally);
-    let minutes = to.min(tally.heard_until).duration_since(from).as_secs_f64() / 60.0;
-    share((tally.seen_min / minutes).clamp(0.0, 1.0))
+    to.min(tally.heard_until).duration_since(from).as_secs_f64() / 60.0
 }
 
 /// First instant and end of what the bill is for: a contract that begins inside a period is billed from its first day.
@@ -65,16 +81,10 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
             "The data do not cover the whole period; the demand charge is that of the whole month.",
         ));
     }
+    notes.extend(begun(tally));
     notes.extend(reading_day_changed(tally.period));
-    let coverage = coverage(tally);
-    if coverage < 1.0 {
-        let seen = percent_seen(coverage);
-        notes.push(note(
-            "coverage",
-            format!("자료 확보율 {seen}: 모르는 시간의 사용량은 들어 있지 않습니다."),
-            format!("Coverage {seen}: what was used while nothing was known is not in this bill."),
-        ));
-    }
+    notes.extend(seen(tally));
+    notes.extend(estimated(tally));
     for tally in &tally.parts {
         let (edition, contract) = (&tally.part.edition, tally.part.edition.contract);
         if contract.rules.demand.is_none() && !edition.prices.demand_per_kw.is_zero() {
@@ -124,6 +134,54 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
     let mut said = BTreeSet::new();
     notes.retain(|note| said.insert(note.text.en.clone()));
     notes
+}
+
+/// A contract that begins inside the period is billed from then on.
+fn begun(tally: &Tally<'_>) -> Option<Note> {
+    let from = tally.parts[0].part.from;
+    (from > tally.period.from).then(|| {
+        note(
+            "contract_begins",
+            format!("계약이 {from}에 시작합니다: 그 전의 사용량은 들어 있지 않습니다."),
+            format!("The contract begins on {from}: what was used before is not in this bill."),
+        )
+    })
+}
+
+/// That not all of the period was seen; what a register counted over a gap is billed all the same.
+fn seen(tally: &Tally<'_>) -> Option<Note> {
+    let (coverage, unknown) = (coverage(tally), unknown(tally));
+    let seen = percent_seen(coverage);
+    let (ko, en) = if unknown > 0.0 {
+        (
+            format!("자료 확보율 {seen}: 모르는 시간의 사용량은 들어 있지 않습니다."),
+            format!("Coverage {seen}: what was used while nothing was known is not in this bill."),
+        )
+    } else {
+        (
+            format!("자료 확보율 {seen}: 결측 시간의 사용량은 계기 적산값으로 알고 있어 들어 있습니다."),
+            format!("Coverage {seen}: what was used in the gaps is known by the registers, and in this bill."),
+        )
+    };
+    (coverage < 1.0).then(|| note("coverage", ko, en))
+}
+
+/// How much of the energy is known in sum only.
+fn estimated(tally: &Tally<'_>) -> Option<Note> {
+    let estimated_kwh = tally.estimated_kwh();
+    let energies = tally.parts.iter().flat_map(|part| &part.energy);
+    let whole_kwh: Decimal = energies.map(Quantity::energy_kwh).sum();
+    let pct = (estimated_kwh * Decimal::ONE_HUNDRED)
+        .checked_div(whole_kwh)?
+        .round_dp(1);
+    let kwh = estimated_kwh.round_dp(0);
+    (!estimated_kwh.is_zero()).then(|| {
+        note(
+            "estimated",
+            format!("전력량 중 {kwh} kWh({pct} %)는 추정치입니다: 합계만 알아 시간에 고르게 나누었습니다."),
+            format!("Of the energy {kwh} kWh ({pct} %) are estimated: known in sum, and spread evenly over the time."),
+        )
+    })
 }
 
 /// A period that is no month long, because the meter is read on another day from now on.

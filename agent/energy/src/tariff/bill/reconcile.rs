@@ -193,9 +193,9 @@ fn energy_reason(ours: Decimal, theirs: Decimal, bill: &Bill) -> Title {
     if difference.abs() < ROUNDED {
         return title("kWh 반올림 차이".into(), "rounded to whole kWh".into());
     }
-    if difference > Decimal::ZERO && bill.coverage < 1.0 {
-        let seen = percent_seen(bill.coverage);
-        let unseen = Decimal::from_f64(1.0 / bill.coverage - 1.0).unwrap_or_default() * ours;
+    if difference > Decimal::ZERO && bill.unknown > 0.0 {
+        let seen = percent_seen(1.0 - bill.unknown);
+        let unseen = Decimal::from_f64(1.0 / (1.0 - bill.unknown) - 1.0).unwrap_or_default() * ours;
         let unseen = unseen.round_dp(0).normalize();
         return title(
             format!("자료 확보율 {seen}: 평균으로 보면 약 {unseen} kWh를 보지 못함"),
@@ -326,8 +326,8 @@ fn total_reason(theirs: Decimal, bill: &Bill, entered: &EnteredBill) -> Title {
             "follows from the items above".into(),
         );
     }
-    if entered.items.is_empty() && theirs > bill.total && bill.coverage < 1.0 {
-        let seen = percent_seen(bill.coverage);
+    if entered.items.is_empty() && theirs > bill.total && bill.unknown > 0.0 {
+        let seen = percent_seen(1.0 - bill.unknown);
         return title(
             format!("자료 확보율 {seen}: 보지 못한 사용량"),
             format!("coverage is {seen}: energy that was not seen"),

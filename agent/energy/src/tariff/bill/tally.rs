@@ -42,6 +42,10 @@ pub(super) struct Tally<'a> {
     pub(super) heard_until: Timestamp,
     /// Time seen with trusted readings, minutes.
     pub(super) seen_min: f64,
+    /// Time of which the energy is known, by a register at least, minutes.
+    pub(super) known_min: f64,
+    /// Energy that is known in sum only, and was spread.
+    estimated: Nano,
     /// Whether an interval lay in no part, or had no price.
     pub(super) has_unpriced: bool,
 }
@@ -116,6 +120,8 @@ impl<'a> Tally<'a> {
             bounds: (first.map_or(from, |row| row.start), last.map_or(from, Usage::end)),
             heard_until: last.map_or(from, Usage::end),
             seen_min: 0.0,
+            known_min: 0.0,
+            estimated: 0,
             has_unpriced: false,
         };
         let mut hour: Option<Hour> = None;
@@ -123,6 +129,12 @@ impl<'a> Tally<'a> {
             let held = hour.take().filter(|hour| row.start < hour.until);
             let held = held.unwrap_or_else(|| tally.hour(row.start));
             tally.seen_min += row.coverage * f64::from(row.minutes);
+            if let Some(energy_kwh) = row.energy_kwh {
+                tally.known_min += f64::from(row.minutes);
+                if row.quality == Quality::Estimated {
+                    tally.estimated += (energy_kwh * 1e9).round() as Nano;
+                }
+            }
             if let Some(place) = held.place {
                 let part = &mut tally.parts[place.part];
                 part.add(row, place);
@@ -184,6 +196,11 @@ impl<'a> Tally<'a> {
                 .filter(|part| counts(part))
                 .filter_map(|part| part.peak),
         )
+    }
+
+    /// Energy of intervals that were estimated, kWh.
+    pub(super) fn estimated_kwh(&self) -> Decimal {
+        exact(self.estimated)
     }
 
     /// Highest demand that counts for the billing demand.

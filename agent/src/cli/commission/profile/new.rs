@@ -44,15 +44,15 @@ pub(super) struct NewArgs {
     /// The number of the first register in that source: 0 or 1.
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=1))]
     base: Option<u8>,
-    /// Table of the registers: holding (function 3) or input (function 4).
-    #[arg(long, default_value = "holding")]
-    table: String,
-    /// Type of registers that do not say theirs.
-    #[arg(long = "type", value_name = "TYPE", default_value = "f32")]
-    form: String,
-    /// Order of their bytes.
-    #[arg(long, default_value = "abcd")]
-    order: String,
+    /// Table of the registers: holding (function 3, the default) or input (function 4).
+    #[arg(long)]
+    table: Option<String>,
+    /// Type of registers that do not say theirs (else f32).
+    #[arg(long = "type", value_name = "TYPE")]
+    form: Option<String>,
+    /// Order of their bytes (else abcd).
+    #[arg(long)]
+    order: Option<String>,
     /// QUANTITY@REGISTER,type=i32,scale=0.001,every=10s; several times.
     #[arg(long = "point", value_name = "POINT")]
     points: Vec<String>,
@@ -114,9 +114,10 @@ pub(super) fn new(args: &NewArgs) -> Result<ExitCode, ExitCode> {
         "출처에서 첫 레지스터의 번호 (0 또는 1)",
         "number of the first register there (0 or 1)",
     )?;
+    let common = common(args, language)?;
     let points = points(args, language)?;
     let head = [("maker", &maker), ("model", &model), ("source", &source)];
-    let text = written(args, &head, &base, &points, language);
+    let text = written(args.note.as_deref(), &head, (&base, &common), &points, language);
     let file = format!("{name}.toml");
     let (_, notes) = model::model(&name, Source::new(&file, &text)).map_err(|found| refused(&found))?;
     for note in notes {
@@ -158,14 +159,56 @@ fn answer(flag: &str, given: Option<&str>, question: &str) -> Result<String, Exi
     Ok(line.trim().to_owned())
 }
 
+/// Table, type and order of registers that say nothing else: as given, else as a person at a terminal says who also says
+/// the points, else the usual ones.
+fn common(args: &NewArgs, language: Language) -> Result<[String; 3], ExitCode> {
+    let is_asked = args.points.is_empty() && io::stdin().is_terminal();
+    let ask = |flag: &str, given: &Option<String>, usual: &str, (ko, en): (&str, &str)| match given {
+        None if !is_asked => Ok::<_, ExitCode>(usual.to_owned()),
+        given => {
+            let said = answer(flag, given.as_deref(), say(language, ko, en))?;
+            Ok(if said.is_empty() { usual.to_owned() } else { said })
+        }
+    };
+    Ok([
+        ask(
+            "--table",
+            &args.table,
+            "holding",
+            (
+                "레지스터 표: holding (기능 3) 또는 input (기능 4); 빈 줄이면 holding",
+                "table of the registers: holding (function 3) or input (function 4); empty: holding",
+            ),
+        )?,
+        ask(
+            "--type",
+            &args.form,
+            "f32",
+            (
+                "레지스터 형식 (f32, u32, i32, u16, u64 …); 빈 줄이면 f32",
+                "type of the registers (f32, u32, i32, u16, u64 …); empty: f32",
+            ),
+        )?,
+        ask(
+            "--order",
+            &args.order,
+            "abcd",
+            (
+                "바이트 순서 (abcd, cdab …); 빈 줄이면 abcd",
+                "order of their bytes (abcd, cdab …); empty: abcd",
+            ),
+        )?,
+    ])
+}
+
 /// The points as rows of TOML.
 fn points(args: &NewArgs, language: Language) -> Result<Vec<String>, ExitCode> {
     let mut given = args.points.clone();
     if given.is_empty() {
         let question = say(
             language,
-            "점: 물리량@레지스터[,type=…,scale=…] (빈 줄이면 끝)",
-            "point: QUANTITY@REGISTER[,type=…,scale=…] (an empty line ends)",
+            "점: 물리량@레지스터[,type=…,scale=…,table=…,order=…] (빈 줄이면 끝)",
+            "point: QUANTITY@REGISTER[,type=…,scale=…,table=…,order=…] (an empty line ends)",
         );
         loop {
             let line = answer("--point", None, question)?;
@@ -220,7 +263,13 @@ fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-fn written(args: &NewArgs, head: &[(&str, &String)], base: &str, points: &[String], language: Language) -> String {
+fn written(
+    note: Option<&str>,
+    head: &[(&str, &String)],
+    (base, [table, form, order]): (&str, &[String; 3]),
+    points: &[String],
+    language: Language,
+) -> String {
     let say = |ko, en| say(language, ko, en);
     let mut text = String::new();
     for (key, value) in head {
@@ -232,7 +281,7 @@ fn written(args: &NewArgs, head: &[(&str, &String)], base: &str, points: &[Strin
     );
     writeln!(text, "# {verified}").ok();
     text += "verified = false\n";
-    if let Some(note) = &args.note {
+    if let Some(note) = note {
         writeln!(text, "note = {}", quoted(note)).ok();
     }
     let counts = say(
@@ -240,7 +289,6 @@ fn written(args: &NewArgs, head: &[(&str, &String)], base: &str, points: &[Strin
         "how the source numbers the first register",
     );
     writeln!(text, "\n# {counts}\nbase = {base}").ok();
-    let (table, form, order) = (&args.table, &args.form, &args.order);
     let common = say(
         "따로 적지 않은 레지스터의 표, 형식, 바이트 순서",
         "table, type and order of registers that say nothing else",
