@@ -129,6 +129,15 @@ async fn an_encrypted_broker_is_believed_by_its_authority_and_believes_our_certi
                 "{version:?} {authority} {identity}"
             );
         }
+        // Certificates that are renewed take effect by themselves.
+        std::fs::copy(file("stranger.pem"), file("renewed.pem")).unwrap();
+        let mut agent = Agent::start_unheard(encrypted(version, "renewed.pem", true));
+        agent.reaches("connects_total", 2.0).await;
+        std::fs::copy(file("ca.pem"), file("renewed.pem")).unwrap();
+        agent.reaches("mqtt_subscriptions_total", 1.0).await;
+        publish(&broker, &[("plant/dryer", b"43")]).await;
+        assert_eq!(agent.next_w().await, 43.0, "{version:?}");
+        agent.end().await;
     }
 }
 

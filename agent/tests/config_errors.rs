@@ -207,6 +207,7 @@ fn authorities_for_a_line_that_is_not_encrypted_are_warned_of() {
         "[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\nca_file = 'plant.pem'\n[[broker]]\nname = 's'\nmqtt = 'mqtts://h'\nca_file = 'plant.pem'\n",
         &[
             "4:11 W2005 \"ca_file\" vouches for nobody here: what goes to mqtt:// is not encrypted | write mqtts:// if the broker offers it",
+            "5:1 E1402 broker \"s\": no certificate authority read from \"/nonexistent/plant.pem\": No such file or directory (os error 2); a PEM file is wanted | PEM files, readable by the user wattwarden; certificate and key belong together",
         ],
     );
 }

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use super::{
-    Context,
+    Context, Secrets,
     diagnostic::Code,
     lines::{self, Lines, host_and_port},
     payload::{self, Captures},
-    read::{At, Table},
+    read::{At, File, Table},
     secret_file,
 };
 use crate::acquire::mqtt::{self, Identity, Trust, Url, Version};
@@ -67,21 +67,10 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
     let (Some(name), Some(url)) = (name, url) else { return };
     let name = (*name.get_ref()).to_owned();
     if let Some(id) = &client_id {
-        let is_same = |other: &&mqtt::Config| {
-            (&other.url.host, other.url.port) == (&url.host, url.port) && other.client_id == *id.get_ref()
-        };
-        if let Some(other) = lines.brokers.iter().find(is_same) {
-            let message = format!(
-                "broker {:?} at the same address has client_id {:?} too: each connection would end the other",
-                other.name,
-                id.get_ref()
-            );
-            let help = Some("give each its own, or write one [[broker]]".to_owned());
-            file.report_with(Code::Contradiction, id.span(), message, help);
-        }
+        refuse_double(file, id, &url, &lines.brokers);
     }
-    lines.broker_spans.insert(name.clone(), span);
-    lines.brokers.push(mqtt::Config {
+    lines.broker_spans.insert(name.clone(), span.clone());
+    let broker = mqtt::Config {
         client_id: client_id.map_or_else(String::new, |id| (*id.get_ref()).to_owned()),
         name,
         url,
@@ -96,7 +85,28 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
         asks_for_births,
         meters: vec![],
         sparkplug: vec![],
-    });
+    };
+    if let (Secrets::Read, Err(error)) = (context.secrets, mqtt::check_certificates(&broker)) {
+        let help = "PEM files, readable by the user wattwarden; certificate and key belong together".to_owned();
+        file.report_with(Code::SecretFile, span, error.to_string(), Some(help));
+    }
+    lines.brokers.push(broker);
+}
+
+/// Two sessions of one name end each other.
+fn refuse_double(file: &File, id: &At<&str>, url: &Url, others: &[mqtt::Config]) {
+    let is_same = |other: &&mqtt::Config| {
+        (&other.url.host, other.url.port) == (&url.host, url.port) && other.client_id == *id.get_ref()
+    };
+    if let Some(other) = others.iter().find(is_same) {
+        let message = format!(
+            "broker {:?} at the same address has client_id {:?} too: each connection would end the other",
+            other.name,
+            id.get_ref()
+        );
+        let help = Some("give each its own, or write one [[broker]]".to_owned());
+        file.report_with(Code::Contradiction, id.span(), message, help);
+    }
 }
 
 /// A file that only an encrypted connection has use for.

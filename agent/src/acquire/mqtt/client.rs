@@ -21,7 +21,7 @@ use super::{
     line::{Line, Topics},
     link::{self, Client, Events, Heard, Lost},
     reader::Reader,
-    tls::OptionsError,
+    tls::{self, Files, OptionsError},
 };
 use crate::{
     acquire::{Backoff, Outlets, renewed},
@@ -51,6 +51,11 @@ const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// Whether this broker can be used as configured; reads the files of certificates.
 pub fn check(config: &Config) -> Result<(), OptionsError> {
     link::open(config).map(drop)
+}
+
+/// Whether its certificates can be used.
+pub fn check_certificates(config: &Config) -> Result<(), OptionsError> {
+    tls::client(config).map(drop)
 }
 
 /// Whether the broker lets us in as configured, within so long of wall time; else why not. It connects by a client id of its
@@ -102,14 +107,31 @@ pub async fn run(
         outlets,
         health,
     };
-    let (mut reader, mut session) = (Reader::default(), None);
+    let (mut reader, mut session, mut refused) = (Reader::default(), None, None);
     while !stop.is_cancelled() {
         let config = settings.borrow_and_update().clone();
         if session.replace(config.session()) != Some(config.session()) {
             reader = Reader::default();
         }
-        if by(&config, &mut settings, around.clone(), &mut reader, &stop).await == Ended::Alone {
-            // Refused, or nobody takes the samples: only other settings can help.
+        let certificates = Files::of(&config);
+        let opened = match link::open(&config) {
+            Ok((client, events)) => (client, events, certificates),
+            Err(error) => {
+                Counts::new(&config.name, &around.health).failed.one();
+                let why = error.to_string();
+                if refused.as_ref() != Some(&why) {
+                    error!(next_try = ?CONNECT_REST.cap, "{why}");
+                }
+                refused = Some(why);
+                // Whoever renews a certificate writes one file after the other.
+                let waiting = timeout(CONNECT_REST.cap, renewed(&mut settings));
+                stop.run_until_cancelled(waiting).await;
+                continue;
+            }
+        };
+        refused = None;
+        if by(&config, opened, &mut settings, around.clone(), &mut reader, &stop).await == Ended::Alone {
+            // Nobody takes the samples: only other settings can help.
             stop.run_until_cancelled(renewed(&mut settings)).await;
         }
     }
@@ -128,6 +150,7 @@ struct Around {
 /// `reader` has learnt of edge nodes outlives the connection: their births do not come again by themselves.
 async fn by(
     config: &Config,
+    (client, events, certificates): (Client, Events, Files),
     settings: &mut watch::Receiver<Config>,
     around: Around,
     reader: &mut Reader,
@@ -139,13 +162,6 @@ async fn by(
         outlets,
         health,
     } = around;
-    let (client, events) = match link::open(config) {
-        Ok(opened) => opened,
-        Err(refused) => {
-            error!("{refused}");
-            return Ended::Alone;
-        }
-    };
     topics.take_up(config);
     reader.take_up(config);
     let line = Arc::new(Line {
@@ -171,11 +187,12 @@ async fn by(
         line,
         failures: 0,
         steady_from: None,
+        certificates,
     };
     let keeping = connection.keep(events);
     tokio::pin!(keeping);
     let ended = tokio::select! {
-        () = &mut keeping => return Ended::Alone,
+        ended = &mut keeping => return ended,
         ended = desk.work(&mut arrivals, settings, stop) => ended,
     };
     drop(arrivals);
@@ -201,6 +218,7 @@ struct Connection {
     failures: u32,
     /// When this connection will have lasted; `None` while there is none.
     steady_from: Option<Instant>,
+    certificates: Files,
     counts: Counts,
 }
 
@@ -228,8 +246,9 @@ impl Counts {
 }
 
 impl Connection {
-    /// Keeps the connection up; ends after the goodbye or when the desk is gone.
-    async fn keep(&mut self, mut events: Events) {
+    /// Keeps the connection up; ends after the goodbye, when the desk is gone, or where it is lost and there are other
+    /// certificates by now, for another connection.
+    async fn keep(&mut self, mut events: Events) -> Ended {
         loop {
             let line = Arc::clone(&self.line);
             let heard = tokio::select! {
@@ -249,16 +268,25 @@ impl Connection {
                 }
                 Ok(heard) => {
                     if self.hear(heard).await.is_err() {
-                        return;
+                        return Ended::Alone;
                     }
                 }
-                Err(Lost::Done) => return,
+                Err(Lost::Done) => return Ended::Alone,
                 Err(Lost::TooLarge(why)) => {
                     self.counts.too_large.one();
                     events.give_session_up();
                     self.rest(&why).await;
                 }
-                Err(Lost::Other(why)) => self.rest(&why).await,
+                Err(Lost::Other(why)) => {
+                    self.rest(&why).await;
+                    if self.certificates.have_changed() {
+                        info!(
+                            broker = self.broker,
+                            "there are other certificates: connecting by those"
+                        );
+                        return Ended::Elsewhere;
+                    }
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use rustls::{
@@ -90,6 +91,31 @@ pub(super) fn client(config: &Config) -> Result<Option<ClientConfig>, OptionsErr
         .with_client_auth_cert(certificates, key)
         .map(Some)
         .map_err(refused)
+}
+
+/// The files of certificates, and when each was written last.
+pub(super) struct Files(Vec<(PathBuf, Option<SystemTime>)>);
+
+impl Files {
+    /// Those of a broker, as they are now.
+    pub(super) fn of(config: &Config) -> Self {
+        let ca_file = match &config.url.tls {
+            Some(Trust::CaFile(path)) => Some(path),
+            _ => None,
+        };
+        let own = config.identity.iter().flat_map(|own| [&own.cert_file, &own.key_file]);
+        let paths = ca_file.into_iter().chain(own);
+        Self(paths.map(|path| (path.clone(), written_at(path))).collect())
+    }
+
+    /// Whether one of them has been written since.
+    pub(super) fn have_changed(&self) -> bool {
+        self.0.iter().any(|(path, at)| written_at(path) != *at)
+    }
+}
+
+fn written_at(path: &Path) -> Option<SystemTime> {
+    path.metadata().and_then(|file| file.modified()).ok()
 }
 
 fn ca_file(path: &Path) -> io::Result<RootCertStore> {
