@@ -74,6 +74,7 @@ fn restatement(year: i16) -> Restatement {
         difference_kgco2e: -2.4,
         difference_pct: None,
         explained_by: Vec::new(),
+        recounted: None,
     }
 }
 

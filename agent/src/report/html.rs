@@ -289,11 +289,16 @@ fn fuel_note(report: &Report, words: &Words) -> String {
 /// One restatement in a sentence: both values, what changed, why.
 fn told(restated: &Restatement, language: Language) -> String {
     let (old, new) = (tonnes(restated.old.kgco2e), tonnes(restated.new.kgco2e));
-    let moved: Vec<String> = restated
-        .explained_by
-        .iter()
-        .map(|moved| format!("{} → {}: {}", moved.from, moved.to, unit(moved.energy_kwh, 1, "kWh")))
-        .collect();
+    let moved = restated.explained_by.iter();
+    let moved = moved.map(|moved| format!("{} → {}: {}", moved.from, moved.to, unit(moved.energy_kwh, 1, "kWh")));
+    let recounted = restated.recounted.iter().map(|recounted| {
+        let kwh = unit(recounted.energy_kwh, 1, "kWh");
+        match language {
+            Language::Ko => format!("달라진 자료: {kwh}"),
+            Language::En => format!("other data: {kwh}"),
+        }
+    });
+    let moved: Vec<String> = moved.chain(recounted).collect();
     let (moved, reason, year) = (moved.join(", "), &restated.reason, restated.year);
     match language {
         Language::Ko => format!("{year}년 {old} → {new} ({moved}). 사유: {reason}"),

@@ -1,7 +1,7 @@
-//! A past year reckoned again with other factors: what was said, what is said now, and which factors explain it.
+//! A past year reckoned again, with other factors or other data: what was said, what is said now, and what explains it.
 //!
-//! It keeps nothing; who calls writes the result down and never over an old one. Invariant: the energy is the same on
-//! both sides, so the difference is the sum over pairs of factors of kWh × (new − old).
+//! It keeps nothing; who calls writes the result down and never over an old one. Invariants: the difference is the sum over
+//! pairs of factors of kWh × (new − old), and of what other data made; each old value is the last new one.
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,15 @@ pub struct Moved {
     pub kgco2e: f64,
 }
 
+/// What other data made of a year since it was last restated, by the factors of then.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Recounted {
+    /// kWh now, less kWh then.
+    pub energy_kwh: f64,
+    /// What that changed, kgCO2e.
+    pub kgco2e: f64,
+}
+
 /// One restatement: both values and the reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Restatement {
@@ -59,11 +68,35 @@ pub struct Restatement {
     pub difference_kgco2e: f64,
     /// The same as a percentage of the old value; `None` where that is 0.
     pub difference_pct: Option<f64>,
-    /// What the difference is made of.
+    /// What the difference is made of, beside other data.
     pub explained_by: Vec<Moved>,
+    /// What other data made of it; `None` where they are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recounted: Option<Recounted>,
 }
 
 impl Restatement {
+    /// With the value that was `last` kept as its old one: where the data have changed since, that is a part of the
+    /// difference.
+    #[must_use]
+    pub fn after(mut self, last: &Self) -> Self {
+        let recounted = Recounted {
+            energy_kwh: rounded(self.energy_kwh - last.energy_kwh, PLACES),
+            kgco2e: rounded(self.old.kgco2e - last.new.kgco2e, PLACES),
+        };
+        self.recounted = Some(recounted).filter(|it| it.energy_kwh != 0.0 || it.kgco2e != 0.0);
+        self.old = last.new.clone();
+        let (old, difference) = (self.old.kgco2e, self.new.kgco2e - self.old.kgco2e);
+        self.difference_kgco2e = difference;
+        self.difference_pct = (old != 0.0).then(|| difference / old * 100.0);
+        self
+    }
+
+    /// Whether it says anything new.
+    pub fn is_other(&self) -> bool {
+        self.recounted.is_some() || self.explained_by.iter().any(|moved| moved.from != moved.to)
+    }
+
     /// As it is kept: without the noise of sums.
     #[must_use]
     pub fn printable(mut self) -> Self {
@@ -162,6 +195,7 @@ pub fn restate(
         difference_kgco2e,
         difference_pct: (reckoned_old.kgco2e != 0.0).then(|| difference_kgco2e / reckoned_old.kgco2e * 100.0),
         explained_by: moved(series, year.used, old, new),
+        recounted: None,
         old: reckoned_old,
         new: reckoned_new,
     })
@@ -289,6 +323,41 @@ mod tests {
         assert_eq!(error.to_string(), "2018-03-01 has no factor as known on 2018-06-01");
         let error = restate(&series, year(&[]), (&late, &late), at, "").expect_err("no use");
         assert_eq!(error, CannotRestate::NoUse(2018));
+    }
+
+    /// A year that was restated, and then its data changed: the value that was kept stands before the new one.
+    #[test]
+    fn a_chain_of_restatements_has_no_hole() {
+        let (series, at) = (grid(), Timestamp::UNIX_EPOCH);
+        let restated = |kwh: f64, old: &Basis, new: &Basis| {
+            let used = [Used {
+                day: day("2024-03-01"),
+                energy_kwh: kwh,
+            }];
+            let year = Year {
+                year: 2024,
+                used: &used,
+                coverage: 1.0,
+            };
+            restate(&series, year, (old, new), at, "why")
+                .expect("known")
+                .printable()
+        };
+        let (early, late, one) = (known("2024-12-31"), known("2026-01-01"), Basis::Factor("2018".into()));
+        let first = restated(1000.0, &early, &late);
+        let same = restated(1000.0, &late, &late).after(&first);
+        assert_eq!((same.is_other(), same.recounted), (false, None));
+        let other_data = restated(1100.0, &late, &late).after(&first);
+        assert_eq!(other_data.old, first.new);
+        let made = Recounted {
+            energy_kwh: 100.0,
+            kgco2e: 45.41,
+        };
+        assert_eq!((other_data.is_other(), other_data.recounted), (true, Some(made)));
+        let both = restated(1100.0, &late, &one).after(&first);
+        let moved: f64 = both.explained_by.iter().map(|moved| moved.kgco2e).sum();
+        assert!((both.difference_kgco2e - moved - made.kgco2e).abs() < 1e-6, "{both:#?}");
+        assert!((first.new.kgco2e + both.difference_kgco2e - 1100.0 * 0.4594).abs() < 1e-6);
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! `wattwarden factors restate`: a past year reckoned again with other factors; both values are printed and kept.
+//! `wattwarden factors restate`: a past year reckoned again, with other factors or data; both values are printed and kept.
 //!
 //! What is kept is only ever added to; reports that show the year print both values.
 
@@ -99,13 +99,14 @@ fn reckoned(
     let last = last(kept, args.year);
     if let (Some(last), Some(day)) = (&last, args.reported) {
         let why = format!(
-            "--reported {day}: {} was restated before, and its old value is now that by {last}; leave --reported out",
-            args.year
+            "--reported {day}: {} was restated before, and its old value is now that by {}; leave --reported out",
+            args.year, last.new.basis
         );
         return Err(fail(INPUT, why));
     }
     let reported = args.reported.or_else(|| Date::new(args.year, 12, 31).ok());
-    let old = last.or_else(|| reported.map(Basis::Known));
+    let old = last.as_ref().map(|last| last.new.basis.clone());
+    let old = old.or_else(|| reported.map(Basis::Known));
     let old = old.ok_or_else(|| fail(INPUT, "there is no such year"))?;
     let new = match &args.factor {
         None => Basis::Known(config.site.zone.to_datetime(now).date()),
@@ -131,10 +132,14 @@ fn reckoned(
             format!("{error}; for a first restatement --reported DAY takes what was known on another day"),
         )
     })?;
-    if restated.explained_by.iter().all(|moved| moved.from == moved.to) {
+    let restated = match last {
+        Some(last) => restated.printable().after(last),
+        None => restated,
+    };
+    if !restated.is_other() {
         let help = "--reported names the day of the old report, --factor another factor";
         let why = format!(
-            "{old} and {new}, {} has the same factors: nothing was kept; {help}",
+            "{old} and {new}, {} has the same factors and data: nothing was kept; {help}",
             args.year
         );
         return Err(fail(INPUT, why));
@@ -142,10 +147,9 @@ fn reckoned(
     Ok(restated)
 }
 
-/// By what the year was last restated.
-fn last(kept: &[Restatement], year: i16) -> Option<Basis> {
-    let of_year = kept.iter().rev().find(|restated| restated.year == year);
-    of_year.map(|restated| restated.new.basis.clone())
+/// The year's last restatement.
+fn last(kept: &[Restatement], year: i16) -> Option<&Restatement> {
+    kept.iter().rev().find(|restated| restated.year == year)
 }
 
 fn shown(restated: &Restatement, language: Language) -> String {
@@ -178,6 +182,11 @@ fn shown(restated: &Restatement, language: Language) -> String {
             moved.kgco2e_per_kwh
         );
         rows.push(vec![String::new(), tonnes(moved.kgco2e), how]);
+    }
+    if let Some(recounted) = restated.recounted {
+        let kwh = grouped(&format!("{:.1}", recounted.energy_kwh));
+        let how = format!("{}: {kwh} kWh", word("달라진 자료", "other data"));
+        rows.push(vec![String::new(), tonnes(recounted.kgco2e), how]);
     }
     let kwh = grouped(&format!("{:.1}", restated.energy_kwh));
     let head = format!(
