@@ -1,7 +1,8 @@
 //! Scope 2, market-based: which kWh which contractual instrument covers, and what the rest is reckoned with.
 //!
-//! Order: certificates (REC, green premium), power purchase agreements, supplier contracts; within a kind by first day,
-//! then name. Each covers what is still uncovered of its own period, in order of time, so that what was reported of a
+//! Order: certificates (REC, green premium), power purchase agreements, supplier contracts; among those by last day, so
+//! that what is bought for a month is not left over because something for the year came before it; then by first day, kind
+//! and name. Each covers what is still uncovered of its own period, in order of time, so that what was reported of a
 //! month does not change with the months after it. The rest takes the supplier's rate, else the residual mix, else the
 //! location factor. Invariants: no kWh is covered twice, nothing is negative, what is covered and the rest add up to
 //! the use; an instrument larger than the use covers no more than the use.
@@ -133,8 +134,12 @@ pub fn allocate(used: &[Used], instruments: &[Instrument]) -> Vec<Split> {
 fn order(instruments: &[Instrument]) -> Vec<usize> {
     let mut places: Vec<usize> = (0..instruments.len()).collect();
     places.sort_by_key(|place| {
-        let instrument = &instruments[*place];
-        (instrument.kind, instrument.from, instrument.name.clone())
+        let Instrument {
+            kind, from, to, name, ..
+        } = &instruments[*place];
+        let is_certificate = matches!(kind, InstrumentKind::Rec | InstrumentKind::GreenPremium);
+        let class = if is_certificate { InstrumentKind::Rec } else { *kind };
+        (class, *to, *from, *kind, name.clone())
     });
     places
 }
@@ -252,6 +257,32 @@ mod tests {
         let told = covered(&allocate(&use_of_three_days, &instruments), 0..3, &instruments);
         assert_eq!((told[0].energy_kwh, told[0].unused_kwh), (100.0, Some(400.0)));
         check(&use_of_three_days[..1], &[], &[(&[], 100.0)]);
+    }
+
+    /// What is bought for a month is not left over because something for the whole year came first.
+    #[test]
+    fn what_ends_first_goes_first() {
+        let january = ("2024-01-01", "2024-01-31");
+        let rec = instrument(
+            "rec",
+            InstrumentKind::Rec,
+            ("2024-01-01", "2024-12-31"),
+            Amount::Energy(50.0),
+            0.0,
+        );
+        let premium = instrument(
+            "premium",
+            InstrumentKind::GreenPremium,
+            january,
+            Amount::Energy(30.0),
+            0.0,
+        );
+        let use_of_two_months = used(&[("2024-01-15", 40.0), ("2024-02-15", 100.0)]);
+        check(
+            &use_of_two_months,
+            &[rec, premium],
+            &[(&[(1, 30.0), (0, 10.0)], 0.0), (&[(0, 40.0)], 60.0)],
+        );
     }
 
     #[test]

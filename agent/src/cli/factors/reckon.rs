@@ -252,7 +252,21 @@ fn market(figures: &MonthFigures, explain: bool, language: Language) -> Vec<Vec<
         };
         rows.push(vec![String::new(), kg, how]);
     }
+    rows.extend(uncovered(figures, explain, language));
     rows
+}
+
+/// What no instrument covers, so that the lines make up the figure.
+fn uncovered(figures: &MonthFigures, explain: bool, language: Language) -> Option<Vec<String>> {
+    let (whole_kg, whole_kwh) = figures.kgco2e.market.zip(figures.energy_import_kwh)?;
+    let covered = figures.instruments.iter();
+    let (kg, kwh) = covered.fold((whole_kg, whole_kwh), |(kg, kwh), covered| {
+        (kg - covered.kgco2e, kwh - covered.energy_kwh)
+    });
+    let rest = if language == Language::Ko { "나머지" } else { "rest" };
+    let kg = if explain { number(kg.max(0.0), 3) } else { String::new() };
+    let how = format!("{rest} {} kWh", number(kwh.max(0.0), 1));
+    (!figures.instruments.is_empty()).then(|| vec![String::new(), kg, how])
 }
 
 /// The rows that gross heat was made with: `gross heat by kr-toe-city-gas-lng-2022 (unverified)`.
