@@ -332,7 +332,14 @@ impl Lines {
                 Ok(plan) => warn_of_crowding(file, bus, &plan, on_bus),
                 Err(ConfigError::TooMuch { error, .. }) => {
                     let message = format!("bus {:?}: {error}", bus.name);
-                    file.report_with(Code::BusTooSlow, on_bus, message, Some(error.can_be_met));
+                    let mut points = bus.meters.iter().flat_map(|meter| &meter.points);
+                    let own = points.any(|point| point.every.is_some());
+                    let where_else = if own {
+                        "; periods of a profile's own are lengthened in a copy of it, in meters/ beside this file"
+                    } else {
+                        ""
+                    };
+                    file.report_with(Code::BusTooSlow, on_bus, message, Some(error.can_be_met + where_else));
                 }
                 Err(ConfigError::Plan { error, .. }) => {
                     let place = self.meter_names.place(error.meter()).unwrap_or(on_bus);

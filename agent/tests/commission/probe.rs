@@ -237,6 +237,12 @@ async fn each_error_names_its_fix() {
     for (args, status, ko, en) in cases {
         check_both(&[&["probe", &address], &args[..]].concat(), status, &[ko], &[en]).await;
     }
+    // The line to paste names the table, whichever way that was found.
+    let line = ["at = 0, table = \"input\", type = \"f32\""];
+    let of_input = at("7", "0", &["--quantity", "voltage", "--expect", "230.1", "--fn", "4"]);
+    for args in [at("7", "0", &["--quantity", "voltage", "--expect", "230.1"]), of_input] {
+        check_both(&[&["probe", &address], &args[..]].concat(), 0, &line, &line).await;
+    }
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

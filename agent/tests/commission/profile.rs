@@ -72,12 +72,12 @@ async fn a_profile_is_made_from_answers_and_tried_on_a_device() {
         &test,
         0,
         &[
-            "ok voltage_l1_v 230.10 V 0 4366 199A",
-            "active_power_kw 6.461 kW 52 45C9 E75E",
+            "ok voltage_l1_v 230.10 V FC4 0 4366 199A",
+            "active_power_kw 6.461 kW FC4 52 45C9 E75E",
             "verified = true 로",
         ],
         &[
-            "ok voltage_l1_v 230.10 V 0 4366 199A",
+            "ok voltage_l1_v 230.10 V FC4 0 4366 199A",
             "6.461 kW",
             "set verified = true",
         ],
@@ -150,7 +150,8 @@ async fn what_no_flag_says_is_asked_on_the_terminal() {
     }
     let folder = Folder::new("profile-asked");
     let here = folder.0.display().to_string();
-    let answers = "own-m1|제조사 \"가\"|M1|manual, edition 2|1|voltage|voltage_l1_v@1|active_power_kw@53,scale=0.001|";
+    let answers =
+        "own-m1|제조사 \"가\"|M1|manual, edition 2|1|input|||voltage|voltage_l1_v@1|active_power_kw@53,scale=0.001|";
     let (status, text) = on_terminal(answers, &["profile", "new", "--out", &here, "--lang", "ko"]).await;
     assert!(
         status == Some(0) && text.contains("QUANTITY@REGISTER") && text.contains("점 2개"),
@@ -158,7 +159,9 @@ async fn what_no_flag_says_is_asked_on_the_terminal() {
     );
     let written = std::fs::read_to_string(folder.path("own-m1.toml")).unwrap();
     assert!(
-        written.contains("제조사 \"가\"") && written.contains("{ at = 53, "),
+        written.contains("제조사 \"가\"")
+            && written.contains("{ at = 53, ")
+            && written.contains("table = \"input\"\ntype = \"f32\"\norder = \"abcd\""),
         "{written}"
     );
 }

@@ -3,7 +3,7 @@
 //! It writes no file. Invariants: what is not sure says so; the configuration has been through the same checks as
 //! `wattwarden check` before it is handed out.
 
-use std::{fmt::Write as _, path::Path, process::ExitCode};
+use std::{fmt::Write as _, path::Path, process::ExitCode, time::Duration};
 
 use super::{
     offer::{Offer, named, said},
@@ -18,6 +18,8 @@ use crate::{
 
 /// Periods tried for a bus, the fastest that its line can give is written.
 const PERIODS: [&str; 7] = ["1s", "2s", "5s", "10s", "30s", "1m", "5m"];
+/// Answers that take so long are said, so that a period is chosen that they can keep.
+const SLOW: Duration = Duration::from_millis(20);
 /// What a search cannot know, to be filled in.
 const TO_FILL_IN: &str = "\
 # shifts = { day = \"mon-fri 08:00-18:00\" }
@@ -115,5 +117,10 @@ fn meter(offer: &Offer<'_>, device: &Device, name: &str, bus: usize) -> String {
         "[[meter]]\nname = \"{name}\"\nbus = \"bus-{bus}\"\nunit = {unit}\nprofile = \"{profile}\"\n"
     )
     .ok();
+    // A serial line's own time is reckoned anyway; how long a gateway takes only the answers have shown.
+    let latency = device.live.latency();
+    if latency >= SLOW && !matches!(device.transport, Transport::Rtu { .. }) {
+        writeln!(text, "latency = \"{}ms\"", latency.as_micros().div_ceil(1000)).ok();
+    }
     text
 }

@@ -44,7 +44,7 @@ pub(super) struct NewArgs {
     /// The number of the first register in that source: 0 or 1.
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=1))]
     base: Option<u8>,
-    /// Table of the registers: holding (function 3, the default) or input (function 4).
+    /// Table: holding (function 3; the default) or input (function 4).
     #[arg(long)]
     table: Option<String>,
     /// Type of registers that do not say theirs (else f32).
