@@ -208,6 +208,30 @@ async fn a_serial_line_is_probed_too() {
     holder.kill().await.unwrap();
 }
 
+/// The line to paste names the table, whichever way that was found.
+#[tokio::test]
+async fn what_is_pasted_is_read_from_the_table_that_was_probed() {
+    let Some((_server, address)) = plant("table", &meter("tcp")).await else {
+        return;
+    };
+    let line = ["at = 0, table = \"input\", type = \"f32\""];
+    let asked = [
+        "probe",
+        &address,
+        "--unit",
+        "7",
+        "--reg",
+        "0",
+        "--quantity",
+        "voltage",
+        "--expect",
+        "230.1",
+    ];
+    for more in [&[][..], &["--fn", "4"]] {
+        check_both(&[&asked[..], more].concat(), 0, &line, &line).await;
+    }
+}
+
 #[tokio::test]
 async fn each_error_names_its_fix() {
     let Some((_server, address)) = plant("errors", &meter("tcp")).await else {
@@ -236,12 +260,6 @@ async fn each_error_names_its_fix() {
     ];
     for (args, status, ko, en) in cases {
         check_both(&[&["probe", &address], &args[..]].concat(), status, &[ko], &[en]).await;
-    }
-    // The line to paste names the table, whichever way that was found.
-    let line = ["at = 0, table = \"input\", type = \"f32\""];
-    let of_input = at("7", "0", &["--quantity", "voltage", "--expect", "230.1", "--fn", "4"]);
-    for args in [at("7", "0", &["--quantity", "voltage", "--expect", "230.1"]), of_input] {
-        check_both(&[&["probe", &address], &args[..]].concat(), 0, &line, &line).await;
     }
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()

@@ -115,7 +115,7 @@ pub async fn run(
         }
         let certificates = Files::of(&config);
         let opened = match link::open(&config) {
-            Ok((client, events)) => (client, events, certificates),
+            Ok((client, events)) => (&config, client, events, certificates),
             Err(error) => {
                 Counts::new(&config.name, &around.health).failed.one();
                 let why = error.to_string();
@@ -130,7 +130,7 @@ pub async fn run(
             }
         };
         refused = None;
-        if by(&config, opened, &mut settings, around.clone(), &mut reader, &stop).await == Ended::Alone {
+        if by(opened, &mut settings, around.clone(), &mut reader, &stop).await == Ended::Alone {
             // Nobody takes the samples: only other settings can help.
             stop.run_until_cancelled(renewed(&mut settings)).await;
         }
@@ -149,8 +149,7 @@ struct Around {
 /// Takes messages as `config` says until `stop` is cancelled or there are `settings` for another connection. What the
 /// `reader` has learnt of edge nodes outlives the connection: their births do not come again by themselves.
 async fn by(
-    config: &Config,
-    (client, events, certificates): (Client, Events, Files),
+    (config, client, events, certificates): (&Config, Client, Events, Files),
     settings: &mut watch::Receiver<Config>,
     around: Around,
     reader: &mut Reader,
