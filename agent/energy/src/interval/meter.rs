@@ -162,7 +162,7 @@ impl MeterIntervals {
     /// time is in doubt says that time was.
     #[cold]
     fn distrust(&mut self, at_ms: i64, reading: &Reading, basis: &Basis<'_>) {
-        if reading.quality == Quality::ClockSuspect && self.source == Source::Power {
+        if reading.quality == Quality::ClockSuspect {
             let torn = self.series.iter_mut().filter_map(|series| series.tear(at_ms));
             if let Some(torn_ms) = torn.min() {
                 self.soil_remembered(torn_ms);

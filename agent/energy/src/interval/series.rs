@@ -33,8 +33,7 @@ pub(crate) struct Series {
     forgotten_ms: Option<i64>,
     /// The first of those forgotten, ms.
     first_ms: Option<i64>,
-    /// Instants at which time itself was in doubt: what a power made between the readings on both sides is not known. What a
-    /// counter rose by there is, like that of any silence.
+    /// Instants at which time itself was in doubt: what lies between the readings on both sides is not known.
     torn_ms: Vec<i64>,
     /// What the forgotten readings of a counter have taught.
     memory: Memory,
@@ -376,8 +375,8 @@ impl Series {
         let mut cut = Cut::new(from, to, rules.gap_ms, rules.quantity);
         let mut walk = self.walk(from, rules);
         let mut mark = None;
-        // Power beside the register asks for a look at each step.
-        let is_calm = load.is_empty();
+        // Time in doubt and power beside the register ask for a look at each step.
+        let is_calm = self.torn_ms.is_empty() && load.is_empty();
         while let Some(mut at_ms) = walk.at_ms().filter(|at_ms| *at_ms <= to) {
             if is_calm && at_ms >= from {
                 at_ms = cut.stride(&mut walk, at_ms, load);
@@ -388,7 +387,7 @@ impl Series {
             let Some(step) = (if at_ms < to { walk.next() } else { None }) else {
                 break;
             };
-            if step.to_ms > from {
+            if step.to_ms > from && !self.is_torn(step.from_ms, step.to_ms) {
                 cut.add(step, walk.learnt(), load);
             }
         }
@@ -554,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn no_power_is_known_across_an_instant_whose_time_was_in_doubt() {
+    fn nothing_is_known_across_an_instant_whose_time_was_in_doubt() {
         let mut series = series(&[(0, 100.0), (10_000, 101.0)]);
         for torn_ms in [12_000, 14_000, 16_000] {
             series.tear(torn_ms);
@@ -562,7 +561,10 @@ mod tests {
         series.put(20_000, 150.0);
         series.put(30_000, 151.0);
         assert_eq!(series.torn_ms, [12_000], "one is enough");
+        let load = Load::default();
         let known = |part: Part| (part.amount, part.covered_ms);
+        assert_eq!(known(series.counter((0, 30_000), RULES, &load)), (Some(2.0), 20_000));
+        assert_eq!(known(series.counter((10_000, 20_000), RULES, &load)), (None, 0));
         assert_eq!(known(series.power(10_000, 20_000, 15_000, 1.0)), (None, 0));
     }
 

@@ -83,6 +83,7 @@ impl Series {
             _ => self.begin_at(mark),
         }
         self.bad.drain(..self.bad.partition_point(|point| point.0 < first_ms));
+        self.torn_ms.retain(|torn_ms| *torn_ms >= first_ms);
         self.forgotten_ms = Some(first_ms);
     }
 
