@@ -438,7 +438,7 @@ mod tests {
     fn a_bill_is_printed_item_by_item_with_its_total_and_its_remarks() {
         let bill = serde_json::json!({
             "month": "2026-08-01", "from": "2026-08-01", "to": "2026-09-01", "complete": false, "coverage": 0.75,
-            "currency": "KRW", "total": 1_234_567, "net": 1_100_000.5,
+            "unknown": 0.25, "estimated_kwh": 0, "currency": "KRW", "total": 1_234_567, "net": 1_100_000.5,
             "items": [
                 {"item": "demand_charge", "amount": 1_000_000, "lines": []},
                 {"item": "own_item", "amount": -12.345, "lines": []},

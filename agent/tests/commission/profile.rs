@@ -72,12 +72,12 @@ async fn a_profile_is_made_from_answers_and_tried_on_a_device() {
         &test,
         0,
         &[
-            "ok voltage_l1_v 230.10 V FC4 0 4366 199A",
-            "active_power_kw 6.461 kW FC4 52 45C9 E75E",
+            "ok voltage_l1_v 230.10 V 4:0 4366 199A",
+            "active_power_kw 6.461 kW 4:52 45C9 E75E",
             "verified = true 로",
         ],
         &[
-            "ok voltage_l1_v 230.10 V FC4 0 4366 199A",
+            "ok voltage_l1_v 230.10 V 4:0 4366 199A",
             "6.461 kW",
             "set verified = true",
         ],

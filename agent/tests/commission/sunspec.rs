@@ -134,7 +134,7 @@ async fn a_device_without_the_model_says_which_it_has() {
     };
     let test = |profile: &'static str| ["profile", "test", profile, "--address", &address, "--unit", "3"];
     // The meter's id stands at 40122, its power 18 registers on.
-    let power = ["active_power_kw 6.461 kW FC3 40140 193D"];
+    let power = ["active_power_kw 6.461 kW 3:40140 193D"];
     check_both(&test("sunspec-203"), 0, &power, &power).await;
     check_both(
         &test("sunspec-201"),

@@ -116,10 +116,10 @@ pub(crate) struct Check {
 }
 
 impl Value {
-    /// Its first register, with the function that reads its table: 3 holding, 4 input registers.
+    /// Its first register, behind the function that reads its table: 3 holding, 4 input registers.
     fn place(&self) -> String {
         let function = if self.table == "input" { 4 } else { 3 };
-        format!("FC{function} {}", self.at)
+        format!("{function}:{}", self.at)
     }
 }
 
@@ -246,18 +246,18 @@ impl Device {
         }
         let say = |ko: &'static str, en: &'static str| say(language, ko, en).to_owned();
         let mut rows = vec![vec![
-            "    ".to_owned(),
+            "  ".to_owned(),
             say("값", "value"),
             String::new(),
             String::new(),
-            say("주소", "at"),
+            say("fn:주소", "fn:at"),
             say("원시값", "raw"),
         ]];
         rows.extend(self.values.iter().map(|value| {
             let raw = &value.raw[..value.raw.len().min(RAW_AT_MOST)];
             let mark = match value.plausible {
-                Some(true) => "  ok",
-                Some(false) => "  !!",
+                Some(true) => "ok",
+                Some(false) => "!!",
                 None => "",
             };
             vec![
@@ -351,7 +351,7 @@ mod tests {
                 "0001 0002 0003 0004",
                 "verified = false",
                 "12345",
-                "FC3 65532",
+                "3:65532",
             ] {
                 assert!(text.contains(fact), "{fact} is not in\n{text}");
             }
