@@ -109,3 +109,29 @@ fn a_slow_answer_is_no_leap() {
         check(&name, &outcome, until_s);
     }
 }
+
+/// Zeros before a silence and in its first reading: what follows them is where the register stood, and no energy.
+#[test]
+fn what_comes_back_after_zeros_and_a_silence_was_not_used_in_it() {
+    let site = watched(60, None);
+    let (zeros_s, cut_s) = (3600, 2 * DAY_S);
+    let until_s = FROM_S + zeros_s + cut_s + DAY_S;
+    let register = |at_s: i64| match at_s - FROM_S {
+        0..3600 => Some(0.0),
+        3600..176_400 => None,
+        176_400 => Some(0.0),
+        _ => Some(5000.0 + KW * at_s as f64 / 3600.0),
+    };
+    let sample = |at_s: i64| {
+        Some(Sample {
+            meter: "main".into(),
+            at: at("00:00:00") + SignedDuration::from_secs(at_s),
+            readings: vec![Reading::new(Quantity::EnergyImport, register(at_s)?)],
+        })
+    };
+    let samples = (0..=until_s).step_by(60).filter_map(sample);
+    let outcome = live_on(&site, samples.collect(), None);
+    let (told, truth) = (outcome.sum_kwh(), KW * until_s as f64 / 3600.0);
+    assert!((told - truth).abs() < 26.0, "{told}, not {truth}");
+    assert!(outcome.highest_kw() < 1.15 * KW, "{} kW", outcome.highest_kw());
+}

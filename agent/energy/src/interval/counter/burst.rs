@@ -18,13 +18,18 @@ impl Walk<'_> {
     /// Index of the last reading that tells of the silence before the next one: soon after that one the register rises by
     /// more than its power makes in that time, and not by more than it makes in all of it. `None` where it goes on as usual.
     pub(super) fn held_back(&self) -> Option<usize> {
+        if self.reference <= 0.0 || self.memory.zeroed.is_some() {
+            return None; // what follows zeros is no energy of a silence
+        }
         let (from_ms, first) = (self.points[self.at].0, self.at + 1);
+        let most_kw = MARGIN * self.memory.peak_kw;
         let until_ms = (self.points[first].0 + self.rules.gap_ms).min(self.swap_ms);
         let mut last = None;
         for index in first + 1..self.points.partition_point(|point| point.0 < until_ms) {
             let (before, to) = (self.points[index - 1], self.points[index]);
             let (rise, whole) = (to.1 - before.1, to.1 - self.reference);
-            if rise < -waver(before.1) || before.1 < self.reference || !self.is_usual(whole, to.0 - from_ms) {
+            let is_of_silence = whole * MS_PER_HOUR <= most_kw * (to.0 - from_ms) as f64;
+            if rise < -waver(before.1) || before.1 < self.reference || !is_of_silence {
                 return None;
             }
             if !self.is_usual(rise, to.0 - before.0) {
