@@ -117,9 +117,8 @@ fn what_comes_back_after_zeros_and_a_silence_was_not_used_in_it() {
     let (zeros_s, cut_s) = (3600, 2 * DAY_S);
     let until_s = FROM_S + zeros_s + cut_s + DAY_S;
     let register = |at_s: i64| match at_s - FROM_S {
-        0..3600 => Some(0.0),
+        0..3600 | 176_400 => Some(0.0),
         3600..176_400 => None,
-        176_400 => Some(0.0),
         _ => Some(5000.0 + KW * at_s as f64 / 3600.0),
     };
     let sample = |at_s: i64| {
