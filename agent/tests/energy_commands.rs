@@ -262,6 +262,12 @@ fn a_months_energy_is_walked_down_to_the_registers_readings() {
         "2025-03-02T23:45:00+09:00  energy_import_kwh = 818",
     ];
     check(&[&explain[..], &["2025-03"]].concat(), 0, &march);
+    // The reading at a month's end closes it, as it opens the next.
+    let february = [
+        "2025-02-28T00:00:00+09:00  energy_import_kwh = 100",
+        "2025-03-01T00:00:00+09:00  energy_import_kwh = 340.5",
+    ];
+    check(&[&explain[..], &["2025-02"]].concat(), 0, &february);
     std::fs::remove_file(folder.path("out/registers.csv")).unwrap();
     check(
         &[&explain[..], &["2025-03"]].concat(),

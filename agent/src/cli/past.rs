@@ -11,7 +11,7 @@ use std::{
 };
 
 use energy::{Interval, Name, Quality, Quantity, Site, carbon::fuel::Register, interval::Raw};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{INPUT, fail, replay_intervals::local};
 use crate::{
@@ -210,6 +210,8 @@ fn ends_of_store(config: &Config, meter: &str, month: Month) -> Result<Vec<Regis
     let failed = |error: &dyn std::fmt::Display| format!("reading the store: {error}");
     let reader = Reader::open(&config.store).map_err(|error| failed(&error))?;
     let mut found = Vec::new();
+    // The reading at the month's end closes it too.
+    let until = until + SignedDuration::from_millis(1);
     for quantity in COUNTERS {
         let series = reader
             .series(meter, quantity, from, until)

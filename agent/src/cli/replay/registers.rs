@@ -1,12 +1,12 @@
-//! `registers.csv` of `replay`: what each register stood at first and last in each month, so that a figure can be
-//! walked down to its readings without the recording.
+//! `registers.csv` of `replay`: what each register stood at first and last in each month, its end included, so that a figure
+//! can be walked down to its readings without the recording.
 //!
 //! It judges nothing: a reading that was repaired away stands there as it was read. Bad readings are left out.
 
 use std::{collections::BTreeMap, io, path::Path};
 
 use energy::{Name, Quantity, Sample, Site, quantity::Form};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{cli::replay_intervals::local, report::Month};
 
@@ -23,12 +23,17 @@ impl Ends {
             if reading.quantity.row().form != Form::Counter || !reading.quality.is_trusted() {
                 continue;
             }
-            let month = Month::of(sample.at, &site.zone);
-            let next = (sample.at, reading.value);
-            let (first, last) = self
-                .0
-                .entry((month, sample.meter.clone(), reading.quantity))
-                .or_insert((next, next));
+            let (at, next) = (sample.at, (sample.at, reading.value));
+            let key = |month| (month, sample.meter.clone(), reading.quantity);
+            // The reading at a month's end closes it too.
+            let closed = Month::of(at - SignedDuration::from_millis(1), &site.zone);
+            let month = Month::of(at, &site.zone);
+            if closed != month
+                && let Some((_, last)) = self.0.get_mut(&key(closed))
+            {
+                *last = next;
+            }
+            let (first, last) = self.0.entry(key(month)).or_insert((next, next));
             if next.0 < first.0 {
                 *first = next;
             }
