@@ -424,13 +424,12 @@ impl Layout {
 
     fn local(&self, text: &str, format: &str, meter: &Name, folds: &mut Folds) -> Result<Timestamp, String> {
         let time = &self.mapping.time;
-        // "24:00" is no clock time to the parser; it is the end of the day it stands in.
-        let is_midnight_24 = text.contains("24:00");
-        let label = if is_midnight_24 {
-            text.replacen("24:00", "00:00", 1)
-        } else {
-            text.to_owned()
-        };
+        let midnight_24 = midnight_24(text, format);
+        let is_midnight_24 = midnight_24.is_some();
+        let mut label = text.to_owned();
+        if let Some(at) = midnight_24 {
+            label.replace_range(at..at + 2, "00");
+        }
         let other = |_| format!("{} is not of the format {format:?}", shown(text));
         let parsed = jiff::fmt::strtime::parse(format, &label).map_err(other)?;
         if let Ok(at) = parsed.to_timestamp() {
@@ -452,6 +451,15 @@ impl Layout {
         let column = place.and_then(|&place| self.headings.get(place)).map(str::to_owned);
         RowError { line, column, message }
     }
+}
+
+/// Where the hour of "24:00", or of KEPCO's "2400", stands: no clock time to the parser, but the end of the day it is of. The
+/// minute of 10:24:00 is none.
+fn midnight_24(text: &str, format: &str) -> Option<usize> {
+    let is_hour = |at: &usize| !text[..*at].ends_with(|c: char| c.is_ascii_digit() || c == ':');
+    let mut colons = text.match_indices("24:00").map(|(at, _)| at);
+    let is_compact = format.ends_with("%H%M") && text.ends_with("2400");
+    colons.find(is_hour).or(is_compact.then(|| text.len() - 4))
 }
 
 fn epoch(text: &str, to_ms: f64) -> Result<Timestamp, String> {
@@ -730,6 +738,35 @@ mod tests {
                 EndOfDay::NextDayStart,
                 "01-01-2018 24:00",
                 "2018-01-01T14:45:00Z",
+            ),
+            (
+                TimeFormat::Strftime("%d-%m-%Y %H:%M:%S".into()),
+                Marks::IntervalEnd,
+                EndOfDay::NextDayStart,
+                "01-01-2018 24:00:00",
+                "2018-01-01T14:45:00Z",
+            ),
+            // The minute is no hour.
+            (
+                TimeFormat::Strftime("%d-%m-%Y %H:%M:%S".into()),
+                Marks::Instant,
+                EndOfDay::NextDayStart,
+                "01-01-2018 10:24:00",
+                "2018-01-01T01:24:00Z",
+            ),
+            (
+                TimeFormat::Strftime("%Y%m%d %H%M".into()),
+                Marks::IntervalEnd,
+                EndOfDay::NextDayStart,
+                "20180101 2400",
+                "2018-01-01T14:45:00Z",
+            ),
+            (
+                TimeFormat::Strftime("%Y%m%d %H%M".into()),
+                Marks::IntervalEnd,
+                EndOfDay::NextDayStart,
+                "20240101 0015",
+                "2023-12-31T15:00:00Z",
             ),
             (
                 labels(),
