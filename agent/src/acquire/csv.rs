@@ -16,6 +16,7 @@ use jiff::{
 };
 
 mod fold;
+mod label;
 mod line_ends;
 
 use fold::Folds;
@@ -424,7 +425,7 @@ impl Layout {
 
     fn local(&self, text: &str, format: &str, meter: &Name, folds: &mut Folds) -> Result<Timestamp, String> {
         let time = &self.mapping.time;
-        let midnight_24 = midnight_24(text, format);
+        let midnight_24 = label::midnight_24(text, format);
         let is_midnight_24 = midnight_24.is_some();
         let mut label = text.to_owned();
         if let Some(at) = midnight_24 {
@@ -451,15 +452,6 @@ impl Layout {
         let column = place.and_then(|&place| self.headings.get(place)).map(str::to_owned);
         RowError { line, column, message }
     }
-}
-
-/// Where the hour of "24:00", or of KEPCO's "2400", stands: no clock time to the parser, but the end of the day it is of. The
-/// minute of 10:24:00 is none.
-fn midnight_24(text: &str, format: &str) -> Option<usize> {
-    let is_hour = |at: &usize| !text[..*at].ends_with(|c: char| c.is_ascii_digit() || c == ':');
-    let mut colons = text.match_indices("24:00").map(|(at, _)| at);
-    let is_compact = format.ends_with("%H%M") && text.ends_with("2400");
-    colons.find(is_hour).or(is_compact.then(|| text.len() - 4))
 }
 
 fn epoch(text: &str, to_ms: f64) -> Result<Timestamp, String> {
@@ -740,35 +732,6 @@ mod tests {
                 "2018-01-01T14:45:00Z",
             ),
             (
-                TimeFormat::Strftime("%d-%m-%Y %H:%M:%S".into()),
-                Marks::IntervalEnd,
-                EndOfDay::NextDayStart,
-                "01-01-2018 24:00:00",
-                "2018-01-01T14:45:00Z",
-            ),
-            // The minute is no hour.
-            (
-                TimeFormat::Strftime("%d-%m-%Y %H:%M:%S".into()),
-                Marks::Instant,
-                EndOfDay::NextDayStart,
-                "01-01-2018 10:24:00",
-                "2018-01-01T01:24:00Z",
-            ),
-            (
-                TimeFormat::Strftime("%Y%m%d %H%M".into()),
-                Marks::IntervalEnd,
-                EndOfDay::NextDayStart,
-                "20180101 2400",
-                "2018-01-01T14:45:00Z",
-            ),
-            (
-                TimeFormat::Strftime("%Y%m%d %H%M".into()),
-                Marks::IntervalEnd,
-                EndOfDay::NextDayStart,
-                "20240101 0015",
-                "2023-12-31T15:00:00Z",
-            ),
-            (
                 labels(),
                 Marks::IntervalStart,
                 EndOfDay::SameLabel,
@@ -805,6 +768,16 @@ mod tests {
                 &[&expected],
             );
         }
+    }
+
+    #[test]
+    fn a_minute_24_is_no_midnight() {
+        let with_seconds = TimeFormat::Strftime("%d-%m-%Y %H:%M:%S".into());
+        check(
+            "when;W;note\n01-01-2018 10:24:00;2500;x\n",
+            Some(&mapping(with_seconds, Marks::Instant, EndOfDay::NextDayStart)),
+            &["2018-01-01T01:24:00Z main active_power_kw=2.5/ok"],
+        );
     }
 
     #[test]
