@@ -14,12 +14,24 @@ use wattwarden::{
     },
 };
 
+#[path = "config_errors/korean.rs"]
+mod korean;
+
 const SITE: &str = "[site]\nname = \"s\"\nzone = \"Asia/Seoul\"\n";
 
 fn found(text: &str) -> Vec<Diagnostic> {
-    match config::parse(Source::new("w.toml", text), Path::new("/nonexistent"), Secrets::Read) {
-        Ok(loaded) => loaded.warnings,
-        Err(found) => found,
+    let parsed = config::parse(Source::new("w.toml", text), Path::new("/nonexistent"), Secrets::Read);
+    let found = parsed.map_or_else(|found| found, |loaded| loaded.warnings);
+    speaks_both(&found);
+    found
+}
+
+/// Everything that is found has been said in Korean, too.
+fn speaks_both(found: &[Diagnostic]) {
+    for one in found {
+        for text in [Some(&one.message), one.help.as_ref()].into_iter().flatten() {
+            korean::check(&text.ko, &text.en);
+        }
     }
 }
 
@@ -31,8 +43,9 @@ fn check(text: &str, expected: &[&str]) {
             .place
             .as_ref()
             .map(|place| format!("{}:{} ", place.line as i64 - n_before as i64, place.column));
-        let help = one.help.as_ref().map(|help| format!(" | {help}")).unwrap_or_default();
-        format!("{}{} {}{help}", place.unwrap_or_default(), one.code.name(), one.message)
+        let help = one.help.as_ref().map(|help| format!(" | {}", help.en));
+        let (place, help) = (place.unwrap_or_default(), help.unwrap_or_default());
+        format!("{place}{} {}{help}", one.code.name(), one.message.en)
     };
     let found: Vec<String> = found(&format!("{SITE}{text}")).iter().map(shown).collect();
     assert_eq!(found, expected, "{text}");
@@ -62,7 +75,7 @@ error E1107: no meter is called \"압축기-2\"
 
 #[test]
 fn what_is_missing_is_named() {
-    let shown: Vec<String> = found("").iter().map(|one| one.message.clone()).collect();
+    let shown: Vec<String> = found("").iter().map(|one| one.message.en.clone()).collect();
     assert_eq!(shown, ["the file has no \"site\""]);
     check(
         "[[bus]]\n[[broker]]\n[[meter]]\n[[machine]]\n[[contract]]\n[[influx]]\n[[alert]]\n",
@@ -406,7 +419,10 @@ fn secrets_come_from_files_that_others_cannot_read() {
     std::fs::create_dir_all(&folder).unwrap();
     let text = format!("{SITE}[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\nusername = 'u'\npassword_file = 'hall'\n");
     let parse = || config::parse(Source::new("w.toml", &text), &folder, Secrets::Read);
-    let codes = |found: &[Diagnostic]| found.iter().map(|one| one.code.name()).collect::<Vec<_>>();
+    let codes = |found: &[Diagnostic]| {
+        speaks_both(found);
+        found.iter().map(|one| one.code.name()).collect::<Vec<_>>()
+    };
 
     assert_eq!(codes(&parse().unwrap_err()), ["E1402"]);
     std::fs::write(folder.join("hall"), "hunter2\n").unwrap();
@@ -497,6 +513,7 @@ fn a_folder_beside_the_configuration_overrides_a_shipped_file_whole() {
 
     std::fs::write(&file, own.replace("status", "state")).unwrap();
     let found = parse().unwrap_err();
+    speaks_both(&found);
     let place = found[0].place.as_ref().unwrap();
     assert_eq!(
         (found[0].code.name(), place.line, place.column),
@@ -514,7 +531,8 @@ fn a_mapping_says_what_it_lacks() {
         let found = mapping::parse(Source::new("m.toml", text), None)
             .err()
             .unwrap_or_default();
-        let found: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+        speaks_both(&found);
+        let found: Vec<&str> = found.iter().map(|one| one.message.en.as_str()).collect();
         assert_eq!(found, expected, "{text}");
     };
     check(
@@ -554,7 +572,7 @@ fn a_mapping_says_what_it_lacks() {
 #[test]
 fn errors_of_the_site_do_not_hide_the_others() {
     let text = "[site]\nname = 'x'\nzone = 'Asia/Seol'\nmain_meter = 'm'\n[[machine]]\nname = 'p'\nkind = 'pres'\nmeter = 'n'\n";
-    let messages: Vec<String> = found(text).into_iter().map(|one| one.message).collect();
+    let messages: Vec<String> = found(text).into_iter().map(|one| one.message.en).collect();
     let expected = [
         "\"Asia/Seol\" is not a time zone: write its IANA name, as \"Asia/Seoul\"",
         "no meter is called \"m\"",
@@ -608,7 +626,7 @@ fn the_whole_example_is_right() {
     let notes: Vec<String> = loaded
         .warnings
         .iter()
-        .map(|one| format!("{} {}", one.code.name(), one.message))
+        .map(|one| format!("{} {}", one.code.name(), one.message.en))
         .collect();
     let unverified = "N3005 nobody has compared profile \"schneider-pm5320\" with a device or the maker's document";
     assert_eq!(notes, [unverified, "N3002 \"inputs\" is read but not used yet"]);
@@ -687,7 +705,8 @@ fn rules_of_the_user_are_checked_hour_by_hour() {
         let found = config::parse(Source::new("w.toml", &text), &folder, Secrets::Read)
             .err()
             .unwrap_or_default();
-        assert_eq!(found.first().map(|one| one.message.as_str()), expected);
+        speaks_both(&found);
+        assert_eq!(found.first().map(|one| one.message.en.as_str()), expected);
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
@@ -757,7 +776,8 @@ fn a_calibration_that_was_due_is_noted() {
     let loaded = config::parse(Source::new("w.toml", &text), Path::new("/nonexistent"), Secrets::Read).unwrap();
     let noted = |today: &str| {
         let notes = config::meter_card::overdue(&loaded.config.site.meters, today.parse().unwrap());
-        notes.iter().map(|note| note.message.clone()).collect::<Vec<_>>()
+        speaks_both(&notes);
+        notes.iter().map(|note| note.message.en.clone()).collect::<Vec<_>>()
     };
     assert!(noted("2026-03-02").is_empty());
     assert_eq!(
@@ -785,7 +805,7 @@ fn demand_is_measured_over_intervals_that_divide_an_hour() {
         let text = SITE.to_owned() + &format!("demand_interval = {interval:?}\n");
         config::parse(Source::new("w.toml", &text), Path::new("/nonexistent"), Secrets::Read)
             .map(|loaded| loaded.config.site.demand_interval.as_mins())
-            .map_err(|found| found[0].message.clone())
+            .map_err(|found| found[0].message.en.clone())
     };
     for (text, minutes) in [
         ("1m", 1),

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use energy::{both, finding::Title};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -55,14 +56,14 @@ impl Folder {
         }
     }
 
-    fn what(self) -> &'static str {
+    fn what(self) -> Title {
         match self {
-            Self::Meters => "meter profile",
-            Self::Tariffs => "tariff",
-            Self::TariffRules => "set of tariff rules",
-            Self::Factors => "factor series",
-            Self::Calendars => "holiday calendar",
-            Self::Top => "data file",
+            Self::Meters => both!("프로파일", "meter profile"),
+            Self::Tariffs => both!("요금제", "tariff"),
+            Self::TariffRules => both!("요금 규정", "set of tariff rules"),
+            Self::Factors => both!("배출계수", "factor series"),
+            Self::Calendars => both!("공휴일 달력", "holiday calendar"),
+            Self::Top => both!("데이터 파일", "data file"),
         }
     }
 }
@@ -122,9 +123,16 @@ impl DataFiles {
             }
             None => {
                 let names = self.names(folder);
-                let message = format!("no {} is called {text:?}", folder.what());
-                let help = suggest::help(text, names.iter().map(String::as_str))
-                    .unwrap_or_else(|| format!("put {text}.toml into {}{}", self.shown(), folder.path()));
+                let what = folder.what();
+                let message = both!([what], "{what} {text:?}은(는) 없습니다", "no {what} is called {text:?}");
+                let help = suggest::help(text, names.iter().map(String::as_str)).unwrap_or_else(|| {
+                    both!(
+                        "{text}.toml 파일을 {}{} 폴더에 넣으십시오",
+                        "put {text}.toml into {}{}",
+                        self.shown(),
+                        folder.path()
+                    )
+                });
                 file.report_with(Code::UnknownDataFile, name.span(), message, Some(help));
                 None
             }
@@ -151,7 +159,9 @@ pub fn deserialised<T: DeserializeOwned>(file: &File) -> Option<T> {
         Ok(value) => Some(value),
         Err(error) => {
             let span = error.span().unwrap_or(0..0);
-            file.report(Code::BadDataFile, span, error.message());
+            let why = error.message();
+            let message = both!("쓸 수 없는 데이터 파일입니다: {why}", "{why}");
+            file.report(Code::BadDataFile, span, message);
             None
         }
     }
