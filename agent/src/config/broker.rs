@@ -240,20 +240,20 @@ impl Lines {
             let most_per_second = BROKER_INFLIGHT / SLOW_COMMIT_S;
             if per_second > most_per_second {
                 let message = both!(
-                    "브로커 {:?}: 초당 메시지 {per_second:.0}건을 받으려 합니다. 확인 전 {BROKER_INFLIGHT}건까지라는 통상의 제한에서는 느린 디스크가 \
-                 초당 {most_per_second:.0}건만 받아냅니다",
+                    "브로커 {:?}: 초당 메시지 {per_second:.0}건이 필요한데, 확인 응답을 기다리는 메시지가 통상의 한도인 \
+                     {BROKER_INFLIGHT}건이면 느린 디스크는 초당 {most_per_second:.0}건만 통과시킵니다",
                     "broker {:?}: {per_second:.0} messages a second are asked for; with {BROKER_INFLIGHT} unacknowledged, \
                      the usual limit, a slow disk lets {most_per_second:.0} through",
                     broker.name
                 );
                 let help = both!(
-                    "브로커의 제한(mosquitto: max_inflight_messages)을 늘리거나 보내는 주기를 길게 하십시오",
+                    "브로커의 한도(mosquitto: max_inflight_messages)를 늘리거나 보내는 주기를 길게 하십시오",
                     "raise the broker's limit (mosquitto: max_inflight_messages), or publish less often"
                 );
                 let span = self.broker_spans.get(&broker.name).cloned().unwrap_or(0..0);
                 context
                     .file
-                    .report_with(Code::BrokerThrottles, span, message, Some(help.into()));
+                    .report_with(Code::BrokerThrottles, span, message, Some(help));
             }
         }
     }

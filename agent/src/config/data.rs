@@ -1,14 +1,16 @@
 //! Data files: tariffs, factors, calendars, meter profiles and kinds of machine, embedded in the program and
 //! overridable by a file of the same name in the same folder beside the configuration.
 //!
-//! It does not know what stands in them. Invariant: a file is taken whole, from one place or the other, never merged.
+//! It does not know what stands in them, but says in both languages what the crate `energy` says of it. Invariant: a file
+//! is taken whole, from one place or the other, never merged.
 
 use std::{
     collections::BTreeSet,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
-use energy::{both, finding::Title};
+use energy::{both, finding::Title, tariff::HourSpan};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -124,7 +126,11 @@ impl DataFiles {
             None => {
                 let names = self.names(folder);
                 let what = folder.what();
-                let message = both!([what], "{what} {text:?}은(는) 없습니다", "no {what} is called {text:?}");
+                let message = both!(
+                    [what],
+                    "{text:?}은(는) 없는 {what}입니다",
+                    "no {what} is called {text:?}"
+                );
                 let help = suggest::help(text, names.iter().map(String::as_str)).unwrap_or_else(|| {
                     both!(
                         "{text}.toml 파일을 {}{} 폴더에 넣으십시오",
@@ -159,12 +165,18 @@ pub fn deserialised<T: DeserializeOwned>(file: &File) -> Option<T> {
         Ok(value) => Some(value),
         Err(error) => {
             let span = error.span().unwrap_or(0..0);
-            let why = error.message();
-            let message = both!("쓸 수 없는 데이터 파일입니다: {why}", "{why}");
+            let message = own_words(file, &span).filter(|own| own.en == error.message());
+            let message = message.unwrap_or_else(|| Code::BadDataFile.said(error.message()));
             file.report(Code::BadDataFile, span, message);
             None
         }
     }
+}
+
+/// What the crate `energy` says of a text that it does not understand: on its way through serde it lost its Korean.
+fn own_words(file: &File, span: &Range<usize>) -> Option<Title> {
+    let text = file.source.text.get(span.clone())?.trim_matches(['"', '\'']);
+    HourSpan::try_from(text.to_owned()).err().map(|error| error.0)
 }
 
 /// Reads a shipped or overriding file without a configuration that refers to it, for commands that list data.

@@ -121,6 +121,14 @@ pub enum Severity {
 }
 
 impl Code {
+    /// What a library said of a problem of this code, as it stands; in Korean, after what the code means.
+    pub fn said(self, why: &str) -> Title {
+        Title {
+            ko: format!("{} {why}", self.meaning(Language::Ko)),
+            en: why.to_owned(),
+        }
+    }
+
     /// How bad problems of this code are.
     pub fn severity(self) -> Severity {
         match self.name().as_bytes()[0] {

@@ -165,7 +165,7 @@ fn known_kind(file: &File, name: &At<&str>) -> Option<Kind> {
     let kind = Kind::from_name(text);
     if kind.is_none() {
         let message = both!(
-            "낭비 종류 {text:?}은(는) 없습니다",
+            "{text:?}은(는) 없는 낭비 종류입니다",
             "no kind of waste is called {text:?}"
         );
         let names = Kind::ALL.iter().map(|kind| kind.name());

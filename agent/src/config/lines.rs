@@ -183,7 +183,7 @@ fn warn_of_crowding(file: &File, bus: &modbus::Config, plan: &Plan, place: std::
     let budget = budget(bus, plan);
     if budget.is_crowded() {
         let message = both!(
-            "회선 {:?}: 모두 겹칠 때 한 바퀴에 {:.2?} 걸립니다. 그동안 지나간 주기는 건너뜁니다",
+            "회선 {:?}: 모두 겹칠 때 한 번 도는 데 {:.2?} 걸립니다. 그동안 지나간 주기는 건너뜁니다",
             "bus {:?}: when everything falls due together, a cycle takes {:.2?}: beats that pass meanwhile are left out",
             bus.name,
             budget.longest_cycle()
@@ -307,33 +307,7 @@ pub(super) fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_ha
     let is_by_hand = table.has(by_hand) || by_hand == "registers" && registers::are_in(table);
     match (profile, is_by_hand) {
         (Some(name), false) => {
-            let mut profile = profile::profile(&context.data.find(Folder::Meters, &name, file)?)?;
-            let is_empty = if by_hand == "values" {
-                profile.payloads.values.is_empty()
-            } else {
-                profile.points.is_empty()
-            };
-            if is_empty {
-                let message = both!(
-                    "프로파일 {:?}에 {by_hand}이(가) 없습니다",
-                    "profile {:?} has no {by_hand}",
-                    name.get_ref()
-                );
-                file.report(Code::UnknownDataFile, name.span(), message);
-                return None;
-            }
-            if !profile.is_verified {
-                let message = both!(
-                    "프로파일 {:?}은(는) 기기나 제조사 문서와 대조한 적이 없습니다",
-                    "nobody has compared profile {:?} with a device or the maker's document",
-                    name.get_ref()
-                );
-                let help = both!(
-                    "처음 읽은 값을 계측기 표시창과 비교한 뒤 사본에 verified = true로 적으십시오",
-                    "compare the first readings with the meter's display, then set verified = true in a copy"
-                );
-                file.report_with(Code::Unverified, name.span(), message, Some(help));
-            }
+            let mut profile = from_file(context, &name, by_hand)?;
             profile.payloads = profile.payloads.with(own.payloads);
             Some(profile)
         }
@@ -361,6 +335,39 @@ pub(super) fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_ha
             None
         }
     }
+}
+
+/// The profile of a name, which must have what a meter takes from it.
+fn from_file(context: &Context<'_>, name: &At<&str>, by_hand: &str) -> Option<Profile> {
+    let file = context.file;
+    let profile = profile::profile(&context.data.find(Folder::Meters, name, file)?)?;
+    let is_empty = if by_hand == "values" {
+        profile.payloads.values.is_empty()
+    } else {
+        profile.points.is_empty()
+    };
+    if is_empty {
+        let message = both!(
+            "프로파일 {:?}에 {by_hand}이(가) 없습니다",
+            "profile {:?} has no {by_hand}",
+            name.get_ref()
+        );
+        file.report(Code::UnknownDataFile, name.span(), message);
+        return None;
+    }
+    if !profile.is_verified {
+        let message = both!(
+            "프로파일 {:?}은(는) 기기나 제조사 문서와 대조한 적이 없습니다",
+            "nobody has compared profile {:?} with a device or the maker's document",
+            name.get_ref()
+        );
+        let help = both!(
+            "처음 읽은 값을 계측기 표시창과 비교한 뒤 사본에 verified = true로 적으십시오",
+            "compare the first readings with the meter's display, then set verified = true in a copy"
+        );
+        file.report_with(Code::Unverified, name.span(), message, Some(help));
+    }
+    Some(profile)
 }
 
 impl Lines {

@@ -229,7 +229,7 @@ fn column_mappings(file: &File, table: &Table<'_>) -> Vec<ColumnMapping> {
         };
         if seen.contains(&quantity) {
             let message = both!(
-                "열 두 개가 물리량 {quantity}에 함께 지정되어 있습니다",
+                "두 열이 모두 물리량 {quantity}에 지정되어 있습니다",
                 "two columns are mapped to {quantity}"
             );
             file.report(Code::DuplicateName, column.span(), message);

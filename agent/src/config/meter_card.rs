@@ -172,7 +172,7 @@ fn class(text: &str) -> Result<String, Title> {
         return Ok(text.to_owned());
     }
     Err(both!(
-        "{text:?}은(는) 정확도 등급이 아닙니다. 다음 중 하나를 쓰십시오. {}",
+        "{text:?}은(는) 정확도 등급이 아닙니다. 다음 중 하나를 쓰십시오: {}",
         "{text:?} is no class of accuracy: write one of {}",
         CLASSES.join(", ")
     ))
@@ -191,7 +191,7 @@ fn ratio(text: &str) -> Result<(f64, f64), Title> {
     });
     parsed.ok_or_else(|| {
         both!(
-            "{text:?}은(는) 변성비가 아닙니다. \"200/5\"처럼 1차와 2차를 쓰십시오",
+            "{text:?}은(는) CT비나 VT비가 아닙니다. \"200/5\"처럼 1차와 2차를 쓰십시오",
             "{text:?} is not a ratio: write primary and secondary, as \"200/5\""
         )
     })
@@ -243,11 +243,11 @@ pub fn overdue(meters: &[Meter], today: Date) -> Vec<Diagnostic> {
         let due = meter.card.calibration_due.filter(|due| *due < today)?;
         let since = meter.card.calibrated.map_or_else(
             || Title::same(""),
-            |day| both!("(마지막 교정 {day})", ", the last one was on {day}"),
+            |day| both!(", 마지막 교정 {day}", ", the last one was on {day}"),
         );
         let message = both!(
             [since],
-            "계측기 {:?}의 교정 기한 {due}이(가) 지났습니다{since}",
+            "계측기 {:?}의 교정 기한이 지났습니다. 기한 {due}{since}",
             "meter {:?}: its calibration was due on {due}{since}",
             meter.name
         );

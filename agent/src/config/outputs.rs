@@ -191,7 +191,7 @@ fn influx_version(context: &Context<'_>, table: &mut Table<'_>, version: &At<i64
             );
             context
                 .file
-                .report_with(Code::NotInThisVersion, version.span(), message, Some(help.into()));
+                .report_with(Code::NotInThisVersion, version.span(), message, Some(help));
             None
         }
     }

@@ -364,7 +364,7 @@ pub(super) fn check_topic(file: &File, captures: &Captures<'_>, topic: &At<&str>
             "{text:?} takes what every matching topic says for this one meter"
         );
         let help = both!(
-            "+ 자리에 {{machine}}처럼 이름을 쓰고 each에 계측기를 나열하십시오",
+            "+ 자리에 {{machine}} 같은 이름을 쓰고 each에 계측기를 나열하십시오",
             "write a capture in place of +, as {{machine}}, and list the meters with each"
         );
         file.report_with(Code::ManyInOne, topic.span(), message, Some(help));

@@ -103,7 +103,7 @@ pub(super) fn known_quantity(file: &File, text: &At<&str>) -> Option<At<Quantity
     file.report_with(
         Code::UnknownReference,
         text.span(),
-        both!("물리량 {name:?}은(는) 없습니다", "no quantity is called {name:?}"),
+        both!("{name:?}은(는) 없는 물리량입니다", "no quantity is called {name:?}"),
         help,
     );
     None

@@ -209,7 +209,7 @@ fn prove(mut vector: Table<'_>, points: &[Point]) {
 
 fn disproved(file: &File, span: Range<usize>, quantity: Quantity, expected: f64, got: Option<f64>) {
     let got = got.map_or_else(
-        || both!("믿을 수 있는 값이 없음", "nothing that can be trusted"),
+        || both!("없음(믿을 수 없음)", "nothing that can be trusted"),
         |got| Title::same(got.to_string()),
     );
     let message = both!(

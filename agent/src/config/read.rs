@@ -88,8 +88,7 @@ impl File {
 pub fn parse(file: &File) -> Option<Spanned<DeTable<'_>>> {
     let (table, errors) = DeTable::parse_recoverable(&file.source.text);
     for error in &errors {
-        let why = error.message();
-        let message = both!("TOML 문법에 맞지 않습니다: {why}", "{why}");
+        let message = Code::Syntax.said(error.message());
         file.report(Code::Syntax, error.span().unwrap_or(0..0), message);
     }
     errors.is_empty().then_some(table)
@@ -361,7 +360,7 @@ impl<'a> Table<'a> {
             let title = &self.title;
             let message = both!(
                 [title],
-                "{word:?}: {title}에 없는 키입니다",
+                "{word:?}은(는) {title}에 없는 키입니다",
                 "{title} has no key {word:?}"
             );
             let help = suggest::help(word, self.known.iter().copied());

@@ -239,7 +239,7 @@ fn invalid_by_type(by_type: &Table<'_>) -> BTreeMap<RegisterForm, Vec<u64>> {
             found.insert(form, bits.into_iter().map(Spanned::into_inner).collect());
         } else {
             let message = both!(
-                "레지스터 형식 {:?}은(는) 없습니다",
+                "{:?}은(는) 없는 레지스터 형식입니다",
                 "no type is called {:?}",
                 name.get_ref()
             );

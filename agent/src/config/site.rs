@@ -286,7 +286,12 @@ fn known_area(context: &Context<'_>, rules: &Rules, area: &At<&str>) {
             area.get_ref()
         );
         let help = suggest::help(area.get_ref(), known);
-        let help = help.or_else(|| Some(both!("육지는 area를 쓰지 마십시오", "leave area out for the mainland")));
+        let help = help.or_else(|| {
+            Some(both!(
+                "육지이면 area를 쓰지 마십시오",
+                "leave area out for the mainland"
+            ))
+        });
         context
             .file
             .report_with(Code::UnknownReference, area.span(), message, help);

@@ -65,5 +65,5 @@ pub(super) fn covers(file: &File, tariff: &Tariff, day: &At<Date>, is_edition: b
         "edition = \"DATE\"로 기준일을 고정하면 모든 기간을 그날의 단가와 규정으로 계산합니다",
         "edition = \"DATE\" prices everything by the rules of one day"
     );
-    file.report_with(code, day.span(), message, Some(help.into()));
+    file.report_with(code, day.span(), message, Some(help));
 }

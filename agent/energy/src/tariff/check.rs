@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use jiff::civil::Date;
 use rust_decimal::Decimal;
+
+mod charges;
 
 use super::{Band, BandTable, PowerFactorRule, PriceTable, Rules, Tariff};
 use crate::{both, finding::Title};
@@ -41,15 +42,18 @@ impl Wrong {
 const LARGEST: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
 /// Months that a ratchet may look back: no supplier remembers longer than three years.
 const MOST_MONTHS_BACK: u8 = 36;
-/// Minor units of a currency are at most this many places.
-const MOST_DECIMALS: u32 = 6;
 
 /// Everything that makes `tariff` and `rules` unusable together; empty = nothing.
 pub fn problems(tariff: &Tariff, rules: &Rules) -> Vec<Problem> {
     let mut found = Vec::new();
     found.extend(currency(rules).map(Problem::Rules));
     found.extend(seasons(rules).into_iter().chain(bands(rules)).map(Problem::Rules));
-    found.extend(charges(rules).into_iter().chain(demand(rules)).map(Problem::Rules));
+    found.extend(
+        charges::charges(rules)
+            .into_iter()
+            .chain(demand(rules))
+            .map(Problem::Rules),
+    );
     found.extend(power_factors(rules).into_iter().map(Problem::Rules));
     found.extend(
         limits(tariff)
@@ -162,86 +166,6 @@ fn hours(table: &BandTable, season: &str) -> Result<(), Title> {
         )),
         None => Ok(()),
     }
-}
-
-fn charges(rules: &Rules) -> Vec<Wrong> {
-    let mut found = Vec::new();
-    let mut within =
-        |(key, row): (&'static str, usize), name: &Title, value: Decimal, (least, most): (Decimal, Decimal)| {
-            if !(least..=most).contains(&value) {
-                let why = both!(
-                    [name],
-                    "{name} 값은 {least}에서 {most} 사이여야 하는데 {value}입니다",
-                    "{name} must be {least} to {most}, not {value}"
-                );
-                found.push(Wrong::new(key, row, why));
-            }
-        };
-    let (share, step) = ((Decimal::ZERO, Decimal::ONE), (Decimal::new(1, 6), LARGEST));
-    for (row, charge) in rules.per_kwh.iter().enumerate() {
-        let name = both!("per_kwh {}({}부터)", "per_kwh {} from {}", charge.item, charge.from);
-        within(("per_kwh", row), &name, charge.price, (-LARGEST, LARGEST));
-    }
-    for (row, levy) in rules.levy.iter().enumerate() {
-        let name = both!("levy {}({}부터)", "levy {} from {}", levy.item, levy.from);
-        within(
-            ("levy", row),
-            &both!([name], "{name}의 비율", "the share of {name}"),
-            levy.share,
-            share,
-        );
-        within(
-            ("levy", row),
-            &both!([name], "{name}의 단위", "the step of {name}"),
-            levy.step,
-            step,
-        );
-    }
-    for (row, discount) in rules.discount.iter().enumerate() {
-        let name = both!("할인 {0}의 비율", "the share of discount {0}", discount.item);
-        within(("discount", row), &name, discount.share, share);
-    }
-    let rounding = &rules.rounding;
-    let steps = [
-        rounding.demand_kw,
-        rounding.energy_kwh,
-        rounding.power_factor_pct,
-        rounding.total,
-    ];
-    for value in steps.into_iter().flatten() {
-        within(
-            ("rounding", 0),
-            &both!("[rounding]의 단위", "a step of [rounding]"),
-            value,
-            step,
-        );
-    }
-    let decimals = (Decimal::ZERO, MOST_DECIMALS.into());
-    within(
-        ("decimals", 0),
-        &Title::same("decimals"),
-        rules.decimals.into(),
-        decimals,
-    );
-    if let Some(unused) = rules.unused_share {
-        within(("unused_share", 0), &Title::same("unused_share"), unused, share);
-    }
-    let charges = repeated(rules.per_kwh.iter().map(|row| (&row.item, row.from)));
-    let levies = repeated(rules.levy.iter().map(|row| (&row.item, row.from)));
-    let twice = |key: &'static str| {
-        move |(row, (item, from)): (usize, (&String, Date))| {
-            Wrong::new(
-                key,
-                row,
-                both!(
-                    "{item} 항목이 같은 날짜({from}부터)로 두 번 있습니다",
-                    "{item} from {from} stands there twice"
-                ),
-            )
-        }
-    };
-    found.extend(charges.map(twice("per_kwh")).chain(levies.map(twice("levy"))));
-    found
 }
 
 fn demand(rules: &Rules) -> Vec<Wrong> {

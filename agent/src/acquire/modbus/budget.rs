@@ -67,7 +67,7 @@ impl TooMuch {
         let asked = &self.asked;
         both!(
             [asked],
-            "회선이 감당할 수 없습니다. {asked}",
+            "요구한 만큼 읽을 수 없습니다. {asked}",
             "the line cannot give what is asked: {asked}"
         )
     }

@@ -57,10 +57,10 @@ impl Tls {
             return Ok(config.with_no_client_auth());
         };
         let key_der =
-            PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, ("개인 키", "private key"), &error))?;
+            PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, ("개인 키로", "private key"), &error))?;
         config
             .with_client_auth_cert(certificates(certificate)?, key_der)
-            .map_err(|error| unusable(certificate, ("이 키의 인증서", "certificate of this key"), &error))
+            .map_err(|error| unusable(certificate, ("이 키의 인증서로", "certificate of this key"), &error))
     }
 
     fn authorities(&self) -> Result<RootCertStore, Title> {
@@ -71,7 +71,7 @@ impl Tls {
                 for authority in certificates(path)? {
                     roots
                         .add(authority)
-                        .map_err(|error| unusable(path, ("인증 기관", "authority"), &error))?;
+                        .map_err(|error| unusable(path, ("인증 기관으로", "authority"), &error))?;
                 }
             }
         }
@@ -89,14 +89,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Title> {
                 "{path} cannot be used as certificate: there is none in it"
             ))
         }
-        found => found.map_err(|error| unusable(path, ("인증서", "certificate"), &error)),
+        found => found.map_err(|error| unusable(path, ("인증서로", "certificate"), &error)),
     }
 }
 
 fn unusable(path: &Path, (what_ko, what): (&str, &str), why: &dyn std::fmt::Display) -> Title {
     let path = path.display();
     Title {
-        ko: format!("{path} 파일을 {what_ko}(으)로 쓸 수 없습니다: {why}"),
+        ko: format!("{path} 파일을 {what_ko} 쓸 수 없습니다: {why}"),
         en: format!("{path} cannot be used as {what}: {why}"),
     }
 }

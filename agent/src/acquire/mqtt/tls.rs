@@ -33,19 +33,19 @@ pub enum OptionsError {
         /// The file.
         path: PathBuf,
         /// What was wrong with it.
-        why: Title,
+        why: Box<Title>,
     },
     /// A file of our own certificate cannot be used.
-    #[error("broker {broker:?}: {} cannot be read from {path:?}: {}; a PEM file is wanted", .what.en, .why.en)]
+    #[error("broker {broker:?}: {} cannot be read from {path:?}: {}; a PEM file is wanted", .what.1, .why.en)]
     Identity {
         /// The broker.
         broker: String,
-        /// What was looked for.
-        what: Title,
+        /// What was looked for, in Korean and in English.
+        what: (&'static str, &'static str),
         /// The file.
         path: PathBuf,
         /// What was wrong with it.
-        why: Title,
+        why: Box<Title>,
     },
     /// The TLS library refused.
     #[error("broker {broker:?}: TLS cannot be set up: {why}")]
@@ -65,7 +65,8 @@ impl OptionsError {
                 "브로커 {broker:?}: client_id가 비어 있습니다. 브로커가 이 이름으로 메시지를 보관하므로 에이전트마다 다르게 쓰십시오"
             ),
             Self::CaFile { broker, path, why } => format!(
-                "브로커 {broker:?}: {path:?} 파일에서 인증 기관을 읽을 수 없습니다: {}. PEM 파일이어야 합니다",
+                "브로커 {broker:?}: 인증 기관 파일 \"{}\"을(를) 읽을 수 없습니다: {}. PEM 파일이어야 합니다",
+                path.display(),
                 why.ko
             ),
             Self::Identity {
@@ -74,8 +75,10 @@ impl OptionsError {
                 path,
                 why,
             } => format!(
-                "브로커 {broker:?}: {path:?} 파일에서 {}을(를) 읽을 수 없습니다: {}. PEM 파일이어야 합니다",
-                what.ko, why.ko
+                "브로커 {broker:?}: {} 파일 \"{}\"을(를) 읽을 수 없습니다: {}. PEM 파일이어야 합니다",
+                what.0,
+                path.display(),
+                why.ko
             ),
             Self::Tls { broker, why } => format!("브로커 {broker:?}: TLS를 쓸 수 없습니다: {why}"),
         };
@@ -92,7 +95,7 @@ pub(super) fn client(config: &Config) -> Result<Option<ClientConfig>, OptionsErr
         Trust::CaFile(path) => ca_file(path).map_err(|error| OptionsError::CaFile {
             broker: config.name.clone(),
             path: path.clone(),
-            why: error,
+            why: Box::new(error),
         })?,
     };
     let refused = |error: rustls::Error| OptionsError::Tls {
@@ -109,12 +112,11 @@ pub(super) fn client(config: &Config) -> Result<Option<ClientConfig>, OptionsErr
         broker: config.name.clone(),
         what,
         path: path.to_owned(),
-        why,
+        why: Box::new(why),
     };
-    let certificates =
-        certificates(cert_file).map_err(|why| unread(both!("인증서", "a certificate"), cert_file, why))?;
+    let certificates = certificates(cert_file).map_err(|why| unread(("인증서", "a certificate"), cert_file, why))?;
     let key = PrivateKeyDer::from_pem_file(key_file);
-    let key = key.map_err(|why| unread(both!("개인 키", "a private key"), key_file, said(why)))?;
+    let key = key.map_err(|why| unread(("개인 키", "a private key"), key_file, said(why)))?;
     builder
         .with_client_auth_cert(certificates, key)
         .map(Some)
