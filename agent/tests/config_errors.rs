@@ -137,6 +137,18 @@ fn problems_are_told_in_korean_with_their_help() {
              | Modicon 번호 40001은(는) at = 0, table = \"holding\"입니다. 적힌 대로가 맞으면 base = 0을 쓰십시오",
         ],
     );
+    let slow = "registers = [{ at = 0, type = 'f32', every = '100ms', quantity = 'active_power_kw' }]\n";
+    let meters = (1..=4).map(|n| format!("[[meter]]\nname = 'm{n}'\nbus = 'b'\nunit = {n}\n{slow}"));
+    let machines = (1..=4).map(|n| format!("[[machine]]\nname = 'p{n}'\nkind = 'fan'\nmeter = 'm{n}'\n"));
+    let plant: String = meters.chain(machines).collect();
+    check_korean(
+        &format!("[[bus]]\nname = 'b'\nmodbus = 'rtu:///dev/ttyUSB0?baud=9600'\n{plant}"),
+        &[
+            "E1202 회선 \"b\": 요구한 만큼 읽을 수 없습니다. 100ms마다 요청 4회(레지스터 8개)에 173.96ms 걸리고, 더 드물게 읽는 것까지 \
+             합하면 시간의 174 %가 필요합니다 (9600 baud 8E1, 응답 20ms로 가정: latency를 적으십시오) \
+             | 100ms마다 읽는 값은 every = \"180ms\"이면 읽을 수 있습니다. 프로파일에 적힌 주기는 이 파일 옆 meters/ 폴더에 둔 사본에서 늘립니다",
+        ],
+    );
     check_korean("name = 'y'\n", &["E1001 TOML 문법에 맞지 않습니다. duplicate key"]);
 }
 

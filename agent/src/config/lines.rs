@@ -21,7 +21,11 @@ use super::{
     registers, units,
 };
 use crate::acquire::{
-    modbus::{self, ConfigError, MeterPoints, budget::budget, plan::Plan},
+    modbus::{
+        self, ConfigError, MeterPoints,
+        budget::{TooMuch, budget},
+        plan::Plan,
+    },
     mqtt,
 };
 
@@ -176,6 +180,25 @@ fn meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut Lines) {
         own.clone().fill(&mut meter, lines.points(name));
         lines.meters.push(meter);
     }
+}
+
+/// Refuses a bus that cannot give what is asked of it, and says what it can.
+fn refuse_too_much(file: &File, bus: &modbus::Config, error: TooMuch, place: std::ops::Range<usize>) {
+    let why = error.text();
+    let message = both!([why], "회선 {:?}: {why}", "bus {:?}: {why}", bus.name);
+    let mut points = bus.meters.iter().flat_map(|meter| &meter.points);
+    let has_own_period = points.any(|point| point.every.is_some());
+    let met = error.can_be_met;
+    let help = if has_own_period {
+        both!(
+            [met],
+            "{met}. 프로파일에 적힌 주기는 이 파일 옆 meters/ 폴더에 둔 사본에서 늘립니다",
+            "{met}; periods of a profile's own are lengthened in a copy of it, in meters/ beside this file"
+        )
+    } else {
+        met
+    };
+    file.report_with(Code::BusTooSlow, place, message, Some(help));
 }
 
 /// Warns where slow values, whenever they fall due, push out a beat of fast ones.
@@ -379,22 +402,7 @@ impl Lines {
             let on_bus = self.bus_names.place(&bus.name).unwrap_or(0..0);
             match modbus::check(bus) {
                 Ok(plan) => warn_of_crowding(file, bus, &plan, on_bus),
-                Err(ConfigError::TooMuch { error, .. }) => {
-                    let why = error.text();
-                    let message = both!([why], "회선 {:?}: {why}", "bus {:?}: {why}", bus.name);
-                    let mut points = bus.meters.iter().flat_map(|meter| &meter.points);
-                    let own = points.any(|point| point.every.is_some());
-                    let can_be_met = error.can_be_met;
-                    let in_a_copy = || {
-                        both!(
-                            [can_be_met],
-                            "{can_be_met}. 프로파일에 적힌 주기는 이 파일 옆 meters/ 폴더에 둔 사본에서 늘립니다",
-                            "{can_be_met}; periods of a profile's own are lengthened in a copy of it, in meters/ beside this file"
-                        )
-                    };
-                    let help = if own { in_a_copy() } else { can_be_met.clone() };
-                    file.report_with(Code::BusTooSlow, on_bus, message, Some(help));
-                }
+                Err(ConfigError::TooMuch { error, .. }) => refuse_too_much(file, bus, error, on_bus),
                 Err(ConfigError::Plan { error, .. }) => {
                     let place = self.meter_names.place(error.meter()).unwrap_or(on_bus);
                     file.report(Code::BadRegister, place, error.text());

@@ -173,8 +173,8 @@ impl Budget {
         Err(TooMuch {
             asked: both!(
                 [basis],
-                "요청 {requests}회, 레지스터 {registers}개에 {every:?}마다 {time:.2?} 걸리고, 더 드물게 읽는 것까지 합하면 \
-                 시간의 {share_pct:.0} %입니다 ({basis})",
+                "{every:?}마다 요청 {requests}회(레지스터 {registers}개)에 {time:.2?} 걸리고, 더 드물게 읽는 것까지 \
+                 합하면 시간의 {share_pct:.0} %가 필요합니다 ({basis})",
                 "{requests} requests for {registers} registers take {time:.2?} of each {every:?}, with all that is read \
                  more slowly {share_pct:.0} % of the time ({basis})"
             ),
