@@ -12,15 +12,38 @@ use wattwarden::{
         diagnostic::{Diagnostic, Paint, Severity, Source},
         mapping,
     },
+    language::Language,
 };
+
+#[path = "config_errors/korean.rs"]
+mod korean;
 
 const SITE: &str = "[site]\nname = \"s\"\nzone = \"Asia/Seoul\"\n";
 
 fn found(text: &str) -> Vec<Diagnostic> {
-    match config::parse(Source::new("w.toml", text), Path::new("/nonexistent"), Secrets::Read) {
-        Ok(loaded) => loaded.warnings,
-        Err(found) => found,
+    let parsed = config::parse(Source::new("w.toml", text), Path::new("/nonexistent"), Secrets::Read);
+    let found = parsed.map_or_else(|found| found, |loaded| loaded.warnings);
+    speaks_both(&found);
+    found
+}
+
+/// Everything that is found has been said in Korean, too.
+fn speaks_both(found: &[Diagnostic]) {
+    for one in found {
+        for text in [Some(&one.message), one.help.as_ref()].into_iter().flatten() {
+            korean::check(&text.ko, &text.en);
+        }
     }
+}
+
+/// What of `SITE` and `text` a Korean reads: `code message | help`, one a problem.
+fn check_korean(text: &str, expected: &[&str]) {
+    let shown = |one: &Diagnostic| {
+        let help = one.help.as_ref().map(|help| format!(" | {}", help.ko));
+        format!("{} {}{}", one.code.name(), one.message.ko, help.unwrap_or_default())
+    };
+    let found: Vec<String> = found(&format!("{SITE}{text}")).iter().map(shown).collect();
+    assert_eq!(found, expected, "{text}");
 }
 
 /// What `SITE` and `text` are answered: `line:column code message | help`, one a problem; lines count from `text`.
@@ -31,8 +54,9 @@ fn check(text: &str, expected: &[&str]) {
             .place
             .as_ref()
             .map(|place| format!("{}:{} ", place.line as i64 - n_before as i64, place.column));
-        let help = one.help.as_ref().map(|help| format!(" | {help}")).unwrap_or_default();
-        format!("{}{} {}{help}", place.unwrap_or_default(), one.code.name(), one.message)
+        let help = one.help.as_ref().map(|help| format!(" | {}", help.en));
+        let (place, help) = (place.unwrap_or_default(), help.unwrap_or_default());
+        format!("{place}{} {}{help}", one.code.name(), one.message.en)
     };
     let found: Vec<String> = found(&format!("{SITE}{text}")).iter().map(shown).collect();
     assert_eq!(found, expected, "{text}");
@@ -61,8 +85,124 @@ error E1107: no meter is called \"압축기-2\"
 }
 
 #[test]
+fn a_korean_is_shown_the_same_in_korean() {
+    let text =
+        "[[meter]]\nname = \"압축기-1\"\n[[machine]]\nname = \"압축기\"\nkind = \"compressor\"\nmeter = \"압축기-2\"\n";
+    let found = found(&format!("{SITE}{text}"));
+    let korean = Paint {
+        language: Language::Ko,
+        ..Paint::PLAIN
+    };
+    let shown: Vec<String> = found.iter().map(|one| one.render(korean)).collect();
+    let expected = "\
+오류 E1107: 계측기 \"압축기-2\"은(는) 구성에 없습니다
+  ┌─ w.toml:9:9
+ 9 │ meter = \"압축기-2\"
+   │         ^^^^^^^^^^
+   = 조치: \"압축기-1\"을(를) 뜻했습니까? (5행)
+";
+    assert!(shown.contains(&expected.to_owned()), "{shown:#?}");
+}
+
+#[test]
+fn problems_are_told_in_korean_with_their_help() {
+    check_korean(
+        "[[bus]]\nname = 'b'\nmodbus = 'rtu:///dev/ttyUSB0?parity=mark'\nevery = 1\ntimeout = '1h'\n\
+         [[meter]]\nname = 'm'\nbus = 'c'\nunit = 300\nprofile = 'eastron-sdm63'\npassword = 'x'\n[[machine]]\nname = 'p'\n\
+         meter = 'm'\nrated_kw = 0\nshift = 'day'\ndetect.idle_runing = {}\n",
+        &[
+            "E1006 \"rtu:///dev/ttyUSB0?parity=mark\": parity는 none, even, odd 중 하나이며 \"mark\"은(는) 쓸 수 없습니다 \
+             | tcp://HOST:PORT(예: \"tcp://192.0.2.10:502\"), tls://HOST, rtu+tcp://HOST:PORT 또는 \
+             rtu:///dev/ttyUSB0?baud=9600&parity=even 형태로 쓰십시오",
+            "E1005 \"every\" 값은 따옴표로 묶은 문자열이어야 하는데 정수입니다 | \"500ms\", \"1s\", \"10m\", \"1h\"처럼 정수와 단위를 쓰십시오",
+            "E1006 \"timeout\" 값이 3600s입니다. 10ms에서 60s 사이여야 합니다",
+            "N3001 계측기 \"m\"은(는) 기록되지만 어느 설비도 쓰지 않습니다 \
+             | [[machine]]의 `meter`에 적으십시오. 적지 않아도 값은 저장됩니다",
+            "E1006 \"unit\" 값이 300입니다. 1에서 255 사이여야 합니다",
+            "E1108 \"eastron-sdm63\"은(는) 없는 프로파일입니다 | \"eastron-sdm630\"을(를) 뜻했습니까?",
+            "E1401 \"password\" 값을 구성 파일에 직접 쓰면 안 됩니다. 파일을 복사할 때 함께 복사됩니다 \
+             | 그 값만 담은 파일을 만들고 password_file = \"/path/of/that/file\"처럼 적으십시오",
+            "E1004 [[machine]] \"p\"에 \"kind\" 키가 없습니다",
+            "E1006 \"rated_kw\" 값은 0보다 커야 합니다",
+            "E1107 근무조 \"day\"은(는) 구성에 없습니다",
+            "E1003 \"idle_runing\"은(는) 없는 낭비 종류입니다 | \"idle_running\"을(를) 뜻했습니까?",
+        ],
+    );
+    let registers = "registers = [{ at = 40001, type = 'u16', quantity = 'active_power_kw' }]\n";
+    let meter = format!("[[meter]]\nname = 'm'\nbus = 'b'\nunit = 1\nmax_registers = 3\n{registers}");
+    check_korean(
+        &format!("main_meter = 'm'\n[[bus]]\nname = 'b'\nmodbus = 'tcp://h'\n{meter}"),
+        &[
+            "N3003 선로의 주소가 40001입니다. 설명서에 이렇게 적혀 있어도 실제 주소는 다른 경우가 많습니다 \
+             | Modicon 번호 40001은(는) at = 0, table = \"holding\"입니다. 적힌 대로가 맞으면 base = 0을 쓰십시오",
+        ],
+    );
+    let slow = "registers = [{ at = 0, type = 'f32', every = '100ms', quantity = 'active_power_kw' }]\n";
+    let meters = (1..=4).map(|n| format!("[[meter]]\nname = 'm{n}'\nbus = 'b'\nunit = {n}\n{slow}"));
+    let machines = (1..=4).map(|n| format!("[[machine]]\nname = 'p{n}'\nkind = 'fan'\nmeter = 'm{n}'\n"));
+    let plant: String = meters.chain(machines).collect();
+    check_korean(
+        &format!("[[bus]]\nname = 'b'\nmodbus = 'rtu:///dev/ttyUSB0?baud=9600'\n{plant}"),
+        &[
+            "E1202 회선 \"b\": 요구한 만큼 읽을 수 없습니다. 100ms마다 요청 4회(레지스터 8개)에 173.96ms 걸리고, 더 드물게 읽는 것까지 \
+             합하면 시간의 174 %가 필요합니다 (9600 baud 8E1, 응답 20ms로 가정: latency를 적으십시오) \
+             | 100ms마다 읽는 값은 every = \"180ms\"이면 읽을 수 있습니다. 프로파일에 적힌 주기는 이 파일 옆 meters/ 폴더에 둔 사본에서 늘립니다",
+        ],
+    );
+    check_korean("name = 'y'\n", &["E1001 TOML 문법에 맞지 않습니다. duplicate key"]);
+}
+
+/// The language asked for holds for what people read and for what programs show to people.
+#[test]
+fn check_tells_problems_in_the_language_asked_for() {
+    let folder = std::env::temp_dir().join(format!("wattwarden-check-lang-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("w.toml");
+    std::fs::write(&file, format!("{SITE}holidys = 'kr'\n")).unwrap();
+    let told = |args: &[&str]| {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_wattwarden"));
+        let program = program.env("LC_ALL", "C").args(["check", "-c"]).arg(&file).args(args);
+        String::from_utf8(program.output().unwrap().stdout).unwrap()
+    };
+    let (ko, en) = (
+        "\"holidys\"은(는) [site]에 없는 키입니다",
+        "[site] has no key \"holidys\"",
+    );
+    for (lang, message) in [(&["--lang", "ko"][..], ko), (&["--lang", "en"], en), (&[], en)] {
+        let text = told(lang);
+        assert!(text.contains(message), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&told(&[lang, &["--json"]].concat())).unwrap();
+        assert_eq!(json["diagnostics"][0]["message"], message);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// The looking at the Korean sees what is to be seen.
+#[test]
+fn what_is_left_in_english_is_found() {
+    let is_good = |ko: &str, en: &str| {
+        let (ko, en) = (ko.to_owned(), en.to_owned());
+        std::panic::catch_unwind(move || korean::check(&ko, &en)).is_ok()
+    };
+    let en = "\"unit\" is 0: it must be 1 to 255";
+    assert!(is_good("\"unit\" 값이 0입니다. 1에서 255 사이여야 합니다", en));
+    assert!(is_good(
+        "TOML 문법에 맞지 않습니다. this is said by somebody",
+        "this is said by somebody"
+    ));
+    for bad in [
+        en,
+        "값이 0입니다",
+        "\"unit\" 값이 0입니다. \"x\"처럼 쓰십시오",
+        "\"unit\" 값: it must be something else",
+    ] {
+        assert!(!is_good(bad, en), "{bad}");
+    }
+}
+
+#[test]
 fn what_is_missing_is_named() {
-    let shown: Vec<String> = found("").iter().map(|one| one.message.clone()).collect();
+    let shown: Vec<String> = found("").iter().map(|one| one.message.en.clone()).collect();
     assert_eq!(shown, ["the file has no \"site\""]);
     check(
         "[[bus]]\n[[broker]]\n[[meter]]\n[[machine]]\n[[contract]]\n[[influx]]\n[[alert]]\n",
@@ -406,7 +546,10 @@ fn secrets_come_from_files_that_others_cannot_read() {
     std::fs::create_dir_all(&folder).unwrap();
     let text = format!("{SITE}[[broker]]\nname = 'm'\nmqtt = 'mqtt://h'\nusername = 'u'\npassword_file = 'hall'\n");
     let parse = || config::parse(Source::new("w.toml", &text), &folder, Secrets::Read);
-    let codes = |found: &[Diagnostic]| found.iter().map(|one| one.code.name()).collect::<Vec<_>>();
+    let codes = |found: &[Diagnostic]| {
+        speaks_both(found);
+        found.iter().map(|one| one.code.name()).collect::<Vec<_>>()
+    };
 
     assert_eq!(codes(&parse().unwrap_err()), ["E1402"]);
     std::fs::write(folder.join("hall"), "hunter2\n").unwrap();
@@ -497,6 +640,7 @@ fn a_folder_beside_the_configuration_overrides_a_shipped_file_whole() {
 
     std::fs::write(&file, own.replace("status", "state")).unwrap();
     let found = parse().unwrap_err();
+    speaks_both(&found);
     let place = found[0].place.as_ref().unwrap();
     assert_eq!(
         (found[0].code.name(), place.line, place.column),
@@ -514,7 +658,8 @@ fn a_mapping_says_what_it_lacks() {
         let found = mapping::parse(Source::new("m.toml", text), None)
             .err()
             .unwrap_or_default();
-        let found: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+        speaks_both(&found);
+        let found: Vec<&str> = found.iter().map(|one| one.message.en.as_str()).collect();
         assert_eq!(found, expected, "{text}");
     };
     check(
@@ -554,7 +699,7 @@ fn a_mapping_says_what_it_lacks() {
 #[test]
 fn errors_of_the_site_do_not_hide_the_others() {
     let text = "[site]\nname = 'x'\nzone = 'Asia/Seol'\nmain_meter = 'm'\n[[machine]]\nname = 'p'\nkind = 'pres'\nmeter = 'n'\n";
-    let messages: Vec<String> = found(text).into_iter().map(|one| one.message).collect();
+    let messages: Vec<String> = found(text).into_iter().map(|one| one.message.en).collect();
     let expected = [
         "\"Asia/Seol\" is not a time zone: write its IANA name, as \"Asia/Seoul\"",
         "no meter is called \"m\"",
@@ -608,7 +753,7 @@ fn the_whole_example_is_right() {
     let notes: Vec<String> = loaded
         .warnings
         .iter()
-        .map(|one| format!("{} {}", one.code.name(), one.message))
+        .map(|one| format!("{} {}", one.code.name(), one.message.en))
         .collect();
     let unverified = "N3005 nobody has compared profile \"schneider-pm5320\" with a device or the maker's document";
     assert_eq!(notes, [unverified, "N3002 \"inputs\" is read but not used yet"]);
@@ -677,6 +822,11 @@ fn rules_of_the_user_are_checked_hour_by_hour() {
                 "parsed apparent IANA time zone identifier, but the tzdb lookup failed: failed to find time zone `Asia/Soul` in time zone database",
             ),
         ),
+        (
+            "peak = [\"15-21\"]",
+            "peak = [\"15-2\"]",
+            Some("\"15-2\" is not a stretch of hours: write \"08-11\" or \"22-08\""),
+        ),
         ("", "", None),
     ] {
         std::fs::write(
@@ -687,7 +837,8 @@ fn rules_of_the_user_are_checked_hour_by_hour() {
         let found = config::parse(Source::new("w.toml", &text), &folder, Secrets::Read)
             .err()
             .unwrap_or_default();
-        assert_eq!(found.first().map(|one| one.message.as_str()), expected);
+        speaks_both(&found);
+        assert_eq!(found.first().map(|one| one.message.en.as_str()), expected);
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
@@ -757,7 +908,8 @@ fn a_calibration_that_was_due_is_noted() {
     let loaded = config::parse(Source::new("w.toml", &text), Path::new("/nonexistent"), Secrets::Read).unwrap();
     let noted = |today: &str| {
         let notes = config::meter_card::overdue(&loaded.config.site.meters, today.parse().unwrap());
-        notes.iter().map(|note| note.message.clone()).collect::<Vec<_>>()
+        speaks_both(&notes);
+        notes.iter().map(|note| note.message.en.clone()).collect::<Vec<_>>()
     };
     assert!(noted("2026-03-02").is_empty());
     assert_eq!(
@@ -785,7 +937,7 @@ fn demand_is_measured_over_intervals_that_divide_an_hour() {
         let text = SITE.to_owned() + &format!("demand_interval = {interval:?}\n");
         config::parse(Source::new("w.toml", &text), Path::new("/nonexistent"), Secrets::Read)
             .map(|loaded| loaded.config.site.demand_interval.as_mins())
-            .map_err(|found| found[0].message.clone())
+            .map_err(|found| found[0].message.en.clone())
     };
     for (text, minutes) in [
         ("1m", 1),

@@ -12,6 +12,8 @@ use jiff::{
 };
 use serde::Deserialize;
 
+use crate::{both, finding::Title};
+
 /// A calendar of public holidays, one file of `config/calendars`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,8 +65,20 @@ struct Rule {
 
 /// Why a shift could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}: write a shift as \"mon-fri 08:00-12:00 13:00-18:00\"")]
-pub struct ShiftError(String);
+#[error("{}: write a shift as \"mon-fri 08:00-12:00 13:00-18:00\"", .0.en)]
+pub struct ShiftError(Title);
+
+impl ShiftError {
+    /// In both languages, for people.
+    pub fn text(&self) -> Title {
+        let what = &self.0;
+        both!(
+            [what],
+            "{what}. 근무조는 \"mon-fri 08:00-12:00 13:00-18:00\"처럼 쓰십시오",
+            "{what}: write a shift as \"mon-fri 08:00-12:00 13:00-18:00\""
+        )
+    }
+}
 
 const WEEKDAYS: [(&str, Weekday); 7] = [
     ("mon", Weekday::Monday),
@@ -89,20 +103,29 @@ impl std::str::FromStr for Shift {
 
 fn parse_rule(text: &str) -> Result<Rule, ShiftError> {
     let mut words = text.split_whitespace();
-    let days = parse_days(words.next().ok_or_else(|| ShiftError("nothing is written".into()))?)?;
+    let days = parse_days(
+        words
+            .next()
+            .ok_or_else(|| ShiftError(both!("아무것도 적혀 있지 않습니다", "nothing is written")))?,
+    )?;
     let stretches: Vec<_> = words.map(parse_stretch).collect::<Result<_, _>>()?;
     if stretches.is_empty() {
-        return Err(ShiftError(format!("no hours follow the days in {text:?}")));
+        return Err(ShiftError(both!(
+            "{text:?}에 요일 다음의 시간이 없습니다",
+            "no hours follow the days in {text:?}"
+        )));
     }
     Ok(Rule { days, stretches })
 }
 
 fn parse_days(text: &str) -> Result<Vec<Weekday>, ShiftError> {
     let index = |name: &str| {
-        WEEKDAYS
-            .iter()
-            .position(|(known, _)| *known == name)
-            .ok_or_else(|| ShiftError(format!("{name:?} is not a day (mon, tue, … sun)")))
+        WEEKDAYS.iter().position(|(known, _)| *known == name).ok_or_else(|| {
+            ShiftError(both!(
+                "{name:?}은(는) 요일(mon, tue, … sun)이 아닙니다",
+                "{name:?} is not a day (mon, tue, … sun)"
+            ))
+        })
     };
     let (first, last) = match text.split_once('-') {
         Some((first, last)) => (index(first)?, index(last)?),
@@ -113,19 +136,27 @@ fn parse_days(text: &str) -> Result<Vec<Weekday>, ShiftError> {
 }
 
 fn parse_stretch(text: &str) -> Result<(i16, i16), ShiftError> {
-    let (start, end) = text
-        .split_once('-')
-        .ok_or_else(|| ShiftError(format!("{text:?} is not a stretch of hours")))?;
+    let (start, end) = text.split_once('-').ok_or_else(|| {
+        ShiftError(both!(
+            "{text:?}은(는) 시간 구간이 아닙니다",
+            "{text:?} is not a stretch of hours"
+        ))
+    })?;
     let (start, end) = (parse_minutes(start)?, parse_minutes(end)?);
     if start == 1440 || start == end {
-        return Err(ShiftError(format!("{text:?} has no length")));
+        return Err(ShiftError(both!("{text:?}의 길이가 0입니다", "{text:?} has no length")));
     }
     Ok((start, if end <= start { end + 1440 } else { end }))
 }
 
 /// Minutes from midnight of `HH:MM`, up to `24:00`.
 fn parse_minutes(text: &str) -> Result<i16, ShiftError> {
-    let error = || ShiftError(format!("{text:?} is not a time of day (HH:MM)"));
+    let error = || {
+        ShiftError(both!(
+            "{text:?}은(는) 시각(HH:MM)이 아닙니다",
+            "{text:?} is not a time of day (HH:MM)"
+        ))
+    };
     let (hours, minutes) = text.split_once(':').ok_or_else(error)?;
     let two_digits = |part: &str| {
         if part.len() == 2 {

@@ -141,6 +141,44 @@ pub struct Title {
     pub en: String,
 }
 
+impl Title {
+    /// A text that is the same in both: a name, or what somebody else said.
+    pub fn same(text: impl Into<String>) -> Self {
+        let en = text.into();
+        Self { ko: en.clone(), en }
+    }
+}
+
+/// A [`Title`] of two formats, Korean first, and the arguments of both. Variables in `[…]` before them are titles
+/// themselves: each format gets them in its own language.
+///
+/// ```
+/// let what = energy::both!("회선", "bus");
+/// let text = energy::both!([what], "{what} {:?}", "the {what} {:?}", "a");
+/// assert_eq!((text.ko.as_str(), text.en.as_str()), ("회선 \"a\"", "the bus \"a\""));
+/// ```
+#[macro_export]
+macro_rules! both {
+    ([$($title:ident),+], $ko:literal, $en:literal $(, $argument:expr)* $(,)?) => {
+        $crate::finding::Title {
+            ko: {
+                $(let $title = &$title.ko;)+
+                format!($ko $(, $argument)*)
+            },
+            en: {
+                $(let $title = &$title.en;)+
+                format!($en $(, $argument)*)
+            },
+        }
+    };
+    ($ko:literal, $en:literal $(, $argument:expr)* $(,)?) => {
+        $crate::finding::Title {
+            ko: format!($ko $(, $argument)*),
+            en: format!($en $(, $argument)*),
+        }
+    };
+}
+
 /// A stretch of one kind of waste, or of a meter's fault, with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {

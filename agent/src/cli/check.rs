@@ -11,6 +11,8 @@ use std::{
     process::ExitCode,
 };
 
+use energy::both;
+
 use super::{
     Lang, NO_ANSWER,
     commission::{
@@ -107,8 +109,11 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 /// A warning where the store's folder could not be used here and now; the configuration may be for another computer.
 fn store_folder(loaded: &Loaded) -> Option<Diagnostic> {
     let error = store::try_folder(&loaded.config.store.path).err()?;
-    let warning = Diagnostic::new(Code::StoreFolder, error.to_string());
-    let warning = warning.help("`run` does not start without it; on another computer it may be there");
+    let warning = Diagnostic::new(Code::StoreFolder, error.text());
+    let warning = warning.help(both!(
+        "이것 없이는 `run` 명령이 시작하지 않습니다. 다른 컴퓨터에는 있을 수 있습니다",
+        "`run` does not start without it; on another computer it may be there"
+    ));
     Some(match &loaded.store_path {
         Some(place) => warning.at(place.clone()),
         None => warning,
@@ -149,7 +154,7 @@ fn json(
 ) -> String {
     let mut document = serde_json::json!({
         "ok": config.is_some(),
-        "diagnostics": found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
+        "diagnostics": found.iter().map(|one| one.to_json(language)).collect::<Vec<_>>(),
     });
     if let Some(config) = config {
         document["plan"] = config.buses.iter().filter_map(planned).collect();

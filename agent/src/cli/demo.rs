@@ -29,7 +29,6 @@ use crate::{
         self, Config,
         data::{DataFiles, Folder, load_alone},
         diagnostic::{Paint, Severity as Weight},
-        units,
     },
     health::Health,
     language::Language,
@@ -60,7 +59,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
     /// End by itself after this long, wall time (30s, 5m).
-    #[arg(long, value_parser = units::duration, value_name = "TIME")]
+    #[arg(long, value_parser = crate::cli::duration, value_name = "TIME")]
     pub duration: Option<Duration>,
     /// Where the page listens; a free port where 8420 is taken.
     #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
@@ -200,7 +199,11 @@ fn plant_config(args: &DemoArgs) -> Result<PlantConfig, Failure> {
     let calendar: HolidayCalendar = load_alone(&data, Folder::Calendars, "kr").map_err(|found| {
         Failure::new(
             INTERNAL,
-            found.iter().map(|d| d.message.as_str()).collect::<Vec<_>>().join("; "),
+            found
+                .iter()
+                .map(|d| d.message.en.as_str())
+                .collect::<Vec<_>>()
+                .join("; "),
         )
     })?;
     let waste = if args.no_waste { Waste::Off } else { Waste::On };

@@ -117,6 +117,11 @@ impl From<Lang> for Language {
     }
 }
 
+/// A duration on the command line, whose refusals are in English as all of clap's.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    crate::config::units::duration(text).map_err(|why| why.en)
+}
+
 /// The language asked for, else that of the terminal (`LANG`), else English.
 pub fn language(asked: Option<Lang>) -> Language {
     asked.map_or_else(Language::of_terminal, Language::from)

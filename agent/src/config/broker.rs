@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use energy::both;
+
 use super::{
     Context, Secrets,
     diagnostic::Code,
@@ -40,8 +42,15 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
     let url = written.and_then(|url| {
         let found = mqtt_url(url.get_ref(), ca_file);
         if found.is_none() {
-            let message = format!("{:?} is not the address of an MQTT broker", url.get_ref());
-            let help = "write mqtt://HOST:PORT, or mqtts://HOST:PORT for an encrypted one".to_owned();
+            let message = both!(
+                "{:?}은(는) MQTT 브로커의 주소가 아닙니다",
+                "{:?} is not the address of an MQTT broker",
+                url.get_ref()
+            );
+            let help = both!(
+                "mqtt://HOST:PORT처럼 쓰고, 암호화한 연결은 mqtts://HOST:PORT로 쓰십시오",
+                "write mqtt://HOST:PORT, or mqtts://HOST:PORT for an encrypted one"
+            );
             file.report_with(Code::BadValue, url.span(), message, Some(help));
         }
         found
@@ -55,7 +64,8 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
     let status_topic = table.text("status_topic");
     let is_no_topic = |topic: &&At<&str>| topic.get_ref().is_empty() || topic.get_ref().contains(['+', '#', '\0']);
     if let Some(topic) = status_topic.as_ref().filter(is_no_topic) {
-        let message = format!(
+        let message = both!(
+            "{:?}은(는) 메시지를 보낼 수 있는 토픽이 아닙니다",
             "{:?} is not a topic that something can be published under",
             topic.get_ref()
         );
@@ -87,8 +97,11 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
         sparkplug: vec![],
     };
     if let (Secrets::Read, Err(error)) = (context.secrets, mqtt::check_certificates(&broker)) {
-        let help = "PEM files, readable by the user wattwarden; certificate and key belong together".to_owned();
-        file.report_with(Code::SecretFile, span, error.to_string(), Some(help));
+        let help = both!(
+            "사용자 wattwarden이 읽을 수 있는 PEM 파일이어야 하고, 인증서와 키가 서로 맞아야 합니다",
+            "PEM files, readable by the user wattwarden; certificate and key belong together"
+        );
+        file.report_with(Code::SecretFile, span, error.text(), Some(help));
     }
     lines.brokers.push(broker);
 }
@@ -99,12 +112,16 @@ fn refuse_double(file: &File, id: &At<&str>, url: &Url, others: &[mqtt::Config])
         (&other.url.host, other.url.port) == (&url.host, url.port) && other.client_id == *id.get_ref()
     };
     if let Some(other) = others.iter().find(is_same) {
-        let message = format!(
+        let message = both!(
+            "같은 주소의 브로커 {:?}도 client_id가 {:?}입니다. 두 연결이 서로를 끊게 됩니다",
             "broker {:?} at the same address has client_id {:?} too: each connection would end the other",
             other.name,
             id.get_ref()
         );
-        let help = Some("give each its own, or write one [[broker]]".to_owned());
+        let help = Some(both!(
+            "client_id를 서로 다르게 하거나 [[broker]]를 하나로 합치십시오",
+            "give each its own, or write one [[broker]]"
+        ));
         file.report_with(Code::Contradiction, id.span(), message, help);
     }
 }
@@ -119,10 +136,19 @@ fn file_of_tls(
     let path = table.text(key)?;
     if url.is_some_and(|url| url.get_ref().starts_with("mqtt://")) {
         let message = match key {
-            "ca_file" => "\"ca_file\" vouches for nobody here: what goes to mqtt:// is not encrypted".to_owned(),
-            key => format!("{key:?} is shown to nobody here: what goes to mqtt:// is not encrypted"),
+            "ca_file" => both!(
+                "\"ca_file\" 설정은 효과가 없습니다. mqtt:// 연결은 암호화하지 않습니다",
+                "\"ca_file\" vouches for nobody here: what goes to mqtt:// is not encrypted"
+            ),
+            key => both!(
+                "{key:?} 설정은 효과가 없습니다. mqtt:// 연결은 암호화하지 않습니다",
+                "{key:?} is shown to nobody here: what goes to mqtt:// is not encrypted"
+            ),
         };
-        let help = Some("write mqtts:// if the broker offers it".to_owned());
+        let help = Some(both!(
+            "브로커가 지원하면 mqtts://로 쓰십시오",
+            "write mqtts:// if the broker offers it"
+        ));
         context.file.report_with(Code::NoEffect, path.span(), message, help);
     }
     Some(context.folder.join(path.get_ref()))
@@ -133,8 +159,16 @@ fn identity(context: &Context<'_>, table: &mut Table<'_>, url: Option<&At<&str>>
     let cert_file = file_of_tls(context, table, "cert_file", url);
     let key_file = file_of_tls(context, table, "key_file", url);
     if cert_file.is_some() != key_file.is_some() {
-        let message = format!("{} has only one of \"cert_file\" and \"key_file\"", table.title());
-        let help = Some("a certificate is shown with its private key: name both files".to_owned());
+        let title = table.title();
+        let message = both!(
+            [title],
+            "{title}에 \"cert_file\" 키와 \"key_file\" 키 중 하나만 있습니다",
+            "{title} has only one of \"cert_file\" and \"key_file\""
+        );
+        let help = Some(both!(
+            "인증서는 개인 키와 함께 써야 합니다. 두 파일을 모두 적으십시오",
+            "a certificate is shown with its private key: name both files"
+        ));
         context.file.report_with(Code::MissingKey, table.span(), message, help);
     }
     Some(Identity {
@@ -205,16 +239,21 @@ impl Lines {
                 .sum();
             let most_per_second = BROKER_INFLIGHT / SLOW_COMMIT_S;
             if per_second > most_per_second {
-                let message = format!(
+                let message = both!(
+                    "브로커 {:?}: 초당 메시지 {per_second:.0}건이 필요한데, 확인 응답을 기다리는 메시지가 통상의 한도인 \
+                     {BROKER_INFLIGHT}건이면 느린 디스크는 초당 {most_per_second:.0}건만 통과시킵니다",
                     "broker {:?}: {per_second:.0} messages a second are asked for; with {BROKER_INFLIGHT} unacknowledged, \
                      the usual limit, a slow disk lets {most_per_second:.0} through",
                     broker.name
                 );
-                let help = "raise the broker's limit (mosquitto: max_inflight_messages), or publish less often";
+                let help = both!(
+                    "브로커의 한도(mosquitto: max_inflight_messages)를 늘리거나 보내는 주기를 길게 하십시오",
+                    "raise the broker's limit (mosquitto: max_inflight_messages), or publish less often"
+                );
                 let span = self.broker_spans.get(&broker.name).cloned().unwrap_or(0..0);
                 context
                     .file
-                    .report_with(Code::BrokerThrottles, span, message, Some(help.into()));
+                    .report_with(Code::BrokerThrottles, span, message, Some(help));
             }
         }
     }

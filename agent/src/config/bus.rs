@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use energy::{both, finding::Title};
+
 use super::{
     Context, Secrets,
     diagnostic::{Code, Diagnostic},
@@ -26,8 +28,14 @@ const MOST_CONNECTIONS: i64 = 16;
 const BAUDS: std::ops::RangeInclusive<u32> = 300..=921_600;
 
 /// How an address is written.
-pub const HOW: &str = "write tcp://HOST:PORT, as \"tcp://192.0.2.10:502\", tls://HOST, rtu+tcp://HOST:PORT, or \
-                   rtu:///dev/ttyUSB0?baud=9600&parity=even";
+pub fn how() -> Title {
+    both!(
+        "tcp://HOST:PORT(예: \"tcp://192.0.2.10:502\"), tls://HOST, rtu+tcp://HOST:PORT 또는 \
+                 rtu:///dev/ttyUSB0?baud=9600&parity=even 형태로 쓰십시오",
+        "write tcp://HOST:PORT, as \"tcp://192.0.2.10:502\", tls://HOST, rtu+tcp://HOST:PORT, or \
+                   rtu:///dev/ttyUSB0?baud=9600&parity=even"
+    )
+}
 
 /// Reads a bus, without its meters; and what its meters inherit.
 pub(super) fn bus(
@@ -68,21 +76,20 @@ fn possible(context: &Context<'_>, bus: &str, transport: &Transport, asked: &At<
     }
     let bus = bus.to_owned();
     let error = modbus::ConfigError::Connections { bus, connections };
-    context.file.report(Code::BadValue, asked.span(), error.to_string());
+    context.file.report(Code::BadValue, asked.span(), error.text());
     1
 }
 
 fn transport(context: &Context<'_>, url: &At<&str>, tls: Tls) -> Option<Transport> {
     let found = address(url.get_ref(), tls);
     let report = |why| {
-        let help = Some(HOW.to_owned());
-        context.file.report_with(Code::BadValue, url.span(), why, help);
+        context.file.report_with(Code::BadValue, url.span(), why, Some(how()));
     };
     found.map_err(report).ok()
 }
 
 /// How the line of an address is reached, or what is wrong with it.
-pub fn address(text: &str, tls: Tls) -> Result<Transport, String> {
+pub fn address(text: &str, tls: Tls) -> Result<Transport, Title> {
     let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
     let found = match scheme {
         "tcp" => host_and_port(rest, 502).map(|(host, port)| Transport::Tcp { host, port }),
@@ -90,7 +97,7 @@ pub fn address(text: &str, tls: Tls) -> Result<Transport, String> {
         "tls" => host_and_port(rest, 802).map(|(host, port)| Transport::Tls { host, port, tls }),
         "rtu" => {
             let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-            let line = line(query).map_err(|why| format!("{text:?}: {why}"))?;
+            let line = line(query).map_err(|why| both!([why], "{text:?}: {why}", "{text:?}: {why}"))?;
             path.starts_with('/').then(|| Transport::Rtu {
                 path: path.to_owned(),
                 line,
@@ -98,7 +105,12 @@ pub fn address(text: &str, tls: Tls) -> Result<Transport, String> {
         }
         _ => None,
     };
-    found.ok_or_else(|| format!("{text:?} is not the address of a Modbus line"))
+    found.ok_or_else(|| {
+        both!(
+            "{text:?}은(는) Modbus 회선의 주소가 아닙니다",
+            "{text:?} is not the address of a Modbus line"
+        )
+    })
 }
 
 /// The address of a line, as [`address`] reads it; files of a TLS line are keys of their own.
@@ -119,26 +131,46 @@ pub fn written(transport: &Transport) -> String {
 /// `baud=9600&parity=even&stop=1`.
 ///
 /// Without parity the specification wants two stop bits, but next to every meter sends one: that is what is taken.
-fn line(query: &str) -> Result<Line, String> {
+fn line(query: &str) -> Result<Line, Title> {
     let mut line = Line::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         match key {
             "baud" => {
                 let baud = value.parse().ok().filter(|baud| BAUDS.contains(baud));
-                line.baud = baud.ok_or_else(|| format!("{value:?} is no speed: write bits a second, as baud=9600"))?;
+                line.baud = baud.ok_or_else(|| {
+                    both!(
+                        "{value:?}은(는) 통신 속도가 아닙니다. baud=9600처럼 초당 비트 수로 쓰십시오",
+                        "{value:?} is no speed: write bits a second, as baud=9600"
+                    )
+                })?;
             }
             "parity" => {
                 let known = Parity::ALL.iter().find(|(name, _)| *name == value);
                 line.parity = known
-                    .ok_or_else(|| format!("parity is none, even or odd, not {value:?}"))?
+                    .ok_or_else(|| {
+                        both!(
+                            "parity는 none, even, odd 중 하나이며 {value:?}은(는) 쓸 수 없습니다",
+                            "parity is none, even or odd, not {value:?}"
+                        )
+                    })?
                     .1;
             }
             "stop" => {
                 let bits = value.parse().ok().filter(|bits| [1, 2].contains(bits));
-                line.stop_bits = bits.ok_or_else(|| format!("stop is 1 or 2, not {value:?}"))?;
+                line.stop_bits = bits.ok_or_else(|| {
+                    both!(
+                        "stop은 1 또는 2이며 {value:?}은(는) 쓸 수 없습니다",
+                        "stop is 1 or 2, not {value:?}"
+                    )
+                })?;
             }
-            _ => return Err(format!("a serial line has baud, parity and stop, but no {key:?}")),
+            _ => {
+                return Err(both!(
+                    "직렬 회선에는 baud, parity, stop만 쓸 수 있고 {key:?}은(는) 없습니다",
+                    "a serial line has baud, parity and stop, but no {key:?}"
+                ));
+            }
         }
     }
     Ok(line)
@@ -153,12 +185,18 @@ fn tls(context: &Context<'_>, table: &mut Table<'_>, url: Option<&At<&str>>) -> 
     let first = [&ca, &certificate, &key].into_iter().flatten().next();
     let is_tls = url.is_none_or(|url| url.get_ref().starts_with("tls://"));
     if let Some(first) = first.filter(|_| !is_tls) {
-        let message = "certificates have no effect here: only tls:// is encrypted";
+        let message = both!(
+            "여기서는 인증서가 효과가 없습니다. tls://만 암호화합니다",
+            "certificates have no effect here: only tls:// is encrypted"
+        );
         file.report(Code::NoEffect, first.span(), message);
         return Tls::default();
     }
     if let (Some(one), None) | (None, Some(one)) = (&certificate, &key) {
-        let message = "certificate_file and key_file belong together: one of them is missing";
+        let message = both!(
+            "certificate_file과 key_file은 함께 써야 하는데 하나가 없습니다",
+            "certificate_file and key_file belong together: one of them is missing"
+        );
         file.report(Code::MissingKey, one.span(), message);
     }
     if let Some(key) = &key {
@@ -170,8 +208,11 @@ fn tls(context: &Context<'_>, table: &mut Table<'_>, url: Option<&At<&str>>) -> 
         identity: certificate.as_ref().map(path).zip(key.as_ref().map(path)),
     };
     if let (Some(first), Secrets::Read, Err(error)) = (first, context.secrets, tls.check()) {
-        let diagnostic = Diagnostic::new(Code::SecretFile, error.to_string());
-        let help = "PEM files, readable by the user wattwarden";
+        let diagnostic = Diagnostic::new(Code::SecretFile, error);
+        let help = both!(
+            "사용자 wattwarden이 읽을 수 있는 PEM 파일이어야 합니다",
+            "PEM files, readable by the user wattwarden"
+        );
         file.problems
             .push(diagnostic.help(help).at(file.source.place(first.span())));
     }
@@ -202,7 +243,7 @@ mod tests {
             "rtu:///dev/x?baud=1",
         ] {
             let why = address(text, Tls::default()).unwrap_err();
-            assert!(why.contains(text), "{why}");
+            assert!(why.ko.contains(text) && why.en.contains(text), "{why:?}");
         }
     }
 
@@ -225,7 +266,7 @@ mod tests {
             ),
         ] {
             let found = line(query).map(|line| line.to_string());
-            assert_eq!(found.as_deref().map_err(String::as_str), expected, "{query}");
+            assert_eq!(found.as_deref().map_err(|why| why.en.as_str()), expected, "{query}");
         }
     }
 }

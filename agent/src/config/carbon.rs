@@ -4,7 +4,7 @@
 //! fuel, an instrument has exactly one amount and a period that does not end before it begins.
 
 use energy::{
-    Quantity,
+    Quantity, both,
     carbon::{Amount, FactorSeries, FuelMeter, Instrument, InstrumentKind, fuel::FuelUnit},
 };
 use toml::Spanned;
@@ -33,7 +33,10 @@ pub(super) fn series<'a>(context: &Context<'a>, table: &mut Table<'a>) -> Option
             file.report(
                 Code::NoEffect,
                 region.span(),
-                "\"carbon_region\" has no effect without \"carbon\"",
+                both!(
+                    "\"carbon_region\" 설정은 \"carbon\" 없이는 효과가 없습니다",
+                    "\"carbon_region\" has no effect without \"carbon\""
+                ),
             );
         }
         return None;
@@ -43,12 +46,24 @@ pub(super) fn series<'a>(context: &Context<'a>, table: &mut Table<'a>) -> Option
     match &region {
         None if regions.is_empty() => {}
         None => {
-            let message = "this factor series has regions and [site] has no \"carbon_region\"";
-            let help = format!("one of {}, as carbon_region = {:?}", regions.len(), regions[0]);
+            let message = both!(
+                "이 배출계수는 지역별인데 [site]에 \"carbon_region\" 키가 없습니다",
+                "this factor series has regions and [site] has no \"carbon_region\""
+            );
+            let help = both!(
+                "{}개 중 하나를 carbon_region = {:?}처럼 쓰십시오",
+                "one of {}, as carbon_region = {:?}",
+                regions.len(),
+                regions[0]
+            );
             file.report_with(Code::MissingKey, name.span(), message, Some(help));
         }
         Some(region) if !regions.iter().any(|known| known == region.get_ref()) => {
-            let message = format!("the factor series has no region {:?}", region.get_ref());
+            let message = both!(
+                "이 배출계수에는 지역 {:?}이(가) 없습니다",
+                "the factor series has no region {:?}",
+                region.get_ref()
+            );
             let help = suggest::help(region.get_ref(), regions.iter().map(String::as_str));
             file.report_with(Code::UnknownReference, region.span(), message, help);
         }
@@ -92,7 +107,11 @@ fn fuel_meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &Lines) ->
     let meter = meter.filter(|meter| lines.meter_names.find(file, meter))?;
     let gives_gas = |quantities: Vec<Quantity>| quantities.contains(&Quantity::Gas);
     if !lines.quantities(meter.get_ref()).is_none_or(gives_gas) {
-        let message = format!("meter {:?} does not give \"gas_m3\"", meter.get_ref());
+        let message = both!(
+            "계측기 {:?}에 \"gas_m3\" 값이 없습니다",
+            "meter {:?} does not give \"gas_m3\"",
+            meter.get_ref()
+        );
         file.report(Code::Contradiction, meter.span(), message);
     }
     let fuel = fuel?;
@@ -100,7 +119,11 @@ fn fuel_meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &Lines) ->
     let mut rows = series.fuel;
     rows.retain(|row| row.unit == FuelUnit::Nm3);
     if !rows.iter().any(|row| row.fuel == *fuel.get_ref()) {
-        let message = format!("no fuel that is counted in Nm³ is called {:?}", fuel.get_ref());
+        let message = both!(
+            "연료 {:?}은(는) Nm³로 세는 연료 중에 없습니다",
+            "no fuel that is counted in Nm³ is called {:?}",
+            fuel.get_ref()
+        );
         let help = suggest::help(fuel.get_ref(), rows.iter().map(|row| row.fuel.as_str()));
         file.report_with(Code::UnknownReference, fuel.span(), message, help);
     }
@@ -114,7 +137,7 @@ fn fuel_meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &Lines) ->
 
 /// Reads every `[[instrument]]`.
 pub(super) fn instruments<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Vec<Instrument> {
-    let mut names = Names::new("instrument");
+    let mut names = Names::new(both!("계약 수단", "instrument"));
     let tables = root.tables("instrument");
     tables
         .into_iter()
@@ -144,7 +167,11 @@ fn instrument<'a>(context: &Context<'a>, mut table: Table<'a>, names: &mut Names
     if let (Some(from), Some(to)) = (&from, &to)
         && to.get_ref() < from.get_ref()
     {
-        let message = format!("\"to\" is {}, before \"from\"", to.get_ref());
+        let message = both!(
+            "\"to\" 값 {}이(가) \"from\" 날짜보다 앞섭니다",
+            "\"to\" is {}, before \"from\"",
+            to.get_ref()
+        );
         file.report(Code::BadValue, to.span(), message);
     }
     Some(Instrument {
@@ -166,17 +193,27 @@ fn amount(table: &mut Table<'_>, kind: Option<InstrumentKind>) -> Option<Amount>
     let is_contract = kind.is_none_or(|kind| matches!(kind, InstrumentKind::Ppa | InstrumentKind::Supplier));
     match (energy, share) {
         (Some(_), Some(share)) => {
-            let message = "\"energy_kwh\" and \"share\" cannot both be given";
+            let message = both!(
+                "\"energy_kwh\" 키와 \"share\" 키를 함께 쓸 수 없습니다",
+                "\"energy_kwh\" and \"share\" cannot both be given"
+            );
             file.report(Code::Contradiction, share.span(), message);
             None
         }
         (None, Some(share)) if !is_contract => {
-            let message = "a certificate or premium is bought by the kWh: write energy_kwh, not share";
+            let message = both!(
+                "인증서나 녹색프리미엄은 kWh 단위로 구매합니다. share가 아니라 energy_kwh를 쓰십시오",
+                "a certificate or premium is bought by the kWh: write energy_kwh, not share"
+            );
             file.report(Code::Contradiction, share.span(), message);
             None
         }
         (None, Some(share)) if *share.get_ref() > 1.0 => {
-            let message = format!("\"share\" is {}: it must be above 0 and at most 1", share.get_ref());
+            let message = both!(
+                "\"share\" 값이 {}입니다. 0보다 크고 1 이하여야 합니다",
+                "\"share\" is {}: it must be above 0 and at most 1",
+                share.get_ref()
+            );
             file.report(Code::BadValue, share.span(), message);
             None
         }

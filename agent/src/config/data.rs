@@ -1,13 +1,16 @@
 //! Data files: tariffs, factors, calendars, meter profiles and kinds of machine, embedded in the program and
 //! overridable by a file of the same name in the same folder beside the configuration.
 //!
-//! It does not know what stands in them. Invariant: a file is taken whole, from one place or the other, never merged.
+//! It does not know what stands in them, but says in both languages what the crate `energy` says of it. Invariant: a file
+//! is taken whole, from one place or the other, never merged.
 
 use std::{
     collections::BTreeSet,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
+use energy::{both, finding::Title, tariff::HourSpan};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -55,14 +58,14 @@ impl Folder {
         }
     }
 
-    fn what(self) -> &'static str {
+    fn what(self) -> Title {
         match self {
-            Self::Meters => "meter profile",
-            Self::Tariffs => "tariff",
-            Self::TariffRules => "set of tariff rules",
-            Self::Factors => "factor series",
-            Self::Calendars => "holiday calendar",
-            Self::Top => "data file",
+            Self::Meters => both!("프로파일", "meter profile"),
+            Self::Tariffs => both!("요금제", "tariff"),
+            Self::TariffRules => both!("요금 규정", "set of tariff rules"),
+            Self::Factors => both!("배출계수", "factor series"),
+            Self::Calendars => both!("공휴일 달력", "holiday calendar"),
+            Self::Top => both!("데이터 파일", "data file"),
         }
     }
 }
@@ -122,9 +125,20 @@ impl DataFiles {
             }
             None => {
                 let names = self.names(folder);
-                let message = format!("no {} is called {text:?}", folder.what());
-                let help = suggest::help(text, names.iter().map(String::as_str))
-                    .unwrap_or_else(|| format!("put {text}.toml into {}{}", self.shown(), folder.path()));
+                let what = folder.what();
+                let message = both!(
+                    [what],
+                    "{text:?}은(는) 없는 {what}입니다",
+                    "no {what} is called {text:?}"
+                );
+                let help = suggest::help(text, names.iter().map(String::as_str)).unwrap_or_else(|| {
+                    both!(
+                        "{text}.toml 파일을 {}{} 폴더에 넣으십시오",
+                        "put {text}.toml into {}{}",
+                        self.shown(),
+                        folder.path()
+                    )
+                });
                 file.report_with(Code::UnknownDataFile, name.span(), message, Some(help));
                 None
             }
@@ -151,10 +165,18 @@ pub fn deserialised<T: DeserializeOwned>(file: &File) -> Option<T> {
         Ok(value) => Some(value),
         Err(error) => {
             let span = error.span().unwrap_or(0..0);
-            file.report(Code::BadDataFile, span, error.message());
+            let message = own_words(file, &span).filter(|own| own.en == error.message());
+            let message = message.unwrap_or_else(|| Code::BadDataFile.said(error.message()));
+            file.report(Code::BadDataFile, span, message);
             None
         }
     }
+}
+
+/// What the crate `energy` says of a text that it does not understand: on its way through serde it lost its Korean.
+fn own_words(file: &File, span: &Range<usize>) -> Option<Title> {
+    let text = file.source.text.get(span.clone())?.trim_matches(['"', '\'']);
+    HourSpan::try_from(text.to_owned()).err().map(|error| error.0)
 }
 
 /// Reads a shipped or overriding file without a configuration that refers to it, for commands that list data.

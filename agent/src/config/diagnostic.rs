@@ -5,6 +5,7 @@
 
 use std::{fmt, fmt::Write as _, ops::Range, path::Path, sync::Arc};
 
+use energy::{both, finding::Title};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
@@ -120,6 +121,14 @@ pub enum Severity {
 }
 
 impl Code {
+    /// What a library said of a problem of this code, as it stands; in Korean, after what the code means.
+    pub fn said(self, why: &str) -> Title {
+        Title {
+            ko: format!("{} {why}", self.meaning(Language::Ko)),
+            en: why.to_owned(),
+        }
+    }
+
     /// How bad problems of this code are.
     pub fn severity(self) -> Severity {
         match self.name().as_bytes()[0] {
@@ -158,22 +167,32 @@ impl Source {
     pub fn read(path: &Path) -> Result<Self, Diagnostic> {
         let name = path.display().to_string();
         let unreadable = |why: String| {
-            Diagnostic::new(Code::Unreadable, format!("cannot read {name}: {why}"))
-                .help("check the path and who may read it")
+            let message = both!("{name} 파일을 읽을 수 없습니다: {why}", "cannot read {name}: {why}");
+            Diagnostic::new(Code::Unreadable, message).help(both!(
+                "경로와 읽기 권한을 확인하십시오",
+                "check the path and who may read it"
+            ))
         };
         if path.is_dir() {
-            let message = format!("{name} is a folder: a file is wanted");
-            return Err(Diagnostic::new(Code::Unreadable, message).help("name the file in it"));
+            let message = both!(
+                "{name}은(는) 폴더입니다. 파일이 필요합니다",
+                "{name} is a folder: a file is wanted"
+            );
+            let help = both!("폴더 안의 파일 이름까지 쓰십시오", "name the file in it");
+            return Err(Diagnostic::new(Code::Unreadable, message).help(help));
         }
         let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + String::from_utf8_lossy(good).matches('\n').count();
-            Diagnostic::new(
-                Code::Unreadable,
-                format!("{name} is not a text in UTF-8: line {line} has other bytes"),
-            )
-            .help("save it as UTF-8; some editors write UTF-16 or CP949 unless told otherwise")
+            let message = both!(
+                "{name}은(는) UTF-8 텍스트가 아닙니다. {line}행에 다른 바이트가 있습니다",
+                "{name} is not a text in UTF-8: line {line} has other bytes"
+            );
+            Diagnostic::new(Code::Unreadable, message).help(both!(
+                "UTF-8로 저장하십시오. 따로 정하지 않으면 UTF-16이나 CP949로 저장하는 편집기가 있습니다",
+                "save it as UTF-8; some editors write UTF-16 or CP949 unless told otherwise"
+            ))
         })?;
         Ok(Self::new(&name, text.strip_prefix('\u{feff}').unwrap_or(&text)))
     }
@@ -225,19 +244,19 @@ pub struct Diagnostic {
     /// What kind of problem.
     pub code: Code,
     /// Got and wanted.
-    pub message: String,
+    pub message: Title,
     /// How to mend it.
-    pub help: Option<String>,
+    pub help: Option<Title>,
     /// Where; `None` when no line of a file is to blame.
     pub place: Option<Box<Place>>,
 }
 
 impl Diagnostic {
     /// A problem without a place.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
+    pub fn new(code: Code, message: Title) -> Self {
         Self {
             code,
-            message: message.into(),
+            message,
             help: None,
             place: None,
         }
@@ -245,8 +264,8 @@ impl Diagnostic {
 
     /// With a line on how to mend it.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+    pub fn help(mut self, help: Title) -> Self {
+        self.help = Some(help);
         self
     }
 
@@ -262,7 +281,7 @@ impl Diagnostic {
         self.code.severity()
     }
 
-    /// As shown on a terminal. In Korean its code's meaning leads; got and wanted stay as they are, in English.
+    /// As shown on a terminal.
     pub fn render(&self, paint: Paint) -> String {
         let (word, colour) = match self.severity() {
             Severity::Error => (paint.language.say("오류", "error"), "31"),
@@ -270,26 +289,24 @@ impl Diagnostic {
             Severity::Note => (paint.language.say("참고", "note"), "36"),
         };
         let head = format!("{word} {}", self.code.name());
-        let said = match paint.language {
-            Language::Ko => format!(": {} {}", self.code.meaning(Language::Ko), self.message),
-            Language::En => format!(": {}", self.message),
-        };
+        let said = format!(": {}", paint.language.pick(&self.message));
+        let help = self.help.as_ref().map(|help| paint.language.pick(help));
         let mut out = paint.on(colour, &head) + &paint.wrapped(&head, &said, 4);
         match &self.place {
-            Some(place) => place.render(&mut out, paint, colour, self.help.as_deref()),
-            None => out.extend(self.help.iter().map(|help| help_line("  ", help, paint))),
+            Some(place) => place.render(&mut out, paint, colour, help),
+            None => out.extend(help.map(|help| help_line("  ", help, paint))),
         }
         out
     }
 
-    /// For programs.
-    pub fn to_json(&self) -> serde_json::Value {
+    /// For programs, and for whom they show it to.
+    pub fn to_json(&self, language: Language) -> serde_json::Value {
         let place = self.place.as_deref();
         serde_json::json!({
             "code": self.code,
             "severity": self.severity(),
-            "message": self.message,
-            "help": self.help,
+            "message": language.pick(&self.message),
+            "help": self.help.as_ref().map(|help| language.pick(help)),
             "file": place.map(|place| place.file.as_ref()),
             "line": place.map(|place| place.line),
             "column": place.map(|place| place.column),
@@ -399,14 +416,34 @@ impl Paint {
 }
 
 #[cfg(test)]
+#[path = "../../tests/config_errors/korean.rs"]
+mod korean;
+
+/// The English of what was found, whose Korean has been looked at.
+#[cfg(test)]
+pub(super) fn messages(found: Vec<Diagnostic>) -> Vec<String> {
+    let english = |one: Diagnostic| {
+        for text in [Some(&one.message), one.help.as_ref()].into_iter().flatten() {
+            korean::check(&text.ko, &text.en);
+        }
+        one.message.en
+    };
+    found.into_iter().map(english).collect()
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    fn no_meter() -> Diagnostic {
+        let message = both!("그런 계측기는 구성에 없습니다", "no meter is called so");
+        let help = both!("\"b\"을(를) 뜻했습니까?", "did you mean \"b\"?");
+        Diagnostic::new(Code::UnknownReference, message).help(help)
+    }
+
     fn check(text: &str, marked: &str, expected: &str) {
         let start = text.find(marked).unwrap();
-        let diagnostic = Diagnostic::new(Code::UnknownReference, "no meter is called so")
-            .help("did you mean \"b\"?")
-            .at(Source::new("a.toml", text).place(start..start + marked.len()));
+        let diagnostic = no_meter().at(Source::new("a.toml", text).place(start..start + marked.len()));
         assert_eq!(diagnostic.render(Paint::PLAIN), expected);
     }
 
@@ -429,15 +466,22 @@ mod tests {
     }
 
     #[test]
-    fn a_korean_reads_what_kind_of_problem_it_is_and_what_to_do() {
+    fn a_korean_reads_what_is_wrong_and_what_to_do() {
         let korean = Paint {
             language: Language::Ko,
             ..Paint::PLAIN
         };
-        let shown = Diagnostic::new(Code::UnknownReference, "no meter is called so").help("did you mean \"b\"?");
         assert_eq!(
-            shown.render(korean),
-            "오류 E1107: 구성 어디에도 없는 이름입니다. no meter is called so\n  조치: did you mean \"b\"?\n"
+            no_meter().render(korean),
+            "오류 E1107: 그런 계측기는 구성에 없습니다\n  조치: \"b\"을(를) 뜻했습니까?\n"
+        );
+        let json = no_meter().to_json(Language::Ko);
+        assert_eq!(
+            (&json["message"], &json["help"]),
+            (
+                &"그런 계측기는 구성에 없습니다".into(),
+                &"\"b\"을(를) 뜻했습니까?".into()
+            )
         );
     }
 
@@ -454,7 +498,7 @@ mod tests {
             has_colours: true,
             ..Paint::PLAIN
         };
-        let painted = Diagnostic::new(Code::Syntax, "m").render(paint);
+        let painted = Diagnostic::new(Code::Syntax, Title::same("m")).render(paint);
         assert_eq!(painted, "\u{1b}[1;31merror E1001\u{1b}[0m: m\n");
     }
 
@@ -464,13 +508,16 @@ mod tests {
             width: 40,
             ..Paint::PLAIN
         };
-        let shown = Diagnostic::new(Code::NoEffect, "a setting that nobody reads, written by somebody")
-            .help("take it out, or write the one that was meant")
-            .at(Source::new(
-                "a.toml",
-                "nobody_reads_this = \"and a long line of a file stays whole\"",
-            )
-            .place(0..1));
+        let shown = Diagnostic::new(
+            Code::NoEffect,
+            Title::same("a setting that nobody reads, written by somebody"),
+        )
+        .help(Title::same("take it out, or write the one that was meant"))
+        .at(Source::new(
+            "a.toml",
+            "nobody_reads_this = \"and a long line of a file stays whole\"",
+        )
+        .place(0..1));
         let expected = "\
 warning W2005: a setting that nobody
     reads, written by somebody

@@ -4,7 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use energy::carbon::{Factor, FactorSeries, Gwp, Purpose, fuel::FuelPurpose};
+use energy::{
+    both,
+    carbon::{Factor, FactorSeries, Gwp, Purpose, fuel::FuelPurpose},
+    finding::Title,
+};
 use jiff::civil::Date;
 
 use super::{
@@ -35,7 +39,7 @@ pub fn gwp(data: &DataFiles) -> Option<Vec<Gwp>> {
 /// The table, and which of its rows, from 0.
 type Row = (&'static str, usize);
 
-fn problems(series: &FactorSeries, gwp: Option<&[Gwp]>) -> Vec<(Row, String)> {
+fn problems(series: &FactorSeries, gwp: Option<&[Gwp]>) -> Vec<(Row, Title)> {
     let mut found = repeated(series);
     for (row, factor) in series.factor.iter().enumerate() {
         found.extend(split(factor, gwp).map(|why| (("factor", row), why)));
@@ -68,7 +72,7 @@ fn problems(series: &FactorSeries, gwp: Option<&[Gwp]>) -> Vec<(Row, String)> {
     found
 }
 
-fn repeated(series: &FactorSeries) -> Vec<(Row, String)> {
+fn repeated(series: &FactorSeries) -> Vec<(Row, Title)> {
     let factors = series
         .factor
         .iter()
@@ -85,16 +89,17 @@ fn repeated(series: &FactorSeries) -> Vec<(Row, String)> {
         .chain(toes)
         .chain(fuels)
         .filter(|(id, _)| !seen.insert(id.as_str()))
-        .map(|(id, row)| (row, format!("two rows have the id {id:?}")))
+        .map(|(id, row)| (row, both!("id가 {id:?}인 행이 둘입니다", "two rows have the id {id:?}")))
         .collect()
 }
 
 /// A split that does not lead to the factor's value.
-fn split(factor: &Factor, gwp: Option<&[Gwp]>) -> Option<String> {
+fn split(factor: &Factor, gwp: Option<&[Gwp]>) -> Option<Title> {
     let set = factor.gwp.as_deref()?;
     let sets = gwp?;
     let Some(gwp) = sets.iter().find(|gwp| gwp.set == set) else {
-        return Some(format!(
+        return Some(both!(
+            "배출계수 {:?}: factors/gwp.toml에 온난화지수 {set:?}이(가) 없습니다",
             "factor {:?}: factors/gwp.toml has no set {set:?} of warming potentials",
             factor.id
         ));
@@ -102,9 +107,11 @@ fn split(factor: &Factor, gwp: Option<&[Gwp]>) -> Option<String> {
     let made = factor.from_split(gwp)?;
     let is_off = (made - factor.kgco2e_per_kwh).abs() > SPLIT_TOLERANCE;
     is_off.then(|| {
-        format!(
+        both!(
+            "배출계수 {:?}의 값은 {}인데 {set} 기준 가스별 합계는 {made:.4}입니다",
             "factor {:?} is {}, its split by {set} makes {made:.4}",
-            factor.id, factor.kgco2e_per_kwh
+            factor.id,
+            factor.kgco2e_per_kwh
         )
     })
 }
@@ -113,14 +120,23 @@ fn split(factor: &Factor, gwp: Option<&[Gwp]>) -> Option<String> {
 type Period<'a> = (String, Date, Option<Date>, &'a String, Row);
 
 /// Rows of one key that hold on one day: it would not be known which to take.
-fn overlaps<'a>(rows: impl Iterator<Item = Period<'a>>) -> Vec<(Row, String)> {
+fn overlaps<'a>(rows: impl Iterator<Item = Period<'a>>) -> Vec<(Row, Title)> {
     let mut rows: Vec<Period<'_>> = rows.collect();
     rows.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
     rows.windows(2)
         .filter(|pair| pair[0].0 == pair[1].0 && pair[0].2.is_none_or(|last| pair[1].1 <= last))
         .map(|pair| {
             let (one, next) = (&pair[0], &pair[1]);
-            (next.4, format!("{:?} and {:?} both hold on {}", one.3, next.3, next.1))
+            (
+                next.4,
+                both!(
+                    "{:?}, {:?} 두 행이 모두 {}에 적용됩니다",
+                    "{:?} and {:?} both hold on {}",
+                    one.3,
+                    next.3,
+                    next.1
+                ),
+            )
         })
         .collect()
 }
@@ -128,6 +144,7 @@ fn overlaps<'a>(rows: impl Iterator<Item = Period<'a>>) -> Vec<(Row, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::diagnostic::{Diagnostic, messages};
 
     fn check(rows: &str, expected: &[&str]) {
         let text = format!("title = {{ ko = '가', en = 'a' }}\n{rows}");
@@ -135,7 +152,9 @@ mod tests {
         let sar =
             "title = { ko = '가', en = 'a' }\n[[gwp]]\nset = 'SAR'\nch4 = 21\nn2o = 310\nsource = 's'\nstatus = 's'\n";
         let gwp = toml::from_str::<FactorSeries>(sar).unwrap().gwp;
-        let told: Vec<_> = problems(&series, Some(&gwp)).into_iter().map(|(_, why)| why).collect();
+        let told = problems(&series, Some(&gwp)).into_iter();
+        let told = told.map(|(_, why)| Diagnostic::new(Code::BadDataFile, why)).collect();
+        let told = messages(told);
         assert_eq!(told, expected, "{rows}");
     }
 

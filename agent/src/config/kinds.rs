@@ -6,8 +6,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use energy::{
+    both,
     detect::{CATALOGUE, Setting, SettingForm},
-    finding::Kind,
+    finding::{Kind, Title},
     site::{MachineKind, Settings},
 };
 use toml::{Spanned, de::DeValue};
@@ -66,7 +67,7 @@ pub(super) type Kinds = BTreeMap<MachineKind, Defaults>;
 /// Reads `machines.toml`.
 pub(super) fn kinds(file: &File) -> Option<Kinds> {
     let parsed = read::parse(file)?;
-    let mut root = Table::new(file, "the file", &parsed);
+    let mut root = Table::new(file, both!("파일", "the file"), &parsed);
     let mut every = BTreeMap::new();
     if let Some(mut table) = root.table("every") {
         every = detect(&mut table, Unknown::LeftOut).set;
@@ -92,9 +93,11 @@ fn shares(table: &mut Table<'_>) -> Option<Shares> {
     let standby = share("standby").unwrap_or(0.0);
     let running_from = share("running_from")?;
     if off_below > standby_below || standby_below > running_from || standby > standby_below {
-        let message = format!(
-            "{}: off_below, standby_below and running_from must ascend",
-            table.title()
+        let title = table.title();
+        let message = both!(
+            [title],
+            "{title}: off_below, standby_below, running_from은 차례로 커져야 합니다",
+            "{title}: off_below, standby_below and running_from must ascend"
         );
         table.file().report(Code::BadDataFile, table.span(), message);
     }
@@ -138,7 +141,10 @@ pub(super) fn detect(table: &mut Table<'_>, unknown: Unknown) -> Detect {
             (DeValue::Boolean(false), _) => detect.off.push(kind),
             (_, None) if unknown == Unknown::LeftOut => {}
             (_, None) => {
-                let message = format!("{kind} is not detected by this version: its settings wait for one that does");
+                let message = both!(
+                    "이 버전은 {kind}을(를) 찾지 않습니다. 이 설정은 찾을 수 있는 버전에서 쓰입니다",
+                    "{kind} is not detected by this version: its settings wait for one that does"
+                );
                 file.report(Code::NotDetected, name.span(), message);
             }
             (DeValue::Boolean(true), Some(_)) => {
@@ -158,16 +164,24 @@ fn known_kind(file: &File, name: &At<&str>) -> Option<Kind> {
     let text = *name.get_ref();
     let kind = Kind::from_name(text);
     if kind.is_none() {
-        let message = format!("no kind of waste is called {text:?}");
+        let message = both!(
+            "{text:?}은(는) 없는 낭비 종류입니다",
+            "no kind of waste is called {text:?}"
+        );
         let names = Kind::ALL.iter().map(|kind| kind.name());
-        let help = suggest::help(text, names).or_else(|| Some("config/README.md lists all kinds".into()));
+        let help = suggest::help(text, names).or_else(|| {
+            Some(both!(
+                "모든 종류는 config/README.md에 있습니다",
+                "config/README.md lists all kinds"
+            ))
+        });
         file.report_with(Code::UnknownKey, name.span(), message, help);
     }
     kind
 }
 
 fn settings(file: &File, kind: Kind, known: &[Setting], value: &Spanned<DeValue<'_>>) -> Option<Settings> {
-    let mut table = read::table(file, &format!("detect.{kind}"), kind.name(), value)?;
+    let mut table = read::table(file, Title::same(format!("detect.{kind}")), kind.name(), value)?;
     let mut settings = Settings::new();
     for setting in known {
         if let Some(value) = setting_value(&mut table, setting) {
@@ -188,7 +202,11 @@ fn setting_value(table: &mut Table<'_>, setting: &Setting) -> Option<f64> {
         SettingForm::Share => {
             let share = table.amount(setting.name)?;
             if *share.get_ref() > 1.0 {
-                let message = format!("{:?} is a share: it must be 0 to 1", setting.name);
+                let message = both!(
+                    "{:?} 값은 비율이므로 0에서 1 사이여야 합니다",
+                    "{:?} is a share: it must be 0 to 1",
+                    setting.name
+                );
                 table.file().report(Code::BadValue, share.span(), message);
                 return None;
             }

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use energy::{quantity::Quantity, site::Meter};
+use energy::{both, quantity::Quantity, site::Meter};
 use jiff::SignedDuration;
 
 use super::{
@@ -21,7 +21,11 @@ use super::{
     registers, units,
 };
 use crate::acquire::{
-    modbus::{self, ConfigError, MeterPoints, budget::budget, plan::Plan},
+    modbus::{
+        self, ConfigError, MeterPoints,
+        budget::{TooMuch, budget},
+        plan::Plan,
+    },
     mqtt,
 };
 
@@ -54,10 +58,10 @@ pub(super) fn lines<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Lines {
         buses: vec![],
         brokers: vec![],
         meters: vec![],
-        meter_names: Names::new("meter"),
-        bus_names: Names::new("bus"),
+        meter_names: Names::new(both!("계측기", "meter")),
+        bus_names: Names::new(both!("회선", "bus")),
         bus_limits: BTreeMap::new(),
-        broker_names: Names::new("broker"),
+        broker_names: Names::new(both!("브로커", "broker")),
         broker_spans: BTreeMap::new(),
         parents: BTreeMap::new(),
     };
@@ -94,7 +98,11 @@ pub(super) fn name<'a>(table: &mut Table<'a>, names: &mut Names) -> Option<At<&'
 pub(super) fn within(table: &mut Table<'_>, key: &'static str, least: Duration, most: Duration) -> Option<Duration> {
     let value = table.parsed(key, units::duration)?;
     if !(least..=most).contains(value.get_ref()) {
-        let message = format!("{key:?} is {:?}: it must be {least:?} to {most:?}", value.get_ref());
+        let message = both!(
+            "{key:?} 값이 {:?}입니다. {least:?}에서 {most:?} 사이여야 합니다",
+            "{key:?} is {:?}: it must be {least:?} to {most:?}",
+            value.get_ref()
+        );
         table.file().report(Code::BadValue, value.span(), message);
         return None;
     }
@@ -133,7 +141,11 @@ fn meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut Lines) {
         table.call(name.get_ref());
     }
     let each = payload::each(&mut table);
-    let filled = |name: At<&str>| each.iter().map(|one| one.filled(context.file, "name", &name)).collect();
+    let filled = |name: At<&str>| {
+        each.iter()
+            .map(|one| one.filled(context.file, &both!("이름", "name"), &name))
+            .collect()
+    };
     let names: Vec<At<String>> = written.map(filled).unwrap_or_default();
     for name in &names {
         lines.meter_names.declare(context.file, &borrowed(name));
@@ -163,23 +175,46 @@ fn meter<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut Lines) {
         let every = SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX);
         let mut meter = Meter::new(name.as_str().into(), every);
         let area = area.as_ref();
-        meter.area = area.map(|area| captures.filled(context.file, "area", area).into_inner());
+        meter.area = area.map(|area| captures.filled(context.file, &both!("구역", "area"), area).into_inner());
         meter.slower = slower(lines, name, every);
         own.clone().fill(&mut meter, lines.points(name));
         lines.meters.push(meter);
     }
 }
 
+/// Refuses a bus that cannot give what is asked of it, and says what it can.
+fn refuse_too_much(file: &File, bus: &modbus::Config, error: TooMuch, place: std::ops::Range<usize>) {
+    let why = error.text();
+    let message = both!([why], "회선 {:?}: {why}", "bus {:?}: {why}", bus.name);
+    let mut points = bus.meters.iter().flat_map(|meter| &meter.points);
+    let has_own_period = points.any(|point| point.every.is_some());
+    let met = error.can_be_met;
+    let help = if has_own_period {
+        both!(
+            [met],
+            "{met}. 프로파일에 적힌 주기는 이 파일 옆 meters/ 폴더에 둔 사본에서 늘립니다",
+            "{met}; periods of a profile's own are lengthened in a copy of it, in meters/ beside this file"
+        )
+    } else {
+        met
+    };
+    file.report_with(Code::BusTooSlow, place, message, Some(help));
+}
+
 /// Warns where slow values, whenever they fall due, push out a beat of fast ones.
 fn warn_of_crowding(file: &File, bus: &modbus::Config, plan: &Plan, place: std::ops::Range<usize>) {
     let budget = budget(bus, plan);
     if budget.is_crowded() {
-        let message = format!(
+        let message = both!(
+            "회선 {:?}: 모두 겹칠 때 한 번 도는 데 {:.2?} 걸립니다. 그동안 지나간 주기는 건너뜁니다",
             "bus {:?}: when everything falls due together, a cycle takes {:.2?}: beats that pass meanwhile are left out",
             bus.name,
             budget.longest_cycle()
         );
-        let help = "read slow values less often, or from a bus of their own".to_owned();
+        let help = both!(
+            "느린 값을 더 드물게 읽거나 별도 회선에서 읽으십시오",
+            "read slow values less often, or from a bus of their own"
+        );
         file.report_with(Code::BusCrowded, place, message, Some(help));
     }
 }
@@ -191,12 +226,28 @@ fn borrowed(name: &At<String>) -> At<&str> {
 fn contradictions(context: &Context<'_>, table: &Table<'_>, bus: Option<&At<&str>>, broker: Option<&At<&str>>) {
     let file = context.file;
     if let (Some(_), Some(broker)) = (bus, broker) {
-        let message = format!("{} cannot hang on a bus and on a broker", table.title());
-        let help = "leave one of the two out; a second way of measuring is a [[meter]] of its own".to_owned();
+        let title = table.title();
+        let message = both!(
+            [title],
+            "{title}은(는) 회선과 브로커에 함께 연결할 수 없습니다",
+            "{title} cannot hang on a bus and on a broker"
+        );
+        let help = both!(
+            "둘 중 하나를 지우십시오. 다른 방법으로도 재려면 [[meter]]를 따로 쓰십시오",
+            "leave one of the two out; a second way of measuring is a [[meter]] of its own"
+        );
         file.report_with(Code::Contradiction, broker.span(), message, Some(help));
     } else if table.has("each") && broker.is_none() {
-        let message = format!("{} has \"each\", which is for topics of a broker", table.title());
-        let help = "write a [[meter]] for each of them".to_owned();
+        let title = table.title();
+        let message = both!(
+            [title],
+            "{title}에 \"each\" 키가 있지만 이 키는 브로커의 토픽에만 씁니다",
+            "{title} has \"each\", which is for topics of a broker"
+        );
+        let help = both!(
+            "계측기마다 [[meter]]를 하나씩 쓰십시오",
+            "write a [[meter]] for each of them"
+        );
         file.report_with(Code::Contradiction, table.span(), message, Some(help));
     }
 }
@@ -279,33 +330,16 @@ pub(super) fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_ha
     let is_by_hand = table.has(by_hand) || by_hand == "registers" && registers::are_in(table);
     match (profile, is_by_hand) {
         (Some(name), false) => {
-            let mut profile = profile::profile(&context.data.find(Folder::Meters, &name, file)?)?;
-            let is_empty = if by_hand == "values" {
-                profile.payloads.values.is_empty()
-            } else {
-                profile.points.is_empty()
-            };
-            if is_empty {
-                let message = format!("profile {:?} has no {by_hand}", name.get_ref());
-                file.report(Code::UnknownDataFile, name.span(), message);
-                return None;
-            }
-            if !profile.is_verified {
-                let message = format!(
-                    "nobody has compared profile {:?} with a device or the maker's document",
-                    name.get_ref()
-                );
-                let help = "compare the first readings with the meter's display, then set verified = true in a copy"
-                    .to_owned();
-                file.report_with(Code::Unverified, name.span(), message, Some(help));
-            }
+            let mut profile = from_file(context, &name, by_hand)?;
             profile.payloads = profile.payloads.with(own.payloads);
             Some(profile)
         }
         (Some(name), true) => {
-            let message = format!(
-                "{} has {profile_key:?} and {by_hand:?}: one of them is enough",
-                table.title()
+            let title = table.title();
+            let message = both!(
+                [title],
+                "{title}에 {profile_key:?} 키와 {by_hand:?} 키가 함께 있습니다. 하나만 쓰십시오",
+                "{title} has {profile_key:?} and {by_hand:?}: one of them is enough"
             );
             file.report(Code::Contradiction, name.span(), message);
             None
@@ -313,12 +347,50 @@ pub(super) fn either_profile(context: &Context<'_>, table: &mut Table<'_>, by_ha
         (None, true) => Some(own),
         (None, false) => {
             if !table.has(profile_key) {
-                let message = format!("{} says neither {profile_key:?} nor {by_hand:?}", table.title());
+                let title = table.title();
+                let message = both!(
+                    [title],
+                    "{title}에 {profile_key:?} 키도 {by_hand:?} 키도 없습니다",
+                    "{title} says neither {profile_key:?} nor {by_hand:?}"
+                );
                 file.report(Code::MissingKey, table.span(), message);
             }
             None
         }
     }
+}
+
+/// The profile of a name, which must have what a meter takes from it.
+fn from_file(context: &Context<'_>, name: &At<&str>, by_hand: &str) -> Option<Profile> {
+    let file = context.file;
+    let profile = profile::profile(&context.data.find(Folder::Meters, name, file)?)?;
+    let is_empty = if by_hand == "values" {
+        profile.payloads.values.is_empty()
+    } else {
+        profile.points.is_empty()
+    };
+    if is_empty {
+        let message = both!(
+            "프로파일 {:?}에 {by_hand}이(가) 없습니다",
+            "profile {:?} has no {by_hand}",
+            name.get_ref()
+        );
+        file.report(Code::UnknownDataFile, name.span(), message);
+        return None;
+    }
+    if !profile.is_verified {
+        let message = both!(
+            "프로파일 {:?}은(는) 기기나 제조사 문서와 대조한 적이 없습니다",
+            "nobody has compared profile {:?} with a device or the maker's document",
+            name.get_ref()
+        );
+        let help = both!(
+            "처음 읽은 값을 계측기 표시창과 비교한 뒤 사본에 verified = true로 적으십시오",
+            "compare the first readings with the meter's display, then set verified = true in a copy"
+        );
+        file.report_with(Code::Unverified, name.span(), message, Some(help));
+    }
+    Some(profile)
 }
 
 impl Lines {
@@ -330,22 +402,12 @@ impl Lines {
             let on_bus = self.bus_names.place(&bus.name).unwrap_or(0..0);
             match modbus::check(bus) {
                 Ok(plan) => warn_of_crowding(file, bus, &plan, on_bus),
-                Err(ConfigError::TooMuch { error, .. }) => {
-                    let message = format!("bus {:?}: {error}", bus.name);
-                    let mut points = bus.meters.iter().flat_map(|meter| &meter.points);
-                    let own = points.any(|point| point.every.is_some());
-                    let where_else = if own {
-                        "; periods of a profile's own are lengthened in a copy of it, in meters/ beside this file"
-                    } else {
-                        ""
-                    };
-                    file.report_with(Code::BusTooSlow, on_bus, message, Some(error.can_be_met + where_else));
-                }
+                Err(ConfigError::TooMuch { error, .. }) => refuse_too_much(file, bus, error, on_bus),
                 Err(ConfigError::Plan { error, .. }) => {
                     let place = self.meter_names.place(error.meter()).unwrap_or(on_bus);
-                    file.report(Code::BadRegister, place, error.to_string());
+                    file.report(Code::BadRegister, place, error.text());
                 }
-                Err(error) => file.report(Code::BadValue, on_bus, error.to_string()),
+                Err(error) => file.report(Code::BadValue, on_bus, error.text()),
             }
         }
     }
@@ -356,11 +418,26 @@ impl Lines {
             let is_same = |other: &&modbus::Config| other.transport.place() == bus.transport.place();
             if let Some(other) = self.buses[..nth].iter().find(is_same) {
                 let (code, why) = match bus.transport {
-                    modbus::Transport::Rtu { .. } => (Code::Contradiction, "only one of them can open it"),
-                    _ => (Code::ReadTwice, "many gateways and meters serve one connection only"),
+                    modbus::Transport::Rtu { .. } => (
+                        Code::Contradiction,
+                        both!("둘 중 하나만 열 수 있습니다", "only one of them can open it"),
+                    ),
+                    _ => (
+                        Code::ReadTwice,
+                        both!(
+                            "게이트웨이와 계측기는 연결을 하나만 받는 것이 많습니다",
+                            "many gateways and meters serve one connection only"
+                        ),
+                    ),
                 };
-                let message = format!("bus {:?} is on the same line as {:?}: {why}", bus.name, other.name);
-                let help = "hang its meters on one [[bus]]".to_owned();
+                let message = both!(
+                    [why],
+                    "회선 {:?}의 주소가 회선 {:?}의 주소와 같습니다. {why}",
+                    "bus {:?} is on the same line as {:?}: {why}",
+                    bus.name,
+                    other.name
+                );
+                let help = both!("계측기를 [[bus]] 하나에 모으십시오", "hang its meters on one [[bus]]");
                 file.report_with(
                     code,
                     self.bus_names.place(&bus.name).unwrap_or(0..0),
@@ -371,11 +448,17 @@ impl Lines {
             for (nth, meter) in bus.meters.iter().enumerate() {
                 let is_same = |other: &&MeterPoints| other.unit == meter.unit && other.points == meter.points;
                 if let Some(other) = bus.meters[..nth].iter().find(is_same) {
-                    let message = format!(
+                    let message = both!(
+                        "계측기 {:?}이(가) 국번 {}에서 계측기 {:?}과(와) 같은 레지스터를 읽습니다. 같은 부하를 두 번 세게 됩니다",
                         "meter {:?} reads the same registers of unit {} as {:?}: one load is counted twice",
-                        &*meter.name, meter.unit, &*other.name
+                        &*meter.name,
+                        meter.unit,
+                        &*other.name
                     );
-                    let help = "give each meter the unit that is set at the device".to_owned();
+                    let help = both!(
+                        "계측기마다 기기에 설정된 국번을 unit에 쓰십시오",
+                        "give each meter the unit that is set at the device"
+                    );
                     let place = self.meter_names.place(&meter.name).unwrap_or(0..0);
                     file.report_with(Code::ReadTwice, place, message, Some(help));
                 }

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use energy::{
+    both,
     calendar::Hours,
     quantity::Quantity,
     site::{Machine, MachineKind, StateLimits},
@@ -39,7 +40,7 @@ pub(super) fn machines<'a>(
         site,
         lines,
         kinds,
-        names: Names::new("machine"),
+        names: Names::new(both!("설비", "machine")),
         site_span: None,
     };
     let tables = root.tables("machine");
@@ -112,13 +113,17 @@ impl<'a> Reader<'_, 'a> {
         let file = self.context.file;
         if let Some(first) = &self.site_span {
             let line = file.source.place(first.clone()).line;
-            let message = format!("a second machine of kind site; the first stands on line {line}");
+            let message = both!(
+                "kind가 site인 설비가 둘입니다. 첫 번째는 {line}행에 있습니다",
+                "a second machine of kind site; the first stands on line {line}"
+            );
             file.report(Code::Contradiction, span.clone(), message);
         }
         self.site_span = Some(span.clone());
         let main = self.site.main_meter.as_ref();
         if let Some(main) = main.filter(|main| main.get_ref() != meter.get_ref()) {
-            let message = format!(
+            let message = both!(
+                "kind가 site인 설비의 계측기가 main_meter에 적힌 {:?}과(와) 다릅니다",
                 "the machine of kind site has another meter than main_meter, {:?}",
                 main.get_ref()
             );
@@ -134,8 +139,14 @@ impl<'a> Reader<'_, 'a> {
         }
         let name = self.site.tag();
         if machines.iter().any(|machine| machine.name == name) {
-            let message = format!("machine {name:?} has the site's name but not its kind");
-            let help = Some("give that machine another name, or kind = \"site\"".to_owned());
+            let message = both!(
+                "설비 {name:?}의 이름이 사업장과 같은데 kind는 site가 아닙니다",
+                "machine {name:?} has the site's name but not its kind"
+            );
+            let help = Some(both!(
+                "그 설비의 이름을 바꾸거나 kind = \"site\"로 적으십시오",
+                "give that machine another name, or kind = \"site\""
+            ));
             self.context
                 .file
                 .report_with(Code::Contradiction, self.site.name.span(), message, help);
@@ -168,7 +179,8 @@ impl<'a> Reader<'_, 'a> {
             if let Some((meter, quantity)) = text.get_ref().rsplit_once('.') {
                 self.input(&text, meter, quantity);
             } else {
-                let message = format!(
+                let message = both!(
+                    "{:?}은(는) 계측기의 물리량이 아닙니다. \"METER.QUANTITY\"처럼 계측기와 물리량을 쓰십시오",
                     "{:?} is not a meter's quantity: write \"METER.QUANTITY\"",
                     text.get_ref()
                 );
@@ -189,7 +201,10 @@ impl<'a> Reader<'_, 'a> {
             .quantities(meter)
             .filter(|given| exists && !given.contains(wanted.get_ref()));
         if let Some(given) = given {
-            let message = format!("meter {meter:?} does not give {quantity}");
+            let message = both!(
+                "계측기 {meter:?}에 {quantity} 값이 없습니다",
+                "meter {meter:?} does not give {quantity}"
+            );
             let names: Vec<&str> = given.iter().copied().map(Quantity::name).collect();
             file.report_with(
                 Code::UnknownReference,
@@ -206,7 +221,11 @@ impl<'a> Reader<'_, 'a> {
         not_used_yet(self.context.file, "orders_file", path.span());
         let full = self.context.folder.join(path.get_ref());
         if !full.is_file() {
-            let message = format!("no file of orders at {}", full.display());
+            let message = both!(
+                "작업 지시 파일이 없습니다: {}",
+                "no file of orders at {}",
+                full.display()
+            );
             self.context.file.report(Code::Unreadable, path.span(), message);
         }
     }
@@ -214,7 +233,14 @@ impl<'a> Reader<'_, 'a> {
 
 /// Says of a key that it is checked, but changes nothing in this version: whoever wrote it must not count on it.
 fn not_used_yet(file: &File, key: &str, span: Range<usize>) {
-    file.report(Code::NotUsedYet, span, format!("{key:?} is read but not used yet"));
+    file.report(
+        Code::NotUsedYet,
+        span,
+        both!(
+            "{key:?} 키는 읽기만 하고 아직 쓰지 않습니다",
+            "{key:?} is read but not used yet"
+        ),
+    );
 }
 
 /// Limits between the states: what is written in kW, else the kind's shares of the rated power.
@@ -229,9 +255,11 @@ fn states(table: &mut Table<'_>, rated_kw: Option<f64>, defaults: &Defaults) -> 
     let running_from_kw = running.or_else(|| shares.map(|(rated, shares)| rated * shares.running_from));
     let (Some(off_below_kw), Some(running_from_kw)) = (off_below_kw, running_from_kw) else {
         if off.or(standby_below).or(standby).or(running).is_some() {
-            let message = format!(
-                "{}: its states need rated_kw, or both off_below_kw and running_from_kw",
-                table.title()
+            let title = table.title();
+            let message = both!(
+                [title],
+                "{title}: 상태를 구분하려면 rated_kw, 또는 off_below_kw와 running_from_kw 둘 다 필요합니다",
+                "{title}: its states need rated_kw, or both off_below_kw and running_from_kw"
             );
             table.file().report(Code::MissingKey, table.span(), message);
         }
@@ -256,9 +284,12 @@ fn states(table: &mut Table<'_>, rated_kw: Option<f64>, defaults: &Defaults) -> 
     let ascend =
         off_below_kw <= standby_below_kw && standby_below_kw <= running_from_kw && standby_kw <= standby_below_kw;
     if !ascend {
-        let message = format!(
-            "{}: its states do not ascend: off below {off_below_kw} kW, standby {standby_kw} kW, up to {standby_below_kw} kW, running from {running_from_kw} kW",
-            table.title()
+        let title = table.title();
+        let message = both!(
+            [title],
+            "{title}: 상태의 한계가 차례로 커지지 않습니다. 정지 {off_below_kw} kW 미만, 대기 {standby_kw} kW, 대기 상한 \
+                 {standby_below_kw} kW, 가동 {running_from_kw} kW 이상",
+            "{title}: its states do not ascend: off below {off_below_kw} kW, standby {standby_kw} kW, up to {standby_below_kw} kW, running from {running_from_kw} kW"
         );
         table.file().report(Code::Contradiction, table.span(), message);
         return None;

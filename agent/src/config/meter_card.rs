@@ -9,7 +9,8 @@ use std::{
 };
 
 use energy::{
-    Quantity,
+    Quantity, both,
+    finding::Title,
     quantity::Form,
     site::{Meter, MeterCard, Swap},
 };
@@ -88,7 +89,7 @@ fn swaps(table: &mut Table<'_>) -> Vec<Swap> {
     let file = table.file();
     let mut swaps: Vec<Swap> = vec![];
     for item in table.list("swaps") {
-        let Some(mut swap) = read::table(file, "the swap", "swaps", item) else {
+        let Some(mut swap) = read::table(file, both!("교체 항목", "the swap"), "swaps", item) else {
             continue;
         };
         let at = swap.parsed("at", instant);
@@ -103,8 +104,12 @@ fn swaps(table: &mut Table<'_>) -> Vec<Swap> {
             continue;
         };
         if swaps.last().is_some_and(|before| before.at >= *at.get_ref()) {
-            let message = format!("the swap of {} is not after the one before it", at.get_ref());
-            let help = Some("write them in order of time".to_owned());
+            let message = both!(
+                "{} 교체가 그 앞에 적힌 교체보다 늦지 않습니다",
+                "the swap of {} is not after the one before it",
+                at.get_ref()
+            );
+            let help = Some(both!("시간 순서대로 쓰십시오", "write them in order of time"));
             file.report_with(Code::Contradiction, at.span(), message, help);
         }
         swaps.push(Swap {
@@ -117,9 +122,13 @@ fn swaps(table: &mut Table<'_>) -> Vec<Swap> {
     swaps
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
-    text.parse()
-        .map_err(|_| format!("{text:?} is not an instant: write \"2026-03-02T10:20:00+09:00\""))
+fn instant(text: &str) -> Result<Timestamp, Title> {
+    text.parse().map_err(|_| {
+        both!(
+            "{text:?}은(는) 시각이 아닙니다. \"2026-03-02T10:20:00+09:00\"처럼 쓰십시오",
+            "{text:?} is not an instant: write \"2026-03-02T10:20:00+09:00\""
+        )
+    })
 }
 
 fn card(table: &mut Table<'_>) -> MeterCard {
@@ -131,9 +140,11 @@ fn card(table: &mut Table<'_>) -> MeterCard {
     let calibrated = table.date("calibrated");
     let every = table.parsed("calibration_every", years);
     if let (None, Some(every)) = (&calibrated, &every) {
-        let message = format!(
-            "{} has calibration_every but no calibrated: nothing falls due",
-            table.title()
+        let title = table.title();
+        let message = both!(
+            [title],
+            "{title}에 calibration_every는 있는데 calibrated가 없습니다. 교정 기한을 알 수 없습니다",
+            "{title} has calibration_every but no calibrated: nothing falls due"
         );
         table.file().report(Code::NoEffect, every.span(), message);
     }
@@ -156,18 +167,19 @@ fn card(table: &mut Table<'_>) -> MeterCard {
 /// Accuracy classes of IEC 62053-21, -22 and IEC 61557-12.
 const CLASSES: [&str; 11] = ["0.1S", "0.2S", "0.5S", "0.1", "0.2", "0.5", "1", "1.0", "2", "2.0", "3"];
 
-fn class(text: &str) -> Result<String, String> {
+fn class(text: &str) -> Result<String, Title> {
     if CLASSES.contains(&text) {
         return Ok(text.to_owned());
     }
-    Err(format!(
+    Err(both!(
+        "{text:?}은(는) 정확도 등급이 아닙니다. 다음 중 하나를 쓰십시오: {}",
         "{text:?} is no class of accuracy: write one of {}",
         CLASSES.join(", ")
     ))
 }
 
 /// `"200/5"`: primary and secondary.
-fn ratio(text: &str) -> Result<(f64, f64), String> {
+fn ratio(text: &str) -> Result<(f64, f64), Title> {
     let parsed = text.split_once('/').and_then(|(primary, secondary)| {
         let number = |text: &str| {
             text.trim()
@@ -177,11 +189,16 @@ fn ratio(text: &str) -> Result<(f64, f64), String> {
         };
         Some((number(primary)?, number(secondary)?))
     });
-    parsed.ok_or_else(|| format!("{text:?} is not a ratio: write primary and secondary, as \"200/5\""))
+    parsed.ok_or_else(|| {
+        both!(
+            "{text:?}은(는) CT비나 VT비가 아닙니다. \"200/5\"처럼 1차와 2차를 쓰십시오",
+            "{text:?} is not a ratio: write primary and secondary, as \"200/5\""
+        )
+    })
 }
 
 /// `"7y"` or `"18mo"`.
-fn years(text: &str) -> Result<Span, String> {
+fn years(text: &str) -> Result<Span, Title> {
     let whole = |unit| text.strip_suffix(unit).and_then(|number| number.parse::<i64>().ok());
     let span = match (whole("y"), whole("mo")) {
         (Some(years @ 1..=50), _) => Some(years.years()),
@@ -189,7 +206,10 @@ fn years(text: &str) -> Result<Span, String> {
         _ => None,
     };
     span.ok_or_else(|| {
-        format!("{text:?} is no time between calibrations: write years or months, as \"7y\" or \"18mo\"")
+        both!(
+            "{text:?}은(는) 교정 주기가 아닙니다. \"7y\" 또는 \"18mo\"처럼 햇수나 개월 수로 쓰십시오",
+            "{text:?} is no time between calibrations: write years or months, as \"7y\" or \"18mo\""
+        )
     })
 }
 
@@ -203,7 +223,10 @@ pub(super) fn check_tree(file: &File, names: &Names, parents: &BTreeMap<String, 
         let mut above = Some(parent);
         while let Some(name) = above {
             if name == meter {
-                let message = format!("meter {meter:?} is its own ancestor");
+                let message = both!(
+                    "계측기 {meter:?}의 상위 계측기를 따라가면 자기 자신이 나옵니다",
+                    "meter {meter:?} is its own ancestor"
+                );
                 file.report(Code::Contradiction, span.clone(), message);
             }
             above = parents
@@ -218,11 +241,16 @@ pub(super) fn check_tree(file: &File, names: &Names, parents: &BTreeMap<String, 
 pub fn overdue(meters: &[Meter], today: Date) -> Vec<Diagnostic> {
     let late = |meter: &Meter| {
         let due = meter.card.calibration_due.filter(|due| *due < today)?;
-        let since = meter
-            .card
-            .calibrated
-            .map_or_else(String::new, |day| format!(", the last one was on {day}"));
-        let message = format!("meter {:?}: its calibration was due on {due}{since}", meter.name);
+        let since = meter.card.calibrated.map_or_else(
+            || Title::same(""),
+            |day| both!(", 마지막 교정 {day}", ", the last one was on {day}"),
+        );
+        let message = both!(
+            [since],
+            "계측기 {:?}의 교정 기한이 지났습니다. 기한 {due}{since}",
+            "meter {:?}: its calibration was due on {due}{since}",
+            meter.name
+        );
         Some(Diagnostic::new(Code::CalibrationOverdue, message))
     };
     meters.iter().filter_map(late).collect()

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use energy::site::Site;
+use energy::{both, site::Site};
 use jiff::SignedDuration;
 
 use crate::{acquire, alert, forward, language::Language, record, store, web};
@@ -127,7 +127,7 @@ pub fn parse(source: Source, folder: &Path, secrets: Secrets) -> Result<Loaded, 
     let parsed = read::parse(&file);
     let config = parsed
         .as_ref()
-        .and_then(|parsed| config(&context, Table::new(&file, "the file", parsed)));
+        .and_then(|parsed| config(&context, Table::new(&file, both!("파일", "the file"), parsed)));
     match config {
         Some(config) if file.problems.n_errors() == 0 => Ok(Loaded {
             config,
@@ -139,7 +139,7 @@ pub fn parse(source: Source, folder: &Path, secrets: Secrets) -> Result<Loaded, 
 }
 
 fn store_path(file: &File, parsed: &toml::Spanned<toml::de::DeTable<'_>>) -> Option<Place> {
-    let mut store = Table::new(file, "the file", parsed).table("store")?;
+    let mut store = Table::new(file, both!("파일", "the file"), parsed).table("store")?;
     store.text("path").map(|path| file.source.place(path.span()))
 }
 
@@ -205,7 +205,8 @@ fn demand_interval(context: &Context<'_>, site: &site::SitePart<'_>, billed: Opt
     let usual = billed.unwrap_or(USUAL_DEMAND_INTERVAL);
     let Some(set) = &site.demand_interval else { return usual };
     if billed.is_some_and(|billed| billed != *set.get_ref()) {
-        let message = format!(
+        let message = both!(
+            "수요 시한이 {:#}인데 요금제는 {usual:#}의 최대수요를 청구합니다. 청구서와 맞을 수 없습니다",
             "demand is measured over {:#}, but the tariff bills the highest of {usual:#}: no bill can agree",
             set.get_ref()
         );
@@ -233,7 +234,10 @@ fn check_main_meter(context: &Context<'_>, site: &site::SitePart<'_>, lines: &li
         // A machine of kind site without main_meter, or a site without a bill, is fine.
         None if n_contracts == 0 => {}
         None => {
-            let message = "[site] has a contract but no main_meter: no bill can be made";
+            let message = both!(
+                "계약은 있는데 [site]에 main_meter가 없습니다. 요금을 계산할 수 없습니다",
+                "[site] has a contract but no main_meter: no bill can be made"
+            );
             context.file.report(Code::NoEffect, site.name.span(), message);
         }
         Some(main) => {
@@ -254,9 +258,16 @@ fn note_unused(
     let main = site.main_meter.as_ref().map(|main| *main.get_ref());
     for meter in &lines.meters {
         if !used.contains(meter.name.as_ref()) && main != Some(meter.name.as_ref()) {
-            let message = format!("meter {:?} is recorded, but no machine uses it", meter.name);
+            let message = both!(
+                "계측기 {:?}은(는) 기록되지만 어느 설비도 쓰지 않습니다",
+                "meter {:?} is recorded, but no machine uses it",
+                meter.name
+            );
             let place = lines.meter_names.place(&meter.name).unwrap_or(0..0);
-            let help = "give it to a [[machine]] with `meter`; what it measures is kept either way".to_owned();
+            let help = both!(
+                "[[machine]]의 `meter`에 적으십시오. 적지 않아도 값은 저장됩니다",
+                "give it to a [[machine]] with `meter`; what it measures is kept either way"
+            );
             context.file.report_with(Code::Unused, place, message, Some(help));
         }
     }

@@ -3,6 +3,7 @@
 //! `profile.rs` reads the file. Invariant: a model that comes out has passed all checks of a profile that is used in a
 //! plant, its test vectors among them.
 
+use energy::both;
 use toml::Spanned;
 
 use super::{
@@ -100,7 +101,10 @@ fn mark(mut table: Table<'_>) -> Option<Mark> {
         }),
         (None, [], [], None, None, Some(says)) if !says.is_empty() => Some(Mark::Says(says)),
         _ => {
-            let message = "a fingerprint has at and words, or at and codes, or at, registers and text, or says";
+            let message = both!(
+                "지문에는 at과 words, at과 codes, at과 registers와 text, 또는 says 중 한 가지를 쓰십시오",
+                "a fingerprint has at and words, or at and codes, or at, registers and text, or says"
+            );
             table.file().report(Code::BadValue, table.span(), message);
             None
         }
@@ -168,6 +172,7 @@ pub fn find(data: &DataFiles, name: &str) -> Option<Result<Model, Vec<Diagnostic
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::diagnostic::messages;
 
     const HEAD: &str = "maker = 'm'\nmodel = 'm'\nsource = 's'\nverified = false\n\
                         registers = [{ at = 10, type = 'f32', quantity = 'voltage_l1_v' }]\n";
@@ -175,7 +180,7 @@ mod tests {
     fn check(fingerprint: &str, expected: Result<Mark, &str>) {
         let text = format!("{HEAD}[[fingerprint]]\nsource = 's'\n{fingerprint}");
         let got = model("p", Source::new("p", &text)).map(|(model, _)| model.marks);
-        let got = got.map_err(|found| found.into_iter().map(|problem| problem.message).collect::<Vec<_>>());
+        let got = got.map_err(messages);
         assert_eq!(
             got,
             expected.map(|mark| vec![mark]).map_err(|why| vec![why.to_owned()]),

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
+use energy::{both, finding::Title};
+
 use super::{
     diagnostic::Code,
     read::{At, File},
@@ -11,7 +13,7 @@ use super::{
 /// The names of one kind of thing, with the places where they are declared.
 #[derive(Debug)]
 pub(super) struct Names {
-    what: &'static str,
+    what: Title,
     places: BTreeMap<String, Range<usize>>,
 }
 
@@ -20,7 +22,7 @@ const MAX_LENGTH: usize = 64;
 
 impl Names {
     /// No names yet; `what` is what people call such a thing (`meter`).
-    pub(super) fn new(what: &'static str) -> Self {
+    pub(super) fn new(what: Title) -> Self {
         Self {
             what,
             places: BTreeMap::new(),
@@ -29,15 +31,26 @@ impl Names {
 
     /// Takes a name in; reports one that is taken or unfit.
     pub(super) fn declare(&mut self, file: &File, name: &At<&str>) {
-        let (what, text) = (self.what, *name.get_ref());
+        let (what, text) = (&self.what, *name.get_ref());
         if let Err(why) = fit(text) {
-            let message = format!("{text:?} cannot be the name of a {what}: {why}");
+            let message = both!(
+                [what, why],
+                "{what} 이름으로 {text:?}을(를) 쓸 수 없습니다. {why}",
+                "{text:?} cannot be the name of a {what}: {why}"
+            );
             file.report(Code::BadName, name.span(), message);
         }
         if let Some(first) = self.places.get(text) {
             let first = file.source.place(first.clone()).line;
-            let message = format!("two things of kind {what} are called {text:?}; the first stands on line {first}");
-            let help = "give one of them another name, or take it out".to_owned();
+            let message = both!(
+                [what],
+                "{what} 이름 {text:?}이(가) 두 번 쓰였습니다. 첫 번째는 {first}행에 있습니다",
+                "two things of kind {what} are called {text:?}; the first stands on line {first}"
+            );
+            let help = both!(
+                "한쪽의 이름을 바꾸거나 지우십시오",
+                "give one of them another name, or take it out"
+            );
             file.report_with(Code::DuplicateName, name.span(), message, Some(help));
         } else {
             self.places.insert(text.to_owned(), name.span());
@@ -55,29 +68,40 @@ impl Names {
         if self.places.contains_key(text) {
             return true;
         }
-        let message = format!("no {} is called {text:?}", self.what);
+        let what = &self.what;
+        let message = both!(
+            [what],
+            "{what} {text:?}은(는) 구성에 없습니다",
+            "no {what} is called {text:?}"
+        );
         let names = || self.places.keys().map(String::as_str);
-        let with_line = |near: &str| {
-            let line = file.source.place(self.places[near].clone()).line;
-            format!("{near:?} (line {line})")
-        };
-        let near: Vec<String> = suggest::nearest(text, names()).into_iter().map(with_line).collect();
-        let help = suggest::question(&near).or_else(|| suggest::help(text, names()));
+        let with_line = |near| (near, Some(file.source.place(self.places[near].clone()).line));
+        let near = suggest::nearest(text, names()).into_iter().map(with_line);
+        let help = suggest::question(near).or_else(|| suggest::help(text, names()));
         file.report_with(Code::UnknownReference, name.span(), message, help);
         false
     }
 }
 
-fn fit(name: &str) -> Result<(), String> {
+fn fit(name: &str) -> Result<(), Title> {
     let bad = |c: char| c.is_control() || ['/', '\\', '"', '#', '+', ','].contains(&c);
     if name.is_empty() || name.trim() != name {
-        return Err("it is empty or begins or ends with a space".into());
+        return Err(both!(
+            "비어 있거나 빈칸으로 시작하거나 끝납니다",
+            "it is empty or begins or ends with a space"
+        ));
     }
     if name.chars().count() > MAX_LENGTH {
-        return Err(format!("it is longer than {MAX_LENGTH} characters"));
+        return Err(both!(
+            "{MAX_LENGTH}자보다 깁니다",
+            "it is longer than {MAX_LENGTH} characters"
+        ));
     }
     match name.chars().find(|&c| bad(c)) {
-        Some(c) => Err(format!("{c:?} cannot stand in a tag or a file's name")),
+        Some(c) => Err(both!(
+            "{c:?}은(는) 태그나 파일 이름에 쓸 수 없는 글자입니다",
+            "{c:?} cannot stand in a tag or a file's name"
+        )),
         None => Ok(()),
     }
 }

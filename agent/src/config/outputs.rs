@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use energy::finding::Severity;
+use energy::{
+    both,
+    finding::{Severity, Title},
+};
 use toml::Spanned;
 
 use super::{
@@ -46,7 +49,10 @@ pub(super) fn store<'a>(context: &Context<'a>, root: &mut Table<'a>) -> store::C
     }
     if let Some(size) = table.parsed("max_size", units::size) {
         if *size.get_ref() < LEAST_SIZE {
-            let message = "\"max_size\" must be at least 64MiB: less cannot hold a day";
+            let message = both!(
+                "\"max_size\" 값은 64MiB 이상이어야 합니다. 그보다 작으면 하루 치도 담지 못합니다",
+                "\"max_size\" must be at least 64MiB: less cannot hold a day"
+            );
             context.file.report(Code::BadValue, size.span(), message);
         }
         config.max_size = size.into_inner();
@@ -81,11 +87,15 @@ pub(super) fn web(root: &mut Table<'_>) -> web::Config {
         let listen = table.parsed("listen", listen);
         if let Some(listen) = listen {
             if !listen.get_ref().ip().is_loopback() {
-                let message = format!(
+                let message = both!(
+                    "화면을 {}에 열려고 합니다. 아직 로그인이 없으므로 이 컴퓨터에서만 열 수 있습니다",
                     "the page would listen on {}: it has no sign-in yet, so it stays on this machine",
                     listen.get_ref()
                 );
-                let help = "write 127.0.0.1:8420 and reach it through an SSH tunnel".to_owned();
+                let help = both!(
+                    "127.0.0.1:8420으로 쓰고 SSH 터널로 접속하십시오",
+                    "write 127.0.0.1:8420 and reach it through an SSH tunnel"
+                );
                 table
                     .file()
                     .report_with(Code::NotLoopback, listen.span(), message, Some(help));
@@ -97,15 +107,19 @@ pub(super) fn web(root: &mut Table<'_>) -> web::Config {
     config
 }
 
-fn listen(text: &str) -> Result<std::net::SocketAddr, String> {
+fn listen(text: &str) -> Result<std::net::SocketAddr, Title> {
     let text = text.replacen("localhost:", "127.0.0.1:", 1);
-    text.parse()
-        .map_err(|_| format!("{text:?} is not an address to listen on: write \"127.0.0.1:8420\""))
+    text.parse().map_err(|_| {
+        both!(
+            "{text:?}은(는) 화면을 열 수 있는 주소가 아닙니다. \"127.0.0.1:8420\"처럼 쓰십시오",
+            "{text:?} is not an address to listen on: write \"127.0.0.1:8420\""
+        )
+    })
 }
 
 /// Reads every `[[influx]]`.
 pub(super) fn influx<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Vec<influx::Config> {
-    let mut names = Names::new("InfluxDB");
+    let mut names = Names::new(Title::same("InfluxDB"));
     root.tables("influx")
         .into_iter()
         .filter_map(|table| one_influx(context, table, &mut names))
@@ -167,11 +181,17 @@ fn influx_version(context: &Context<'_>, table: &mut Table<'_>, version: &At<i64
             })
         }
         _ => {
-            let message = "InfluxDB 3 is not in this version: 1 and 2 are";
-            let help = "InfluxDB 3 also takes writes of version 2: try version = 2 with org, bucket and token_file";
+            let message = both!(
+                "이 버전은 InfluxDB 1과 2를 지원하고 3은 아직 지원하지 않습니다",
+                "InfluxDB 3 is not in this version: 1 and 2 are"
+            );
+            let help = both!(
+                "InfluxDB 3은 버전 2 방식의 쓰기도 받습니다. version = 2에 org, bucket, token_file을 적어 보십시오",
+                "InfluxDB 3 also takes writes of version 2: try version = 2 with org, bucket and token_file"
+            );
             context
                 .file
-                .report_with(Code::NotInThisVersion, version.span(), message, Some(help.into()));
+                .report_with(Code::NotInThisVersion, version.span(), message, Some(help));
             None
         }
     }
@@ -184,12 +204,19 @@ fn http_url(table: &mut Table<'_>, key: &'static str) -> Option<reqwest::Url> {
     let file = table.file();
     let parsed = reqwest::Url::parse(text.get_ref()).ok();
     let Some(url) = parsed.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host()) else {
-        let message = format!("{:?} is not an address: write \"http://HOST:PORT\"", text.get_ref());
+        let message = both!(
+            "{:?}은(는) 주소가 아닙니다. \"http://HOST:PORT\"처럼 쓰십시오",
+            "{:?} is not an address: write \"http://HOST:PORT\"",
+            text.get_ref()
+        );
         file.report(Code::BadValue, text.span(), message);
         return None;
     };
     if url.password().is_some() {
-        let message = "a password must not stand in an address: it would be copied with the file";
+        let message = both!(
+            "주소에 비밀번호를 쓰면 안 됩니다. 파일을 복사할 때 함께 복사됩니다",
+            "a password must not stand in an address: it would be copied with the file"
+        );
         file.report(Code::PlainSecret, text.span(), message);
         return None;
     }
@@ -200,7 +227,7 @@ const SEVERITIES: &[(&str, Severity)] = &[("p1", Severity::P1), ("p2", Severity:
 
 /// Reads every `[[alert]]`.
 pub(super) fn alerts(root: &mut Table<'_>) -> Vec<alert::Config> {
-    let mut names = Names::new("alert");
+    let mut names = Names::new(both!("알림", "alert"));
     root.tables("alert")
         .into_iter()
         .filter_map(|table| one_alert(table, &mut names))

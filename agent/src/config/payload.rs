@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use energy::quantity::Quantity;
+use energy::{both, finding::Title, quantity::Quantity};
 use jiff::tz::TimeZone;
 use toml::{Spanned, de::DeValue};
 
@@ -67,7 +67,10 @@ impl Payloads {
         match (&mut self.time, zone) {
             (Some(time), Some(zone)) => time.zone = Some(zone.into_inner()),
             (None, Some(zone)) => {
-                let message = "\"zone\" is of a time in the payload, but no \"time\" says where that stands";
+                let message = both!(
+                    "\"zone\" 키는 메시지 속 시각의 시간대인데, 그 시각의 위치를 정하는 \"time\" 키가 없습니다",
+                    "\"zone\" is of a time in the payload, but no \"time\" says where that stands"
+                );
                 file.report(Code::NoEffect, zone.span(), message);
             }
             (_, None) => {}
@@ -93,7 +96,10 @@ fn values(table: &mut Table<'_>) -> Vec<Written> {
         let (topic, pointer) = place(key.get_ref());
         check_pointer(file, &Spanned::new(key.span(), pointer));
         if topic.contains('+') {
-            let message = format!("{topic:?} cannot be what follows a meter's topic: write the levels out");
+            let message = both!(
+                "{topic:?}은(는) 계측기의 토픽 뒤에 올 수 없습니다. 단계를 모두 풀어 쓰십시오",
+                "{topic:?} cannot be what follows a meter's topic: write the levels out"
+            );
             file.report(Code::BadValue, key.span(), message);
         }
         if let Some(value) = value(file, pointer, item) {
@@ -116,8 +122,11 @@ fn place(key: &str) -> (&str, &str) {
 fn check_pointer(file: &File, pointer: &At<&str>) {
     let text = pointer.get_ref();
     if !text.is_empty() && !text.starts_with('/') {
-        let message = format!("{text:?} is not a JSON pointer: it begins with \"/\", or is \"\" for the whole payload");
-        let help = Some(format!("write \"/{}\"", text.replace('.', "/")));
+        let message = both!(
+            "{text:?}은(는) JSON 포인터가 아닙니다. \"/\" 글자로 시작하거나, 메시지 전체를 뜻하는 \"\"여야 합니다",
+            "{text:?} is not a JSON pointer: it begins with \"/\", or is \"\" for the whole payload"
+        );
+        let help = Some(both!("\"/{}\"처럼 쓰십시오", "write \"/{}\"", text.replace('.', "/")));
         file.report_with(Code::BadValue, pointer.span(), message, help);
     }
 }
@@ -128,7 +137,7 @@ pub(super) fn value(file: &File, pointer: &str, item: &Spanned<DeValue<'_>>) -> 
         let name = Spanned::new(item.span(), text.as_ref());
         (points::live_quantity(file, &name)?, None, None, None)
     } else {
-        let mut table = read::table(file, "the value", pointer, item)?;
+        let mut table = read::table(file, both!("값", "the value"), pointer, item)?;
         let quantity = points::quantity(&mut table);
         let scale = points::scale(&mut table);
         let offset = table.number("offset").map(Spanned::into_inner);
@@ -169,15 +178,24 @@ pub(super) fn each<'a>(table: &mut Table<'a>) -> Vec<Captures<'a>> {
     }
     let items = table.list("each");
     if items.is_empty() {
-        let message = format!("{} stands for no meter: \"each\" is empty", table.title());
+        let title = table.title();
+        let message = both!(
+            [title],
+            "{title}에 해당하는 계측기가 없습니다. \"each\" 목록이 비어 있습니다",
+            "{title} stands for no meter: \"each\" is empty"
+        );
         file.report(Code::BadValue, table.span(), message);
     }
     let one = |item: &'a Spanned<DeValue<'a>>| {
-        let entries = read::table(file, "the entry of \"each\"", "each", item)?;
+        let entries = read::table(file, both!("\"each\" 항목", "the entry of \"each\""), "each", item)?;
         let held = entries.entries().filter_map(|(key, value)| {
             let text = read::text(file, key.get_ref(), value)?;
             if text.get_ref().is_empty() || text.get_ref().contains(['/', '+', '#', '{', '}']) {
-                let message = format!("{:?} is not one level of a topic", text.get_ref());
+                let message = both!(
+                    "{:?}은(는) 토픽의 한 단계가 아닙니다",
+                    "{:?} is not one level of a topic",
+                    text.get_ref()
+                );
                 file.report(Code::BadValue, text.span(), message);
             }
             Some((*key.get_ref(), *text.get_ref()))
@@ -195,13 +213,20 @@ impl Captures<'_> {
     }
 
     /// As [`Self::fill`], of a text in which no capture may be left over.
-    pub(super) fn filled(&self, file: &File, what: &str, text: &At<&str>) -> At<String> {
+    pub(super) fn filled(&self, file: &File, what: &Title, text: &At<&str>) -> At<String> {
         let filled = self.fill(text.get_ref());
         if let Some(open) = filled.find('{').filter(|_| filled.contains('}')) {
             let left: String = filled[open..].chars().take_while(|c| *c != '}').chain(['}']).collect();
-            let message = format!("the {what} has {left}, and nothing says what that stands for");
+            let message = both!(
+                [what],
+                "{what}에 {left}이(가) 있는데 무엇을 뜻하는지 적혀 있지 않습니다",
+                "the {what} has {left}, and nothing says what that stands for"
+            );
             let name = left.trim_matches(['{', '}']);
-            let help = format!("list the meters: each = [{{ {name} = \"…\" }}, …]");
+            let help = both!(
+                "계측기를 나열하십시오: each = [{{ {name} = \"…\" }}, …]",
+                "list the meters: each = [{{ {name} = \"…\" }}, …]"
+            );
             file.report_with(Code::BadValue, text.span(), message, Some(help));
         }
         Spanned::new(text.span(), filled)
@@ -271,15 +296,22 @@ pub(super) fn sparkplug_meters<'c>(
     }
     let Some(address) = address else { return vec![] };
     for captures in each {
-        let filled = captures.filled(file, "address", &address);
+        let filled = captures.filled(file, &both!("주소", "address"), &address);
         let levels: Vec<&str> = filled.get_ref().split('/').collect();
         let is_address = (2..=3).contains(&levels.len())
             && levels
                 .iter()
                 .all(|level| !level.is_empty() && !level.contains(['+', '#', '\0']));
         if !is_address {
-            let message = format!("{:?} is not the address of a Sparkplug device", filled.get_ref());
-            let help = "write GROUP/NODE/DEVICE, or GROUP/NODE for what the edge node says of itself".to_owned();
+            let message = both!(
+                "{:?}은(는) Sparkplug 기기의 주소가 아닙니다",
+                "{:?} is not the address of a Sparkplug device",
+                filled.get_ref()
+            );
+            let help = both!(
+                "GROUP/NODE/DEVICE로 쓰고, 엣지 노드 자신의 값이면 GROUP/NODE로 쓰십시오",
+                "write GROUP/NODE/DEVICE, or GROUP/NODE for what the edge node says of itself"
+            );
             file.report_with(Code::BadValue, address.span(), message, Some(help));
         }
     }
@@ -303,28 +335,49 @@ pub(super) fn sparkplug_meters<'c>(
 
 /// Reports a topic that is none, and captures that stand for nothing.
 pub(super) fn check_topic(file: &File, captures: &Captures<'_>, topic: &At<&str>, payloads: &Payloads) {
-    let topic = &captures.filled(file, "topic", topic);
+    let topic = &captures.filled(file, &both!("토픽", "topic"), topic);
     let text = topic.get_ref();
     for Written { topic: below, value } in &payloads.values {
-        for (what, text) in [("topic of a value", below), ("pointer of a value", &value.pointer)] {
-            captures.filled(file, what, &Spanned::new(topic.span(), text.as_str()));
+        for (what, text) in [
+            (both!("값의 토픽", "topic of a value"), below),
+            (both!("값의 포인터", "pointer of a value"), &value.pointer),
+        ] {
+            captures.filled(file, &what, &Spanned::new(topic.span(), text.as_str()));
         }
     }
     if !is_filter(text) {
-        let message = format!("{text:?} is not a topic, nor a filter with + or # in their places");
+        let message = both!(
+            "{text:?}은(는) 토픽도 아니고, +와 #을 제자리에 쓴 필터도 아닙니다",
+            "{text:?} is not a topic, nor a filter with + or # in their places"
+        );
         file.report(Code::BadValue, topic.span(), message);
     } else if text.ends_with('#') && payloads.values.iter().any(|written| !written.topic.is_empty()) {
-        let message = format!("{text:?} ends with #, but some values come under topics below it");
-        let help = "write the topic that these begin with".to_owned();
+        let message = both!(
+            "{text:?}은(는) #으로 끝나는데 그 아래 토픽에서 오는 값이 있습니다",
+            "{text:?} ends with #, but some values come under topics below it"
+        );
+        let help = both!("그 토픽들의 앞부분을 쓰십시오", "write the topic that these begin with");
         file.report_with(Code::BadValue, topic.span(), message, Some(help));
     } else if text.ends_with('#') || text.split('/').any(|level| level == "+") {
-        let message = format!("{text:?} takes what every matching topic says for this one meter");
-        let help = "write a capture in place of +, as {machine}, and list the meters with each".to_owned();
+        let message = both!(
+            "{text:?}은(는) 필터에 맞는 모든 토픽의 값을 이 계측기 하나의 값으로 받습니다",
+            "{text:?} takes what every matching topic says for this one meter"
+        );
+        let help = both!(
+            "+ 자리에 {{machine}} 같은 이름을 쓰고 each에 계측기를 나열하십시오",
+            "write a capture in place of +, as {{machine}}, and list the meters with each"
+        );
         file.report_with(Code::ManyInOne, topic.span(), message, Some(help));
     }
     if payloads.is_local_time && payloads.time.as_ref().is_some_and(|time| time.zone.is_none()) {
-        let message = "the device says local times without a zone: what comes late would be stamped when it arrives";
-        let help = "write zone = \"Asia/Seoul\", or the zone that the device's clock is set to".to_owned();
+        let message = both!(
+            "기기가 시간대 없이 지역 시각을 보냅니다. 늦게 온 값에는 받은 시각이 붙게 됩니다",
+            "the device says local times without a zone: what comes late would be stamped when it arrives"
+        );
+        let help = both!(
+            "zone = \"Asia/Seoul\"처럼 기기 시계가 맞춰진 시간대를 쓰십시오",
+            "write zone = \"Asia/Seoul\", or the zone that the device's clock is set to"
+        );
         file.report_with(Code::NoZone, topic.span(), message, Some(help));
     }
 }
@@ -343,7 +396,10 @@ fn is_filter(topic: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{diagnostic::Source, read::Problems};
+    use crate::config::{
+        diagnostic::{Source, messages},
+        read::Problems,
+    };
 
     /// Topics, subscriptions and pointers that a meter's text leads to, or what is reported.
     fn check(text: &str, expected: &[&str]) {
@@ -352,7 +408,7 @@ mod tests {
             problems: Problems::default(),
         };
         let parsed = read::parse(&file).unwrap();
-        let mut table = Table::new(&file, "the meter", &parsed);
+        let mut table = Table::new(&file, both!("파일", "the meter"), &parsed);
         let payloads = Payloads::read(&mut table);
         let topic = table.text("topic").unwrap();
         let mut found = vec![];
@@ -365,7 +421,7 @@ mod tests {
         }
         let problems = file.problems.take();
         if !problems.is_empty() {
-            found = problems.into_iter().map(|problem| problem.message).collect();
+            found = messages(problems);
         }
         assert_eq!(found, expected, "{text}");
     }

@@ -5,7 +5,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use energy::quantity::Quantity;
+use energy::{both, finding::Title, quantity::Quantity};
 use toml::Spanned;
 
 use super::{
@@ -44,7 +44,7 @@ pub(super) struct Profile {
 /// Reads a profile file.
 pub(super) fn profile(file: &File) -> Option<Profile> {
     let parsed = read::parse(file)?;
-    let mut table = Table::new(file, "the profile", &parsed);
+    let mut table = Table::new(file, both!("프로파일", "the profile"), &parsed);
     let [maker, model, source] = ["maker", "model", "source"].map(|key| {
         let text = table.text(key);
         let text = table.required(key, text);
@@ -146,7 +146,11 @@ impl OwnLimits {
 fn at_most(table: &mut Table<'_>, key: &'static str) -> Option<Duration> {
     let wait = table.parsed(key, units::duration)?;
     if *wait.get_ref() > LONGEST_PAUSE {
-        let message = format!("{key:?} is {:?}: it must be at most {LONGEST_PAUSE:?}", wait.get_ref());
+        let message = both!(
+            "{key:?} 값이 {:?}입니다. {LONGEST_PAUSE:?} 이하여야 합니다",
+            "{key:?} is {:?}: it must be at most {LONGEST_PAUSE:?}",
+            wait.get_ref()
+        );
         table.file().report(Code::BadValue, wait.span(), message);
         return None;
     }
@@ -165,7 +169,10 @@ fn holes(table: &mut Table<'_>) -> Vec<(u16, u16)> {
             _ => file.report(
                 Code::BadValue,
                 item.span(),
-                "a hole is its first and last register, as [100, 119]",
+                both!(
+                    "읽지 않을 구간은 [100, 119]처럼 첫 레지스터와 마지막 레지스터로 쓰십시오",
+                    "a hole is its first and last register, as [100, 119]"
+                ),
             ),
         }
     }
@@ -201,9 +208,19 @@ fn prove(mut vector: Table<'_>, points: &[Point]) {
 }
 
 fn disproved(file: &File, span: Range<usize>, quantity: Quantity, expected: f64, got: Option<f64>) {
-    let got = got.map_or_else(|| "nothing that can be trusted".to_owned(), |got| got.to_string());
-    let message = format!("the test vector gives {got} for {quantity}, not {expected}");
-    let help = "compare address, type, order and scale with the source of the vector".to_owned();
+    let got = got.map_or_else(
+        || both!("없음(믿을 수 없음)", "nothing that can be trusted"),
+        |got| Title::same(got.to_string()),
+    );
+    let message = both!(
+        [got],
+        "시험 벡터의 물리량 {quantity} 값이 다릅니다. 있어야 할 값 {expected}, 나온 값 {got}",
+        "the test vector gives {got} for {quantity}, not {expected}"
+    );
+    let help = both!(
+        "주소, 형식, 바이트 순서, 배율을 시험 벡터의 출처와 비교하십시오",
+        "compare address, type, order and scale with the source of the vector"
+    );
     file.report_with(Code::BadDataFile, span, message, Some(help));
 }
 
@@ -212,7 +229,7 @@ fn replies(vector: &mut Table<'_>) -> Vec<(RegisterTable, u16, Vec<u16>)> {
     let file = vector.file();
     let mut replies = vec![];
     for item in vector.list("replies") {
-        let Some(mut reply) = read::table(file, "the reply", "replies", item) else {
+        let Some(mut reply) = read::table(file, both!("응답", "the reply"), "replies", item) else {
             continue;
         };
         let at = reply.integer("at", 0..=65_535);
@@ -242,7 +259,7 @@ mod tests {
     use super::*;
     use crate::config::{
         data::{DataFiles, Folder},
-        diagnostic::Source,
+        diagnostic::{Source, messages},
         read::Problems,
     };
 
@@ -252,7 +269,7 @@ mod tests {
             problems: Problems::default(),
         };
         let profile = profile(&file);
-        let messages: Vec<String> = file.problems.take().into_iter().map(|found| found.message).collect();
+        let messages: Vec<String> = messages(file.problems.take());
         assert_eq!(messages, expected, "{text}");
         profile
     }
@@ -324,7 +341,7 @@ mod tests {
     /// What the vectors of a profile say of each quantity.
     fn values(file: &File) -> BTreeMap<String, f64> {
         let parsed = read::parse(file).unwrap();
-        let mut root = Table::new(file, "the profile", &parsed);
+        let mut root = Table::new(file, both!("파일", "the profile"), &parsed);
         let tables = root.tables("vector").into_iter();
         let entries = tables.flat_map(|mut vector| vector.table("values").unwrap().entries().collect::<Vec<_>>());
         let number = |value| read::number(file, "value", value).unwrap().into_inner();

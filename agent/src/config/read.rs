@@ -5,6 +5,7 @@
 
 use std::{cell::RefCell, collections::BTreeSet, ops::Range, rc::Rc, sync::Arc};
 
+use energy::{both, finding::Title};
 use jiff::civil::Date;
 use toml::{
     Spanned,
@@ -61,13 +62,13 @@ pub struct File {
 
 impl File {
     /// Reports a problem at `span`.
-    pub fn report(&self, code: Code, span: Range<usize>, message: impl Into<String>) {
+    pub fn report(&self, code: Code, span: Range<usize>, message: Title) {
         self.problems
             .push(Diagnostic::new(code, message).at(self.source.place(span)));
     }
 
     /// Reports a problem at a key of a file that was read as a whole, or at one of its rows.
-    pub fn report_row(&self, code: Code, (key, row): (&str, usize), message: impl Into<String>) {
+    pub fn report_row(&self, code: Code, (key, row): (&str, usize), message: Title) {
         let (table, _) = DeTable::parse_recoverable(&self.source.text);
         let span = table.get_ref().get(key).map_or(0..0, |value| match value.get_ref() {
             DeValue::Array(rows) => rows.get(row).map_or(value.span(), Spanned::span),
@@ -77,7 +78,7 @@ impl File {
     }
 
     /// Reports a problem at `span` with a line of help, if there is one.
-    pub fn report_with(&self, code: Code, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+    pub fn report_with(&self, code: Code, span: Range<usize>, message: Title, help: Option<Title>) {
         let diagnostic = Diagnostic::new(code, message).at(self.source.place(span));
         self.problems.push(Diagnostic { help, ..diagnostic });
     }
@@ -87,7 +88,8 @@ impl File {
 pub fn parse(file: &File) -> Option<Spanned<DeTable<'_>>> {
     let (table, errors) = DeTable::parse_recoverable(&file.source.text);
     for error in &errors {
-        file.report(Code::Syntax, error.span().unwrap_or(0..0), error.message());
+        let message = Code::Syntax.said(error.message());
+        file.report(Code::Syntax, error.span().unwrap_or(0..0), message);
     }
     errors.is_empty().then_some(table)
 }
@@ -98,18 +100,18 @@ pub struct Table<'a> {
     file: &'a File,
     entries: &'a DeTable<'a>,
     /// What people call it: `[site]`, `[[meter]] "press-2"`.
-    title: String,
+    title: Title,
     span: Range<usize>,
     known: BTreeSet<&'static str>,
 }
 
 impl<'a> Table<'a> {
     /// Starts to read `table`.
-    pub fn new(file: &'a File, title: impl Into<String>, table: &'a Spanned<DeTable<'a>>) -> Self {
-        Self::over(file, title.into(), table.get_ref(), table.span())
+    pub fn new(file: &'a File, title: Title, table: &'a Spanned<DeTable<'a>>) -> Self {
+        Self::over(file, title, table.get_ref(), table.span())
     }
 
-    fn over(file: &'a File, title: String, entries: &'a DeTable<'a>, span: Range<usize>) -> Self {
+    fn over(file: &'a File, title: Title, entries: &'a DeTable<'a>, span: Range<usize>) -> Self {
         Self {
             file,
             entries,
@@ -130,13 +132,14 @@ impl<'a> Table<'a> {
     }
 
     /// What people call it.
-    pub fn title(&self) -> &str {
+    pub fn title(&self) -> &Title {
         &self.title
     }
 
     /// Adds its name to what people call it.
     pub fn call(&mut self, name: &str) {
-        self.title = format!("{} {name:?}", self.title);
+        let title = &self.title;
+        self.title = both!([title], "{title} {name:?}", "{title} {name:?}");
     }
 
     /// Whether `key` is written.
@@ -152,7 +155,8 @@ impl<'a> Table<'a> {
     /// `value`, or a report that `key` is missing when it is not written.
     pub fn required<T>(&self, key: &'static str, value: Option<T>) -> Option<T> {
         if value.is_none() && !self.has(key) {
-            let message = format!("{} has no {key:?}", self.title);
+            let title = &self.title;
+            let message = both!([title], "{title}에 {key:?} 키가 없습니다", "{title} has no {key:?}");
             self.file.report(Code::MissingKey, self.span(), message);
         }
         value
@@ -174,8 +178,11 @@ impl<'a> Table<'a> {
     pub fn amount(&mut self, key: &'static str) -> Option<At<f64>> {
         let value = self.number(key)?;
         if *value.get_ref() < 0.0 {
-            self.file
-                .report(Code::BadValue, value.span(), format!("{key:?} must not be negative"));
+            self.file.report(
+                Code::BadValue,
+                value.span(),
+                both!("{key:?} 값은 음수일 수 없습니다", "{key:?} must not be negative"),
+            );
             return None;
         }
         Some(value)
@@ -185,13 +192,18 @@ impl<'a> Table<'a> {
     pub fn integer(&mut self, key: &'static str, range: std::ops::RangeInclusive<i64>) -> Option<At<i64>> {
         let value = self.get(key)?;
         let DeValue::Integer(written) = value.get_ref() else {
-            wrong_type(self.file, key, "a whole number", value);
+            wrong_type(self.file, key, WHOLE, value);
             return None;
         };
         match i64::from_str_radix(written.as_str(), written.radix()) {
             Ok(number) if range.contains(&number) => Some(Spanned::new(value.span(), number)),
             _ => {
-                let message = format!("{key:?} is {written}: it must be {} to {}", range.start(), range.end());
+                let message = both!(
+                    "{key:?} 값이 {written}입니다. {}에서 {} 사이여야 합니다",
+                    "{key:?} is {written}: it must be {} to {}",
+                    range.start(),
+                    range.end()
+                );
                 self.file.report(Code::BadValue, value.span(), message);
                 None
             }
@@ -216,25 +228,29 @@ impl<'a> Table<'a> {
         if let DeValue::Boolean(flag) = value.get_ref() {
             return Some(*flag);
         }
-        wrong_type(self.file, key, "true or false", value);
+        wrong_type(self.file, key, FLAG, value);
         None
     }
 
     /// A text that `parse` understands.
-    pub fn parsed<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<At<T>> {
+    pub fn parsed<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Title>) -> Option<At<T>> {
         let value = self.get(key)?;
         if let DeValue::String(text) = value.get_ref() {
             return self.understood(&Spanned::new(value.span(), text.as_ref()), parse);
         }
         // What the reader says of the bare value tells how to write it: a number without its unit, most often.
         let why = parse(&self.file.source.text[value.span()]).err();
-        let help = why.and_then(|why| Some(why.split_once(": ")?.1.to_owned()));
-        let message = wrong(key, "a text in quotes", value);
+        let how = |text: &str, after| Some(text.split_once(after)?.1.to_owned());
+        let help = why.and_then(|why| {
+            let (ko, en) = (how(&why.ko, ". ")?, how(&why.en, ": ")?);
+            Some(Title { ko, en })
+        });
+        let message = wrong(key, TEXT, value);
         self.file.report_with(Code::WrongType, value.span(), message, help);
         None
     }
 
-    fn understood<T>(&self, text: &At<&str>, parse: impl Fn(&str) -> Result<T, String>) -> Option<At<T>> {
+    fn understood<T>(&self, text: &At<&str>, parse: impl Fn(&str) -> Result<T, Title>) -> Option<At<T>> {
         match parse(text.get_ref()) {
             Ok(value) => Some(Spanned::new(text.span(), value)),
             Err(why) => {
@@ -263,13 +279,14 @@ impl<'a> Table<'a> {
             return Some(Spanned::new(text.span(), *value));
         }
         let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-        let message = format!("{key:?} cannot be {:?}", text.get_ref());
-        let one_of = format!("one of: {}", known.join(", "));
-        let near: Vec<String> = suggest::nearest(text.get_ref(), known)
-            .iter()
-            .map(|near| format!("{near:?}"))
-            .collect();
-        let help = suggest::question(&near).unwrap_or(one_of);
+        let message = both!(
+            "{key:?} 값으로 {:?}을(를) 쓸 수 없습니다",
+            "{key:?} cannot be {:?}",
+            text.get_ref()
+        );
+        let one_of = both!("다음 중 하나: {}", "one of: {}", known.join(", "));
+        let near = suggest::nearest(text.get_ref(), known);
+        let help = suggest::question(near.into_iter().map(|near| (near, None))).unwrap_or(one_of);
         self.file.report_with(Code::BadValue, text.span(), message, Some(help));
         None
     }
@@ -277,7 +294,7 @@ impl<'a> Table<'a> {
     /// A table below this one.
     pub fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
         let value = self.get(key)?;
-        table(self.file, &format!("[{key}]"), key, value)
+        table(self.file, Title::same(format!("[{key}]")), key, value)
     }
 
     /// A list of tables.
@@ -285,7 +302,7 @@ impl<'a> Table<'a> {
         let file = self.file;
         self.list(key)
             .into_iter()
-            .filter_map(|value| table(file, &format!("[[{key}]]"), key, value))
+            .filter_map(|value| table(file, Title::same(format!("[[{key}]]")), key, value))
             .collect()
     }
 
@@ -295,7 +312,7 @@ impl<'a> Table<'a> {
         if let DeValue::Array(items) = value.get_ref() {
             return items.iter().collect();
         }
-        wrong_type(self.file, key, "a list", value);
+        wrong_type(self.file, key, LIST, value);
         vec![]
     }
 
@@ -329,14 +346,23 @@ impl<'a> Table<'a> {
                 continue;
             }
             if is_secret(word) {
-                let message = format!("{word:?} must not stand in the configuration: it would be copied with the file");
-                let help = Some(format!(
+                let message = both!(
+                    "{word:?} 값을 구성 파일에 직접 쓰면 안 됩니다. 파일을 복사할 때 함께 복사됩니다",
+                    "{word:?} must not stand in the configuration: it would be copied with the file"
+                );
+                let help = Some(both!(
+                    "그 값만 담은 파일을 만들고 {word}_file = \"/path/of/that/file\"처럼 적으십시오",
                     "write it alone into a file and say {word}_file = \"/path/of/that/file\""
                 ));
                 self.file.report_with(Code::PlainSecret, key.span(), message, help);
                 continue;
             }
-            let message = format!("{} has no key {word:?}", self.title);
+            let title = &self.title;
+            let message = both!(
+                [title],
+                "{word:?}은(는) {title}에 없는 키입니다",
+                "{title} has no key {word:?}"
+            );
             let help = suggest::help(word, self.known.iter().copied());
             self.file.report_with(Code::UnknownKey, key.span(), message, help);
         }
@@ -352,7 +378,7 @@ pub fn text<'a>(file: &File, key: &str, value: &'a Spanned<DeValue<'a>>) -> Opti
     if let DeValue::String(text) = value.get_ref() {
         return Some(Spanned::new(value.span(), text.as_ref()));
     }
-    wrong_type(file, key, "a text in quotes", value);
+    wrong_type(file, key, TEXT, value);
     None
 }
 
@@ -368,7 +394,7 @@ pub fn number(file: &File, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At
     match number {
         Some(number) if number.is_finite() => Some(Spanned::new(value.span(), number)),
         _ => {
-            wrong_type(file, key, "a number", value);
+            wrong_type(file, key, NUMBER, value);
             None
         }
     }
@@ -385,7 +411,10 @@ pub fn whole(value: &Spanned<DeValue<'_>>) -> Option<u64> {
 fn bits(file: &File, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At<u64>> {
     let bits = whole(value);
     if bits.is_none() {
-        let message = format!("{key:?} must be the bits of a register, as 0x8000");
+        let message = both!(
+            "{key:?} 값은 0x8000처럼 레지스터의 비트로 써야 합니다",
+            "{key:?} must be the bits of a register, as 0x8000"
+        );
         file.report(Code::BadValue, value.span(), message);
     }
     bits.map(|bits| Spanned::new(value.span(), bits))
@@ -400,36 +429,50 @@ pub fn all_bits(file: &File, key: &str, value: &Spanned<DeValue<'_>>) -> Vec<At<
 }
 
 /// `value` as a table that people call `title`; else the wrong type is reported.
-pub fn table<'a>(file: &'a File, title: &str, key: &str, value: &'a Spanned<DeValue<'a>>) -> Option<Table<'a>> {
+pub fn table<'a>(file: &'a File, title: Title, key: &str, value: &'a Spanned<DeValue<'a>>) -> Option<Table<'a>> {
     if let DeValue::Table(entries) = value.get_ref() {
-        return Some(Table::over(file, title.to_owned(), entries, value.span()));
+        return Some(Table::over(file, title, entries, value.span()));
     }
-    wrong_type(file, key, "a table", value);
+    wrong_type(file, key, TABLE, value);
     None
 }
 
+/// What a value must be, in Korean with its verb, and in English.
+type Wanted = (&'static str, &'static str);
+
+const TEXT: Wanted = ("따옴표로 묶은 문자열이어야", "a text in quotes");
+const WHOLE: Wanted = ("정수여야", "a whole number");
+const NUMBER: Wanted = ("숫자여야", "a number");
+const FLAG: Wanted = ("true 또는 false여야", "true or false");
+const LIST: Wanted = ("목록이어야", "a list");
+const TABLE: Wanted = ("표여야", "a table");
+
 /// Reports that the value of `key` is not what was wanted.
-pub fn wrong_type(file: &File, key: &str, wanted: &str, value: &Spanned<DeValue<'_>>) {
+fn wrong_type(file: &File, key: &str, wanted: Wanted, value: &Spanned<DeValue<'_>>) {
     file.report(Code::WrongType, value.span(), wrong(key, wanted, value));
 }
 
-fn wrong(key: &str, wanted: &str, value: &Spanned<DeValue<'_>>) -> String {
-    let got = match value.get_ref() {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(written) if written.as_str().contains(['n', 'i']) => "not a finite number",
-        DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
+fn wrong(key: &str, (wanted_ko, wanted): Wanted, value: &Spanned<DeValue<'_>>) -> Title {
+    let (got_ko, got) = match value.get_ref() {
+        DeValue::String(_) => ("문자열", "a text"),
+        DeValue::Integer(_) => ("정수", "a whole number"),
+        DeValue::Float(written) if written.as_str().contains(['n', 'i']) => ("유한하지 않은 수", "not a finite number"),
+        DeValue::Float(_) => ("숫자", "a number"),
+        DeValue::Boolean(_) => ("true 또는 false", "true or false"),
+        DeValue::Datetime(_) => ("날짜", "a date"),
+        DeValue::Array(_) => ("목록", "a list"),
+        DeValue::Table(_) => ("표", "a table"),
     };
-    format!("{key:?} must be {wanted}, got {got}")
+    Title {
+        ko: format!("{key:?} 값은 {wanted_ko} 하는데 {got_ko}입니다"),
+        en: format!("{key:?} must be {wanted}, got {got}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::diagnostic::messages;
 
     fn file(text: &str) -> File {
         File {
@@ -442,7 +485,7 @@ mod tests {
     fn check(text: &str, expected: &[&str]) {
         let file = file(text);
         if let Some(parsed) = parse(&file) {
-            let mut root = Table::new(&file, "the file", &parsed);
+            let mut root = Table::new(&file, both!("파일", "the file"), &parsed);
             let name = root.text("name");
             root.required("name", name);
             root.parsed("every", units::duration);
@@ -460,14 +503,15 @@ mod tests {
             root.finish();
         }
         let shown = |found: Diagnostic| {
+            messages(vec![found.clone()]);
             let place = found.place.unwrap();
-            let help = found.help.map(|help| format!(" | {help}")).unwrap_or_default();
+            let help = found.help.map(|help| format!(" | {}", help.en)).unwrap_or_default();
             format!(
                 "{}:{} {} {}{help}",
                 place.line,
                 place.column,
                 found.code.name(),
-                found.message
+                found.message.en
             )
         };
         assert_eq!(

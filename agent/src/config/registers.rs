@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
-use energy::quantity::Quantity;
+use energy::{both, quantity::Quantity};
 use toml::{Spanned, de::DeValue};
 
 use super::{
@@ -81,7 +81,7 @@ fn list(table: &mut Table<'_>, common: &Common, seen: &mut Seen) -> Vec<Point> {
     let file = table.file();
     let mut found = vec![];
     for item in table.list("registers") {
-        let Some(mut register) = read::table(file, "the register", "registers", item) else {
+        let Some(mut register) = read::table(file, both!("레지스터", "the register"), "registers", item) else {
             continue;
         };
         let point = point(&mut register, common);
@@ -135,7 +135,10 @@ fn point(register: &mut Table<'_>, common: &Common) -> Option<Point> {
     if let Some(order) = order.filter(|order| point.form.registers() == 1 && *order.get_ref() == ByteOrder::Abcd)
         && common.order == ByteOrder::Abcd
     {
-        let message = "\"order\" has no effect on a single register, unless it swaps the bytes (\"badc\")";
+        let message = both!(
+            "\"order\" 설정은 레지스터가 하나일 때 바이트를 바꾸는 경우(\"badc\") 외에는 효과가 없습니다",
+            "\"order\" has no effect on a single register, unless it swaps the bytes (\"badc\")"
+        );
         register.file().report(Code::NoEffect, order.span(), message);
     }
     if common.base.is_none() {
@@ -167,8 +170,12 @@ fn hint_at_modicon(register: &Table<'_>, at: &At<u16>, table: RegisterTable) {
         (30_001..=39_999, _) => (30_001, "input"),
         _ => return,
     };
-    let message = format!("address {at_number} on the wire: manuals often print it so and mean another");
-    let help = format!(
+    let message = both!(
+        "선로의 주소가 {at_number}입니다. 설명서에 이렇게 적혀 있어도 실제 주소는 다른 경우가 많습니다",
+        "address {at_number} on the wire: manuals often print it so and mean another"
+    );
+    let help = both!(
+        "Modicon 번호 {at_number}은(는) at = {}, table = \"{name}\"입니다. 적힌 대로가 맞으면 base = 0을 쓰십시오",
         "in Modicon's numbering {at_number} is at = {}, table = \"{name}\"; if it is meant as it stands, say base = 0",
         at_number - first
     );
@@ -181,21 +188,40 @@ fn hint_at_modicon(register: &Table<'_>, at: &At<u16>, table: RegisterTable) {
 fn possible(register: &Table<'_>, point: &Point) -> Option<()> {
     let words = point.form.registers();
     let why = if u32::from(point.at) + u32::from(words) > 65_536 {
-        format!("{words} registers from {} reach beyond the last one, 65535", point.at)
+        both!(
+            "{}번부터 레지스터 {words}개는 마지막 65535번을 넘습니다",
+            "{words} registers from {} reach beyond the last one, 65535",
+            point.at
+        )
     } else if !point.order.suits(words) && words == 1 {
-        "one register has no word order: write \"abcd\", or \"badc\" for swapped bytes".into()
+        both!(
+            "레지스터 하나에는 워드 순서가 없습니다. \"abcd\", 바이트를 바꾸려면 \"badc\"로 쓰십시오",
+            "one register has no word order: write \"abcd\", or \"badc\" for swapped bytes"
+        )
     } else if !point.order.suits(words) {
-        "orders of eight letters are for numbers of 64 bits: write four".into()
+        both!(
+            "여덟 글자 순서는 64비트 수에만 씁니다. 네 글자로 쓰십시오",
+            "orders of eight letters are for numbers of 64 bits: write four"
+        )
     } else if point.mask == Some(0) || point.mask.is_some_and(|mask| words < 4 && mask >> (16 * words) != 0) {
-        format!("\"mask\" picks no bit, or one that {words} registers do not have")
+        both!(
+            "\"mask\" 값이 고르는 비트가 없거나, 레지스터 {words}개에 없는 비트를 고릅니다",
+            "\"mask\" picks no bit, or one that {words} registers do not have"
+        )
     } else if point.mask.is_some() && !point.form.is_unsigned() {
-        "bits are picked out of whole numbers without sign: write u16, u32 or u64".into()
+        both!(
+            "비트는 부호 없는 정수에서만 골라낼 수 있습니다. u16, u32, u64 중 하나를 쓰십시오",
+            "bits are picked out of whole numbers without sign: write u16, u32 or u64"
+        )
     } else if point.quantity == Quantity::PowerFactor
         && !point.form.is_float()
         && point.exponent_at.is_none()
         && point.scale.abs() >= 1.0
     {
-        "a power factor of whole numbers can only be -1, 0 or 1: meters write thousandths, scale = 0.001".into()
+        both!(
+            "정수 그대로인 역률은 -1, 0, 1밖에 될 수 없습니다. 계측기는 1000분의 1 단위로 보내므로 scale = 0.001을 쓰십시오",
+            "a power factor of whole numbers can only be -1, 0 or 1: meters write thousandths, scale = 0.001"
+        )
     } else {
         return Some(());
     };
@@ -212,7 +238,11 @@ fn invalid_by_type(by_type: &Table<'_>) -> BTreeMap<RegisterForm, Vec<u64>> {
             let bits = read::all_bits(file, name.get_ref(), value);
             found.insert(form, bits.into_iter().map(Spanned::into_inner).collect());
         } else {
-            let message = format!("no type is called {:?}", name.get_ref());
+            let message = both!(
+                "{:?}은(는) 없는 레지스터 형식입니다",
+                "no type is called {:?}",
+                name.get_ref()
+            );
             file.report(Code::UnknownKey, name.span(), message);
         }
     }
@@ -238,8 +268,15 @@ impl Seen {
             .clone()
             .find_map(|at| Some((at, self.registers.get(&(point.table, at)).filter(is_other)?)));
         if let Some((at, other)) = taken {
-            let message = format!("register {at} belongs to {} already", other.quantity);
-            let help = "a wrong \"type\" or an address off by one is the usual cause".to_owned();
+            let message = both!(
+                "레지스터 {at}은(는) 이미 물리량 {}에 쓰였습니다",
+                "register {at} belongs to {} already",
+                other.quantity
+            );
+            let help = both!(
+                "\"type\" 형식이 틀렸거나 주소가 하나 어긋난 경우가 많습니다",
+                "a wrong \"type\" or an address off by one is the usual cause"
+            );
             file.report_with(Code::BadRegister, span.clone(), message, Some(help));
         }
         self.registers.extend(all.map(|at| ((point.table, at), point.clone())));
@@ -254,7 +291,14 @@ pub(super) fn words(table: &mut Table<'_>, key: &'static str) -> Vec<u16> {
     for item in table.list(key) {
         match (item.get_ref(), read::whole(item)) {
             (DeValue::Integer(_), Some(word @ 0..=0xFFFF)) => words.push(word as u16),
-            _ => file.report(Code::BadValue, item.span(), "a word of a register is 0 to 0xFFFF"),
+            _ => file.report(
+                Code::BadValue,
+                item.span(),
+                both!(
+                    "레지스터의 워드는 0에서 0xFFFF 사이여야 합니다",
+                    "a word of a register is 0 to 0xFFFF"
+                ),
+            ),
         }
     }
     words
@@ -263,7 +307,10 @@ pub(super) fn words(table: &mut Table<'_>, key: &'static str) -> Vec<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{diagnostic::Source, read::Problems};
+    use crate::config::{
+        diagnostic::{Source, messages},
+        read::Problems,
+    };
 
     fn check(registers: &str, expected: &[&str]) {
         let text = if registers.starts_with('{') {
@@ -276,10 +323,10 @@ mod tests {
             problems: Problems::default(),
         };
         let parsed = read::parse(&file).unwrap();
-        let mut table = Table::new(&file, "the profile", &parsed);
+        let mut table = Table::new(&file, both!("파일", "the profile"), &parsed);
         all(&mut table);
         table.finish();
-        let messages: Vec<String> = file.problems.take().into_iter().map(|found| found.message).collect();
+        let messages: Vec<String> = messages(file.problems.take());
         assert_eq!(messages, expected, "{registers}");
     }
 
@@ -408,7 +455,7 @@ mod tests {
             problems: Problems::default(),
         };
         let parsed = read::parse(&file).unwrap();
-        let mut table = Table::new(&file, "the profile", &parsed);
+        let mut table = Table::new(&file, both!("파일", "the profile"), &parsed);
         let found = all(&mut table);
         table.finish();
         assert_eq!(file.problems.take(), []);

@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use energy::both;
+
 use super::{
     Context, Secrets,
     diagnostic::{Code, Diagnostic},
@@ -31,7 +33,11 @@ fn secret(context: &Context<'_>, path: &At<&str>) -> Option<Secret> {
     let full = context.folder.join(path.get_ref());
     match std::fs::read_to_string(&full) {
         Ok(text) if text.trim().is_empty() => {
-            let message = format!("the file of this secret is empty: {}", full.display());
+            let message = both!(
+                "비밀 값의 파일이 비어 있습니다: {}",
+                "the file of this secret is empty: {}",
+                full.display()
+            );
             context.file.report(Code::SecretFile, path.span(), message);
             None
         }
@@ -40,8 +46,15 @@ fn secret(context: &Context<'_>, path: &At<&str>) -> Option<Secret> {
             Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()))
         }
         Err(error) => {
-            let message = format!("cannot read the file of this secret, {}: {error}", full.display());
-            let help = "create it with the secret alone in it, readable by the user wattwarden only".to_owned();
+            let message = both!(
+                "비밀 값의 파일 {}을(를) 읽을 수 없습니다: {error}",
+                "cannot read the file of this secret, {}: {error}",
+                full.display()
+            );
+            let help = both!(
+                "비밀 값만 담은 파일을 만들고 사용자 wattwarden만 읽을 수 있게 하십시오",
+                "create it with the secret alone in it, readable by the user wattwarden only"
+            );
             let diagnostic = Diagnostic::new(Code::SecretFile, message).help(help);
             context
                 .file
@@ -59,8 +72,16 @@ pub(super) fn warn_if_public(context: &Context<'_>, path: &At<&str>, full: &Path
     const OTHERS_READ: u32 = 0o004;
     let is_public = std::fs::metadata(full).is_ok_and(|about| about.permissions().mode() & OTHERS_READ != 0);
     if is_public {
-        let message = format!("everybody on this machine can read {}", full.display());
-        let help = Some(format!("chmod o-r {}", full.display()));
+        let message = both!(
+            "이 컴퓨터의 누구나 {} 파일을 읽을 수 있습니다",
+            "everybody on this machine can read {}",
+            full.display()
+        );
+        let help = Some(both!(
+            "다음을 실행하십시오: chmod o-r {}",
+            "chmod o-r {}",
+            full.display()
+        ));
         context
             .file
             .report_with(Code::SecretIsPublic, path.span(), message, help);

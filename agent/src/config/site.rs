@@ -5,8 +5,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use energy::{
+    both,
     calendar::{HolidayCalendar, Hours, Shift},
     carbon::FactorSeries,
+    finding::Title,
     sample::Name,
     tariff::{Contract, Rules, Tariff},
 };
@@ -59,7 +61,7 @@ pub(super) fn site<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Option<Si
     let name = table.text("name");
     let name = table.required("name", name);
     if let Some(name) = &name {
-        Names::new("site").declare(file, name);
+        Names::new(both!("사업장", "site")).declare(file, name);
     }
     let zone = table.parsed("zone", zone);
     let zone = table.required("zone", zone);
@@ -70,7 +72,7 @@ pub(super) fn site<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Option<Si
             .load::<HolidayCalendar>(Folder::Calendars, &name, file)
             .map(|calendar| calendar.days())
     });
-    let mut shift_names = Names::new("shift");
+    let mut shift_names = Names::new(both!("근무조", "shift"));
     let shifts = shifts(&mut table, &mut shift_names);
     let closed = stretches(&mut table, "closed");
     let open = stretches(&mut table, "open");
@@ -107,8 +109,13 @@ const DEMAND_INTERVALS: &[(&str, SignedDuration)] = &[
 ];
 
 /// A time zone by its IANA name.
-pub(super) fn zone(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name).map_err(|_| format!("{name:?} is not a time zone: write its IANA name, as \"Asia/Seoul\""))
+pub(super) fn zone(name: &str) -> Result<TimeZone, Title> {
+    TimeZone::get(name).map_err(|_| {
+        both!(
+            "{name:?}은(는) 시간대가 아닙니다. \"Asia/Seoul\"처럼 IANA 이름으로 쓰십시오",
+            "{name:?} is not a time zone: write its IANA name, as \"Asia/Seoul\""
+        )
+    })
 }
 
 fn shifts(table: &mut Table<'_>, names: &mut Names) -> BTreeMap<String, Shift> {
@@ -126,7 +133,7 @@ fn shifts(table: &mut Table<'_>, names: &mut Names) -> BTreeMap<String, Shift> {
             Ok(shift) => {
                 shifts.insert((*name.get_ref()).to_owned(), shift);
             }
-            Err(error) => file.report(Code::BadValue, text.span(), error.to_string()),
+            Err(error) => file.report(Code::BadValue, text.span(), error.text()),
         }
     }
     shifts
@@ -185,7 +192,8 @@ fn contract<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut BTreeMa
     if let Some(from) = &from {
         let line = file.source.place(from.span()).line;
         if let Some(first) = lines.insert(*from.get_ref(), line) {
-            let message = format!(
+            let message = both!(
+                "{}에 시작하는 계약이 둘입니다. 첫 번째는 {first}행에 있습니다",
                 "two contracts begin on {}; the first stands on line {first}",
                 from.get_ref()
             );
@@ -216,7 +224,8 @@ fn contract<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut BTreeMa
         known_area(context, &rules, area);
     }
     if deferred && rules.deferral.is_none() {
-        let message = format!(
+        let message = both!(
+            "요금제 {:?}에는 유예할 개편이 없습니다",
             "tariff {:?} has no reform that could be deferred",
             tariff_name.get_ref()
         );
@@ -271,9 +280,18 @@ fn place_of<'v>(text: &str, value: &'v str) -> At<&'v str> {
 fn known_area(context: &Context<'_>, rules: &Rules, area: &At<&str>) {
     let known: Vec<&str> = rules.bands.iter().filter_map(|table| table.area.as_deref()).collect();
     if !known.contains(area.get_ref()) {
-        let message = format!("the tariff has no area {:?}", area.get_ref());
+        let message = both!(
+            "이 요금제에는 지역 {:?}이(가) 없습니다",
+            "the tariff has no area {:?}",
+            area.get_ref()
+        );
         let help = suggest::help(area.get_ref(), known);
-        let help = help.or_else(|| Some("leave area out for the mainland".into()));
+        let help = help.or_else(|| {
+            Some(both!(
+                "육지이면 area를 쓰지 마십시오",
+                "leave area out for the mainland"
+            ))
+        });
         context
             .file
             .report_with(Code::UnknownReference, area.span(), message, help);
@@ -284,7 +302,7 @@ fn known_area(context: &Context<'_>, rules: &Rules, area: &At<&str>) {
 pub(super) fn positive(table: &mut Table<'_>, key: &'static str) -> Option<At<f64>> {
     let value = table.number(key)?;
     if *value.get_ref() <= 0.0 {
-        let message = format!("{key:?} must be above zero");
+        let message = both!("{key:?} 값은 0보다 커야 합니다", "{key:?} must be above zero");
         table.file().report(Code::BadValue, value.span(), message);
         return None;
     }
@@ -302,7 +320,11 @@ fn earlier_peaks(table: &mut Table<'_>) -> BTreeMap<Date, f64> {
         match (units::month(month.get_ref()), peak) {
             (Err(why), _) => file.report(Code::BadValue, month.span(), why),
             (Ok(_), Some(peak)) if *peak.get_ref() < 0.0 => {
-                file.report(Code::BadValue, peak.span(), "a maximum demand must not be negative");
+                file.report(
+                    Code::BadValue,
+                    peak.span(),
+                    both!("최대수요는 음수일 수 없습니다", "a maximum demand must not be negative"),
+                );
             }
             (Ok(month), Some(peak)) => {
                 peaks.insert(month, peak.into_inner());

@@ -1,5 +1,7 @@
 //! "Did you mean": the known word nearest to a mistyped one, by edit distance.
 
+use energy::{both, finding::Title};
+
 /// The nearest of `known`, when they are near enough to be what was meant: a third of their letters may differ. Several
 /// where they are equally near, at most [`MOST`].
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
@@ -18,29 +20,43 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 /// Words offered at most: more are a guess, not a help.
 const MOST: usize = 3;
 
-/// "Did you mean", with what stands for each word; `None` when there is none.
-pub(super) fn question(near: &[String]) -> Option<String> {
-    let (last, others) = near.split_last()?;
-    Some(if others.is_empty() {
-        format!("did you mean {last}?")
-    } else {
-        format!("did you mean {} or {last}?", others.join(", "))
+/// "Did you mean", with the line that each word stands on, where it stands on one; `None` when there is none.
+pub(super) fn question<'a>(near: impl IntoIterator<Item = (&'a str, Option<usize>)>) -> Option<Title> {
+    let near: Vec<(&str, Option<usize>)> = near.into_iter().collect();
+    let placed = |(near, line): &(&str, Option<usize>)| match line {
+        Some(line) => both!("{near:?}({line}행)", "{near:?} (line {line})"),
+        None => both!("{near:?}", "{near:?}"),
+    };
+    let words: Vec<Title> = near.iter().map(placed).collect();
+    let (last, others) = words.split_last()?;
+    if let [(near, line)] = near[..] {
+        let line = line.map_or_else(String::new, |line| format!(" ({line}행)"));
+        return Some(Title {
+            ko: format!("{near:?}을(를) 뜻했습니까?{line}"),
+            en: format!("did you mean {}?", last.en),
+        });
+    }
+    let ko: Vec<&str> = words.iter().map(|word| word.ko.as_str()).collect();
+    let en: Vec<&str> = others.iter().map(|word| word.en.as_str()).collect();
+    Some(Title {
+        ko: format!("{} 중 하나를 뜻했습니까?", ko.join(", ")),
+        en: format!("did you mean {} or {}?", en.join(", "), last.en),
     })
 }
 
 /// A line that names the nearest word, or all words when none is near and they are few.
-pub(crate) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn help<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<Title> {
     /// More words than this are not a help.
     const FEW: usize = 12;
     let mut known: Vec<&str> = known.into_iter().collect();
     known.sort_unstable();
     known.dedup();
     let near = nearest(word, known.iter().copied());
-    let near: Vec<String> = near.iter().map(|near| format!("{near:?}")).collect();
-    question(&near).or_else(|| {
+    question(near.into_iter().map(|near| (near, None))).or_else(|| {
+        let all = known.join(", ");
         (1..=FEW)
             .contains(&known.len())
-            .then(|| format!("known here: {}", known.join(", ")))
+            .then(|| both!("쓸 수 있는 이름: {all}", "known here: {all}"))
     })
 }
 
@@ -87,13 +103,29 @@ mod tests {
 
     #[test]
     fn few_words_are_listed_when_none_is_near() {
-        assert_eq!(
-            help("p4", ["p1", "p2", "p3"]).as_deref(),
-            Some("did you mean \"p1\", \"p2\" or \"p3\"?")
+        let check = |found: Option<Title>, ko: &str, en: &str| {
+            let (ko, en) = (ko.to_owned(), en.to_owned());
+            assert_eq!(found, Some(Title { ko, en }));
+        };
+        check(
+            help("p4", ["p1", "p2", "p3"]),
+            "\"p1\", \"p2\", \"p3\" 중 하나를 뜻했습니까?",
+            "did you mean \"p1\", \"p2\" or \"p3\"?",
         );
-        assert_eq!(
-            help("x", ["holding", "input"]).as_deref(),
-            Some("known here: holding, input")
+        check(
+            help("x", ["holding", "input"]),
+            "쓸 수 있는 이름: holding, input",
+            "known here: holding, input",
+        );
+        check(
+            question([("m1", Some(5))]),
+            "\"m1\"을(를) 뜻했습니까? (5행)",
+            "did you mean \"m1\" (line 5)?",
+        );
+        check(
+            question([("m1", Some(5)), ("m2", Some(7))]),
+            "\"m1\"(5행), \"m2\"(7행) 중 하나를 뜻했습니까?",
+            "did you mean \"m1\" (line 5) or \"m2\" (line 7)?",
         );
         assert_eq!(help("x", []), None);
     }

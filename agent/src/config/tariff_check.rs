@@ -1,6 +1,9 @@
 //! Whether a tariff's data can be used, reported at the files they stand in; the judgement is the crate `energy`'s.
 
-use energy::tariff::{Problem, Rules, Tariff, problems};
+use energy::{
+    both,
+    tariff::{Problem, Rules, Tariff, problems},
+};
 use jiff::civil::Date;
 
 use super::{
@@ -27,16 +30,20 @@ pub(super) fn fits(file: &File, tariff: &Tariff, contract_kw: &At<f64>) {
     else {
         return;
     };
-    let below = limits
-        .below_kw
-        .map_or_else(|| " on".to_owned(), |kw| format!(" to below {kw} kW"));
-    let message = format!(
-        "{} is for contracts from {} kW{below}, not of {} kW",
-        tariff.title.en,
+    let below = limits.below_kw.map_or_else(
+        || both!(" 이상", " on"),
+        |kw| both!(" 이상 {kw} kW 미만", " to below {kw} kW"),
+    );
+    let name = &tariff.title;
+    let message = both!(
+        [name, below],
+        "요금제 {name}은(는) {} kW{below} 계약에 적용됩니다. 이 계약은 {} kW입니다",
+        "{name} is for contracts from {} kW{below}, not of {} kW",
         limits.least_kw,
         contract_kw.get_ref()
     );
-    let help = format!(
+    let help = both!(
+        "\"tariff\" 값을 청구서의 계약종별과 비교하십시오 ({})",
         "compare \"tariff\" with the contract type on the bill ({})",
         limits.source
     );
@@ -48,11 +55,15 @@ pub(super) fn covers(file: &File, tariff: &Tariff, day: &At<Date>, is_edition: b
     let Some(first) = tariff.price.first().filter(|first| *day.get_ref() < first.from) else {
         return;
     };
-    let message = format!(
+    let message = both!(
+        "이 요금제의 단가는 {}에 시작합니다. 그 전의 금액은 알 수 없습니다",
         "the prices of this tariff begin on {}: before that money is unknown",
         first.from
     );
     let code = if is_edition { Code::BadValue } else { Code::PriceUnknown };
-    let help = "edition = \"DATE\" prices everything by the rules of one day";
-    file.report_with(code, day.span(), message, Some(help.into()));
+    let help = both!(
+        "edition = \"DATE\"로 기준일을 고정하면 모든 기간을 그날의 단가와 규정으로 계산합니다",
+        "edition = \"DATE\" prices everything by the rules of one day"
+    );
+    file.report_with(code, day.span(), message, Some(help));
 }

@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
+use energy::{both, finding::Title};
 use jiff::{
     ToSpan,
     civil::{Date, DateTime, Time},
 };
 
 /// A duration: `"500ms"`, `"1s"`, `"10m"`, `"1h"`, `"7d"`.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, Title> {
     let units = [
         ("ms", 1),
         ("s", 1_000),
@@ -19,17 +20,22 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         ("d", 86_400_000),
     ];
     with_unit(text, &units).map(Duration::from_millis).ok_or_else(|| {
-        format!(
+        both!(
+            "{text:?}은(는) 시간 길이가 아닙니다. \"500ms\", \"1s\", \"10m\", \"1h\"처럼 정수와 단위를 쓰십시오",
             "{text:?} is not a duration: write a whole number and its unit, as \"500ms\", \"1s\", \"10m\" or \"1h\""
         )
     })
 }
 
 /// A size in bytes: `"512MiB"`, `"8GiB"`. Only units that mean one thing: disks are sold in others than files are counted in.
-pub fn size(text: &str) -> Result<u64, String> {
+pub fn size(text: &str) -> Result<u64, Title> {
     let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
-    with_unit(text, &units)
-        .ok_or_else(|| format!("{text:?} is not a size: write a whole number with KiB, MiB, GiB or TiB, as \"8GiB\""))
+    with_unit(text, &units).ok_or_else(|| {
+        both!(
+            "{text:?}은(는) 크기가 아닙니다. \"8GiB\"처럼 정수에 KiB, MiB, GiB, TiB 중 하나를 붙여 쓰십시오",
+            "{text:?} is not a size: write a whole number with KiB, MiB, GiB or TiB, as \"8GiB\""
+        )
+    })
 }
 
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -40,17 +46,24 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 /// A day: `"2026-08-01"`.
-pub fn date(text: &str) -> Result<Date, String> {
+pub fn date(text: &str) -> Result<Date, Title> {
     let is_day = text.len() == 10 && text.is_ascii();
-    is_day
-        .then(|| text.parse().ok())
-        .flatten()
-        .ok_or_else(|| format!("{text:?} is not a day: write \"2026-08-01\""))
+    is_day.then(|| text.parse().ok()).flatten().ok_or_else(|| {
+        both!(
+            "{text:?}은(는) 날짜가 아닙니다. \"2026-08-01\"처럼 쓰십시오",
+            "{text:?} is not a day: write \"2026-08-01\""
+        )
+    })
 }
 
 /// A month, as its first day: `"2026-08"`.
-pub fn month(text: &str) -> Result<Date, String> {
-    date(&format!("{text}-01")).map_err(|_| format!("{text:?} is not a month: write \"2026-08\""))
+pub fn month(text: &str) -> Result<Date, Title> {
+    date(&format!("{text}-01")).map_err(|_| {
+        both!(
+            "{text:?}은(는) 연월이 아닙니다. \"2026-08\"처럼 쓰십시오",
+            "{text:?} is not a month: write \"2026-08\""
+        )
+    })
 }
 
 /// Local stretches, end exclusive.
@@ -62,7 +75,7 @@ const MAX_DAYS: i32 = 3_660;
 /// Stretches of time: days (`"2026-08-03/2026-08-07"`, both inclusive, or one day), hours of a day
 /// (`"2026-08-01 09:00/13:00"`), from instant to instant (`"2026-08-01 22:00/2026-08-03 06:00"`), or the same hours of
 /// each of some days (`"2026-01-18/2026-02-24 22:00-07:00"`; past midnight they belong to the day they begin on).
-pub fn stretches(text: &str) -> Result<Stretches, String> {
+pub fn stretches(text: &str) -> Result<Stretches, Title> {
     let (left, right) = text.split_once('/').unwrap_or((text, text));
     let left: Vec<&str> = left.split_whitespace().collect();
     let right: Vec<&str> = right.split_whitespace().collect();
@@ -78,15 +91,19 @@ pub fn stretches(text: &str) -> Result<Stretches, String> {
         _ => return Err(unreadable(text)),
     };
     if found.is_empty() || found.iter().any(|(start, end)| start >= end) {
-        return Err(format!(
+        return Err(both!(
+            "{text:?}의 끝이 시작보다 앞섭니다. 이른 쪽을 먼저 쓰고, 자정을 넘으면 \"2026-08-01 22:00/2026-08-02 06:00\"처럼 쓰십시오",
             "{text:?} ends before it begins: write the earlier end first; past midnight as \"2026-08-01 22:00/2026-08-02 06:00\""
         ));
     }
     Ok(found)
 }
 
-fn unreadable(text: &str) -> String {
-    format!("{text:?} is not a stretch of time: write \"2026-08-03/2026-08-07\" or \"2026-08-01 09:00/13:00\"")
+fn unreadable(text: &str) -> Title {
+    both!(
+        "{text:?}은(는) 기간이 아닙니다. \"2026-08-03/2026-08-07\" 또는 \"2026-08-01 09:00/13:00\"처럼 쓰십시오",
+        "{text:?} is not a stretch of time: write \"2026-08-03/2026-08-07\" or \"2026-08-01 09:00/13:00\""
+    )
 }
 
 fn days(first: Date, last: Date) -> Stretches {
@@ -97,13 +114,16 @@ fn hours(day: Date, start: i64, end: i64) -> Stretches {
     vec![(instant(day, start), instant(day, end))]
 }
 
-fn each_day(first: Date, last: Date, hours: &str) -> Result<Stretches, String> {
+fn each_day(first: Date, last: Date, hours: &str) -> Result<Stretches, Title> {
     let (start, end) = hours.split_once('-').ok_or_else(|| unreadable(hours))?;
     let (start, end) = (clock(start)?, clock(end)?);
     let end = if end <= start { end + 1440 } else { end };
     let n_days = first.until(last).map_or(0, |span| span.get_days());
     if n_days >= MAX_DAYS {
-        return Err(format!("{first} to {last} is more than {MAX_DAYS} days"));
+        return Err(both!(
+            "{first}부터 {last}까지는 {MAX_DAYS}일을 넘습니다",
+            "{first} to {last} is more than {MAX_DAYS} days"
+        ));
     }
     let days = (0..=n_days).map(|step| first.saturating_add(step.days()));
     Ok(days.map(|day| (instant(day, start), instant(day, end))).collect())
@@ -114,8 +134,13 @@ fn instant(day: Date, minutes: i64) -> DateTime {
 }
 
 /// Minutes from midnight of `"HH:MM"`, up to `"24:00"`.
-fn clock(text: &str) -> Result<i64, String> {
-    let error = || format!("{text:?} is not a time of day: write \"09:00\"");
+fn clock(text: &str) -> Result<i64, Title> {
+    let error = || {
+        both!(
+            "{text:?}은(는) 시각이 아닙니다. \"09:00\"처럼 쓰십시오",
+            "{text:?} is not a time of day: write \"09:00\""
+        )
+    };
     let (hours, minutes) = text.split_once(':').ok_or_else(error)?;
     let digits = |part: &str| -> Option<i64> {
         let is_number = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());

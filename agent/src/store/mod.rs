@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
 };
 
-use energy::{Finding, Interval, Now, Sample};
+use energy::{Finding, Interval, Now, Sample, finding::Title};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -215,6 +215,43 @@ pub enum OpenError {
         /// What the system said.
         reason: String,
     },
+}
+
+impl OpenError {
+    /// In both languages, for people.
+    pub fn text(&self) -> Title {
+        let ko = match self {
+            Self::NoFolder(path) => format!(
+                "저장소 폴더 {0}이(가) 없습니다. `mkdir -p {0}` 명령으로 만들고 에이전트의 사용자에게 넘기십시오",
+                path.display()
+            ),
+            Self::NotAFolder(path) => {
+                format!(
+                    "저장소 폴더 {}이(가) 파일입니다. store.path에는 폴더를 쓰십시오",
+                    path.display()
+                )
+            }
+            Self::NotWritable { path, source } => format!(
+                "저장소 폴더 {}에 쓸 수 없습니다({source}). `chown` 명령으로 에이전트의 사용자에게 넘기십시오",
+                path.display()
+            ),
+            Self::InUse { path, holder } => format!(
+                "{}의 저장소를 다른 wattwarden(프로세스 {holder})이 쓰고 있습니다. 그것을 멈추거나 그 화면을 쓰십시오",
+                path.display()
+            ),
+            Self::Newer { path, found, known } => format!(
+                "{}의 형식은 {found}인데 이 버전은 {known}까지 읽습니다. 새 버전의 wattwarden을 다시 설치하십시오",
+                path.display()
+            ),
+            Self::Damaged { path, reason } => format!(
+                "{} 파일이 손상되었거나 저장소가 아닙니다({reason}). -wal 파일과 함께 옮겨 두고 백업을 되살리거나 새로 시작하십시오",
+                path.display()
+            ),
+            Self::Io { path, reason } => format!("{}을(를) 열 수 없습니다: {reason}", path.display()),
+        };
+        let en = self.to_string();
+        Title { ko, en }
+    }
 }
 
 /// Why something could not be written or read, by what the caller does next.

@@ -232,7 +232,7 @@ async fn over_tls_both_sides_show_certificates_or_nothing_is_read() {
         let Transport::Tls { tls, .. } = over("h", ca, Some(who)) else {
             unreachable!()
         };
-        let error = tls.check().unwrap_err().to_string();
+        let error = tls.check().unwrap_err().en;
         assert!(error.contains(why), "{error}");
     }
 }

@@ -3,6 +3,8 @@
 use jiff::civil::{Date, Weekday};
 use serde::Deserialize;
 
+use crate::{both, finding::Title};
+
 /// A stretch of clock hours `"HH-HH"`, end exclusive; `"22-08"` runs past midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -22,10 +24,15 @@ impl HourSpan {
     }
 }
 
-impl TryFrom<String> for HourSpan {
-    type Error = String;
+/// Why clock hours could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.en)]
+pub struct HourSpanError(pub Title);
 
-    fn try_from(text: String) -> Result<Self, String> {
+impl TryFrom<String> for HourSpan {
+    type Error = HourSpanError;
+
+    fn try_from(text: String) -> Result<Self, HourSpanError> {
         let hour = |part: &str, last: i8| {
             part.parse()
                 .ok()
@@ -39,7 +46,12 @@ impl TryFrom<String> for HourSpan {
                 })
             })
             .filter(|span| span.from != span.to)
-            .ok_or_else(|| format!("{text:?} is not a stretch of hours: write \"08-11\" or \"22-08\""))
+            .ok_or_else(|| {
+                HourSpanError(both!(
+                    "{text:?}은(는) 시간 구간이 아닙니다. \"08-11\" 또는 \"22-08\"처럼 쓰십시오",
+                    "{text:?} is not a stretch of hours: write \"08-11\" or \"22-08\""
+                ))
+            })
     }
 }
 

@@ -22,7 +22,7 @@ mod usage;
 
 pub use check::{Problem, Wrong, problems};
 pub use edition::Edition;
-pub use hours::{DayKind, HourSpan};
+pub use hours::{DayKind, HourSpan, HourSpanError};
 pub use price::{Band, Price, PriceUntil};
 pub use usage::Usage;
 

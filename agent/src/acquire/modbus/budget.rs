@@ -5,6 +5,7 @@
 
 use std::{fmt::Write, time::Duration};
 
+use energy::{both, finding::Title};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{
@@ -52,12 +53,24 @@ pub struct Budget {
 
 /// More is asked of a bus than its line can give.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("the line cannot give what is asked: {asked}")]
+#[error("the line cannot give what is asked: {}", asked.en)]
 pub struct TooMuch {
     /// What is asked and what it costs, for people.
-    asked: String,
+    asked: Title,
     /// What can be met, for people.
-    pub can_be_met: String,
+    pub can_be_met: Title,
+}
+
+impl TooMuch {
+    /// In both languages, for people.
+    pub fn text(&self) -> Title {
+        let asked = &self.asked;
+        both!(
+            [asked],
+            "요구한 만큼 읽을 수 없습니다. {asked}",
+            "the line cannot give what is asked: {asked}"
+        )
+    }
 }
 
 /// What the plan of a bus costs.
@@ -152,9 +165,16 @@ impl Budget {
             registers,
             time,
         } = fastest;
-        let (share_pct, basis) = (share * 100.0, basis(config, Language::En));
+        let share_pct = share * 100.0;
+        let basis = Title {
+            ko: basis(config, Language::Ko),
+            en: basis(config, Language::En),
+        };
         Err(TooMuch {
-            asked: format!(
+            asked: both!(
+                [basis],
+                "{every:?}마다 요청 {requests}회(레지스터 {registers}개)에 {time:.2?} 걸리고, 더 드물게 읽는 것까지 \
+                 합하면 시간의 {share_pct:.0} %가 필요합니다 ({basis})",
                 "{requests} requests for {registers} registers take {time:.2?} of each {every:?}, with all that is read \
                  more slowly {share_pct:.0} % of the time ({basis})"
             ),
@@ -165,14 +185,18 @@ impl Budget {
 
 /// A slower rhythm for the fastest values, or for all where the slow ones alone are too much. Values that no longer fall
 /// due together are read apart, so that each period is planned for anew.
-fn can_be_met(config: &Config, fastest: &RhythmCost, share: f64) -> String {
+fn can_be_met(config: &Config, fastest: &RhythmCost, share: f64) -> Title {
     let from = fastest.every;
     let left = 1.0 - (share - fastest.share());
     let mut to = rounded_up(fastest.time.div_f64(left.max(0.1)).max(from));
     while to < 10 * from {
         let share = share_of(&slower(config, from, to));
         if share <= 1.0 {
-            return format!("every = \"{}\" can be met for what is read every {from:?}", written(to));
+            let to = written(to);
+            return both!(
+                "{from:?}마다 읽는 값은 every = \"{to}\"이면 읽을 수 있습니다",
+                "every = \"{to}\" can be met for what is read every {from:?}"
+            );
         }
         to = rounded_up(to.mul_f64(share.clamp(1.01, 10.0)));
     }
@@ -181,7 +205,11 @@ fn can_be_met(config: &Config, fastest: &RhythmCost, share: f64) -> String {
     while share_of(&all_slower(config, tenths)) > 1.0 {
         tenths += 1;
     }
-    format!("all periods {:.1} times as long can be met", f64::from(tenths) / 10.0)
+    both!(
+        "모든 주기를 {:.1}배로 늘리면 읽을 수 있습니다",
+        "all periods {:.1} times as long can be met",
+        f64::from(tenths) / 10.0
+    )
 }
 
 /// With another period in place of `from`: the bus's where that is its own, while a meter's or profile's own stay.
@@ -421,7 +449,7 @@ mod tests {
     /// A configuration → the texts of its refusal, or nothing.
     fn refusal(config: &Config) -> Option<(String, String)> {
         match check(config) {
-            Err(ConfigError::TooMuch { error, .. }) => Some((error.to_string(), error.can_be_met)),
+            Err(ConfigError::TooMuch { error, .. }) => Some((error.to_string(), error.can_be_met.en)),
             other => other.map(|_| None).unwrap(),
         }
     }
@@ -513,7 +541,7 @@ mod tests {
             prop_assert!(whole.rhythms.is_sorted_by(|a, b| a.every < b.every));
             if let Err(error) = whole.prove(&config) {
                 prop_assert!(whole.share() > 1.0);
-                let advice = error.can_be_met;
+                let advice = error.can_be_met.en;
                 let of = |before: &str| Some(advice.split_once(before)?.1.split(['"', ' ']).next().unwrap().to_owned());
                 if let Some(to) = of("every = \"") {
                     config.every = crate::config::units::duration(&to).unwrap();

@@ -29,7 +29,7 @@ mod units;
 
 use std::time::Duration;
 
-use energy::{Name, Quantity};
+use energy::{Name, Quantity, finding::Title};
 
 pub use bus::run;
 pub use decode::{ByteOrder, RegisterForm};
@@ -308,7 +308,7 @@ pub enum ConfigError {
         error: plan::PlanError,
     },
     /// The line is too slow.
-    #[error("bus {bus:?}: {error}; {}", error.can_be_met)]
+    #[error("bus {bus:?}: {error}; {}", error.can_be_met.en)]
     TooMuch {
         /// The bus.
         bus: String,
@@ -323,6 +323,26 @@ pub enum ConfigError {
         /// How many were asked for.
         connections: u8,
     },
+}
+
+impl ConfigError {
+    /// In both languages, for people.
+    pub fn text(&self) -> Title {
+        let ko = match self {
+            Self::Timeout { bus } => {
+                format!("회선 {bus:?}: timeout이 0이면 어느 기기도 응답할 수 없습니다. 보통 500ms로 합니다")
+            }
+            Self::Plan { bus, error } => format!("회선 {bus:?}: {}", error.text().ko),
+            Self::TooMuch { bus, error } => {
+                format!("회선 {bus:?}: {}. {}", error.text().ko, error.can_be_met.ko)
+            }
+            Self::Connections { bus, connections } => {
+                format!("회선 {bus:?}: 연결이 {connections}개인데 직렬 포트는 한 번만 열 수 있습니다")
+            }
+        };
+        let en = self.to_string();
+        Title { ko, en }
+    }
 }
 
 /// What one cycle of this bus reads, or why it cannot run.

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use energy::{Name, Quantity};
+use energy::{Name, Quantity, finding::Title};
 
 use super::{Limits, MAX_REGISTERS, MeterPoints, Point, Table};
 
@@ -110,6 +110,50 @@ pub enum PlanError {
 }
 
 impl PlanError {
+    /// In both languages, for people.
+    pub fn text(&self) -> Title {
+        let ko = match self {
+            Self::Beyond {
+                meter,
+                quantity,
+                at,
+                registers,
+            } => format!(
+                "계측기 {meter:?}, 물리량 {quantity}: {at}번부터 레지스터 {registers}개는 마지막 주소 65535를 넘습니다. \
+                 주소를 0부터 세고 표를 뜻하는 첫 자리를 뺐습니까(40001은 0)?"
+            ),
+            Self::Overlap {
+                meter,
+                first,
+                second,
+                at,
+            } => format!(
+                "계측기 {meter:?}: 주소 {at}의 물리량 {second}이(가) 물리량 {first}의 레지스터 안에 있습니다. 두 점은 주소, \
+                 형식, 바이트 순서가 같을 때만 레지스터를 함께 쓸 수 있습니다"
+            ),
+            Self::Duplicate { meter, quantity, at } => format!(
+                "계측기 {meter:?}: 물리량 {quantity}을(를) 두 번 읽습니다(두 번째 주소 {at}). 둘 중 하나만 두십시오"
+            ),
+            Self::Limit {
+                meter,
+                quantity,
+                registers,
+                limit,
+            } => format!(
+                "계측기 {meter:?}: 한 번에 레지스터 {limit}개까지인데 물리량 {quantity}은(는) 배율을 정하는 레지스터까지 \
+                 {registers}개이고, 어느 기기도 125개를 넘게 주지 않습니다"
+            ),
+            Self::Hole {
+                meter,
+                quantity,
+                first,
+                last,
+            } => format!("계측기 {meter:?}: 물리량 {quantity}이(가) 읽지 않기로 한 레지스터 {first}~{last}에 걸칩니다"),
+        };
+        let en = self.to_string();
+        Title { ko, en }
+    }
+
     /// The meter whose points cannot be read.
     pub fn meter(&self) -> &Name {
         match self {

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use energy::{both, finding::Title};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
@@ -28,7 +29,7 @@ pub struct Tls {
 
 impl Tls {
     /// Whether the files can be used: read, and of one certificate and its key.
-    pub fn check(&self) -> io::Result<()> {
+    pub fn check(&self) -> Result<(), Title> {
         self.client_config().map(drop)
     }
 
@@ -40,26 +41,29 @@ impl Tls {
                 format!("{host:?} can be in no certificate"),
             )
         })?;
-        let connector = TlsConnector::from(Arc::new(self.client_config()?));
+        let config = self.client_config();
+        let config = config.map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why.en))?;
+        let connector = TlsConnector::from(Arc::new(config));
         connector.connect(name, stream).await
     }
 
-    fn client_config(&self) -> io::Result<ClientConfig> {
+    fn client_config(&self) -> Result<ClientConfig, Title> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
+            .map_err(|error| both!("TLS를 쓸 수 없습니다: {error}", "{error}"))?
             .with_root_certificates(self.authorities()?);
         let Some((certificate, key)) = &self.identity else {
             return Ok(config.with_no_client_auth());
         };
-        let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, "private key", &error))?;
+        let key_der =
+            PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, ("개인 키로", "private key"), &error))?;
         config
             .with_client_auth_cert(certificates(certificate)?, key_der)
-            .map_err(|error| unusable(certificate, "certificate of this key", &error))
+            .map_err(|error| unusable(certificate, ("이 키의 인증서로", "certificate of this key"), &error))
     }
 
-    fn authorities(&self) -> io::Result<RootCertStore> {
+    fn authorities(&self) -> Result<RootCertStore, Title> {
         let mut roots = RootCertStore::empty();
         match &self.ca_file {
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
@@ -67,7 +71,7 @@ impl Tls {
                 for authority in certificates(path)? {
                     roots
                         .add(authority)
-                        .map_err(|error| unusable(path, "authority", &error))?;
+                        .map_err(|error| unusable(path, ("인증 기관으로", "authority"), &error))?;
                 }
             }
         }
@@ -75,15 +79,24 @@ impl Tls {
     }
 }
 
-fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Title> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     match found {
-        Ok(found) if found.is_empty() => Err(unusable(path, "certificate", &"there is none in it")),
-        found => found.map_err(|error| unusable(path, "certificate", &error)),
+        Ok(found) if found.is_empty() => {
+            let path = path.display();
+            Err(both!(
+                "{path} 파일에 인증서가 없습니다",
+                "{path} cannot be used as certificate: there is none in it"
+            ))
+        }
+        found => found.map_err(|error| unusable(path, ("인증서로", "certificate"), &error)),
     }
 }
 
-fn unusable(path: &Path, what: &str, why: &dyn std::fmt::Display) -> io::Error {
-    let message = format!("{} cannot be used as {what}: {why}", path.display());
-    io::Error::new(io::ErrorKind::InvalidInput, message)
+fn unusable(path: &Path, (what_ko, what): (&str, &str), why: &dyn std::fmt::Display) -> Title {
+    let path = path.display();
+    Title {
+        ko: format!("{path} 파일을 {what_ko} 쓸 수 없습니다: {why}"),
+        en: format!("{path} cannot be used as {what}: {why}"),
+    }
 }

@@ -3,12 +3,12 @@
 //! It opens no connection. Invariant: a broker whose certificate nobody vouches for is never spoken to.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
 
+use energy::{both, finding::Title};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -26,26 +26,26 @@ pub enum OptionsError {
         broker: String,
     },
     /// The file with the plant's authority cannot be used.
-    #[error("broker {broker:?}: no certificate authority read from {path:?}: {why}; a PEM file is wanted")]
+    #[error("broker {broker:?}: no certificate authority read from {path:?}: {}; a PEM file is wanted", .why.en)]
     CaFile {
         /// The broker.
         broker: String,
         /// The file.
         path: PathBuf,
         /// What was wrong with it.
-        why: String,
+        why: Box<Title>,
     },
     /// A file of our own certificate cannot be used.
-    #[error("broker {broker:?}: {what} cannot be read from {path:?}: {why}; a PEM file is wanted")]
+    #[error("broker {broker:?}: {} cannot be read from {path:?}: {}; a PEM file is wanted", .what.1, .why.en)]
     Identity {
         /// The broker.
         broker: String,
-        /// What was looked for.
-        what: &'static str,
+        /// What was looked for, in Korean and in English.
+        what: (&'static str, &'static str),
         /// The file.
         path: PathBuf,
         /// What was wrong with it.
-        why: String,
+        why: Box<Title>,
     },
     /// The TLS library refused.
     #[error("broker {broker:?}: TLS cannot be set up: {why}")]
@@ -57,6 +57,36 @@ pub enum OptionsError {
     },
 }
 
+impl OptionsError {
+    /// In both languages, for people.
+    pub fn text(&self) -> Title {
+        let ko = match self {
+            Self::ClientId { broker } => format!(
+                "브로커 {broker:?}: client_id가 비어 있습니다. 브로커가 이 이름으로 메시지를 보관하므로 에이전트마다 다르게 쓰십시오"
+            ),
+            Self::CaFile { broker, path, why } => format!(
+                "브로커 {broker:?}: 인증 기관 파일 \"{}\"을(를) 읽을 수 없습니다: {}. PEM 파일이어야 합니다",
+                path.display(),
+                why.ko
+            ),
+            Self::Identity {
+                broker,
+                what,
+                path,
+                why,
+            } => format!(
+                "브로커 {broker:?}: {} 파일 \"{}\"을(를) 읽을 수 없습니다: {}. PEM 파일이어야 합니다",
+                what.0,
+                path.display(),
+                why.ko
+            ),
+            Self::Tls { broker, why } => format!("브로커 {broker:?}: TLS를 쓸 수 없습니다: {why}"),
+        };
+        let en = self.to_string();
+        Title { ko, en }
+    }
+}
+
 /// How to speak TLS to this broker; `None` for one in the clear.
 pub(super) fn client(config: &Config) -> Result<Option<ClientConfig>, OptionsError> {
     let Some(trust) = &config.url.tls else { return Ok(None) };
@@ -65,7 +95,7 @@ pub(super) fn client(config: &Config) -> Result<Option<ClientConfig>, OptionsErr
         Trust::CaFile(path) => ca_file(path).map_err(|error| OptionsError::CaFile {
             broker: config.name.clone(),
             path: path.clone(),
-            why: error.to_string(),
+            why: Box::new(error),
         })?,
     };
     let refused = |error: rustls::Error| OptionsError::Tls {
@@ -82,11 +112,11 @@ pub(super) fn client(config: &Config) -> Result<Option<ClientConfig>, OptionsErr
         broker: config.name.clone(),
         what,
         path: path.to_owned(),
-        why,
+        why: Box::new(why),
     };
-    let certificates = certificates(cert_file).map_err(|why| unread("a certificate", cert_file, why.to_string()))?;
+    let certificates = certificates(cert_file).map_err(|why| unread(("인증서", "a certificate"), cert_file, why))?;
     let key = PrivateKeyDer::from_pem_file(key_file);
-    let key = key.map_err(|why| unread("a private key", key_file, why.to_string()))?;
+    let key = key.map_err(|why| unread(("개인 키", "a private key"), key_file, said(why)))?;
     builder
         .with_client_auth_cert(certificates, key)
         .map(Some)
@@ -118,25 +148,27 @@ fn written_at(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|file| file.modified()).ok()
 }
 
-fn ca_file(path: &Path) -> io::Result<RootCertStore> {
+fn ca_file(path: &Path) -> Result<RootCertStore, Title> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
+        roots.add(certificate).map_err(said)?;
     }
     Ok(roots)
 }
 
 /// At least one.
-fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let found = CertificateDer::pem_slice_iter(&std::fs::read(path)?).collect::<Result<Vec<_>, _>>();
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Title> {
+    let text = std::fs::read(path).map_err(said)?;
+    let found = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
     match found {
-        Ok(found) if found.is_empty() => Err(invalid("it holds no certificate".to_owned())),
-        found => found.map_err(|error| invalid(error.to_string())),
+        Ok(found) if found.is_empty() => Err(both!("인증서가 들어 있지 않습니다", "it holds no certificate")),
+        found => found.map_err(said),
     }
 }
 
-fn invalid(why: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
+/// What a library or the system said.
+fn said(why: impl std::fmt::Display) -> Title {
+    Title::same(why.to_string())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::{
     acquire::modbus::{Line, Parity, Transport},
     cli::{INPUT, NO_ANSWER, fail, print},
     clock::monotonic,
-    config::{bus::written, model, units},
+    config::{bus::written, model},
     language::Language,
 };
 
@@ -59,13 +59,13 @@ pub struct DiscoverArgs {
     #[arg(long, value_name = "RANGE", default_value = "1-32", value_parser = range::units)]
     units: Units,
     /// Longest wait for an answer.
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = crate::cli::duration)]
     timeout: Duration,
     /// Least time between two requests.
-    #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = crate::cli::duration)]
     gap: Duration,
     /// The search ends after this, whatever is left.
-    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = crate::cli::duration)]
     at_most: Duration,
     /// Do not ask before the search begins.
     #[arg(long)]

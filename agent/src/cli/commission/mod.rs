@@ -12,7 +12,6 @@ use crate::{
         bus::{self, address},
         data::DataFiles,
         diagnostic::{Diagnostic, Paint},
-        units,
     },
     language::Language,
 };
@@ -48,7 +47,7 @@ pub(crate) struct LineArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     pub(crate) stop: u8,
     /// Longest wait for an answer.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = crate::cli::duration)]
     pub(crate) timeout: Duration,
     /// tls://: PEM file of its authorities; else what browsers believe.
     #[arg(long, value_name = "FILE")]
@@ -101,7 +100,7 @@ impl LineArgs {
             identity: self.certificate_file.clone().zip(self.key_file.clone()),
         };
         if text.starts_with("tls://") {
-            tls.check().map_err(|error| fail(INPUT, error))?;
+            tls.check().map_err(|error| fail(INPUT, error.en))?;
         } else if tls != Tls::default() {
             let why = "certificates have no effect here: only tls:// is encrypted";
             return Err(fail(INPUT, format!("{text}: {why}")));
@@ -116,7 +115,10 @@ impl LineArgs {
                 },
             });
         }
-        address(text, tls).map_err(|why| fail(INPUT, format!("{why}; {}, or a serial port as /dev/ttyUSB0", bus::HOW)))
+        address(text, tls).map_err(|why| {
+            let how = bus::how().en;
+            fail(INPUT, format!("{}; {how}, or a serial port as /dev/ttyUSB0", why.en))
+        })
     }
 }
 

@@ -125,7 +125,7 @@ impl<'a> Unknown<'a> {
                 format!("{n} rows")
             };
             let known = self.site.meters.iter().map(|known| &*known.name);
-            let help = suggest::help(meter, known).map_or(String::new(), |help| format!("; {help}"));
+            let help = suggest::help(meter, known).map_or(String::new(), |help| format!("; {}", help.en));
             eprintln!("warning: {rows} of {meter:?} left out: the configuration has no such meter{help}");
         }
         let n_more = self.rows.len().saturating_sub(LISTED);
