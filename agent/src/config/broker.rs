@@ -62,14 +62,8 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
     let keep_alive = lines::within(&mut table, "keep_alive", Duration::from_secs(5), LONGEST_KEEP_ALIVE);
     let window = table.integer("window", 1..=MOST_WINDOW);
     let status_topic = table.text("status_topic");
-    let is_no_topic = |topic: &&At<&str>| topic.get_ref().is_empty() || topic.get_ref().contains(['+', '#', '\0']);
-    if let Some(topic) = status_topic.as_ref().filter(is_no_topic) {
-        let message = both!(
-            "{:?}은(는) 메시지를 보낼 수 있는 토픽이 아닙니다",
-            "{:?} is not a topic that something can be published under",
-            topic.get_ref()
-        );
-        file.report(Code::BadValue, topic.span(), message);
+    if let Some(topic) = &status_topic {
+        refuse_no_topic(file, topic);
     }
     let asks_for_births = table.flag("ask_for_births").unwrap_or(false);
     let span = table.span();
@@ -104,6 +98,18 @@ pub(super) fn broker(context: &Context<'_>, mut table: Table<'_>, lines: &mut Li
         file.report_with(Code::SecretFile, span, error.text(), Some(help));
     }
     lines.brokers.push(broker);
+}
+
+/// What is published goes under one topic, and no filter is one.
+fn refuse_no_topic(file: &File, topic: &At<&str>) {
+    if topic.get_ref().is_empty() || topic.get_ref().contains(['+', '#', '\0']) {
+        let message = both!(
+            "{:?}은(는) 메시지를 보낼 수 있는 토픽이 아닙니다",
+            "{:?} is not a topic that something can be published under",
+            topic.get_ref()
+        );
+        file.report(Code::BadValue, topic.span(), message);
+    }
 }
 
 /// Two sessions of one name end each other.
