@@ -48,11 +48,6 @@ const DROPPED: u32 = 4;
 /// How long the goodbye may take.
 const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// Whether this broker can be used as configured; reads the files of certificates.
-pub fn check(config: &Config) -> Result<(), OptionsError> {
-    link::open(config).map(drop)
-}
-
 /// Whether its certificates can be used.
 pub fn check_certificates(config: &Config) -> Result<(), OptionsError> {
     tls::client(config).map(drop)

@@ -22,7 +22,7 @@ use crate::secret::Secret;
 use energy::{Name, Quantity};
 use jiff::tz::TimeZone;
 
-pub use client::{check, check_certificates, reach, run};
+pub use client::{check_certificates, reach, run};
 pub use said::{Refusal, Said};
 pub use tls::OptionsError;
 pub use topic::matches;
