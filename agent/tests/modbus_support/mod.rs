@@ -8,7 +8,7 @@ use std::{process::Stdio, time::Duration};
 use energy::{Quantity, Sample};
 use tokio::{
     process::Command,
-    sync::{mpsc, watch},
+    sync::{OnceCell, mpsc, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -136,8 +136,14 @@ pub(crate) fn assert_right(sample: &Sample) {
     }
 }
 
-/// A Python that has pymodbus, in a folder that later runs use again; `None` if it cannot be had here.
+/// A Python that has pymodbus; `None` if it cannot be had here. Tests run at once, the first one sets it up for all.
 pub(crate) async fn python_with_pymodbus() -> Option<String> {
+    static PYTHON: OnceCell<Option<String>> = OnceCell::const_new();
+    PYTHON.get_or_init(set_python_up).await.clone()
+}
+
+/// Sets it up in a folder that later runs use again.
+async fn set_python_up() -> Option<String> {
     let folder = concat!(env!("CARGO_TARGET_TMPDIR"), "/pymodbus");
     let python = format!("{folder}/bin/python");
     let succeeds = |program: &str, args: &[&str]| {
