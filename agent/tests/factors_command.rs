@@ -55,14 +55,19 @@ fn printed(args: &[&str]) -> String {
 
 /// 25 kWh each quarter hour and 10 m³ of gas each hour, 1 to 3 January 2024, replayed.
 fn replayed(name: &str) -> Folder {
+    replayed_with(name, |hour| Some(1000 + 10 * hour))
+}
+
+/// With what the register of gas said each hour.
+fn replayed_with(name: &str, gas_m3: impl Fn(i32) -> Option<i32>) -> Folder {
     let folder = Folder::new(&format!("factors-{name}"));
     let mut csv = "time,meter,interval_energy_kwh,gas_m3\n".to_owned();
     for quarter in 0..3 * 96 {
         let (day, hour, minute) = (1 + quarter / 96, quarter / 4 % 24, quarter % 4 * 15);
         let time = format!("2024-01-{day:02}T{hour:02}:{minute:02}:00+09:00");
         writeln!(csv, "{time},main,25,").unwrap();
-        if minute == 0 {
-            writeln!(csv, "{time},gas,,{}", 1000 + quarter / 4 * 10).unwrap();
+        if let Some(gas_m3) = gas_m3(quarter / 4).filter(|_| minute == 0) {
+            writeln!(csv, "{time},gas,,{gas_m3}").unwrap();
         }
     }
     fs::write(folder.path("in.csv"), csv).unwrap();
@@ -137,6 +142,40 @@ fn a_month_has_market_based_emissions_scope_1_and_toe() {
         &[&ask[..], &["2024", "--purpose", "supplier"]].concat(),
         0,
         &["no factor: 288 intervals, 7,200.0 kWh"],
+    );
+}
+
+#[test]
+fn what_was_done_to_a_fuels_register_is_shown() {
+    // Three readings are missing around noon of the first day, and at the second midnight the register is set back.
+    let folder = replayed_with("repaired", |hour| match hour {
+        11 | 12 | 13 => None,
+        0..48 => Some(1000 + 10 * hour),
+        _ => Some(10 * (hour - 48)),
+    });
+    let (config, out) = (folder.path("site.toml"), folder.path("out"));
+    let ask = ["factors", "use", "-c", &config, "--from", &out, "--month", "2024-01"];
+    let text = printed(&[&ask[..], &["--explain", "--lang", "en"]].concat());
+    for part in [
+        "gas: 700.000 m³",
+        "2024-01-01T00:00:00+09:00  1000 m³",
+        "2024-01-03T23:00:00+09:00  230 m³",
+        "2024-01-01T14:00:00+09:00  gap_spread: 1100 → 1140, 40.00 m³",
+        "2024-01-03T00:00:00+09:00  reset: 1470 → 0",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    assert!(!printed(&ask).contains("reset"), "only the walk shows it");
+    let repairs = fs::read_to_string(folder.path("out/repairs.csv")).unwrap();
+    let of_gas: Vec<&str> = repairs.lines().filter(|line| line.contains(",gas_m3,")).collect();
+    assert!(
+        of_gas.len() == 2 && of_gas[1].starts_with("2024-01-03T00:00:00+09:00,gas,gas_m3,reset,1470,0,"),
+        "{repairs}"
+    );
+    check(
+        &["energy", "-c", &config, "--from", &out, "--meter", "gas", "--explain"],
+        2,
+        &["\"gas\" counts a fuel: `wattwarden factors use --month"],
     );
 }
 

@@ -18,7 +18,10 @@ use crate::{
     acquire::csv::{RowError, Rows},
     config::Config,
     language::Language,
-    report::{Month, words::repair_name},
+    report::{
+        Month,
+        words::{repair_name, repaired_unit},
+    },
     store::Reader,
 };
 
@@ -165,8 +168,7 @@ pub(super) fn repairs(
             let [quantity, repair, before, after] = [2, 3, 4, 5].map(cell);
             let amount = match cell(6) {
                 "" => String::new(),
-                amount if quantity.ends_with("_kvarh") => format!(", {amount} kvarh"),
-                amount => format!(", {amount} kWh"),
+                amount => format!(", {amount} {}", Quantity::from_name(quantity).map_or("", repaired_unit)),
             };
             let why = match cell(7) {
                 "" => String::new(),

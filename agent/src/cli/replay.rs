@@ -185,7 +185,7 @@ fn write(out: &Path, site: &Site, outcome: &Outcome, summary: &Summary, books: &
     }
     findings.flush()?;
     write_intervals(&out.join("intervals.csv"), site, &outcome.intervals)?;
-    write_repairs(&out.join("repairs.csv"), site, &outcome.intervals)?;
+    write_repairs(&out.join("repairs.csv"), site, &outcome.intervals, &summary.total.fuels)?;
     write_demand(&out.join("demand.csv"), site, &outcome.intervals)?;
     if !site.fuel_meters.is_empty() {
         write_fuel(&out.join("fuel.csv"), site, &books.registers)?;

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use energy::{
     Interval, Name, Quantity, Site,
+    carbon::FuelUse,
     interval::{CHANGE_MS, Repair, RepairKind},
     site::Swap,
 };
@@ -102,8 +103,8 @@ pub(super) fn events<'a>(
     events
 }
 
-/// One row an event.
-pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) -> io::Result<()> {
+/// One row an event, those of fuel meters last.
+pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval], fuels: &[FuelUse]) -> io::Result<()> {
     let mut csv = csv::Writer::from_path(path)?;
     csv.write_record([
         "time",
@@ -116,43 +117,53 @@ pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval]) ->
         "reason",
         "since",
     ])?;
-    for ((until, meter, quantity, kind, since), (repair, amount)) in events(intervals.iter()) {
-        let mut why: Vec<String> = repair
-            .why
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        why.extend(entered_reason(site, meter, kind, (since, until)));
-        csv.write_record([
-            local(until, &site.zone),
-            meter.to_string(),
-            quantity.name().to_owned(),
-            kind.name().to_owned(),
-            repair.before.to_string(),
-            repair.after.to_string(),
-            cell(amount.map(|amount| (amount * 1e6).round() / 1e6)),
-            why.join(" "),
-            local(since, &site.zone),
-        ])?;
+    for ((_, meter, _, _, since), (repair, amount)) in events(intervals.iter()) {
+        let whole = Repair {
+            since,
+            amount,
+            ..repair.clone()
+        };
+        csv.write_record(row(site, meter, &whole))?;
+    }
+    for (fuel, repair) in fuels
+        .iter()
+        .flat_map(|fuel| fuel.repairs.iter().map(move |repair| (fuel, repair)))
+    {
+        csv.write_record(row(site, &fuel.meter, repair))?;
     }
     csv.flush()
 }
 
+fn row(site: &Site, meter: &str, repair: &Repair) -> [String; 9] {
+    let mut why: Vec<String> = repair
+        .why
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    why.extend(entered_reason(site, meter, repair));
+    [
+        local(repair.until, &site.zone),
+        meter.to_owned(),
+        repair.quantity.name().to_owned(),
+        repair.kind.name().to_owned(),
+        repair.before.to_string(),
+        repair.after.to_string(),
+        cell(repair.amount.map(|amount| (amount * 1e6).round() / 1e6)),
+        why.join(" "),
+        local(repair.since, &site.zone),
+    ]
+}
+
 /// What somebody wrote of a change of the meter.
-fn entered_reason(
-    site: &Site,
-    meter: &Name,
-    kind: RepairKind,
-    (since, until): (Timestamp, Timestamp),
-) -> Option<String> {
-    let meter = site.meters.iter().find(|known| known.name == *meter)?;
-    if kind != RepairKind::Swap {
+fn entered_reason(site: &Site, meter: &str, repair: &Repair) -> Option<String> {
+    let meter = site.meters.iter().find(|known| *known.name == *meter)?;
+    if repair.kind != RepairKind::Swap {
         return None;
     }
     // The register's own change may lie off the entered instant.
     let off = |swap: &&Swap| {
-        let before = since.duration_since(swap.at).max(SignedDuration::ZERO);
-        before.max(swap.at.duration_since(until).max(SignedDuration::ZERO))
+        let before = repair.since.duration_since(swap.at).max(SignedDuration::ZERO);
+        before.max(swap.at.duration_since(repair.until).max(SignedDuration::ZERO))
     };
     let nearest = meter.swaps.iter().min_by_key(off)?;
     (off(&nearest) <= SignedDuration::from_millis(CHANGE_MS))

@@ -2,8 +2,9 @@
 //! qualities and repairs of readings.
 
 use energy::{
-    Quality,
+    Quality, Quantity,
     finding::{Kind, Money},
+    interval::Repair,
     tariff::{Band, bill},
     unit::percent_seen,
 };
@@ -95,6 +96,37 @@ pub fn season_name(season: &str, language: Language) -> &str {
         Language::Ko => ko,
         Language::En => en,
     }
+}
+
+/// The unit of what a repair of this register gave: energy, where there is only its power.
+pub fn repaired_unit(quantity: Quantity) -> &'static str {
+    if quantity == Quantity::ActivePower {
+        return Quantity::EnergyImport.row().unit;
+    }
+    quantity.row().unit
+}
+
+/// `reset`, what was before and after, and the numbers it was decided by.
+pub fn repair_text(repair: &Repair, language: Language) -> String {
+    let why: Vec<String> = repair
+        .why
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let amount = repair.amount.map_or(String::new(), |amount| {
+        format!(
+            ", {} {}",
+            grouped(&format!("{amount:.2}")),
+            repaired_unit(repair.quantity)
+        )
+    });
+    let why = if why.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", why.join(" "))
+    };
+    let name = repair_name(repair.kind.name(), language);
+    format!("{name}: {} → {}{amount}{why}", repair.before, repair.after)
 }
 
 /// What people call a repair, by its name in files, which stands beside it: files are searched for that.

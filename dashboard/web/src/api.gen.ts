@@ -735,6 +735,42 @@ export interface components {
             fuels?: {
                 /** @description The meter. */
                 meter: string;
+                /** @description The readings that enclose the stretch, or the data in it. */
+                register: {
+                    /**
+                     * Format: date-time
+                     * @description When.
+                     */
+                    at: string;
+                    /** @description What it said. */
+                    gas_m3: number;
+                }[] | null;
+                /** @description What was done to the register's readings, by time. */
+                repairs: {
+                    /** @description What was done, as in repairs.csv. */
+                    kind: string;
+                    quantity: components["schemas"]["Quantity"];
+                    /**
+                     * Format: date-time
+                     * @description The last reading before it that was believed.
+                     */
+                    since: string;
+                    /**
+                     * Format: date-time
+                     * @description The first reading after it that was believed.
+                     */
+                    until: string;
+                    /** @description The register before. */
+                    before: number;
+                    /** @description The register after. */
+                    after: number;
+                    /** @description What the repair gave; null = unknown, and missing. */
+                    amount: number | null;
+                    /** @description The numbers it was decided by. */
+                    why: {
+                        [key: string]: number;
+                    };
+                }[];
                 /** @description Rows that the emissions were made with. */
                 factors: string[];
                 /** @description Rows that the gross heat was made with. */

@@ -14,7 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::holds;
 use crate::{
     finding::Title,
-    interval::{Patience, known::Rules, load::Load, series::Series},
+    interval::{
+        Patience, Repair,
+        known::Rules,
+        load::Load,
+        point::{Point, timestamp},
+        series::Series,
+    },
     quantity::Quantity,
     sample::Name,
     unit::Energy,
@@ -176,6 +182,19 @@ pub struct FuelUse {
     pub toe: Option<f64>,
     /// Share of the time between readings no further apart than three times `every`, 0..1.
     pub coverage: f64,
+    /// The readings that enclose the stretch, or the data in it; `None` when there are none.
+    pub register: Option<[RegisterReading; 2]>,
+    /// What was done to the register's readings, by time.
+    pub repairs: Vec<Repair>,
+}
+
+/// What a fuel meter's register stood at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RegisterReading {
+    /// When.
+    pub at: Timestamp,
+    /// What it said.
+    pub gas_m3: f64,
 }
 
 /// A register's readings: what it stood at, when.
@@ -221,8 +240,21 @@ pub fn used(
         }
         (day, start) = (next, end);
     }
-    let length_ms = (to.as_millisecond() - from.as_millisecond()).max(1);
-    total.told(meter, covered_ms as f64 / length_ms as f64)
+    let (from_ms, to_ms) = (from.as_millisecond(), to.as_millisecond());
+    let ends = series.ends(from_ms, to_ms);
+    FuelUse {
+        register: ends.map(|(first, last)| [first, last].map(reading)),
+        // A repair that touches several days is one.
+        repairs: series.counter((from_ms, to_ms), rules, &load).repairs,
+        ..total.told(meter, covered_ms as f64 / (to_ms - from_ms).max(1) as f64)
+    }
+}
+
+fn reading((at_ms, gas_m3): Point) -> RegisterReading {
+    RegisterReading {
+        at: timestamp(at_ms),
+        gas_m3,
+    }
 }
 
 /// Sums over days; a sum that met a day without its row is not known.
@@ -279,6 +311,8 @@ impl Total {
             factors: self.factors,
             toe_factors: self.toe_factors,
             coverage,
+            register: None,
+            repairs: Vec::new(),
         }
     }
 }
@@ -372,6 +406,32 @@ status = "verified"
             (told.factors.as_slice(), told.coverage),
             (&["gas-2017".to_owned()][..], 1.0)
         );
+    }
+
+    #[test]
+    fn the_register_and_what_was_done_to_it_are_told() {
+        let register = [
+            ("2024-02-10T22:00:00+09:00", 5000.0),
+            ("2024-02-10T23:00:00+09:00", 5010.0),
+            ("2024-02-11T09:00:00+09:00", 5110.0),
+            ("2024-02-11T10:00:00+09:00", 3.0),
+            ("2024-02-11T11:00:00+09:00", 13.0),
+        ];
+        let told = check(&register, "2024-02-10T22:30:00+09:00", "2024-02-11T11:00:00+09:00");
+        let reading = |(at, gas_m3): (&str, f64)| RegisterReading {
+            at: instant(at),
+            gas_m3,
+        };
+        assert_eq!(told.register, Some([reading(register[0]), reading(register[4])]));
+        let done = |repair: &Repair| (repair.kind.name(), repair.before, repair.after, repair.amount);
+        assert_eq!(
+            told.repairs.iter().map(done).collect::<Vec<_>>(),
+            [
+                ("gap_spread", 5010.0, 5110.0, Some(100.0)),
+                ("reset", 5110.0, 3.0, Some(3.0))
+            ]
+        );
+        assert_eq!(told.gas_m3, Some(118.0), "half of the first hour's, then the rest");
     }
 
     #[test]

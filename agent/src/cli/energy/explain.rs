@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Write, process::ExitCode};
 use energy::{Interval, Quality, Site, carbon::Factor, interval::Repair};
 use jiff::Timestamp;
 
-use super::{EnergyArgs, Span, Sums, number, repair_text};
+use super::{EnergyArgs, Span, Sums, number};
 use crate::{
     acquire::modbus::RegisterForm,
     cli::{
@@ -20,7 +20,7 @@ use crate::{
     language::Language,
     report::{
         Month, figures,
-        words::{item_name, quality_name, status_name},
+        words::{item_name, quality_name, repair_text, status_name},
     },
 };
 

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::{Subcommand, ValueEnum};
-use energy::{Interval, Quality, Site, interval::Repair};
+use energy::{Interval, Quality, Site};
 use jiff::{Timestamp, civil::Date};
 
 use super::{
@@ -19,7 +19,7 @@ use crate::{
     language::Language,
     report::{
         Month, day_bounds,
-        words::{grouped, repair_name, seen},
+        words::{grouped, seen},
     },
 };
 
@@ -114,7 +114,13 @@ fn made(args: &EnergyArgs) -> Result<String, ExitCode> {
     };
     let chosen: Vec<&Interval> = newest.iter().filter(within).copied().collect();
     if chosen.is_empty() {
-        return Err(fail(INPUT, unknown(&meter, month, &newest)));
+        let is_fuel = config.site.fuel_meters.iter().any(|fuel| *fuel.meter == *meter);
+        let why = if is_fuel {
+            format!("{meter:?} counts a fuel: `wattwarden factors use --month 2026-10 --explain` shows what, and how")
+        } else {
+            unknown(&meter, month, &newest)
+        };
+        return Err(fail(INPUT, why));
     }
     let heard_until = past::heard_until(&args.past, &config)?;
     match month.filter(|_| args.explain) {
@@ -260,23 +266,4 @@ fn name(site: &Site, by: By, day: Date, start: Timestamp) -> String {
 /// `1,234.56`; `–` where nothing is known.
 fn number(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| grouped(&format!("{value:.2}")))
-}
-
-/// `reset`, what was before and after, and the numbers it was decided by.
-fn repair_text(repair: &Repair, language: Language) -> String {
-    let why: Vec<String> = repair
-        .why
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let amount = repair
-        .amount
-        .map_or(String::new(), |kwh| format!(", {} kWh", number(Some(kwh))));
-    let why = if why.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", why.join(" "))
-    };
-    let name = repair_name(repair.kind.name(), language);
-    format!("{name}: {} → {}{amount}{why}", repair.before, repair.after)
 }

@@ -21,7 +21,8 @@ use crate::{
     report::{
         Figures, Month, MonthFigures,
         carbon::books,
-        words::{grouped, seen, status_name},
+        figures,
+        words::{grouped, repair_text, seen, status_name},
     },
 };
 
@@ -91,7 +92,7 @@ fn made(args: &UseArgs) -> Result<String, ExitCode> {
     if args.purpose.is_none() {
         let figures = figures(args, &config, (&all, heard_until), bounds)?;
         rows.extend(market(&figures, args.explain, language));
-        rows.extend(fuels(&config.site, &figures, language));
+        rows.extend(fuels(&config.site, &figures, args.explain, language));
         if let (false, Some(toe)) = (figures.fuels.is_empty(), figures.toe) {
             let of_what = if language == Language::Ko {
                 "전력 + 연료"
@@ -293,7 +294,18 @@ fn by_rows(site: &Site, fuel: &carbon::FuelUse, language: Language) -> String {
     format!("{by} {named}")
 }
 
-fn fuels(site: &Site, figures: &MonthFigures, language: Language) -> Vec<Vec<String>> {
+/// Where a fuel meter's register stood at both ends, and what was done to its readings.
+fn of_register(site: &Site, fuel: &carbon::FuelUse, language: Language) -> Vec<String> {
+    let readings = fuel.register.into_iter().flatten();
+    let readings = readings.map(|reading| format!("{}  {} m³", figures::local(site, reading.at), reading.gas_m3));
+    let repairs = fuel.repairs.iter().map(|repair| {
+        let at = figures::local(site, repair.until);
+        format!("{at}  {}", repair_text(repair, language))
+    });
+    readings.chain(repairs).collect()
+}
+
+fn fuels(site: &Site, figures: &MonthFigures, explain: bool, language: Language) -> Vec<Vec<String>> {
     let or_unknown = |value: Option<f64>| value.map_or("–".to_owned(), |value| number(value, 3));
     let coverage = if language == Language::Ko {
         "자료 확보율"
@@ -313,8 +325,12 @@ fn fuels(site: &Site, figures: &MonthFigures, language: Language) -> Vec<Vec<Str
             fuel.factors.join(", "),
             percent_seen(fuel.coverage)
         );
+        let mut how = vec![factors, heat, by_rows(site, fuel, language)];
+        if explain {
+            how.extend(of_register(site, fuel, language));
+        }
         let mut rows = vec![vec!["scope_1".to_owned(), amount, format!("{}: {gas}", fuel.meter)]];
-        rows.extend([factors, heat, by_rows(site, fuel, language)].map(|how| vec![String::new(), String::new(), how]));
+        rows.extend(how.into_iter().map(|how| vec![String::new(), String::new(), how]));
         rows
     };
     figures.fuels.iter().flat_map(rows).collect()
