@@ -92,7 +92,15 @@ fn a_bill_is_printed_explained_and_compared() {
     let explained = check(
         &[&bill[..], &["--explain", "--lang", "ko"]].concat(),
         0,
-        &["769 kW × 8320", "297,600 kWh × 9", "제41-43조", "청구금액"],
+        &[
+            "769 kW × 8320",
+            "2025-01 최대수요; 768.5 kW의 끝수 처리",
+            "30분 구간 868개의 평균",
+            "297,600 kWh × 9",
+            "제41-43조",
+            "청구금액",
+            "공휴일로 계산한 날: 03-01, 03-03",
+        ],
     );
     assert!(explained.lines().all(|line| line.chars().count() <= 100), "{explained}");
     let json = check(

@@ -13,6 +13,11 @@ use super::{PowerFactorRule, Usage};
 pub(crate) struct PowerFactor {
     pub(crate) lag_pct: Option<f64>,
     pub(crate) lead_pct: Option<f64>,
+    /// How many stretches each is the mean of; 0 = it is one of sums.
+    pub(crate) n_lag: u32,
+    pub(crate) n_lead: u32,
+    /// How long those are, minutes: the rule's, or the demand interval where that is longer.
+    pub(crate) stretch_min: i64,
 }
 
 /// A rule, and whether the supply is at low voltage, which is judged by the sums of the month, not by half hours.
@@ -29,6 +34,7 @@ pub(crate) struct PowerFactors {
     lag: Mean,
     lead: Mean,
     sums: Option<(f64, f64)>,
+    stretch_min: i64,
 }
 
 /// The running half hour.
@@ -95,6 +101,7 @@ impl PowerFactors {
         if stretch.minutes < i64::from(rule.interval_min) {
             return;
         }
+        self.stretch_min = stretch.minutes;
         let [floor, ceiling] = rule.lag_clamp_pct.map(percent);
         if rule.lag_hours.contains(stretch.hour)
             && let Some(lag_pct) = factor_pct(stretch.energy_kwh, stretch.lag_kvarh)
@@ -115,6 +122,9 @@ impl PowerFactors {
         PowerFactor {
             lag_pct: self.lag.value().or(of_sums.map(|pct| pct.clamp(floor, ceiling))),
             lead_pct: self.lead.value(),
+            n_lag: self.lag.n,
+            n_lead: self.lead.n,
+            stretch_min: self.stretch_min,
         }
     }
 }

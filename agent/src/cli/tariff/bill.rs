@@ -5,9 +5,13 @@ use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::ValueEnum;
 use energy::{
-    tariff::bill::{self, Bill, Difference, EnteredBill, Line},
+    tariff::{
+        Contract,
+        bill::{self, Bill, Difference, EnteredBill, Line},
+    },
     unit::percent_seen,
 };
+use jiff::{ToSpan, civil::Date};
 use rust_decimal::Decimal;
 
 use crate::{
@@ -103,7 +107,8 @@ fn made(args: &BillArgs) -> Result<String, ExitCode> {
             let mut rules = config.site.contracts.iter().map(|contract| &contract.rules);
             let rules = rules.find(|rules| rules.currency == bill.currency);
             let places = rules.map_or(0, |rules| rules.decimals);
-            Ok(shown(&bill, places, args.explain, differences.as_deref(), language))
+            let holidays = args.explain.then(|| holidays(&config.site.contracts, &bill, language));
+            Ok(shown(&bill, places, args.explain, differences.as_deref(), language) + &holidays.unwrap_or_default())
         }
         Form::Json => {
             let document = serde_json::json!({ "bill": bill, "differences": differences });
@@ -119,7 +124,7 @@ fn entered(path: &PathBuf) -> Result<EnteredBill, ExitCode> {
     toml::from_str(&text).map_err(|error| failed(&error))
 }
 
-fn chosen(bills: Vec<Bill>, month: Option<jiff::civil::Date>) -> Result<Bill, ExitCode> {
+fn chosen(bills: Vec<Bill>, month: Option<Date>) -> Result<Bill, ExitCode> {
     let months: Vec<String> = bills
         .iter()
         .map(|bill| bill.month.strftime("%Y-%m").to_string())
@@ -175,6 +180,26 @@ fn shown(bill: &Bill, places: u32, explain: bool, differences: Option<&[Differen
         text += &listed(language.pick(&note.text));
     }
     text + &differences.map_or(String::new(), |differences| compared(differences, language))
+}
+
+/// The days that a bill took for public holidays, and not for what the weekday says.
+fn holidays(contracts: &[Contract], bill: &Bill, language: Language) -> String {
+    let is_holiday = |day: &Date| {
+        let contract = contracts.iter().rev().find(|contract| contract.from <= *day);
+        contract.is_some_and(|contract| contract.holidays.contains(day))
+    };
+    let days = bill.from.series(1.day()).take_while(|day| *day < bill.to);
+    let days: Vec<String> = days
+        .filter(is_holiday)
+        .map(|day| day.strftime("%m-%d").to_string())
+        .collect();
+    if days.is_empty() {
+        return String::new();
+    }
+    listed(&match language {
+        Language::Ko => format!("공휴일로 계산한 날: {}", days.join(", ")),
+        Language::En => format!("Billed as public holidays: {}", days.join(", ")),
+    })
 }
 
 /// A remark, its lines behind a star.

@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use super::{
     Amount, BilledDemand, History, Note,
     charge::{Charge, billed_contract_kw, billed_pct, by_days, line, nearest, rounded_from},
-    notes, ratchet,
+    month_name, notes, ratchet,
     tally::{PartTally, Tally},
 };
 use crate::{
@@ -63,11 +63,69 @@ pub(super) fn demand_charges(tally: &Tally<'_>, demands: &[BilledDemand]) -> Vec
         let unused = rules.unused_share.filter(|_| is_unused && rules.demand.is_none());
         let (demand_kw, share) = (rounded_demand(part, demand), unused.unwrap_or(Decimal::ONE));
         let mut charge = by_days(tally, part, "demand_charge", demand_kw, prices.demand_per_kw).shared(share);
-        charge.line.how = rounded_from(demand.billing_kw.max(demand.floor_kw), demand_kw, "kW");
+        let rounded = rounded_from(demand.billing_kw.max(demand.floor_kw), demand_kw, "kW");
+        charge.line.how = Some(joined(basis(tally, part, demand), rounded));
         charge
     };
     let has_price = |(part, _): &(&PartTally<'_>, _)| !part.part.edition.prices.demand_per_kw.is_zero();
     tally.parts.iter().zip(demands).filter(has_price).map(charge).collect()
+}
+
+/// What the billed demand was taken from.
+fn basis(tally: &Tally<'_>, part: &PartTally<'_>, demand: &BilledDemand) -> Title {
+    let contract = part.part.edition.contract;
+    let contract_kw = contract.contract_kw;
+    let Some(rule) = &contract.rules.demand else {
+        return Title {
+            ko: format!("계약전력 {contract_kw} kW"),
+            en: format!("the contract's {contract_kw} kW"),
+        };
+    };
+    let of_this_month = demand
+        .counted
+        .filter(|_| demand.set_by == Some(month_name(tally.period.month)));
+    match (&demand.set_by, of_this_month) {
+        (_, Some(peak)) => {
+            let at = contract.local(peak.start).strftime("%m-%d %H:%M").to_string();
+            Title {
+                ko: format!("반영 시간대의 이달 최대: {at}부터의 구간"),
+                en: format!("this month's highest in the hours that count: interval from {at}"),
+            }
+        }
+        (Some(month), None) => {
+            let share = shown_share(rule.ratchet_share);
+            Title {
+                ko: format!("{month} 최대수요{share}"),
+                en: format!("the maximum of {month}{share}"),
+            }
+        }
+        (None, None) => {
+            let pct = (rule.floor_share * Decimal::ONE_HUNDRED).normalize();
+            Title {
+                ko: format!("하한: 계약전력 {contract_kw} kW의 {pct} %"),
+                en: format!("the floor: {pct} % of the contract's {contract_kw} kW"),
+            }
+        }
+    }
+}
+
+/// ` × 80 %`; nothing for the whole.
+fn shown_share(share: Decimal) -> String {
+    if share == Decimal::ONE {
+        return String::new();
+    }
+    format!(" × {} %", (share * Decimal::ONE_HUNDRED).normalize())
+}
+
+/// One remark after the other.
+fn joined(first: Title, next: Option<Title>) -> Title {
+    match next {
+        None => first,
+        Some(next) => Title {
+            ko: format!("{}; {}", first.ko, next.ko),
+            en: format!("{}; {}", first.en, next.en),
+        },
+    }
 }
 
 /// Surcharge or reduction of the demand charge; the first month with a surcharge is a notice.
@@ -83,16 +141,28 @@ pub(super) fn power_factor_charges(
             continue;
         };
         let contract = part.part.edition.contract;
-        let factors = tally.power_factors[part.group];
-        let lag = (factors.lag_pct, rule.lag_reference_pct);
-        charges.extend(percents(part, demand, rule, ("power_factor_lag", lag, Decimal::MIN)));
+        let factors = &tally.power_factors[part.group];
+        let lag = (factors.lag_pct, factors.n_lag, rule.lag_reference_pct);
+        charges.extend(percents(
+            tally,
+            part,
+            demand,
+            rule,
+            ("power_factor_lag", lag, Decimal::MIN),
+        ));
         if let (false, Some(reference), Some(_)) = (
             contract.tariff.low_voltage || !contract.reactive_meter,
             rule.lead_reference_pct,
             rule.lead_hours,
         ) {
-            let lead = (factors.lead_pct, reference);
-            charges.extend(percents(part, demand, rule, ("power_factor_lead", lead, Decimal::ZERO)));
+            let lead = (factors.lead_pct, factors.n_lead, reference);
+            charges.extend(percents(
+                tally,
+                part,
+                demand,
+                rule,
+                ("power_factor_lead", lead, Decimal::ZERO),
+            ));
         }
     }
     charges.sort_by(|one, other| one.item.cmp(&other.item));
@@ -108,10 +178,11 @@ pub(super) fn power_factor_charges(
 
 /// A part's charge for each percent of power factor below the reference; above it, a reduction, down to `least_pct`.
 fn percents(
+    tally: &Tally<'_>,
     part: &PartTally<'_>,
     demand: &[Charge],
     rule: &PowerFactorRule,
-    (item, (measured_pct, reference_pct), least_pct): (&str, (Option<f64>, Decimal), Decimal),
+    (item, (measured_pct, n, reference_pct), least_pct): (&str, (Option<f64>, u32, Decimal), Decimal),
 ) -> Option<Charge> {
     let of_part = &demand.iter().find(|charge| charge.part == part.index)?.line;
     let step = part.part.edition.contract.rules.rounding.power_factor_pct;
@@ -121,17 +192,38 @@ fn percents(
     let share = of_part.share * rule.share_per_pct * below_pct;
     let mut charge = line(part, item, (of_part.quantity, "kW"), of_part.price, share);
     charge.line.rule = format!("{}: {}", rule.from, rule.source);
-    charge.line.how = measured_pct.map(|pct| {
-        let (exact, billed) = (billed_pct(pct, None).round_dp(3), billed_pct(pct, step));
-        let per_pct = (rule.share_per_pct * Decimal::ONE_HUNDRED).normalize();
-        Title {
-            ko: format!("역률 {exact} % → {billed} %, 기준 {reference_pct} %: 1 %마다 {per_pct} %"),
-            en: format!(
-                "power factor {exact} % → {billed} %, reference {reference_pct} %: {per_pct} % for each percent"
-            ),
-        }
-    });
+    let stretch_min = tally.power_factors[part.group].stretch_min;
+    charge.line.how = Some(judged((measured_pct, n, stretch_min), (reference_pct, step), rule));
     Some(charge)
+}
+
+/// What a power factor is the mean of, and what it costs.
+fn judged(
+    (measured_pct, n, stretch_min): (Option<f64>, u32, i64),
+    (reference_pct, step): (Decimal, Option<Decimal>),
+    rule: &PowerFactorRule,
+) -> Title {
+    let Some(pct) = measured_pct else {
+        return Title {
+            ko: "역률을 알 수 없음: 이 시간대의 무효전력량 자료 없음".to_owned(),
+            en: "no power factor is known: no reactive energy in its hours".to_owned(),
+        };
+    };
+    let (exact, billed) = (billed_pct(pct, None).round_dp(3), billed_pct(pct, step));
+    let per_pct = (rule.share_per_pct * Decimal::ONE_HUNDRED).normalize();
+    let (ko_of, en_of) = match n {
+        0 => ("월 합계".to_owned(), "of the month's sums".to_owned()),
+        n => (
+            format!("{stretch_min}분 구간 {n}개의 평균"),
+            format!("mean of {n} stretches of {stretch_min} min"),
+        ),
+    };
+    Title {
+        ko: format!("역률 {exact} % ({ko_of}) → {billed} %, 기준 {reference_pct} %: 1 %마다 {per_pct} %"),
+        en: format!(
+            "power factor {exact} % ({en_of}) → {billed} %, reference {reference_pct} %: {per_pct} % for each percent"
+        ),
+    }
 }
 
 /// A notice: what would be added is 0, what is taken off stays.
