@@ -3,6 +3,8 @@
 
 mod program_support;
 
+use std::process::Command;
+
 use program_support::{Folder, check, wattwarden};
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
@@ -58,13 +60,25 @@ async fn letters_are_counted_listed_and_shown() {
             0,
             &["type_conflict", "not_json", "2026-08-28 17:10:00"],
         );
-        assert!(text.lines().all(|line| line.width() <= 80), "{text}");
+        assert!(
+            text.contains("아주 긴 사유 ".repeat(20).trim_end()),
+            "whole where no terminal is: {text}"
+        );
         let places: Vec<_> = ["3  2026", "2  2026", "1  2026"]
             .iter()
             .map(|line| text.find(line))
             .collect();
         assert!(places.is_sorted() && places[0].is_some(), "newest first: {text}");
     }
+    let narrow = Command::new(env!("CARGO_BIN_EXE_wattwarden"))
+        .args(list(&[]))
+        .env("COLUMNS", "80")
+        .output();
+    let narrow = String::from_utf8(narrow.unwrap().stdout).unwrap();
+    assert!(
+        narrow.contains('…') && narrow.lines().all(|line| line.width() <= 80),
+        "{narrow}"
+    );
     let found = check(
         &list(&["--format", "json", "--source", "mqtt:hall", "--limit", "1"]),
         0,

@@ -2,7 +2,7 @@
 //!
 //! It only reads the store, beside a running agent too. Invariant: nothing is shown that could move a terminal's cursor.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, io, path::PathBuf, process::ExitCode};
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
@@ -10,7 +10,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{INPUT, INTERNAL, Lang, Secrets, fail, finish, language, load, table::table};
 use crate::{
-    config::Config,
+    config::{Config, diagnostic::Paint},
     forward::influx::verdict,
     language::Language,
     store::{DeadLetter, KeptLetter, Reader, StoreError},
@@ -130,7 +130,10 @@ fn list(args: &ListArgs) -> Result<String, ExitCode> {
             let letters: Vec<_> = newest.iter().map(|letter| to_json(letter)).collect();
             lines(&json!({"total": asked.len(), "counts": counts, "letters": letters}))
         }
-        Format::Text => listed(&counts, newest, &config, language(args.place.lang)),
+        Format::Text => {
+            let width = Paint::of(&io::stdout()).width;
+            listed(&counts, newest, &config, (language(args.place.lang), width))
+        }
     })
 }
 
@@ -149,12 +152,16 @@ fn to_json(letter: &KeptLetter) -> serde_json::Value {
     })
 }
 
-/// Cells of a line on the narrowest terminal that people use.
-const WIDTH: usize = 80;
 /// Cells of a number, an instant and the spaces around them.
 const BEFORE_WHY: usize = 8 + 2 + 19 + 2;
 
-fn listed(counts: &BTreeMap<(&str, &str), u64>, newest: &[&KeptLetter], config: &Config, language: Language) -> String {
+/// A list whose lines are `width` cells long at most: on a terminal, as long as its own; in a file, whole.
+fn listed(
+    counts: &BTreeMap<(&str, &str), u64>,
+    newest: &[&KeptLetter],
+    config: &Config,
+    (language, width): (Language, usize),
+) -> String {
     let word = |ko: &'static str, en: &'static str| if language == Language::Ko { ko } else { en }.to_owned();
     if counts.is_empty() {
         return word("읽거나 전달하지 못한 것이 없습니다.\n", "No dead letters.\n");
@@ -165,7 +172,7 @@ fn listed(counts: &BTreeMap<(&str, &str), u64>, newest: &[&KeptLetter], config: 
         word("사유", "reason"),
     ]];
     let cells = |((source, reason), n): (&(&str, &str), &u64)| {
-        vec![n.to_string(), cut(source, WIDTH / 2 - 8), cut(reason, WIDTH / 2 - 4)]
+        vec![n.to_string(), cut(source, width / 2 - 8), cut(reason, width / 2 - 4)]
     };
     rows.extend(counts.iter().map(cells));
     let mut text = table(&rows, &[true, false, false]);
@@ -185,7 +192,7 @@ fn listed(counts: &BTreeMap<(&str, &str), u64>, newest: &[&KeptLetter], config: 
         let at = letter.letter.at.to_zoned_datetime(config.site.zone.clone());
         let why = format!("{} {}", letter.letter.source, letter.letter.reason);
         let at = at.strftime("%Y-%m-%d %H:%M:%S").to_string();
-        rows.push(vec![letter.id.to_string(), at, cut(&why, WIDTH - BEFORE_WHY)]);
+        rows.push(vec![letter.id.to_string(), at, cut(&why, width - BEFORE_WHY)]);
     }
     text += &table(&rows, &[true, false, false]);
     text + &match language {

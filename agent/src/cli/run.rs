@@ -15,7 +15,10 @@ use super::{INPUT, INTERNAL, Secrets, fail, load};
 use crate::{
     app::{self, App, AppError, Fixed},
     clock::{self, Clock},
-    config::{diagnostic::Paint, watch::Watch},
+    config::{
+        diagnostic::{Paint, Severity},
+        watch::Watch,
+    },
     health::Health,
     report::Origin,
 };
@@ -125,8 +128,9 @@ fn renew(path: &Path, running: &mut Fixed, app: &mut App, health: &Health) {
                 eprintln!("{}", diagnostic.render(paint));
             }
             result("refused");
+            let n_errors = found.iter().filter(|found| found.severity() == Severity::Error).count();
             tracing::error!(
-                n_errors = found.len(),
+                n_errors,
                 "the configuration has errors; the agent goes on by the former one"
             );
         }

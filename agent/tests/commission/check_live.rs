@@ -202,9 +202,9 @@ async fn a_line_that_cannot_keep_up_by_what_was_measured_is_told() {
     std::fs::write(&path, text).unwrap();
     check_both(
         &["check", "-c", &path, "--live"],
-        0,
-        &["warn", "can be met"],
-        &["warn", "can be met"],
+        3,
+        &["fail  측정한 응답 시간으로 계산한 회선", "can be met"],
+        &["fail  the line by measured answers", "can be met"],
     )
     .await;
 }

@@ -100,9 +100,9 @@ fn whole_ms(time: Duration) -> Duration {
     Duration::from_millis(time.as_micros().div_ceil(1000).max(1) as u64)
 }
 
-/// Whether a device failed.
+/// Whether a device failed, or a line cannot be kept up with by the answers that were measured.
 pub fn has_failed(live: &[BusLive]) -> bool {
-    verdicts(live).any(|verdict| verdict == Verdict::Fail)
+    verdicts(live).any(|verdict| verdict == Verdict::Fail) || live.iter().any(|bus| modbus::check(&bus.bus).is_err())
 }
 
 /// Whether something about a device does not fit.
@@ -216,7 +216,7 @@ impl BusLive {
     fn budget(&self, language: Language) -> Result<String, String> {
         match modbus::check(&self.bus) {
             Ok(plan) => Ok(modbus::budget::told(&self.bus, &plan, language)),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(language.pick(&error.text()).to_owned()),
         }
     }
 }
@@ -254,7 +254,7 @@ pub fn text(live: &[BusLive], language: Language) -> String {
         );
         match bus.budget(language) {
             Ok(told) => text.extend([format!("  {measured}: {name}\n{told}")]),
-            Err(why) => text += &wrapped(&format!("warn  {measured}: {why}"), 2),
+            Err(why) => text += &wrapped(&format!("{}  {measured}: {why}", Verdict::Fail.name().trim_end()), 2),
         }
     }
     text

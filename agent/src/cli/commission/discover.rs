@@ -143,7 +143,7 @@ fn discover(args: &DiscoverArgs) -> Result<ExitCode, ExitCode> {
         new_file(path, &config)?;
         told(args, language, path);
     }
-    if let Some(path) = &args.sheet {
+    if let Some(path) = args.sheet.as_ref().filter(|_| !found.devices.is_empty()) {
         sheet.save(path, language)?;
     }
     Ok(if found.devices.is_empty() {

@@ -233,7 +233,7 @@ impl Node {
             self.forget_births();
         }
         if address.kind == "DDEATH" {
-            self.born.remove(address.device);
+            self.forget_birth(address.device);
             heard.said = self.die(of_device);
             return heard;
         }
@@ -263,10 +263,14 @@ impl Node {
             self.forget_births();
         }
         if address.kind != "DDATA" && address.kind != "NDATA" {
-            self.born.remove(address.device);
-            self.aliases.retain(|(of, _), _| of != address.device);
+            self.forget_birth(address.device);
         }
         is_gap
+    }
+
+    fn forget_birth(&mut self, device: &str) {
+        self.born.remove(device);
+        self.aliases.retain(|(of, _), _| of != device);
     }
 
     fn forget_births(&mut self) {

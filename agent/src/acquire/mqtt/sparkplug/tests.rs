@@ -340,6 +340,11 @@ fn a_death_makes_the_last_values_stale_once_and_an_old_will_does_not() {
         hear(&mut edges, "DDEATH", &message(2, vec![]), AT),
         ["press@now active_power_kw=9 stale"]
     );
+    let late = message(3, vec![metric(None, Some(1), 9.5)]);
+    assert!(
+        hear(&mut edges, "DDATA", &late, AT)[0].starts_with("press!no_birth"),
+        "what its aliases stand for is not known"
+    );
     assert_eq!(
         hear(&mut edges, "NDEATH", &will(4.0), AT),
         ["hall@now active_power_kw=5 stale"]
