@@ -203,8 +203,8 @@ async fn a_line_that_cannot_keep_up_by_what_was_measured_is_told() {
     check_both(
         &["check", "-c", &path, "--live"],
         3,
-        &["fail  측정한 응답 시간으로 계산한 회선", "can be met"],
-        &["fail  the line by measured answers", "can be met"],
+        &["fail 측정한 응답 시간으로 계산한 회선", "요구한 만큼 읽을 수"],
+        &["fail the line by measured answers", "can be met"],
     )
     .await;
 }

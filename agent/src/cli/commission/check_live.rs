@@ -254,7 +254,7 @@ pub fn text(live: &[BusLive], language: Language) -> String {
         );
         match bus.budget(language) {
             Ok(told) => text.extend([format!("  {measured}: {name}\n{told}")]),
-            Err(why) => text += &wrapped(&format!("{}  {measured}: {why}", Verdict::Fail.name().trim_end()), 2),
+            Err(why) => text += &wrapped(&format!("{} {measured}: {why}", Verdict::Fail.name().trim_end()), 2),
         }
     }
     text
