@@ -124,9 +124,13 @@ fn a_month_has_market_based_emissions_scope_1_and_toe() {
         "1,658.760 kgCO2e",
         "rec-2024 2,400.0 kWh, unused 600.0 kWh",
         "1,518.437 kgCO2  gas: 710.000 m³ = 695.800 Nm³",
-        "net heat 27.067 GJ, gross heat 0.710 toe",
-        "coverage 9.5 %",
-        "gross heat by kr-toe-city-gas-lng-2022 (unverified)",
+        "net heat 27.067 GJ",
+        "gross heat 0.710 toe",
+        "coverage 0.8 % (part)",
+        "kr-toe-city-gas-lng-2022 (unverified)",
+        "toe_generation",
+        "7,200.000 kWh × 0.000086 (288 intervals)",
+        "register of gas\n  2024-01-01T00:00:00+09:00 1000 m³",
         "2.358 toe  electricity and fuels",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
@@ -158,10 +162,10 @@ fn what_was_done_to_a_fuels_register_is_shown() {
     let text = printed(&[&ask[..], &["--explain", "--lang", "en"]].concat());
     for part in [
         "gas: 700.000 m³",
-        "2024-01-01T00:00:00+09:00  1000 m³",
-        "2024-01-03T23:00:00+09:00  230 m³",
-        "2024-01-01T14:00:00+09:00  gap_spread: 1100 → 1140, 40.00 m³",
-        "2024-01-03T00:00:00+09:00  reset: 1470 → 0",
+        "2024-01-01T00:00:00+09:00 1000 m³",
+        "2024-01-03T23:00:00+09:00 230 m³",
+        "2024-01-01T14:00:00+09:00 gap_spread: 1100 → 1140, 40.00 m³",
+        "2024-01-03T00:00:00+09:00 reset: 1470 → 0",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }

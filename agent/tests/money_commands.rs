@@ -120,7 +120,7 @@ fn a_bill_is_printed_explained_and_compared() {
     );
     let other = folder.file(
         "other.toml",
-        "month = \"2025-03-01\"\ntotal = 60000000\nbilling_demand_kw = 800\nenergy_import_kwh = 297600\n\
+        "month = \"2025-03\"\ntotal = 60000000\nbilling_demand_kw = 800\nenergy_import_kwh = 297600\n\
          items = { demand_charge = 6656000, climate = 2678400, other = 2500 }\n",
     );
     check(

@@ -64,7 +64,7 @@ fn convert(value: f64, from: f64, to: f64) -> f64 {
 }
 
 /// A figure to `decimals` places, so that equal figures print equally.
-pub(crate) fn rounded(value: f64, decimals: i32) -> f64 {
+pub fn rounded(value: f64, decimals: i32) -> f64 {
     let factor = 10f64.powi(decimals);
     (value * factor).round() / factor
 }

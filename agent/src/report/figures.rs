@@ -321,7 +321,7 @@ fn bounds(rows: &[Row]) -> Option<(Timestamp, Timestamp)> {
 }
 
 /// The months that data lie in, as far as time has gone on.
-pub(super) fn whole(site: &Site, bounds: (Timestamp, Timestamp), heard_until: Timestamp) -> (Timestamp, Timestamp) {
+pub(crate) fn whole(site: &Site, bounds: (Timestamp, Timestamp), heard_until: Timestamp) -> (Timestamp, Timestamp) {
     let last = bounds.1 - jiff::SignedDuration::from_nanos(1);
     let (first, _) = Month::of(bounds.0, &site.zone).bounds(&site.zone);
     let (_, next) = Month::of(last, &site.zone).bounds(&site.zone);

@@ -163,6 +163,11 @@ pub enum ToeBasis {
     FinalUse,
 }
 
+impl ToeBasis {
+    /// Every basis, that of statutory filings first.
+    pub const ALL: [Self; 3] = [Self::Consumption, Self::Generation, Self::FinalUse];
+}
+
 /// One kWh in tonnes of oil equivalent, as an edition of the law has it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

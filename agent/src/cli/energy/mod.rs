@@ -232,8 +232,8 @@ fn period(site: &Site, by: By, interval: &Interval) -> (Timestamp, Timestamp) {
 
 fn listed(site: &Site, intervals: &[&Interval], heard_until: Timestamp, by: By, language: Language) -> String {
     let head = match language {
-        Language::Ko => ["기간", "kWh", "최대 kW", "확보율", "추정·복원 kWh", "구간"],
-        Language::En => ["period", "kWh", "peak kW", "coverage", "estimated kWh", "intervals"],
+        Language::Ko => ["기간", "kWh", "최대 kW", "확보율", "추정·복원 kWh", "그 구간"],
+        Language::En => ["period", "kWh", "peak kW", "coverage", "estimated kWh", "in intervals"],
     };
     let estimated = match language {
         Language::Ko => " (추정)",

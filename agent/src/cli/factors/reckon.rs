@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use energy::{
     Site,
     carbon::{self, Account, FactorSeries, Purpose, ToeBasis, Used},
-    unit::percent_seen,
+    unit::{rounded, share},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,7 +14,7 @@ use crate::{
     cli::{
         INPUT, Lang, Secrets, fail, finish, load,
         past::{self, PastArgs},
-        table::table,
+        table::{table, wrapped},
     },
     config::Config,
     language::Language,
@@ -83,16 +83,26 @@ fn made(args: &UseArgs) -> Result<String, ExitCode> {
         ));
     }
     if args.purpose.is_none() {
-        accounts.push(toe(series, &stretch.used));
+        // Filings are by consumption; the two other conversions of the law are for whoever walks the figure down.
+        let bases = if args.explain {
+            &ToeBasis::ALL[..]
+        } else {
+            &ToeBasis::ALL[..1]
+        };
+        accounts.extend(bases.iter().map(|basis| toe(series, &stretch.used, *basis)));
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut registers) = (Vec::new(), String::new());
     for (name, unit, account) in &accounts {
         rows.extend(shown(name, unit, account, args.explain, language));
     }
     if args.purpose.is_none() {
         let figures = figures(args, &config, (&all, heard_until), bounds)?;
         rows.extend(market(&figures, args.explain, language));
-        rows.extend(fuels(&config.site, &figures, args.explain, language));
+        rows.extend(fuels(&config.site, &figures, stretch.is_whole, language));
+        if args.explain {
+            let of_register = |fuel| of_register(&config.site, fuel, language);
+            registers = figures.fuels.iter().map(of_register).collect();
+        }
         if let (false, Some(toe)) = (figures.fuels.is_empty(), figures.toe) {
             let of_what = if language == Language::Ko {
                 "전력 + 연료"
@@ -106,7 +116,7 @@ fn made(args: &UseArgs) -> Result<String, ExitCode> {
             ]);
         }
     }
-    Ok(head(&stretch, language) + &table(&rows, &[false, true, false]))
+    Ok(head(&stretch, language) + &table(&rows, &[false, true, false]) + &registers)
 }
 
 /// Why there is nothing to reckon, and what there would be.
@@ -156,9 +166,14 @@ fn accounts(series: &FactorSeries, used: &[Used], asked: Option<Purpose>) -> Vec
         .collect()
 }
 
-fn toe(series: &FactorSeries, used: &[Used]) -> Named {
-    let rate = |day| series.toe_on(ToeBasis::Consumption, day).map(carbon::toe_rate);
-    ("toe".into(), "toe", Account::of(used, rate))
+fn toe(series: &FactorSeries, used: &[Used], basis: ToeBasis) -> Named {
+    let rate = |day| series.toe_on(basis, day).map(carbon::toe_rate);
+    let name = match basis {
+        ToeBasis::Consumption => "toe",
+        ToeBasis::Generation => "toe_generation",
+        ToeBasis::FinalUse => "toe_final_use",
+    };
+    (name.into(), "toe", Account::of(used, rate))
 }
 
 fn number(value: f64, decimals: usize) -> String {
@@ -205,7 +220,7 @@ fn shown(name: &str, unit: &str, account: &Account, explain: bool, language: Lan
             let how = format!(
                 "{} kWh × {} ({} {intervals})",
                 number(one.energy_kwh, 3),
-                one.rate_per_kwh,
+                rounded(one.rate_per_kwh, 12),
                 one.n_intervals,
             );
             [
@@ -229,7 +244,25 @@ fn figures(
     let until: Vec<_> = all.iter().filter(|one| one.start < bounds.1).cloned().collect();
     let of_period: Vec<_> = until.iter().filter(|one| bounds.0 <= one.start).cloned().collect();
     let books = books(&config.site, &until, heard_until, registers);
-    Ok(Figures::compute(&config.site, &of_period, &[], &books).total)
+    let mut figures = Figures::compute(&config.site, &of_period, &[], &books).total;
+    // Figures are of the months in which data lie, and so is their coverage.
+    let ends = of_period
+        .iter()
+        .map(|one| one.end)
+        .max()
+        .zip(of_period.iter().map(|one| one.start).min());
+    if let Some((last, first)) = ends {
+        let (from, to) = figures::whole(&config.site, (first, last), heard_until);
+        let asked_s = bounds
+            .1
+            .min(heard_until.max(last))
+            .duration_since(bounds.0)
+            .as_secs_f64();
+        for fuel in &mut figures.fuels {
+            fuel.coverage = share(fuel.coverage * to.duration_since(from).as_secs_f64() / asked_s);
+        }
+    }
+    Ok(figures)
 }
 
 fn market(figures: &MonthFigures, explain: bool, language: Language) -> Vec<Vec<String>> {
@@ -270,68 +303,50 @@ fn uncovered(figures: &MonthFigures, explain: bool, language: Language) -> Optio
     (!figures.instruments.is_empty()).then(|| vec![String::new(), kg, how])
 }
 
-/// The rows that gross heat was made with: `gross heat by kr-toe-city-gas-lng-2022 (unverified)`.
-fn by_rows(site: &Site, fuel: &carbon::FuelUse, language: Language) -> String {
+/// Rows that a heat was made with: `kr-toe-city-gas-lng-2022 (unverified)`.
+fn by_rows(site: &Site, ids: &[String], language: Language) -> Vec<String> {
     let rows = || site.fuel_meters.iter().flat_map(|meter| &meter.rows);
-    let named: Vec<String> = fuel
-        .toe_factors
-        .iter()
-        .map(|id| {
-            let status = rows().find(|row| row.id == *id).map_or("", |row| &row.status);
-            format!("{id} ({})", status_name(status, language))
-        })
-        .collect();
-    let by = if language == Language::Ko {
-        "총발열량 계수"
-    } else {
-        "gross heat by"
+    let named = |id: &String| {
+        let status = rows().find(|row| row.id == *id).map_or("", |row| &row.status);
+        format!("  {id} ({})", status_name(status, language))
     };
-    let named = if named.is_empty() {
-        "–".to_owned()
-    } else {
-        named.join(", ")
-    };
-    format!("{by} {named}")
+    ids.iter().map(named).collect()
 }
 
-/// Where a fuel meter's register stood at both ends, and what was done to its readings.
-fn of_register(site: &Site, fuel: &carbon::FuelUse, language: Language) -> Vec<String> {
-    let readings = fuel.register.into_iter().flatten();
-    let readings = readings.map(|reading| format!("{}  {} m³", figures::local(site, reading.at), reading.gas_m3));
-    let repairs = fuel.repairs.iter().map(|repair| {
-        let at = figures::local(site, repair.until);
-        format!("{at}  {}", repair_text(repair, language))
-    });
-    readings.chain(repairs).collect()
-}
-
-fn fuels(site: &Site, figures: &MonthFigures, explain: bool, language: Language) -> Vec<Vec<String>> {
+fn fuels(site: &Site, figures: &MonthFigures, is_whole: bool, language: Language) -> Vec<Vec<String>> {
     let or_unknown = |value: Option<f64>| value.map_or("–".to_owned(), |value| number(value, 3));
-    let coverage = if language == Language::Ko {
-        "자료 확보율"
-    } else {
-        "coverage"
+    let words = match language {
+        Language::Ko => ["자료 확보율", "순발열량", "총발열량"],
+        Language::En => ["coverage", "net heat", "gross heat"],
     };
     let rows = |fuel: &carbon::FuelUse| {
         let amount = format!("{} kgCO2", or_unknown(fuel.kgco2));
         let gas = format!("{} m³ = {} Nm³", or_unknown(fuel.gas_m3), or_unknown(fuel.gas_nm3));
-        let (gj, toe) = (or_unknown(fuel.net_gj), or_unknown(fuel.toe));
-        let heat = match language {
-            Language::Ko => format!("순발열량 {gj} GJ, 총발열량 {toe} toe"),
-            Language::En => format!("net heat {gj} GJ, gross heat {toe} toe"),
-        };
-        let factors = format!(
-            "{}, {coverage} {}",
-            fuel.factors.join(", "),
-            percent_seen(fuel.coverage)
-        );
-        let mut how = vec![factors, heat, by_rows(site, fuel, language)];
-        if explain {
-            how.extend(of_register(site, fuel, language));
-        }
+        let mut how = vec![format!("{} {}", words[0], seen(fuel.coverage, is_whole, language))];
+        how.push(format!("{} {} GJ", words[1], or_unknown(fuel.net_gj)));
+        how.extend(by_rows(site, &fuel.factors, language));
+        how.push(format!("{} {} toe", words[2], or_unknown(fuel.toe)));
+        how.extend(by_rows(site, &fuel.toe_factors, language));
         let mut rows = vec![vec!["scope_1".to_owned(), amount, format!("{}: {gas}", fuel.meter)]];
         rows.extend(how.into_iter().map(|how| vec![String::new(), String::new(), how]));
         rows
     };
     figures.fuels.iter().flat_map(rows).collect()
+}
+
+/// Where a fuel meter's register stood at both ends, and what was done to its readings.
+fn of_register(site: &Site, fuel: &carbon::FuelUse, language: Language) -> String {
+    let head = match language {
+        Language::Ko => format!("\n{} 레지스터\n", fuel.meter),
+        Language::En => format!("\nregister of {}\n", fuel.meter),
+    };
+    let readings = fuel.register.into_iter().flatten();
+    let readings = readings.map(|reading| format!("{} {} m³", figures::local(site, reading.at), reading.gas_m3));
+    let repairs = fuel.repairs.iter().map(|repair| {
+        let at = figures::local(site, repair.until);
+        format!("{at} {}", repair_text(repair, language))
+    });
+    readings
+        .chain(repairs)
+        .fold(head, |text, line| text + &wrapped(&line, 2))
 }

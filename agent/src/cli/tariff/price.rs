@@ -7,7 +7,7 @@ use energy::tariff::{
     bill::{self, Amount, Bill, DemandWorth},
     contract_at,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use rust_decimal::Decimal;
 
 use crate::{
@@ -80,7 +80,7 @@ fn made(args: &PriceArgs) -> Result<String, ExitCode> {
     rows.extend(bill_rows(stands, ends.as_ref(), language));
     let newest = intervals.last().map(|interval| interval.end);
     let notes = notes(
-        contract,
+        (contract, today),
         worth.as_ref(),
         newest.filter(|end| *end + RECENT < at),
         language,
@@ -175,7 +175,12 @@ fn kw(contract: &Contract, worth: &DemandWorth, language: Language) -> Vec<Vec<S
 }
 
 /// What the answers rest on, a line each: which edition, and what is not known.
-fn notes(contract: &Contract, worth: Option<&DemandWorth>, newest: Option<Timestamp>, language: Language) -> String {
+fn notes(
+    (contract, today): (&Contract, Date),
+    worth: Option<&DemandWorth>,
+    newest: Option<Timestamp>,
+    language: Language,
+) -> String {
     let ko = language == Language::Ko;
     let mut notes = Vec::new();
     if let Some(day) = contract.edition {
@@ -185,6 +190,12 @@ fn notes(contract: &Contract, worth: Option<&DemandWorth>, newest: Option<Timest
             format!("Priced by the tables and rules of {day}.")
         });
     }
+    let charges = contract
+        .edition_of(today)
+        .map(|edition| edition.charges)
+        .unwrap_or_default();
+    let carried_on = charges.iter().filter(|row| row.assumed);
+    notes.extend(carried_on.map(|row| language.pick(&bill::carried_on(row)).to_owned()));
     notes.extend(worth.and_then(|worth| waived(contract, worth, language)));
     let unknown = worth.map_or(String::new(), |worth| worth.billed.unknown.join(", "));
     if !unknown.is_empty() {

@@ -28,7 +28,7 @@ mod worth;
 
 pub use forecast::project;
 pub use names::item_name;
-pub use notes::Note;
+pub use notes::{Note, carried_on};
 pub use reconcile::{Difference, EnteredBill, EnteredError, reconcile};
 pub use worth::{Amount, DemandStep, DemandWorth, LaterStep, demand_worth};
 

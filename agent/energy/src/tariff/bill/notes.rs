@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     finding::Title,
+    tariff::PerKwh,
     unit::{percent_seen, share},
 };
 
@@ -110,13 +111,8 @@ pub(super) fn standing(tally: &Tally<'_>) -> Vec<Note> {
             ));
         }
         for row in edition.charges.iter().filter(|row| row.assumed) {
-            let (ko, en) = names::item_name(&row.item).unwrap_or((&row.item, &row.item));
-            let price = row.price;
-            notes.push(note(
-                "assumed",
-                format!("{ko}: 단가 {price}은(는) 공표된 값이 아니라 이어 쓴 값입니다."),
-                format!("{en}: the price {price} is not published: it was carried on."),
-            ));
+            let Title { ko, en } = carried_on(row);
+            notes.push(note("assumed", ko, en));
         }
         if let Some(rule) = edition.judged_power_factor().filter(|rule| rule.status != "verified") {
             notes.push(note(
@@ -257,4 +253,14 @@ pub(super) fn projected() -> Note {
         "남은 기간은 최근 4주의 같은 종류의 날처럼 쓴다고 보았습니다.",
         "The rest of the period is taken to be as days of the same kind in the last four weeks.",
     )
+}
+
+/// That a price was carried on from before.
+pub fn carried_on(row: &PerKwh) -> Title {
+    let (ko, en) = names::item_name(&row.item).unwrap_or((&row.item, &row.item));
+    let price = row.price;
+    Title {
+        ko: format!("{ko}: 단가 {price}은(는) 공표된 값이 아니라 이어 쓴 값입니다."),
+        en: format!("{en}: the price {price} is not published: it was carried on."),
+    }
 }

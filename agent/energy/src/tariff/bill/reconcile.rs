@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use rust_decimal::{Decimal, prelude::FromPrimitive};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Bill, Line, month_name};
 use crate::{
@@ -19,7 +19,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnteredBill {
-    /// First day of the month that it is the bill of.
+    /// A day of the month that it is the bill of, or the month alone, as `2026-10`.
+    #[serde(deserialize_with = "day_of_month")]
     pub month: Date,
     /// What is to be paid.
     pub total: Decimal,
@@ -30,6 +31,16 @@ pub struct EnteredBill {
     pub energy_import_kwh: Option<Decimal>,
     /// Billed demand, kW.
     pub billing_demand_kw: Option<Decimal>,
+}
+
+fn day_of_month<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let day = if text.len() == "2026-10".len() {
+        format!("{text}-01").parse()
+    } else {
+        text.parse()
+    };
+    day.map_err(|_| serde::de::Error::custom(format!("month is {text:?}: write a month, as \"2026-10\"")))
 }
 
 /// One difference.
