@@ -6,9 +6,15 @@
 //! meters; ticks go on whatever becomes of the system's clock, and what it stamped wrongly is marked before the engine
 //! sees it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io::{BufWriter, IntoInnerError, Read},
+    sync::Arc,
+    time::Duration,
+};
 
 use energy::{Engine, Name, Sample, Site, detect::TICK_MS, engine::EngineState};
+use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -31,7 +37,9 @@ const COMMIT_SAMPLES: usize = 8192;
 const SNAPSHOT_MS: i64 = 900_000;
 /// Version of the engine's written state. A snapshot of another version is passed over and the state is rebuilt from
 /// the log: raise it whenever a field of the state changes.
-const SNAPSHOT_FORMAT: u32 = 13;
+const SNAPSHOT_FORMAT: u32 = 14;
+/// Bytes of a snapshot that are packed at once: byte by byte it takes many times as long.
+const PACKED_AT_ONCE: usize = 64 << 10;
 /// Rows of the log read at once when the state is rebuilt.
 const REBUILD_ROWS: usize = 256;
 /// The loop goes round at least this often, whatever `commit_every` is: it is how the watchdog sees that it lives.
@@ -59,6 +67,25 @@ pub enum RestoreError {
     Log(#[from] LogError),
 }
 
+/// A state as a snapshot holds it: packed while it is written, so that neither memory nor the gateway's flash ever sees
+/// it at its full size.
+fn packed(state: &EngineState) -> Vec<u8> {
+    let encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+    let written = postcard::to_io(state, BufWriter::with_capacity(PACKED_AT_ONCE, encoder));
+    let encoder = written.expect("the state is plain data in memory").into_inner();
+    let body = encoder
+        .map_err(IntoInnerError::into_error)
+        .and_then(DeflateEncoder::finish);
+    body.expect("memory takes all that is written")
+}
+
+/// The state of a snapshot; `None` where it is not one of this program.
+fn unpacked(body: &[u8]) -> Option<EngineState> {
+    let mut plain = Vec::new();
+    DeflateDecoder::new(body).read_to_end(&mut plain).ok()?;
+    postcard::from_bytes(&plain).ok()
+}
+
 /// The engine as it was when the last commit was made: the last snapshot, and the rows after it stepped again.
 /// What they bring is in the store already.
 pub fn restore(site: impl Into<Arc<Site>>, reader: &Reader) -> Result<Engine, RestoreError> {
@@ -72,8 +99,7 @@ pub fn restore(site: impl Into<Arc<Site>>, reader: &Reader) -> Result<Engine, Re
         }
         read => read?.filter(|(_, snapshot)| snapshot.format == SNAPSHOT_FORMAT),
     };
-    let state =
-        snapshot.and_then(|(seq, snapshot)| Some((seq, postcard::from_bytes::<EngineState>(&snapshot.body).ok()?)));
+    let state = snapshot.and_then(|(seq, snapshot)| Some((seq, unpacked(&snapshot.body)?)));
     let (mut next, mut engine) = match state {
         Some((seq, state)) => (seq + 1, Engine::restore(site, state)),
         None => (reader.first_seq()?, Engine::new(site)),
@@ -357,11 +383,10 @@ impl Recorder {
 
     fn snapshot(&self) -> Option<Snapshot> {
         let at = self.engine.last_tick()?;
-        let body = postcard::to_stdvec(self.engine.state()).expect("the state is plain data in memory");
         Some(Snapshot {
             at,
             format: SNAPSHOT_FORMAT,
-            body,
+            body: packed(self.engine.state()),
         })
     }
 
@@ -390,6 +415,39 @@ impl Recorder {
         for stored in self.waiting.drain(..) {
             // A receiver that has gone away (its connection ended) will be sent the message again by its broker.
             stored.send(()).ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use energy::{Quantity, Reading};
+
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_packed_and_only_whole_ones_are_taken_up() {
+        let text = "[site]\nname = \"s\"\nzone = \"Asia/Seoul\"\n[[meter]]\nname = \"m\"\n";
+        let source = crate::config::diagnostic::Source::new("s", text);
+        let loaded = crate::config::parse(source, std::path::Path::new("."), crate::config::Secrets::LeaveOut);
+        let mut engine = Engine::new(loaded.expect("valid").config.site);
+        let first: Timestamp = "2026-03-02T00:00:00Z".parse().expect("valid");
+        for second in 0..900 {
+            let at = first + SignedDuration::from_secs(second);
+            engine.take(Sample {
+                meter: "m".into(),
+                at,
+                readings: vec![Reading::new(Quantity::EnergyImport, 100.0 + (second / 9) as f64)],
+            });
+            engine.tick(at);
+        }
+        let plain = |state: &EngineState| postcard::to_stdvec(state).expect("plain data");
+        let body = packed(engine.state());
+        let state = unpacked(&body).expect("it was packed here");
+        assert_eq!(plain(&state), plain(engine.state()));
+        assert!(4 * body.len() < plain(&state).len(), "{} bytes", body.len());
+        for torn in [&body[..body.len() / 2], &body[1..], &[][..]] {
+            assert!(unpacked(torn).is_none());
         }
     }
 }
