@@ -110,6 +110,35 @@ fn a_slow_answer_is_no_leap() {
     }
 }
 
+/// A new meter whose first answers came late, one after the other: nothing has shown yet what power it counts.
+#[test]
+fn the_first_answers_may_be_slow() {
+    for every_s in [1, 10, 60] {
+        for (n_late, contract_kw) in [
+            (1, Some(500.0)),
+            (2, Some(500.0)),
+            (3, Some(130.0)),
+            (2, None),
+            (4, None),
+        ] {
+            let until_s = DAY_S / 4;
+            let ends_ms = every_s * 1000 * n_late;
+            // The last of the late ones comes just before the first that is on time.
+            let came = |taken_s: i64| {
+                let nth = taken_s / every_s;
+                let late_ms = ends_ms - 3 * (n_late - nth);
+                (taken_s * 1000, if nth < n_late { late_ms } else { taken_s * 1000 })
+            };
+            let outcome = lived(
+                &watched(every_s, contract_kw),
+                (0..=until_s).step_by(every_s as usize).map(came),
+            );
+            let name = format!("{n_late} late of one in {every_s} s, {contract_kw:?}");
+            check(&name, &outcome, until_s);
+        }
+    }
+}
+
 /// Zeros before a silence and in its first reading: what follows them is where the register stood, and no energy.
 #[test]
 fn what_comes_back_after_zeros_and_a_silence_was_not_used_in_it() {

@@ -4,7 +4,10 @@
 //! cut of the line arrives at once, and a slow answer tells of a later time than its request. Invariant: such a rise is
 //! energy, spread over the silence before it where there was one, and says nothing of the plant's power.
 
-use super::{Step, Walk};
+use super::{
+    Step, Walk,
+    leap::{LEAP, impossible_kw},
+};
 use crate::interval::{
     known::{MARGIN, waver},
     point::{MINUTE_MS, MS_PER_HOUR, Point},
@@ -50,7 +53,12 @@ impl Walk<'_> {
         let end = self.points.partition_point(|point| point.0 <= next_ms + near_ms);
         let near = &self.points[first..end];
         let (from, to) = (near[0], near[near.len() - 1]);
-        let most_kw = MARGIN * self.memory.peak_kw;
+        let most_kw = match self.memory.peak_kw {
+            // Of a register that has shown nothing yet only the site's file says anything; what follows zeros is no energy.
+            0.0 if self.reference > 0.0 && self.limit_kw > 0.0 => LEAP * self.limit_kw,
+            0.0 if self.reference > 0.0 => impossible_kw(0.0, None),
+            peak_kw => MARGIN * peak_kw,
+        };
         first <= self.at
             && to.0 < self.swap_ms
             && near.is_sorted_by(|one, next| one.1 <= next.1)
