@@ -12,7 +12,7 @@ use jiff::{
 };
 use serde::Deserialize;
 
-use crate::{both, finding::Title};
+use crate::{both, finding::Title, interval::point::timestamp};
 
 /// A calendar of public holidays, one file of `config/calendars`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -223,6 +223,31 @@ impl Hours {
         }
     }
 
+    /// How much of `[from_ms, to_ms)` lies in days off: public holidays that cancel the shift, and planned stops.
+    pub(crate) fn off_ms(&self, from_ms: i64, to_ms: i64) -> i64 {
+        let local = |ms: i64| self.zone.to_datetime(timestamp(ms));
+        let (from, to) = (local(from_ms), local(to_ms));
+        let day = |day: Date| {
+            let midnight = day.to_datetime(Time::midnight());
+            (midnight, midnight + 1.day())
+        };
+        let holidays = self.holidays.range(from.date()..=to.date()).map(|(date, _)| day(*date));
+        let mut off: Vec<(DateTime, DateTime)> = holidays
+            .chain(self.closed.iter().copied())
+            .map(|(start, end)| (start.max(from), end.min(to)))
+            .filter(|(start, end)| start < end)
+            .collect();
+        off.sort_unstable();
+        // What lies in two of them counts once.
+        let (mut sum_ms, mut until) = (0, from);
+        for (start, end) in off {
+            let length = end.duration_since(start.max(until));
+            sum_ms += length.as_millis().max(0) as i64;
+            until = until.max(end);
+        }
+        sum_ms
+    }
+
     fn is_open(&self, local: DateTime) -> bool {
         let within = |&(start, end): &(DateTime, DateTime)| start <= local && local < end;
         self.open.iter().any(within) || (!self.closed.iter().any(within) && self.regular(local).any(|s| within(&s)))
@@ -309,6 +334,33 @@ mod tests {
                 until: at(until),
             };
             assert_eq!(hours(shift).at(at(local)), expected, "{shift} at {local}");
+        }
+    }
+
+    #[test]
+    fn days_off_are_counted_once() {
+        let hours = Hours {
+            closed: vec![
+                (
+                    "2026-08-03T00:00".parse().expect("valid"),
+                    "2026-08-08T00:00".parse().expect("valid"),
+                ),
+                (
+                    "2026-09-24T12:00".parse().expect("valid"),
+                    "2026-09-25T12:00".parse().expect("valid"),
+                ),
+            ],
+            ..hours("mon-fri 08:00-18:00")
+        };
+        for (from, to, expected_h) in [
+            ("2026-08-01T00:00", "2026-08-03T00:00", 0),
+            ("2026-08-01T00:00", "2026-08-31T00:00", 120),
+            ("2026-08-04T06:00", "2026-08-04T09:00", 3),
+            ("2026-09-20T00:00", "2026-09-30T00:00", 36),
+            ("2026-09-25T06:00", "2026-09-25T18:00", 12),
+        ] {
+            let off_ms = hours.off_ms(at(from).as_millisecond(), at(to).as_millisecond());
+            assert_eq!(off_ms, expected_h * 3_600_000, "{from} {to}");
         }
     }
 

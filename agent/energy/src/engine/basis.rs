@@ -18,14 +18,17 @@ use crate::{
 pub(super) struct Expected {
     max_kw: Option<f64>,
     patience: Patience,
+    /// Place of the machine whose hours are the meter's.
+    machine: Option<usize>,
 }
 
 impl Expected {
     pub(super) fn of(site: &Site, meter: &Name) -> Self {
-        let machine = site.machines.iter().find(|machine| machine.meter == *meter);
+        let place = site.machines.iter().position(|machine| machine.meter == *meter);
         Self {
             max_kw: max_kw(site, meter),
-            patience: meter_fault::patience(machine),
+            patience: meter_fault::patience(place.map(|place| &site.machines[place])),
+            machine: place,
         }
     }
 }
@@ -39,6 +42,7 @@ pub(super) fn basis(site: &Site, index: usize, expected: Expected) -> Basis<'_> 
         zone: &site.zone,
         lengths: lengths(site, meter.every),
         patience: expected.patience,
+        hours: expected.machine.and_then(|place| site.machines[place].hours.as_ref()),
     }
 }
 

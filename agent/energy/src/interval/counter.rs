@@ -11,11 +11,11 @@ mod leap;
 mod swap;
 
 use super::{
-    known::{Mark, Memory, Rules, limit_kw, waver},
+    known::{MARGIN, Mark, Memory, Rules, limit_kw, waver},
     point::{MINUTE_MS, MS_PER_HOUR, Point, hours},
     repair::RepairKind,
 };
-use crate::quantity::Quantity;
+use crate::{calendar::Hours, quantity::Quantity};
 
 pub(crate) use away::{FIRST_STEP, RETURN_MS, RETURN_READINGS, ZERO_MS};
 pub(crate) use leap::impossible_kw;
@@ -161,6 +161,17 @@ impl<'a> Walk<'a> {
         rise * MS_PER_HOUR <= self.limit_kw * elapsed_ms as f64
     }
 
+    /// Whether a rise is what the register itself has shown, once it has been followed: a contract allows for more than any
+    /// machine draws.
+    fn is_shown(&self, rise: f64, elapsed_ms: i64) -> bool {
+        let most_kw = if self.is_learnt() {
+            MARGIN * self.memory.peak_kw
+        } else {
+            self.limit_kw
+        };
+        rise * MS_PER_HOUR <= most_kw * elapsed_ms as f64
+    }
+
     /// Whether a rise can be, by the highest power known, or by any.
     fn is_plausible(&self, rise: f64, elapsed_ms: i64) -> bool {
         rise <= self.plausible(elapsed_ms)
@@ -188,6 +199,7 @@ impl<'a> Walk<'a> {
             self.memory.learn_value(to.1);
         }
         self.memory.zeroed = None;
+        self.memory.learn_lasting(to);
         self.memory.learn_rise(rise, to.0 - self.since_ms);
         self.memory
             .learn_standstill(from_ms - self.since_ms, elapsed_ms, self.rules.patience);
@@ -274,6 +286,7 @@ impl<'a> Walk<'a> {
         let (from_ms, to) = (self.points[self.at].0, self.points[index]);
         let before = self.reference;
         self.stands(to);
+        self.memory.lasting_from = None;
         self.at = index;
         Step {
             from_ms,
@@ -323,7 +336,12 @@ impl<'a> Walk<'a> {
     fn stands_too_long(&self, last: usize) -> bool {
         let stood_ms = self.points[last].0 - self.since_ms;
         let believed_ms = self.memory.believed_ms(self.rules.patience);
-        self.rules.quantity == Quantity::EnergyImport && believed_ms.is_some_and(|believed_ms| stood_ms > believed_ms)
+        let is_longer = |believed_ms: i64| {
+            // Days off that were declared are no standstill of the register.
+            let off_ms = |hours: &Hours| hours.off_ms(self.since_ms, self.points[last].0);
+            stood_ms > believed_ms && stood_ms - self.rules.hours.map_or(0, off_ms) > believed_ms
+        };
+        self.rules.quantity == Quantity::EnergyImport && believed_ms.is_some_and(is_longer)
     }
 
     /// What a rise beyond the usual, a fall or a change of the meter means.
@@ -409,7 +427,7 @@ impl<'a> Walk<'a> {
         }
         // What it has counted since its new zero was used, if it can have been; of a gap that is no more than a part.
         let is_near = elapsed_ms <= self.rules.gap_ms;
-        let since_zero = Some(to.1).filter(|value| is_near && *value > 0.0 && self.is_usual(*value, elapsed_ms));
+        let since_zero = Some(to.1).filter(|value| is_near && *value > 0.0 && self.is_shown(*value, elapsed_ms));
         let mut why = vec![("fall", self.reference - to.1), ("plausible", plausible)];
         why.extend(self.rules.rollover.map(|top| ("wrapped", top - self.reference + to.1)));
         self.repaired(self.at + 1, RepairKind::Reset, since_zero, why)

@@ -231,7 +231,7 @@ impl Cut {
         let power_kwh = witnessed_kwh.unwrap_or(0.0);
         let mean_kw = power_kwh / hours(stood.to_ms - stood.from_ms);
         let whole_kwh = whole_kwh.max(power_kwh);
-        if whole_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.peak_kw() {
+        if whole_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.lasting_kw() {
             self.part.add(0.0, stood.covered_ms, stood.quality);
             return;
         }
@@ -285,7 +285,7 @@ impl Cut {
         let used_kwh = |from_ms| load.energy_kwh(from_ms, self.to_ms, Flow::Import).unwrap_or(0.0);
         let (power_kwh, whole_kwh) = (used_kwh(since_ms), used_kwh(last_ms));
         let mean_kw = power_kwh / hours(self.to_ms - since_ms);
-        if whole_kwh > memory.hidden(value) && mean_kw > STARTING_SHARE * memory.peak_kw() {
+        if whole_kwh > memory.hidden(value) && mean_kw > STARTING_SHARE * memory.lasting_kw() {
             self.stand(memory, load);
             self.say_frozen((since_ms, self.to_ms), value, power_kwh, mean_kw);
         }

@@ -9,7 +9,7 @@ use super::{
     Patience,
     point::{MS_PER_HOUR, Point},
 };
-use crate::{quantity::Quantity, site::Swap};
+use crate::{calendar::Hours, quantity::Quantity, site::Swap};
 
 /// A fall by less than this share of the register is noise; it was not reset. Seen on real meters: −0.007 kWh. A float
 /// of 32 bits resolves a tenth of it.
@@ -30,6 +30,10 @@ const GRAINS: f64 = 1000.0;
 
 /// A register is followed over steps as long as this; over longer ones it may have stood still unseen.
 const FOLLOWED_MS: i64 = 3_600_000;
+
+/// Power that lasts is measured over so long at least, ms: a coarse register that is read each second makes a step of an hour's
+/// use in one of them.
+const LASTING_MS: i64 = 900_000;
 
 /// The mean power is that of about so long before the last rise, ms.
 const MEAN_MS: f64 = 4.0 * MS_PER_HOUR;
@@ -54,6 +58,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) swaps: &'a [Swap],
     /// When a standstill is doubted.
     pub(crate) patience: Patience,
+    /// When its machine is meant to work, as far as that is known.
+    pub(crate) hours: Option<&'a Hours>,
     /// Readings further apart than this have a gap between them, ms.
     pub(crate) gap_ms: i64,
 }
@@ -83,6 +89,10 @@ pub(crate) struct Memory {
     pub(super) known_ms: i64,
     /// Where it stood, and when, before it fell to zero, while it has said nothing but zeros since.
     pub(super) zeroed: Option<Point>,
+    /// Highest mean power over a quarter hour or longer, kW; 0 = none yet.
+    pub(super) lasting_kw: f64,
+    /// Where the running one began: when, and where the register stood. `None` = at its next rise.
+    pub(super) lasting_from: Option<Point>,
     /// The newest change of the meter that was applied, as entered, ms.
     pub(super) swapped_ms: Option<i64>,
 }
@@ -146,6 +156,19 @@ impl Memory {
         (self.rise, self.rise_ms) = (rise, rise_ms);
     }
 
+    /// A believed rise to here tells what power lasts.
+    pub(super) fn learn_lasting(&mut self, to: Point) {
+        let Some(from) = self.lasting_from else {
+            self.lasting_from = Some(to);
+            return;
+        };
+        let elapsed_ms = to.0 - from.0;
+        if elapsed_ms >= LASTING_MS {
+            self.lasting_kw = self.lasting_kw.max((to.1 - from.1) * MS_PER_HOUR / elapsed_ms as f64);
+            self.lasting_from = Some(to);
+        }
+    }
+
     /// How long the register may stand still and be believed, ms; `None` while too little is known of it.
     pub(super) fn believed_ms(&self, patience: Patience) -> Option<i64> {
         (self.known_ms >= patience.known_ms).then(|| self.habit_ms(patience))
@@ -174,6 +197,15 @@ impl Memory {
     /// Smallest rise seen; 0 = none yet.
     pub(super) fn least(&self) -> f64 {
         self.least
+    }
+
+    /// Highest power that has lasted, kW; that of a single step where none has yet.
+    pub(crate) fn lasting_kw(&self) -> f64 {
+        if self.lasting_kw > 0.0 {
+            self.lasting_kw
+        } else {
+            self.peak_kw
+        }
     }
 
     /// Highest mean power seen, kW.

@@ -476,6 +476,7 @@ mod tests {
             times: 3.0,
             known_ms: 7 * 24 * 3_600_000,
         },
+        hours: None,
         gap_ms: 30_000,
     };
 

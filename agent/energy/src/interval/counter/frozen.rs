@@ -100,7 +100,7 @@ impl Walk<'_> {
     }
 
     /// Whether the register has shown what it counts.
-    fn is_learnt(&self) -> bool {
+    pub(super) fn is_learnt(&self) -> bool {
         self.memory.known_ms >= LEARNT_MS
     }
 

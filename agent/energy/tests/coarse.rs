@@ -1,0 +1,123 @@
+//! Registers that count in steps larger than what is used between two readings, and what they may be taken for.
+//!
+//! Held: the power of a single step is no power that lasts, so that neither a freeze hides behind it nor a new zero.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod support;
+
+use energy::{Quality, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, site::Settings};
+use jiff::SignedDuration;
+use support::{Outcome, at, live_on, site};
+
+const HOUR_S: i64 = 3600;
+
+fn watched(every_s: i64, contract_kw: f64) -> Site {
+    let mut site = site();
+    site.contracts[0].contract_kw = contract_kw;
+    site.meters[0].every = SignedDuration::from_secs(every_s);
+    site.meters.truncate(1);
+    site.machines.retain(|machine| *machine.meter == *"main");
+    site.machines[0].detect = [Kind::MeterReset, Kind::MeterStuck]
+        .map(|kind| (kind, Settings::new()))
+        .into();
+    site
+}
+
+/// What a register in steps of `step` shows, second by second; with the power beside it where that is read.
+fn lived(site: &Site, until_s: i64, register: impl Fn(i64) -> f64, power_kw: Option<f64>) -> Outcome {
+    let every_s = site.meters[0].every.as_secs();
+    let sample = |second: i64| {
+        let counter = Reading::new(Quantity::EnergyImport, register(second));
+        let power = power_kw.map(|kw| Reading::new(Quantity::ActivePower, kw));
+        Sample {
+            meter: "main".into(),
+            at: at("00:00:00") + SignedDuration::from_secs(second),
+            readings: power.into_iter().chain([counter]).collect(),
+        }
+    };
+    live_on(
+        site,
+        (0..=until_s).step_by(every_s as usize).map(sample).collect(),
+        None,
+    )
+}
+
+#[test]
+fn power_beside_a_coarse_register_shows_that_it_froze() {
+    const FROM_S: i64 = 26 * HOUR_S;
+    for (every_s, step_kwh, kw, frozen_h) in [
+        (1, 10.0, 300.0, 4),
+        (1, 1.0, 25.0, 4),
+        (1, 0.1, 2.0, 4),
+        (5, 10.0, 60.0, 6),
+        (10, 10.0, 30.0, 6),
+        (10, 10.0, 17.0, 24),
+    ] {
+        let until_s = FROM_S + (frozen_h + 2) * HOUR_S;
+        // While it is frozen it counts nothing, and goes on from there.
+        let used = |second: i64| {
+            let frozen_s = (second - FROM_S).clamp(0, frozen_h * HOUR_S);
+            20_000.0 + kw * (second - frozen_s) as f64 / 3600.0
+        };
+        let register = |second: i64| (used(second) / step_kwh).floor() * step_kwh;
+        let outcome = lived(&watched(every_s, 900.0), until_s, register, Some(kw));
+        let name = format!("{step_kwh} kWh at {kw} kW, read each {every_s} s");
+        let frozen = at("00:00:00") + SignedDuration::from_secs(FROM_S + HOUR_S);
+        let hidden = outcome.intervals.values().filter(|interval| {
+            (frozen..frozen + SignedDuration::from_hours(frozen_h - 2)).contains(&interval.start)
+                && (interval.energy_import_kwh.is_some() || interval.quality == Quality::Ok)
+        });
+        assert_eq!(hidden.count(), 0, "{name}");
+        let kinds: Vec<Kind> = outcome.findings.values().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [Kind::MeterStuck], "{name}");
+        // Without the freeze it is not doubted.
+        let healthy = |second: i64| ((20_000.0 + kw * second as f64 / 3600.0) / step_kwh).floor() * step_kwh;
+        let outcome = lived(&watched(every_s, 900.0), until_s, healthy, Some(kw));
+        assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+        let unsure = outcome
+            .intervals
+            .values()
+            .filter(|interval| interval.quality != Quality::Ok);
+        assert_eq!(unsure.count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_register_that_was_set_to_a_value_has_not_counted_it() {
+    const SET_S: i64 = 40 * HOUR_S;
+    for (every_s, kw, contract_kw, begins_at) in [
+        (900, 10.0, 300.0, 62.0),
+        (900, 100.0, 2000.0, 600.0),
+        (3600, 10.0, 300.0, 300.0),
+        (60, 10.0, 300.0, 5.0),
+    ] {
+        let register = |second: i64| {
+            let used = |seconds: i64| kw * seconds as f64 / 3600.0;
+            if second < SET_S {
+                51_317.5 + used(second)
+            } else {
+                begins_at + used(second - SET_S)
+            }
+        };
+        let outcome = lived(&watched(every_s, contract_kw), 60 * HOUR_S, register, None);
+        let name = format!("{begins_at} at {kw} kW, read each {every_s} s");
+        assert!(outcome.highest_kw() < 1.01 * kw, "{name}: {} kW", outcome.highest_kw());
+        assert!(outcome.named().contains(&RepairKind::Reset), "{name}");
+        // A true zero has counted what it says.
+        let zeroed = |second: i64| {
+            register(second)
+                - if second < SET_S {
+                    0.0
+                } else {
+                    begins_at - 0.2 * kw * every_s as f64 / 3600.0
+                }
+        };
+        let outcome = lived(&watched(every_s, contract_kw), 60 * HOUR_S, zeroed, None);
+        let lost = 60.0 * kw - outcome.sum_kwh();
+        assert!(
+            (0.0..=kw * every_s as f64 / 3600.0).contains(&lost),
+            "{name}: {lost} kWh"
+        );
+    }
+}
