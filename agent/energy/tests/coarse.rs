@@ -121,3 +121,41 @@ fn a_register_that_was_set_to_a_value_has_not_counted_it() {
         );
     }
 }
+
+/// A register that is read less often than intervals end says how much, but not when in between.
+#[test]
+fn what_lies_between_two_readings_is_marked() {
+    for (every_s, expected) in [
+        (900, Quality::Ok),
+        (1000, Quality::Ok),
+        (1800, Quality::Estimated),
+        (3600, Quality::Estimated),
+    ] {
+        let outcome = lived(
+            &watched(every_s, 300.0),
+            30 * HOUR_S,
+            |second| 5000.0 + second as f64 / 36.0,
+            None,
+        );
+        let inner = outcome
+            .intervals
+            .values()
+            .filter(|interval| interval.start >= at("02:00:00"))
+            .take(80);
+        for interval in inner {
+            assert_eq!(
+                (interval.quality, interval.coverage),
+                (expected, 1.0),
+                "each {every_s} s: {interval:?}"
+            );
+            assert!(
+                (interval.energy_import_kwh.unwrap() - 25.0).abs() < 0.01,
+                "{interval:?}"
+            );
+        }
+        assert!(
+            outcome.named().is_empty() && outcome.findings.is_empty(),
+            "each {every_s} s"
+        );
+    }
+}

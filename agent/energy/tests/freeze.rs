@@ -150,6 +150,50 @@ fn a_frozen_register_makes_no_peak() {
     check("by the minute", &by_minute, 130.0, &[Frozen]);
 }
 
+/// A night's standstill that ends as the day begins: its leap is no more than the highest power of the days before, but just
+/// what the nights use. A night in which nothing was used ends without it.
+#[test]
+fn a_nights_freeze_is_not_the_mornings_peak() {
+    fn is_night(n: i64) -> bool {
+        !(360..1320).contains(&(n % 1440))
+    }
+    fn kw(n: i64) -> f64 {
+        // Each morning for a quarter hour more than at any other time.
+        match n % 1440 {
+            360..375 => 340.0,
+            _ if is_night(n) => 20.0,
+            _ => 260.0 + (n / 15 * 7 % 11) as f64,
+        }
+    }
+    fn stuck(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
+        const NIGHT: i64 = 8 * 1440;
+        used(if (NIGHT + 60..NIGHT + 360).contains(&n) {
+            NIGHT + 60
+        } else {
+            n
+        })
+    }
+    let night = Case {
+        register: stuck,
+        kw,
+        ..CASE
+    };
+    check("night", &night, 340.01, &[Frozen]);
+    let off = Case {
+        kw: |n| {
+            if (8 * 1440 - 120..8 * 1440 + 360).contains(&n) {
+                0.0
+            } else {
+                kw(n)
+            }
+        },
+        ..CASE
+    };
+    let outcome = lived(&off, None);
+    let morning = within(&outcome, 8 * 1440 + 360, 8 * 1440 + 375);
+    assert_eq!(morning[0].demand_kw().map(f64::round), Some(340.0), "{morning:?}");
+}
+
 #[test]
 fn a_restart_changes_nothing() {
     let case = Case {

@@ -110,6 +110,35 @@ fn a_slow_answer_is_no_leap() {
     }
 }
 
+/// A clock was ahead, or behind, for a day and was set right: some instants come twice. Which of them is right nobody knows; no
+/// peak is made of it, no fault of the meter is told, and no more is missing than was used while it was off.
+#[test]
+fn a_clock_that_was_off_for_a_day_makes_no_peak() {
+    for every_s in [10, 60, 900] {
+        for off_s in [900, 3600, -900, -3600, 9 * 3600] {
+            let is_off = |taken_s: i64| (FROM_S / 900 * 900..FROM_S / 900 * 900 + DAY_S).contains(&taken_s);
+            let until_s = 5 * DAY_S;
+            let came = |taken_s: i64| {
+                (
+                    taken_s * 1000,
+                    (taken_s + if is_off(taken_s) { off_s } else { 0 }) * 1000,
+                )
+            };
+            let taken = (0..=until_s).step_by(every_s as usize).map(came);
+            let outcome = lived(&watched(every_s, Some(500.0)), taken);
+            let name = format!("{off_s} s off, read each {every_s} s");
+            let (told, truth) = (outcome.sum_kwh(), KW * until_s as f64 / 3600.0);
+            let most = KW * (off_s.abs() + every_s) as f64 / 3600.0;
+            assert!(
+                (-0.01..=most + 0.01).contains(&(truth - told)),
+                "{name}: {told}, not {truth}"
+            );
+            assert!(outcome.highest_kw() < 1.15 * KW, "{name}: {} kW", outcome.highest_kw());
+            assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+        }
+    }
+}
+
 /// A new meter whose first answers came late, one after the other: nothing has shown yet what power it counts.
 #[test]
 fn the_first_answers_may_be_slow() {

@@ -537,7 +537,10 @@ fn declared_days_off_are_not_doubted() {
         live_on(&site, samples.collect(), None)
     };
     let count = |outcome: &Outcome| {
-        let unsure = outcome.intervals.values().filter(|interval| interval.quality != Quality::Ok);
+        let unsure = outcome
+            .intervals
+            .values()
+            .filter(|interval| interval.quality != Quality::Ok);
         (outcome.findings.len(), unsure.count() > 0)
     };
     assert_eq!(count(&lived(&|_| ())), (1, true), "five days are longer than ever");

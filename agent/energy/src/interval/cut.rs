@@ -20,6 +20,9 @@ const STARTING_SHARE: f64 = 0.01;
 const HOLE_GAP_SHARE: f64 = 0.5;
 /// … and what is less than this share of an interval is the jitter of a meter that is read often.
 const HOLE_INTERVAL_SHARE: f64 = 0.1;
+/// A meter that is read less often than intervals end has this many of them between two readings, or more; what is less is
+/// jitter.
+const INTERPOLATED_INTERVALS: f64 = 1.5;
 
 /// A repair's amounts and numbers are said to a thousandth of a watt-hour: what is finer is noise of sums.
 const DECIMALS: i32 = 6;
@@ -159,7 +162,12 @@ impl Cut {
         match step.repaired {
             None if !is_gap && !self.is_hole(elapsed_ms, share) => {
                 if let Some(rise) = step.rise {
-                    self.part.add(rise * share, to_ms - from_ms, Quality::Ok);
+                    let quality = if self.is_interpolated(elapsed_ms) {
+                        Quality::Estimated
+                    } else {
+                        Quality::Ok
+                    };
+                    self.part.add(rise * share, to_ms - from_ms, quality);
                 }
             }
             _ => self.unusual(step, to_ms - from_ms, share),
@@ -171,6 +179,11 @@ impl Cut {
     fn is_hole(&self, elapsed_ms: i64, share: f64) -> bool {
         let (gap_ms, interval_ms) = (self.gap_ms as f64, (self.to_ms - self.from_ms) as f64);
         share < 1.0 && elapsed_ms as f64 > (HOLE_GAP_SHARE * gap_ms).max(HOLE_INTERVAL_SHARE * interval_ms)
+    }
+
+    /// Whether a step spans more than an interval: when in it energy was used is not known.
+    fn is_interpolated(&self, elapsed_ms: i64) -> bool {
+        elapsed_ms as f64 > INTERPOLATED_INTERVALS * (self.to_ms - self.from_ms) as f64
     }
 
     fn unusual(&mut self, step: Step, overlap_ms: i64, share: f64) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Patience,
-    point::{MS_PER_HOUR, Point},
+    point::{MINUTE_MS, MS_PER_HOUR, Point, hours},
 };
 use crate::{calendar::Hours, quantity::Quantity, site::Swap};
 
@@ -197,6 +197,16 @@ impl Memory {
     /// Smallest rise seen; 0 = none yet.
     pub(super) fn least(&self) -> f64 {
         self.least
+    }
+
+    /// About half of what is used between two readings this far apart, in the register's unit, and of a minute at least.
+    pub(crate) fn usual(&self, elapsed_ms: i64) -> f64 {
+        self.mean_kw * hours(elapsed_ms.max(MINUTE_MS)) / 2.0
+    }
+
+    /// No more than this is used in so long.
+    pub(crate) fn most(&self, elapsed_ms: i64) -> f64 {
+        MARGIN * self.lasting_kw() * hours(elapsed_ms)
     }
 
     /// Highest power that has lasted, kW; that of a single step where none has yet.

@@ -152,7 +152,14 @@ impl MeterIntervals {
                     self.touch(from_ms, at_ms, basis);
                 }
                 Put::Duplicate => refused.duplicate += 1,
-                Put::Conflict => refused.conflict += 1,
+                Put::Conflict => {
+                    refused.conflict += 1;
+                    if source == Source::Counter
+                        && let Some(torn_ms) = series.contradict(at_ms, reading.value, basis)
+                    {
+                        self.soil_remembered(torn_ms);
+                    }
+                }
                 Put::TooOld => refused.too_old += 1,
             }
         }

@@ -11,6 +11,7 @@ pub(crate) use keep::Keep;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    basis::{Basis, GAP_PERIODS},
     counter::{FIRST_STEP, RETURN_MS, RETURN_READINGS, Repaired, Walk, changing_ms},
     cut::{Cut, Part},
     known::{MARGIN, Mark, Memory, Rules, is_usual, limit_kw, waver},
@@ -20,6 +21,8 @@ use super::{
 };
 use crate::{sample::Quality, site::Swap};
 
+/// A clock that was set had been wrong by no more than this, ms: a zone, or a day.
+const CLOCK_OFF_MS: i64 = 86_400_000;
 /// So many of a new register's readings show what it counts: those of a coarse one that is read often may stand still for long.
 const SHOWN_READINGS: usize = 64;
 
@@ -112,6 +115,30 @@ impl Series {
             self.torn_ms.push(at_ms);
             from_ms
         })
+    }
+
+    /// Another value came for the instant of a reading that is held. One of the same register at another time shows that a
+    /// clock was set: when the energy up to the next reading was used is not known. Gives from where on that is told anew.
+    pub(crate) fn contradict(&mut self, at_ms: i64, value: f64, basis: &Basis<'_>) -> Option<i64> {
+        let index = self.points.binary_search_by_key(&at_ms, |point| point.0).ok()?;
+        let memory = self.marks.last().map_or(&self.memory, |mark| &mark.memory);
+        let (held, last) = (self.points[index].1, *self.points.last()?);
+        let off = (value - held).abs();
+        let is_other_time = memory.has_risen()
+            && off > waver(held)
+            && off >= memory.usual(basis.lengths.gap_ms / i64::from(GAP_PERIODS));
+        let is_own = value >= self.points[0].1 && value <= last.1 + memory.most(CLOCK_OFF_MS);
+        // What was held back and comes at once has no rhythm.
+        let before_ms = index.checked_sub(1).map(|index| self.points[index].0);
+        let rhythm_ms = basis.lengths.gap_ms / (2 * i64::from(GAP_PERIODS))..=basis.lengths.gap_ms;
+        let is_in_rhythm = before_ms.is_some_and(|before_ms| rhythm_ms.contains(&(at_ms - before_ms)));
+        if !(is_other_time && is_own && is_in_rhythm) {
+            return None;
+        }
+        // Of several in a row the time after the last is in doubt.
+        let former = self.torn_ms.pop_if(|torn_ms| Some(*torn_ms) == before_ms);
+        self.tear(at_ms);
+        Some(former.unwrap_or(at_ms))
     }
 
     fn is_torn(&self, from_ms: i64, to_ms: i64) -> bool {

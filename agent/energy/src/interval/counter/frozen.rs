@@ -6,7 +6,7 @@
 use super::{
     Step, Walk,
     away::RETURN_READINGS,
-    leap::{FAR, LEAP, LEARNT_MS},
+    leap::{FAR, GOES_ON_SHARE, LEAP, LEARNT_MS},
 };
 use crate::{
     interval::{
@@ -23,6 +23,8 @@ const FROZEN_READINGS: usize = 3;
 const FROZEN_SHARE: f64 = 0.5;
 /// … and by at most so many times that, …
 const FROZEN_TIMES: f64 = 2.0;
+/// … and after a standstill of no kind that it has shown, just about that tells enough, …
+const ALIKE: f64 = 1.25;
 /// … unless the jump is so many times the highest power known: no start makes that, with all that draws more at first.
 const BEYOND: f64 = 1.5;
 /// A register that counts in large steps stands still for so many of them by nature.
@@ -78,9 +80,13 @@ impl Walk<'_> {
         if self.memory.peak_kw == 0.0 {
             return self.owes_first(ended, end, n_equal).filter(|_| !is_ordinary());
         }
-        // Each second knows a standstill, and no more power than is known owes anything.
+        // Each second knows a standstill, and no more power than is known owes anything, but after one of no kind that the
+        // register has shown.
         if ended.step_kw() <= MARGIN * self.memory.peak_kw {
-            return None;
+            let is_owed = self.is_strange(ended)
+                && (self.falls_back(ended, end) && self.is_missing(ended, (FROZEN_SHARE, FROZEN_TIMES))
+                    || self.is_missing(ended, (1.0 / ALIKE, ALIKE)));
+            return (is_owed && !is_ordinary()).then_some(Owed { rise: Some(rise), end });
         }
         let mut known = self.known(n_equal, ended.stood_ms - ended.step_ms);
         let is_owed = known.any(|known| self.owes(ended, self.next_kw(end), known))
@@ -97,6 +103,19 @@ impl Walk<'_> {
         let is_away = rise < 0.0 || !self.is_usual(rise, elapsed_ms);
         let back = is_away.then(|| self.returned(jump - 1)).flatten();
         Some(back.unwrap_or(jump))
+    }
+
+    /// Whether a standstill of import, which has been followed, was longer than any that it has shown.
+    fn is_strange(&self, ended: Jump) -> bool {
+        let stood_ms = ended.stood_ms - ended.step_ms;
+        self.rules.quantity == Quantity::EnergyImport
+            && stood_ms > self.memory.habit_ms(self.rules.patience)
+            && self.memory.believed_ms(self.rules.patience).is_some()
+    }
+
+    /// Whether it goes on from the reading at `end` by far less power than its step there.
+    fn falls_back(&self, ended: Jump, end: usize) -> bool {
+        self.points.len() > end + 1 && self.next_kw(end) <= GOES_ON_SHARE * ended.step_kw()
     }
 
     /// Whether the register has shown what it counts.
@@ -136,18 +155,20 @@ impl Walk<'_> {
         let most_kw = MARGIN * known_kw;
         // A plant that has begun to draw more than ever goes on with it.
         let is_beyond = jump.step_kw() > beyond * known_kw && next_kw <= most_kw;
-        jump.step_kw() > most_kw && jump.spread_kw() <= most_kw && (is_beyond || self.is_missing(jump))
+        jump.step_kw() > most_kw
+            && jump.spread_kw() <= most_kw
+            && (is_beyond || self.is_missing(jump, (FROZEN_SHARE, FROZEN_TIMES)))
     }
 
     /// The register's usual power makes the rise over the whole standstill, and it does not stand still as long: it never
     /// did, or would have taken several steps.
-    fn is_missing(&self, jump: Jump) -> bool {
+    fn is_missing(&self, jump: Jump, (share, times): (f64, f64)) -> bool {
         let memory = &self.memory;
         let last_kw = memory.rise * MS_PER_HOUR / memory.rise_ms as f64;
         let (least_kw, most_kw) = (last_kw.min(memory.mean_kw), last_kw.max(memory.mean_kw));
         let equal_ms = jump.stood_ms - jump.step_ms;
         let several = SEVERAL * self.step_to(self.reference + jump.rise);
-        (FROZEN_SHARE * least_kw..=FROZEN_TIMES * most_kw).contains(&jump.spread_kw())
+        (share * least_kw..=times * most_kw).contains(&jump.spread_kw())
             && (equal_ms > memory.longest_ms || least_kw * hours(equal_ms) > several)
     }
 

@@ -22,7 +22,7 @@ pub(super) const LEAP: f64 = 3.0;
 /// … or by so many times what it has shown, where little is known.
 pub(super) const FAR: f64 = 10.0;
 /// A leap is a power that goes on where what follows is at least this share of it.
-const GOES_ON_SHARE: f64 = 0.5;
+pub(super) const GOES_ON_SHARE: f64 = 0.5;
 
 impl Walk<'_> {
     /// What a rise may be, in the register's unit: by the highest power known, or by any.

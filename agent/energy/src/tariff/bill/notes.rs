@@ -153,6 +153,16 @@ fn seen(tally: &Tally<'_>) -> Option<Note> {
             format!("자료 확보율 {seen}: 모르는 시간의 사용량은 들어 있지 않습니다."),
             format!("Coverage {seen}: what was used while nothing was known is not in this bill."),
         )
+    } else if tally.still_min > 0.0 {
+        let hours = (tally.still_min / 60.0 * 10.0).round() / 10.0;
+        (
+            format!(
+                "자료 확보율 {seen}: 결측 시간의 사용량은 계기가 적산한 만큼만 들어 있습니다. 그중 {hours}시간은 지시값이 멈춰 있어, 쓴 것이 있어도 들어 있지 않습니다."
+            ),
+            format!(
+                "Coverage {seen}: of the gaps only what the registers counted is in this bill. For {hours} h of them they stood still: if anything was used then, it is not."
+            ),
+        )
     } else {
         (
             format!("자료 확보율 {seen}: 결측 시간의 사용량은 계기 적산값으로 알고 있어 들어 있습니다."),

@@ -44,6 +44,8 @@ pub(super) struct Tally<'a> {
     pub(super) seen_min: f64,
     /// Time of which the energy is known, by a register at least, minutes.
     pub(super) known_min: f64,
+    /// Time of which a register that stood still, or was silent and stands where it stood, says that nothing was used, minutes.
+    pub(super) still_min: f64,
     /// Energy that is known in sum only, and was spread.
     estimated: Nano,
     /// Whether an interval lay in no part, or had no price.
@@ -121,6 +123,7 @@ impl<'a> Tally<'a> {
             heard_until: last.map_or(from, Usage::end),
             seen_min: 0.0,
             known_min: 0.0,
+            still_min: 0.0,
             estimated: 0,
             has_unpriced: false,
         };
@@ -132,6 +135,8 @@ impl<'a> Tally<'a> {
             if let Some(energy_kwh) = row.energy_kwh {
                 tally.known_min += f64::from(row.minutes);
                 if row.quality == Quality::Estimated {
+                    let is_still = energy_kwh == 0.0 && row.coverage == 0.0;
+                    tally.still_min += if is_still { f64::from(row.minutes) } else { 0.0 };
                     tally.estimated += (energy_kwh * 1e9).round() as Nano;
                 }
             }
