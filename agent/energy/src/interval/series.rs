@@ -16,7 +16,7 @@ use super::{
     cut::{Cut, Part},
     known::{MARGIN, Mark, Memory, Rules, is_usual, limit_kw, waver},
     load::Load,
-    point::{MS_PER_HOUR, Point, hours},
+    point::{MS_PER_HOUR, Point, distances, hours},
     repair::RepairKind,
 };
 use crate::{sample::Quality, site::Swap};
@@ -29,6 +29,7 @@ const SHOWN_READINGS: usize = 64;
 /// Ascending readings of one quantity of one meter.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Series {
+    #[serde(with = "distances")]
     points: Vec<Point>,
     /// Readings that cannot be real, for their name's sake; ascending.
     bad: Vec<Point>,
