@@ -184,13 +184,23 @@ fn constant(method: Method, values: &[f64], evidence: &Evidence<'_>, limits: &Li
     within(method, excess, limits.sum_error, reason)
 }
 
-/// What all of them say: consistent if one found it so, inconsistent if none did and one could tell.
+/// What all of them say: consistent if one found it so, inconsistent if none did and one refutes it. A load that is not
+/// flat, nor in step with its parent's, nor its rated power, nor its driver's, may be measured rightly all the same.
 pub fn verdict(checks: &[Check]) -> Verdict {
-    let any = |verdict| checks.iter().any(|check| check.verdict == verdict);
-    match (any(Verdict::Consistent), any(Verdict::Inconsistent)) {
-        (true, _) => Verdict::Consistent,
-        (false, true) => Verdict::Inconsistent,
-        (false, false) => Verdict::CannotTell,
+    // Where children were above their parent no method came after.
+    let is_above = checks.last().map(|check| check.method) == Some(Method::ConstantDifference);
+    let refutes = |check: &Check| match check.method {
+        Method::Sum | Method::Production | Method::Utilisation => true,
+        Method::ConstantRatio | Method::ConstantDifference => is_above,
+        Method::Regression | Method::FlatPattern | Method::Capacity => false,
+    };
+    let is_refuted = |check: &Check| check.verdict == Verdict::Inconsistent && refutes(check);
+    if checks.iter().any(|check| check.verdict == Verdict::Consistent) {
+        Verdict::Consistent
+    } else if checks.iter().any(is_refuted) {
+        Verdict::Inconsistent
+    } else {
+        Verdict::CannotTell
     }
 }
 
