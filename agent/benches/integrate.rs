@@ -28,6 +28,7 @@ pub(crate) fn measure() -> Vec<Number> {
         zone: &zone,
         lengths,
         patience: Patience::default(),
+        hours: None,
     };
     let start: Timestamp = "2026-01-01T00:00:00+09:00".parse().unwrap();
     let mut sample = Sample {

@@ -83,16 +83,19 @@ impl Part {
         }
     }
 
-    async fn stop(self) {
+    /// Whether it has stopped.
+    async fn stop(self) -> bool {
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_err() {
+        let has_stopped = tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_ok();
+        if !has_stopped {
             tracing::warn!(
                 part = self.name,
                 within_s = STOP_WITHIN.as_secs(),
                 "did not stop in time; going on"
             );
         }
+        has_stopped
     }
 }
 
@@ -235,16 +238,18 @@ impl App {
         &self.store
     }
 
-    /// Stops in reverse; what was taken in is on the disk when this returns.
-    pub async fn stop(self) {
+    /// Stops in reverse; whether what was taken in is on the disk.
+    pub async fn stop(self) -> bool {
         self.inputs.stop().await;
         drop(self.outlets);
-        self.recorder.stop().await;
+        let has_recorded = self.recorder.stop().await;
         tokio::task::spawn_blocking(move || self.web.stop()).await.ok();
         self.readers.stop().await;
-        if let Err(error) = self.store.close().await {
+        let closed = self.store.close().await;
+        if let Err(error) = &closed {
             tracing::error!(%error, "the store did not close cleanly; nothing that was acknowledged is lost");
         }
+        has_recorded && closed.is_ok()
     }
 }
 

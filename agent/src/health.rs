@@ -24,6 +24,7 @@ const HELP: &[(&str, &str)] = &[
         "answer_duration_s",
         "What the last answer of this Modbus meter took from its request on, seconds.",
     ),
+    ("cannot_commit", "1 while a commit fails and is tried again."),
     (
         "clock_ahead_s",
         "How far time in the recordings is ahead of the system's clock, seconds.",
@@ -83,6 +84,10 @@ const HELP: &[(&str, &str)] = &[
     (
         "mqtt_same_arrival_total",
         "Messages of this meter without a time of their own that came within one instant.",
+    ),
+    (
+        "mqtt_time_unread_total",
+        "Messages of this meter whose time cannot be read: their values are marked clock_suspect.",
     ),
     (
         "mqtt_sessions_lost_total",

@@ -228,6 +228,8 @@ struct Counters {
     too_old: Counter,
     off_grid: Counter,
     commit_s: Gauge,
+    /// 1 while a commit fails and is tried again.
+    cannot_commit: Gauge,
     clock_ahead_s: Gauge,
     steps_back: Counter,
     leaps: Counter,
@@ -249,6 +251,7 @@ impl Counters {
             too_old: health.dropped("engine", "too_old"),
             off_grid: health.dropped("engine", "off_grid"),
             commit_s: health.gauge("commit_duration_s", &[]),
+            cannot_commit: health.gauge("cannot_commit", &[]),
             clock_ahead_s: health.gauge("clock_ahead_s", &[]),
             steps_back: health.counter("clock_steps_total", &[("direction", "back")]),
             leaps: health.counter("clock_steps_total", &[("direction", "forward")]),
@@ -402,6 +405,7 @@ impl Recorder {
         let began = clock::monotonic();
         while let Err(error) = self.store.commit(Arc::clone(&commit)).await {
             self.counters.failed_commits.one();
+            self.counters.cannot_commit.set(1.0);
             if error == StoreError::Closed {
                 tracing::error!(%error, "the store closed before the recorder; the last samples were not acknowledged");
                 self.waiting.clear();
@@ -413,6 +417,7 @@ impl Recorder {
             self.counters.rounds.one();
         }
         self.counters.commits.one();
+        self.counters.cannot_commit.set(0.0);
         self.counters.commit_s.set(began.elapsed().as_secs_f64());
         for stored in self.waiting.drain(..) {
             // A receiver that has gone away (its connection ended) will be sent the message again by its broker.

@@ -52,9 +52,13 @@ pub fn run(args: &RunArgs) -> ExitCode {
             Ok(mut app) => {
                 tracing::info!(page = %format!("http://{}", app.page()), "started");
                 until_stopped(&args.config, fixed, &mut app, &health).await;
-                app.stop().await;
-                tracing::info!("stopped; everything that was taken in is on the disk");
-                ExitCode::SUCCESS
+                if app.stop().await {
+                    tracing::info!("stopped; everything that was taken in is on the disk");
+                    ExitCode::SUCCESS
+                } else {
+                    tracing::error!("stopped; what was taken in last is not on the disk, and was not acknowledged");
+                    ExitCode::from(INTERNAL)
+                }
             }
             Err(error) => fail(status_of(&error), error),
         }

@@ -160,6 +160,32 @@ async fn a_late_answer_never_becomes_a_value() {
     assert_eq!(bus.count("connects_total", "ok"), 1.0, "drained, not connected anew");
 }
 
+/// An answer is lost, and a converter says the one before it again in its place: as many came as were asked for.
+#[tokio::test]
+async fn the_answer_before_in_place_of_a_lost_one_is_no_value() {
+    let (before, n_said_again) = (Mutex::new(vec![]), Arc::new(Mutex::new(0)));
+    let counted = Arc::clone(&n_said_again);
+    let device = Device::start(move |asked| {
+        let mut before = before.lock().unwrap();
+        let lost = asked.at > 100 && asked.nth > 20 && asked.nth % 7 == 0 && !before.is_empty();
+        let answer = if lost {
+            std::mem::take(&mut *before)
+        } else {
+            asked.right()
+        };
+        *counted.lock().unwrap() += usize::from(lost);
+        if !lost {
+            before.clone_from(&answer);
+        }
+        (AT_ONCE, answer)
+    })
+    .await;
+    let mut bus = Bus::start(over(device.port, vec![alike(1)]));
+    while *n_said_again.lock().unwrap() < 12 {
+        assert_right(&bus.next().await);
+    }
+}
+
 /// One answer that comes when its unit has been asked for something else long since, out of turn.
 #[tokio::test]
 async fn an_answer_that_was_overtaken_is_no_value() {

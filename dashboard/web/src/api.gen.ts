@@ -232,7 +232,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The store can be read */
+        /** The store can be read, and takes what comes in */
         get: operations["ready"];
         put?: never;
         post?: never;
@@ -1155,7 +1155,7 @@ export interface operations {
                     "application/json": components["schemas"]["NowAnswer"];
                 };
             };
-            /** @description The store cannot be read now. */
+            /** @description The store cannot be read, or written, now. */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -112,6 +112,9 @@ fn sum_of_phases(readings: &[Reading]) -> Option<Broken> {
         phases.iter().sum::<f64>(),
         phases.iter().map(|kw| kw.abs()).sum::<f64>(),
     );
+    if magnitudes == 0.0 {
+        return None; // a meter of three wires has no power of a phase
+    }
     let allowed = SUM_TOLERANCE * magnitudes.max(total.abs()) + FLOOR_KW;
     let is_near = [sum, magnitudes, -sum]
         .iter()
@@ -211,6 +214,8 @@ mod tests {
             None,
             &[],
         ); // one phase is not known
+        let none = "active_power_l1_kw=0 active_power_l2_kw=0 active_power_l3_kw=0";
+        check(&format!("active_power_kw=59 {none}"), None, &[]); // three wires: no phase has a power of its own
         // One current transformer reversed: the sum is small, as the meter says, or it counts magnitudes.
         let reversed = "active_power_l1_kw=3 active_power_l2_kw=-3 active_power_l3_kw=3";
         check(&format!("active_power_kw=3 {reversed}"), None, &[]);

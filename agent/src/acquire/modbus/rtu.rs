@@ -5,7 +5,8 @@
 //! * A unit that owes an answer is left alone for a while, then asked for a number of registers that none of the owed
 //!   answers can have. It answers in the order in which it was asked, so what is owed has come, or never will, once that
 //!   one has come. What is owed outlives the connection: a converter may answer the next one.
-//! * An answer said again word for word, by a repeater, is not taken for that of the next block.
+//! * An answer said again word for word, by a repeater, is not taken for that of the next block; one that comes alone, where the
+//!   right one was lost, is asked for a second time.
 //! * A unit is watched at first, after a lost answer, and where it was heard without having been asked: what it says in
 //!   a poll is believed only if as many answers came as were asked for. Each time that it was believed again too early it
 //!   is watched for longer.
@@ -130,8 +131,16 @@ impl Wire {
             self.drain(alone_until).await?;
             self.settle(unit, request, limit).await?;
         }
-        self.units.of(unit).is_asked_for(request);
-        self.ask_now(unit, request, limit, Unit::went_unanswered).await
+        let known = self.units.of(unit);
+        known.is_asked_for(request);
+        let former = known.told(request).map(<[u8]>::to_vec);
+        let reply = self.ask_now(unit, request, limit, Unit::went_unanswered).await?;
+        if !self.units.of(unit).is_alike_anew(request, &reply, former.as_deref()) {
+            return Ok(reply);
+        }
+        let again = self.ask_now(unit, request, limit, Unit::went_unanswered).await?;
+        self.units.of(unit).is_compared(request, again == reply);
+        Ok(again)
     }
 
     /// Asks a unit that owes answers for what none of them can be. A refusal may be one of them; one more than are owed

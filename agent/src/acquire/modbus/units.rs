@@ -52,6 +52,8 @@ pub(super) struct Unit {
     shapes: BTreeSet<Shape>,
     /// The last requests that were answered.
     told: VecDeque<Told>,
+    /// Requests whose answers are those to other ones too, asked for a second time.
+    alike: VecDeque<Vec<u8>>,
     /// The longest that it took to answer lately.
     usual: Duration,
     /// It is watched for so many polls more, since answers came that nobody had asked for,
@@ -144,6 +146,7 @@ impl Default for Unit {
             owed: Vec::new(),
             shapes: BTreeSet::new(),
             told: VecDeque::new(),
+            alike: VecDeque::new(),
             usual: Duration::ZERO,
             strayed: Spell::FIRST,
             watched_until: None,
@@ -335,6 +338,33 @@ impl Unit {
         let is_telling = reply.iter().skip(2).any(|byte| *byte != 0) || self.is_watched(now);
         let is_of_other = |told: &Told| told.request != request && told.reply == reply;
         self.repeats.is_on() && is_telling && self.told.iter().any(is_of_other)
+    }
+
+    /// The last answer to a request.
+    pub(super) fn told(&self, request: &[u8]) -> Option<&[u8]> {
+        let told = self.told.iter().find(|told| told.request == request)?;
+        Some(&told.reply)
+    }
+
+    /// Whether a reply that follows this `former` one is that to another request, as it was not before: the right one may have
+    /// been lost, and another said again in its place. Two blocks may come to one content, and registers that are all 0 often do.
+    pub(super) fn is_alike_anew(&mut self, request: &[u8], reply: &[u8], former: Option<&[u8]>) -> bool {
+        let is_of_other = |told: &Told| told.request != request && told.reply == reply;
+        let is_telling = reply.iter().skip(2).any(|byte| *byte != 0);
+        if !is_telling || former == Some(reply) || !self.told.iter().any(is_of_other) {
+            return false;
+        }
+        !self.alike.iter().any(|known| known == request)
+    }
+
+    /// A request whose answer was alike anew was asked again, and answered the same or otherwise.
+    pub(super) fn is_compared(&mut self, request: &[u8], is_same: bool) {
+        if is_same {
+            self.alike.truncate(TOLD - 1);
+            self.alike.push_front(request.to_vec());
+        } else {
+            self.repeated_itself();
+        }
     }
 
     /// After a reply that might be another one said again nothing else came.

@@ -10,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-use energy::{Name, Quality, Sample};
-use jiff::{SignedDuration, Timestamp};
+use energy::Name;
+use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
@@ -23,10 +23,10 @@ use super::{
     Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES,
     line::Line,
     link::{Client, Message},
-    payload,
     reader::Reader,
     said::{OF_OTHER_THINGS, Refusal, Said},
     sparkplug::{Ask, Heard},
+    stamp::stamped,
     told::Told,
 };
 use crate::{
@@ -36,13 +36,6 @@ use crate::{
 
 /// Bytes of messages that may wait for their acknowledgement, beside their number: what one broker may cost in memory.
 const WAITING_BYTES: usize = 16 << 20;
-
-/// How far ahead of ours a payload's clock may be: more than a gateway's drift between two synchronisations, less than
-/// a demand interval.
-const MAX_AHEAD: SignedDuration = SignedDuration::from_secs(60);
-
-/// Instants before this, 1 January 2000, come from clocks that were never set.
-const FIRST_SENSIBLE_S: i64 = 946_684_800;
 
 /// How long the last samples may take to become durable at the end; the recorder commits at once when a broker waits.
 const LAST_ACKS_WITHIN: Duration = Duration::from_secs(2);
@@ -278,8 +271,10 @@ impl<'a> Desk<'a> {
             match content {
                 Err(refusal) => unstored.extend(self.refuse(message, at, &meter, refusal).await),
                 Ok(content) => {
-                    if content.at.is_none() {
-                        self.note_arrival(&message.topic, &meter, at);
+                    match (content.at, &content.unread_time) {
+                        (None, Some(found)) => self.note_unread_time(&message.topic, &meter, found),
+                        (None, None) => self.note_arrival(&message.topic, &meter, at),
+                        _ => {}
                     }
                     let sample = stamped(&meter, content, at, message.is_retained);
                     let (stored, until_stored) = promise(message);
@@ -356,6 +351,23 @@ impl<'a> Desk<'a> {
             info!(
                 broker = self.broker,
                 topic, "a message of an earlier configuration: the broker is asked to send this topic no more"
+            );
+        }
+    }
+
+    /// Says that the time that a payload gives cannot be read.
+    fn note_unread_time(&mut self, topic: &str, meter: &Name, found: &str) {
+        let labels = [("broker", self.broker.as_str()), ("meter", meter)];
+        self.health.counter("mqtt_time_unread_total", &labels).one();
+        if let Some(n) = self.told.again(topic, "unread_time") {
+            warn!(
+                broker = self.broker,
+                topic,
+                meter = &**meter,
+                found,
+                n,
+                "the payload's time cannot be read, so its values are marked clock_suspect and make no energy; it must be \
+                 RFC 3339, or seconds or milliseconds since 1970: point `time` at another value, or leave it out"
             );
         }
     }
@@ -473,66 +485,4 @@ async fn front_stored(waiting: &mut VecDeque<Delivery>) -> Result<(), NotStored>
         front.unstored.pop();
     }
     Ok(())
-}
-
-/// The sample of one message: under the payload's own time where that can be believed, else under its arrival.
-fn stamped(meter: &Name, content: payload::Content, arrival: Timestamp, is_retained: bool) -> Sample {
-    let (at, at_best) = match content.at {
-        Some(at) if at.as_second() >= FIRST_SENSIBLE_S && at.duration_since(arrival) <= MAX_AHEAD => (at, Quality::Ok),
-        Some(_) => (arrival, Quality::ClockSuspect),
-        None if is_retained => (arrival, Quality::Stale),
-        None => (arrival, Quality::Ok),
-    };
-    let mut readings = content.readings;
-    for reading in &mut readings {
-        reading.quality = reading.quality.max(at_best);
-    }
-    Sample {
-        meter: Name::clone(meter),
-        at,
-        readings,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use energy::{Quantity, Reading};
-
-    use super::*;
-
-    #[test]
-    fn a_sample_never_passes_off_an_old_value_as_new() {
-        let arrival: Timestamp = "2026-08-28T08:10:00Z".parse().unwrap();
-        let meter: Name = "dryer".into();
-        for (time, is_retained, expected_at, expected_quality) in [
-            (None, false, "2026-08-28T08:10:00Z", Quality::Ok),
-            (None, true, "2026-08-28T08:10:00Z", Quality::Stale),
-            (Some("2026-08-28T08:09:00Z"), true, "2026-08-28T08:09:00Z", Quality::Ok),
-            (Some("2026-08-28T08:11:00Z"), false, "2026-08-28T08:11:00Z", Quality::Ok),
-            (
-                Some("2026-08-28T08:11:01Z"),
-                false,
-                "2026-08-28T08:10:00Z",
-                Quality::ClockSuspect,
-            ),
-            (
-                Some("1970-01-01T00:10:00Z"),
-                false,
-                "2026-08-28T08:10:00Z",
-                Quality::ClockSuspect,
-            ),
-        ] {
-            let content = payload::Content {
-                at: time.map(|time| time.parse().unwrap()),
-                readings: vec![
-                    Reading::new(Quantity::ActivePower, 1.0),
-                    Reading::new(Quantity::PowerFactor, 9.0),
-                ],
-            };
-            let sample = stamped(&meter, content, arrival, is_retained);
-            assert_eq!(sample.at.to_string(), expected_at, "{time:?}");
-            assert_eq!(sample.readings[0].quality, expected_quality, "{time:?}");
-            assert_eq!(sample.readings[1].quality, Quality::Bad, "{time:?}");
-        }
-    }
 }

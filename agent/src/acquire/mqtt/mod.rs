@@ -12,6 +12,7 @@ pub mod payload;
 mod reader;
 mod said;
 pub mod sparkplug;
+mod stamp;
 mod tls;
 mod told;
 mod topic;

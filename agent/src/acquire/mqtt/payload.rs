@@ -16,12 +16,16 @@ use crate::clock::truncated_to_ms;
 /// Numbers at or above this are milliseconds since 1970, below it seconds: as seconds it is the year 5138, as
 /// milliseconds March 1973.
 const FIRST_MS: f64 = 1e11;
+/// … and from here on microseconds: as milliseconds it is the year 5138 again.
+const FIRST_US: f64 = 1e14;
 
 /// What a message says about one meter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Content {
     /// When it was measured, if the payload says so with its zone.
     pub at: Option<Timestamp>,
+    /// What stands where its time should, but cannot be read as one; a time without its zone can.
+    pub unread_time: Option<String>,
     /// At least one.
     pub readings: Vec<Reading>,
 }
@@ -78,11 +82,16 @@ pub(super) fn content(json: &Json, meter: &TopicMeter) -> Result<Content, Payloa
         let pointers: Vec<&str> = meter.values.iter().map(|value| value.pointer.as_str()).collect();
         return Err(PayloadError::Missing(format!("{pointers:?}")));
     }
-    let at = meter
-        .time
-        .as_ref()
-        .and_then(|time| instant(find(json, &time.pointer)?, time));
-    Ok(Content { at, readings })
+    let time = meter.time.as_ref();
+    let found = time.and_then(|time| Some((time, find(json, &time.pointer).filter(|found| !found.is_null())?)));
+    let at = found.and_then(|(time, found)| instant(found, time));
+    let is_read = |found: &Json| at.is_some() || found.as_str().is_some_and(|text| is_local(text.trim()));
+    let unread = found.filter(|(_, found)| !is_read(found));
+    Ok(Content {
+        at,
+        unread_time: unread.map(|(_, found)| shortened(found)),
+        readings,
+    })
 }
 
 /// The payload as JSON; a bare number too.
@@ -181,18 +190,23 @@ fn instant(json: &Json, time: &TimePointer) -> Option<Timestamp> {
         return Some(truncated_to_ms(at));
     }
     let number = number(json)?;
-    let ms = if number.abs() >= FIRST_MS {
-        number
-    } else {
-        number * 1000.0
+    let ms = match number.abs() {
+        FIRST_US.. => number / 1000.0,
+        FIRST_MS.. => number,
+        _ => number * 1000.0,
     };
     Timestamp::from_millisecond(ms.round() as i64).ok()
+}
+
+/// Whether this is a time of a clock on the wall, whatever its zone.
+fn is_local(text: &str) -> bool {
+    text.contains(':') && text.parse::<civil::DateTime>().is_ok()
 }
 
 /// A time of a clock on the wall; `None` where it was twice or never.
 fn local(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     // A day alone is no instant, though it can be read as its midnight.
-    let at: civil::DateTime = text.parse().ok().filter(|_| text.contains(':'))?;
+    let at: civil::DateTime = text.parse().ok().filter(|_| is_local(text))?;
     zone.to_ambiguous_timestamp(at).unambiguous().ok()
 }
 
@@ -357,12 +371,35 @@ mod tests {
             ("1787904600", Some(1_787_904_600_000)),
             ("1787904600.25", Some(1_787_904_600_250)),
             ("1787904600123", Some(1_787_904_600_123)),
+            ("1787904600123456", Some(1_787_904_600_123)),
             (r#""1787904600""#, Some(1_787_904_600_000)),
             ("null", None),
             ("1e300", None),
             ("{}", None),
         ] {
             assert_eq!(instant_ms(text), expected, "{text}");
+        }
+        let unread = |text: &str| {
+            let payload = format!(r#"{{"p": 1, "t": {text}}}"#);
+            let meter = meter(&[("/p", Quantity::ActivePower, 1.0)], Some("/t"));
+            read(payload.as_bytes(), &meter).unwrap().unread_time
+        };
+        for text in [
+            "null",
+            "1787904600",
+            r#""2026-08-28T17:10:00""#,
+            r#""2026-08-28T17:10:00Z""#,
+        ] {
+            assert_eq!(unread(text), None, "{text}");
+        }
+        for text in [
+            "{}",
+            "1e+300",
+            r#""2026/08/28 12:00""#,
+            r#""Fri, 28 Aug 2026 08:10:00 GMT""#,
+            "true",
+        ] {
+            assert_eq!(unread(text).as_deref(), Some(text), "{text}");
         }
     }
 

@@ -51,8 +51,13 @@ pub(crate) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the store can be read.
+/// `GET /readyz`: the store can be read, and what is taken in gets into it.
 pub(crate) async fn ready(State(web): State<Web>) -> Result<&'static str, ApiError> {
+    if web.parts.health.gauge("cannot_commit", &[]).get() > 0.0 {
+        return Err(ApiError::unavailable(
+            "what is taken in cannot be written to the store now",
+        ));
+    }
     web.read(|_, reader| reader.last_seq()).await?;
     Ok("ready\n")
 }

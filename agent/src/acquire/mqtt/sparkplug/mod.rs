@@ -375,6 +375,7 @@ impl Node {
             meter: Name::clone(&meter.name),
             content: Ok(Content {
                 at: time.and_then(instant),
+                unread_time: None,
                 readings,
             }),
         }));
@@ -400,6 +401,7 @@ impl Node {
                 meter: Name::clone(&meter.name),
                 content: Ok(Content {
                     at: None,
+                    unread_time: None,
                     readings: last.into_iter().map(stale).collect(),
                 }),
             })
