@@ -68,6 +68,15 @@ impl Fault {
         matches!(self, Self::Gateway(_) | Self::Refused(_))
     }
 
+    /// Whether the device said no by itself; for a gateway to say that one does not answer takes its time-out.
+    pub fn is_refused_at_once(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Gateway(code) => *code == ExceptionCode::GatewayPathUnavailable,
+            _ => false,
+        }
+    }
+
     /// Who speaks by this exception: 0x0A and 0x0B are a gateway's own words.
     pub fn of_exception(code: ExceptionCode) -> Self {
         match code {

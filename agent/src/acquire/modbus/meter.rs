@@ -39,6 +39,9 @@ const METER_REST: Backoff = Backoff {
     cap: Duration::from_mins(1),
 };
 
+/// A refusal costs its line next to nothing, so that a meter that is only busy is soon asked again.
+const REFUSED_REST: Duration = Duration::from_secs(10);
+
 /// Failures in a row after which a meter counts as silent and rests. One lost answer is daily life on a serial line and
 /// costs nothing but its own poll.
 pub(super) const SILENT_AFTER: u32 = 2;
@@ -373,6 +376,11 @@ impl Meter {
             return None;
         }
         let rest = METER_REST.after(self.failures + 1 - SILENT_AFTER, &self.name);
+        let rest = if fault.is_refused_at_once() {
+            rest.min(REFUSED_REST)
+        } else {
+            rest
+        };
         // It may well answer what is read of it, when it can be asked for that again.
         let rest = rest.min(self.in_doubt.unwrap_or(rest));
         let now = clock.now();
