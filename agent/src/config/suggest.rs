@@ -2,12 +2,21 @@
 
 use energy::{both, finding::Title};
 
-/// The nearest of `known`, when they are near enough to be what was meant: a third of their letters may differ. Several
-/// where they are equally near, at most [`MOST`].
+/// The nearest of `known`, when they are near enough to be what was meant: a third of their letters may differ, or the maker
+/// before a model is missing. Several where they are equally near, at most [`MOST`].
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut near: Vec<(usize, &str)> = known
         .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
+        .map(|candidate| {
+            (
+                if is_end(word, candidate) {
+                    0
+                } else {
+                    distance(word, candidate)
+                },
+                candidate,
+            )
+        })
         .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
         .collect();
     near.sort_unstable();
@@ -16,6 +25,18 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let equally = near.into_iter().take_while(|(distance, _)| *distance == least);
     equally.map(|(_, candidate)| candidate).take(MOST).collect()
 }
+
+/// Whether a word is what stands behind a dash of `candidate`: "sdm630" of "eastron-sdm630".
+fn is_end(word: &str, candidate: &str) -> bool {
+    let word = word.to_lowercase();
+    candidate
+        .strip_suffix(&word)
+        .is_some_and(|before| before.ends_with('-'))
+        && word.len() >= SHORTEST_END
+}
+
+/// Shorter ends are those of too many names.
+const SHORTEST_END: usize = 4;
 
 /// Words offered at most: more are a guess, not a help.
 const MOST: usize = 3;
@@ -96,6 +117,18 @@ mod tests {
             ("압축가", vec!["압축기"], vec!["압축기"]),
             ("p4", vec!["p3", "p1", "p2"], vec!["p1", "p2", "p3"]),
             ("m5", vec!["m1", "m2", "m3", "m4"], vec!["m1", "m2", "m3"]),
+        ] {
+            assert_eq!(nearest(word, known), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_model_without_its_maker_is_known() {
+        let known = ["eastron-sdm630", "eastron-sdm630-2", "schneider-pm5110", "abb-b23"];
+        for (word, expected) in [
+            ("sdm630", &["eastron-sdm630"][..]),
+            ("PM5110", &["schneider-pm5110"]),
+            ("b23", &[]),
         ] {
             assert_eq!(nearest(word, known), expected, "{word}");
         }
