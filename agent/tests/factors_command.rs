@@ -153,7 +153,7 @@ fn a_month_has_market_based_emissions_scope_1_and_toe() {
 fn what_was_done_to_a_fuels_register_is_shown() {
     // Three readings are missing around noon of the first day, and at the second midnight the register is set back.
     let folder = replayed_with("repaired", |hour| match hour {
-        11 | 12 | 13 => None,
+        11..=13 => None,
         0..48 => Some(1000 + 10 * hour),
         _ => Some(10 * (hour - 48)),
     });
