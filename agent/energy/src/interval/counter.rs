@@ -194,12 +194,13 @@ impl<'a> Walk<'a> {
         if rise < self.memory.least || self.memory.least == 0.0 {
             self.memory.least = rise;
         }
-        // What values are multiples of shows in one a minute; of all it would cost as much as the rest of the walk.
+        // What values are multiples of, and what power lasts, shows in one a minute; of all it would cost as much as the rest
+        // of the walk.
         if to.0.div_euclid(MINUTE_MS) != self.since_ms.div_euclid(MINUTE_MS) {
             self.memory.learn_value(to.1);
+            self.memory.learn_lasting(to);
         }
         self.memory.zeroed = None;
-        self.memory.learn_lasting(to);
         self.memory.learn_rise(rise, to.0 - self.since_ms);
         self.memory
             .learn_standstill(from_ms - self.since_ms, elapsed_ms, self.rules.patience);
@@ -286,7 +287,7 @@ impl<'a> Walk<'a> {
         let (from_ms, to) = (self.points[self.at].0, self.points[index]);
         let before = self.reference;
         self.stands(to);
-        self.memory.lasting_from = None;
+        self.memory.begin_lasting();
         self.at = index;
         Step {
             from_ms,

@@ -91,8 +91,10 @@ pub(crate) struct Memory {
     pub(super) zeroed: Option<Point>,
     /// Highest mean power over a quarter hour or longer, kW; 0 = none yet.
     pub(super) lasting_kw: f64,
-    /// Where the running one began: when, and where the register stood. `None` = at its next rise.
-    pub(super) lasting_from: Option<Point>,
+    /// Where the running one began: when, and where the register stood …
+    pub(super) lasting_from: Point,
+    /// … and from when on it is long enough, ms; 0 = it begins at the next rise.
+    pub(super) lasting_until_ms: i64,
     /// The newest change of the meter that was applied, as entered, ms.
     pub(super) swapped_ms: Option<i64>,
 }
@@ -158,15 +160,20 @@ impl Memory {
 
     /// A believed rise to here tells what power lasts.
     pub(super) fn learn_lasting(&mut self, to: Point) {
-        let Some(from) = self.lasting_from else {
-            self.lasting_from = Some(to);
+        if to.0 < self.lasting_until_ms {
             return;
-        };
-        let elapsed_ms = to.0 - from.0;
-        if elapsed_ms >= LASTING_MS {
-            self.lasting_kw = self.lasting_kw.max((to.1 - from.1) * MS_PER_HOUR / elapsed_ms as f64);
-            self.lasting_from = Some(to);
         }
+        if self.lasting_until_ms > 0 {
+            let elapsed_ms = to.0 - self.lasting_from.0;
+            let kw = (to.1 - self.lasting_from.1) * MS_PER_HOUR / elapsed_ms as f64;
+            self.lasting_kw = self.lasting_kw.max(kw);
+        }
+        (self.lasting_from, self.lasting_until_ms) = (to, to.0 + LASTING_MS);
+    }
+
+    /// What it counts from here on has nothing to do with what it counted before.
+    pub(super) fn begin_lasting(&mut self) {
+        self.lasting_until_ms = 0;
     }
 
     /// How long the register may stand still and be believed, ms; `None` while too little is known of it.

@@ -83,6 +83,10 @@ impl Walk<'_> {
         // Each second knows a standstill, and no more power than is known owes anything, but after one of no kind that the
         // register has shown.
         if ended.step_kw() <= MARGIN * self.memory.peak_kw {
+            // No standstill is strange before this.
+            if ended.stood_ms <= self.rules.patience.least_ms {
+                return None;
+            }
             let is_owed = self.is_strange(ended)
                 && (self.falls_back(ended, end) && self.is_missing(ended, (FROZEN_SHARE, FROZEN_TIMES))
                     || self.is_missing(ended, (1.0 / ALIKE, ALIKE)));
