@@ -12,7 +12,7 @@ use jiff::{
 };
 use serde::Deserialize;
 
-use crate::{both, finding::Title, interval::point::timestamp};
+use crate::{both, finding::Title};
 
 /// A calendar of public holidays, one file of `config/calendars`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -223,10 +223,9 @@ impl Hours {
         }
     }
 
-    /// How much of `[from_ms, to_ms)` lies in days off: public holidays that cancel the shift, and planned stops.
-    pub(crate) fn off_ms(&self, from_ms: i64, to_ms: i64) -> i64 {
-        let local = |ms: i64| self.zone.to_datetime(timestamp(ms));
-        let (from, to) = (local(from_ms), local(to_ms));
+    /// How much of `[from, to)`, in milliseconds, lies in days off: public holidays that cancel the shift, and planned stops.
+    pub(crate) fn off_ms(&self, from: Timestamp, to: Timestamp) -> i64 {
+        let (from, to) = (self.zone.to_datetime(from), self.zone.to_datetime(to));
         let day = |day: Date| {
             let midnight = day.to_datetime(Time::midnight());
             (midnight, midnight + 1.day())
@@ -359,7 +358,7 @@ mod tests {
             ("2026-09-20T00:00", "2026-09-30T00:00", 36),
             ("2026-09-25T06:00", "2026-09-25T18:00", 12),
         ] {
-            let off_ms = hours.off_ms(at(from).as_millisecond(), at(to).as_millisecond());
+            let off_ms = hours.off_ms(at(from), at(to));
             assert_eq!(off_ms, expected_h * 3_600_000, "{from} {to}");
         }
     }

@@ -6,21 +6,18 @@
 
 mod support;
 
-use energy::{Quality, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, site::Settings};
+use energy::{Quality, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind};
 use jiff::SignedDuration;
-use support::{Outcome, at, live_on, site};
+use support::{Outcome, at, live_on, main_alone};
 
 const HOUR_S: i64 = 3600;
 
 fn watched(every_s: i64, contract_kw: f64) -> Site {
-    let mut site = site();
+    let mut site = main_alone(
+        SignedDuration::from_secs(every_s),
+        &[Kind::MeterReset, Kind::MeterStuck],
+    );
     site.contracts[0].contract_kw = contract_kw;
-    site.meters[0].every = SignedDuration::from_secs(every_s);
-    site.meters.truncate(1);
-    site.machines.retain(|machine| *machine.meter == *"main");
-    site.machines[0].detect = [Kind::MeterReset, Kind::MeterStuck]
-        .map(|kind| (kind, Settings::new()))
-        .into();
     site
 }
 

@@ -8,9 +8,9 @@
 
 mod support;
 
-use energy::{Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, site::Settings};
+use energy::{Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind};
 use jiff::SignedDuration;
-use support::{Outcome, at, live_on, site};
+use support::{Outcome, at, live_on, main_alone};
 
 const KW: f64 = 100.0;
 const DAY_S: i64 = 86_400;
@@ -18,17 +18,14 @@ const DAY_S: i64 = 86_400;
 const FROM_S: i64 = 2 * DAY_S + 36_100;
 
 fn watched(every_s: i64, contract_kw: Option<f64>) -> Site {
-    let mut site = site();
+    let mut site = main_alone(
+        SignedDuration::from_secs(every_s),
+        &[Kind::MeterReset, Kind::MeterStuck],
+    );
     site.contracts.truncate(usize::from(contract_kw.is_some()));
     for contract in &mut site.contracts {
         contract.contract_kw = contract_kw.unwrap_or_default();
     }
-    site.meters[0].every = SignedDuration::from_secs(every_s);
-    site.meters.truncate(1);
-    site.machines.retain(|machine| *machine.meter == *"main");
-    site.machines[0].detect = [Kind::MeterReset, Kind::MeterStuck]
-        .map(|kind| (kind, Settings::new()))
-        .into();
     site
 }
 

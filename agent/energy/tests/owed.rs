@@ -12,19 +12,14 @@ use energy::{
     Interval, Quality, Quantity, Reading, Sample, Site,
     finding::Kind,
     interval::RepairKind::{Frozen, Spike},
-    site::Settings,
 };
 use jiff::SignedDuration;
-use support::{Outcome, at, live_on, site};
+use support::{Outcome, at, live_on, main_alone};
 
 const DAY: i64 = 1440;
 
 fn watched(every: i64, contract_kw: Option<f64>) -> Site {
-    let mut site = site();
-    site.meters[0].every = SignedDuration::from_mins(every);
-    site.meters.truncate(1);
-    site.machines.retain(|machine| *machine.meter == *"main");
-    site.machines[0].detect = [(Kind::MeterReset, Settings::new())].into();
+    let mut site = main_alone(SignedDuration::from_mins(every), &[Kind::MeterReset]);
     match contract_kw {
         Some(kw) => site.contracts[0].contract_kw = kw,
         None => site.contracts.clear(),

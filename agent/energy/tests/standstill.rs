@@ -11,10 +11,9 @@ use energy::{
     Engine, Finding, Interval, Quality, Quantity, Reading, Sample, Site,
     finding::{Condition, Kind},
     interval::RepairKind,
-    site::Settings,
 };
 use jiff::{SignedDuration, Timestamp};
-use support::{Outcome, live_on, site};
+use support::{Outcome, live_on, main_alone};
 
 const HOUR: i64 = 60;
 const DAY: i64 = 24 * HOUR;
@@ -28,12 +27,7 @@ fn minute(n: i64) -> Timestamp {
 }
 
 fn watched() -> Site {
-    let mut site = site();
-    site.meters[0].every = SignedDuration::from_mins(1);
-    site.meters.truncate(1);
-    site.machines.retain(|machine| *machine.meter == *"main");
-    site.machines[0].detect = [(Kind::MeterStuck, Settings::new())].into();
-    site
+    main_alone(SignedDuration::from_mins(1), &[Kind::MeterStuck])
 }
 
 /// A register over some days: whether energy is used in a minute, whether it is shown, and what the power says.

@@ -13,11 +13,11 @@ use energy::{
     Interval, Quantity, Reading, Sample, Site,
     finding::Kind,
     interval::{Repair, RepairKind},
-    site::{Settings, Swap},
+    site::Swap,
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use support::{Outcome, at, live_on, site};
+use support::{Outcome, at, live_on, main_alone};
 
 const HOUR: i64 = 60;
 const DAY: i64 = 24 * HOUR;
@@ -55,15 +55,9 @@ fn register(from_kwh: f64, to_kwh: f64) -> Vec<f64> {
 }
 
 fn watched(swaps: Vec<Swap>) -> Site {
-    let mut site = site();
+    let mut site = main_alone(SignedDuration::from_mins(1), &[Kind::MeterReset, Kind::MeterStuck]);
     site.contracts.clear();
-    site.meters[0].every = SignedDuration::from_mins(1);
     site.meters[0].swaps = swaps;
-    site.meters.truncate(1);
-    site.machines.retain(|machine| *machine.meter == *"main");
-    site.machines[0].detect = [Kind::MeterReset, Kind::MeterStuck]
-        .map(|kind| (kind, Settings::new()))
-        .into();
     site
 }
 

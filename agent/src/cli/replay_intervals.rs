@@ -13,6 +13,8 @@ use energy::{
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
+use crate::report::words::reasons;
+
 /// An instant in RFC 3339 with the zone's offset.
 pub(super) fn local(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned_datetime(zone.clone())
@@ -135,11 +137,7 @@ pub(super) fn write_repairs(path: &Path, site: &Site, intervals: &[Interval], fu
 }
 
 fn row(site: &Site, meter: &str, repair: &Repair) -> [String; 9] {
-    let mut why: Vec<String> = repair
-        .why
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let mut why = reasons(repair);
     why.extend(entered_reason(site, meter, repair));
     [
         local(repair.until, &site.zone),

@@ -106,13 +106,15 @@ pub fn repaired_unit(quantity: Quantity) -> &'static str {
     quantity.row().unit
 }
 
+/// The numbers that a repair was decided by, as `name=value`.
+pub fn reasons(repair: &Repair) -> Vec<String> {
+    let pair = |(name, value): (&String, &f64)| format!("{name}={value}");
+    repair.why.iter().map(pair).collect()
+}
+
 /// `reset`, what was before and after, and the numbers it was decided by.
 pub fn repair_text(repair: &Repair, language: Language) -> String {
-    let why: Vec<String> = repair
-        .why
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let why = reasons(repair);
     let amount = repair.amount.map_or(String::new(), |amount| {
         format!(
             ", {} {}",

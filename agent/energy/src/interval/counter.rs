@@ -12,7 +12,7 @@ mod swap;
 
 use super::{
     known::{MARGIN, Mark, Memory, Rules, limit_kw, waver},
-    point::{MINUTE_MS, MS_PER_HOUR, Point, hours},
+    point::{MINUTE_MS, MS_PER_HOUR, Point, hours, timestamp},
     repair::RepairKind,
 };
 use crate::{calendar::Hours, quantity::Quantity};
@@ -339,7 +339,7 @@ impl<'a> Walk<'a> {
         let believed_ms = self.memory.believed_ms(self.rules.patience);
         let is_longer = |believed_ms: i64| {
             // Days off that were declared are no standstill of the register.
-            let off_ms = |hours: &Hours| hours.off_ms(self.since_ms, self.points[last].0);
+            let off_ms = |hours: &Hours| hours.off_ms(timestamp(self.since_ms), timestamp(self.points[last].0));
             stood_ms > believed_ms && stood_ms - self.rules.hours.map_or(0, off_ms) > believed_ms
         };
         self.rules.quantity == Quantity::EnergyImport && believed_ms.is_some_and(is_longer)

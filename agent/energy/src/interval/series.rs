@@ -122,7 +122,7 @@ impl Series {
     /// clock was set: when the energy up to the next reading was used is not known. Gives from where on that is told anew.
     pub(crate) fn contradict(&mut self, at_ms: i64, value: f64, basis: &Basis<'_>) -> Option<i64> {
         let index = self.points.binary_search_by_key(&at_ms, |point| point.0).ok()?;
-        let memory = self.marks.last().map_or(&self.memory, |mark| &mark.memory);
+        let memory = self.learnt();
         let (held, last) = (self.points[index].1, *self.points.last()?);
         let off = (value - held).abs();
         let is_other_time = memory.has_risen()
@@ -140,6 +140,11 @@ impl Series {
         let former = self.torn_ms.pop_if(|torn_ms| Some(*torn_ms) == before_ms);
         self.tear(at_ms);
         Some(former.unwrap_or(at_ms))
+    }
+
+    /// What it has taught so far.
+    fn learnt(&self) -> &Memory {
+        self.marks.last().map_or(&self.memory, |mark| &mark.memory)
     }
 
     fn is_torn(&self, from_ms: i64, to_ms: i64) -> bool {
@@ -345,7 +350,7 @@ impl Series {
     /// Since when it stands where it was last told, ms: before any zeros that nobody can explain. `None` where it was never
     /// heard, or has never risen and need not: export may be zero for ever.
     pub(crate) fn stood_ms(&self, is_used: bool) -> Option<i64> {
-        let memory = self.marks.last().map_or(&self.memory, |mark| &mark.memory);
+        let memory = self.learnt();
         let since_ms = memory.since_ms.filter(|_| is_used || memory.has_risen())?;
         Some(memory.zeroed().map_or(since_ms, |(before_ms, _)| before_ms))
     }

@@ -134,6 +134,16 @@ pub fn site() -> Site {
     }
 }
 
+/// The main meter alone, read so often, at which these kinds are looked for.
+pub fn main_alone(every: SignedDuration, kinds: &[Kind]) -> Site {
+    let mut site = site();
+    site.meters[0].every = every;
+    site.meters.truncate(1);
+    site.machines.retain(|machine| *machine.meter == *"main");
+    site.machines[0].detect = kinds.iter().map(|kind| (*kind, Settings::new())).collect();
+    site
+}
+
 pub fn sample(meter: &str, at: Timestamp, quantity: Quantity, value: f64) -> Sample {
     Sample {
         meter: meter.into(),

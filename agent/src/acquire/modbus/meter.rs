@@ -40,7 +40,10 @@ const METER_REST: Backoff = Backoff {
 };
 
 /// A refusal costs its line next to nothing, so that a meter that is only busy is soon asked again.
-const REFUSED_REST: Duration = Duration::from_secs(10);
+const REFUSED_REST: Backoff = Backoff {
+    cap: Duration::from_secs(10),
+    ..METER_REST
+};
 
 /// Failures in a row after which a meter counts as silent and rests. One lost answer is daily life on a serial line and
 /// costs nothing but its own poll.
@@ -375,12 +378,12 @@ impl Meter {
         if self.failures < SILENT_AFTER {
             return None;
         }
-        let rest = METER_REST.after(self.failures + 1 - SILENT_AFTER, &self.name);
-        let rest = if fault.is_refused_at_once() {
-            rest.min(REFUSED_REST)
+        let backoff = if fault.is_refused_at_once() {
+            REFUSED_REST
         } else {
-            rest
+            METER_REST
         };
+        let rest = backoff.after(self.failures + 1 - SILENT_AFTER, &self.name);
         // It may well answer what is read of it, when it can be asked for that again.
         let rest = rest.min(self.in_doubt.unwrap_or(rest));
         let now = clock.now();

@@ -335,9 +335,8 @@ impl Unit {
     /// else ever followed it is believed. That of registers which are all 0 says nothing, and is doubted only where the unit
     /// is watched.
     pub(super) fn may_repeat_itself(&self, request: &[u8], reply: &[u8], now: Instant) -> bool {
-        let is_telling = reply.iter().skip(2).any(|byte| *byte != 0) || self.is_watched(now);
-        let is_of_other = |told: &Told| told.request != request && told.reply == reply;
-        self.repeats.is_on() && is_telling && self.told.iter().any(is_of_other)
+        let is_telling = is_telling(reply) || self.is_watched(now);
+        self.repeats.is_on() && is_telling && self.is_of_other(request, reply)
     }
 
     /// The last answer to a request.
@@ -348,13 +347,15 @@ impl Unit {
 
     /// Whether a reply that follows this `former` one is that to another request, as it was not before: the right one may have
     /// been lost, and another said again in its place. Two blocks may come to one content, and registers that are all 0 often do.
-    pub(super) fn is_alike_anew(&mut self, request: &[u8], reply: &[u8], former: Option<&[u8]>) -> bool {
-        let is_of_other = |told: &Told| told.request != request && told.reply == reply;
-        let is_telling = reply.iter().skip(2).any(|byte| *byte != 0);
-        if !is_telling || former == Some(reply) || !self.told.iter().any(is_of_other) {
-            return false;
-        }
-        !self.alike.iter().any(|known| known == request)
+    pub(super) fn is_alike_anew(&self, request: &[u8], reply: &[u8], former: Option<&[u8]>) -> bool {
+        let is_known = former == Some(reply) || self.alike.iter().any(|known| known == request);
+        !is_known && is_telling(reply) && self.is_of_other(request, reply)
+    }
+
+    /// Whether another request was answered just so.
+    fn is_of_other(&self, request: &[u8], reply: &[u8]) -> bool {
+        let mut told = self.told.iter();
+        told.any(|told| told.request != request && told.reply == reply)
     }
 
     /// A request whose answer was alike anew was asked again, and answered the same or otherwise.
@@ -409,6 +410,11 @@ impl Unit {
             self.told.clear(); // who knows to what they were answers
         }
     }
+}
+
+/// Whether a reply has more behind its function and length than zeros.
+fn is_telling(reply: &[u8]) -> bool {
+    reply.iter().skip(2).any(|byte| *byte != 0)
 }
 
 impl Told {
