@@ -315,6 +315,28 @@ async fn a_retained_value_is_old_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_retained_value_does_not_come_again_after_newer_ones() {
+    let Some(mut broker) = Broker::start("a_retained_value_does_not_come_again_after_newer_ones").await else {
+        return;
+    };
+    let topic = "plant/dryer";
+    let mut agent = Agent::start(config(&broker, vec![meter("dryer", topic, "")])).await;
+    let retained = || PublishOptions::new(QoS::AtLeastOnce).retained();
+    publish_as(&broker, &[(topic, b"42")], retained()).await;
+    publish(&broker, &[(topic, b"43")]).await;
+    assert_eq!([agent.next_w().await, agent.next_w().await], [42.0, 43.0]);
+    // A broker that has forgotten all gets the old value once more, and hands it over at the new subscription.
+    broker.kill().await;
+    broker.forget();
+    broker.restart().await;
+    publish_as(&broker, &[(topic, b"42")], retained()).await;
+    agent.reaches("mqtt_subscriptions_total", 2.0).await;
+    publish(&broker, &[(topic, b"44")]).await;
+    assert_eq!(agent.next_w().await, 44.0);
+    assert_eq!(agent.count("dropped_total", "retained_again"), 1.0);
+}
+
+#[tokio::test]
 async fn a_message_without_a_promise_needs_no_answer() {
     let Some(broker) = Broker::start("a_message_without_a_promise_needs_no_answer").await else {
         return;

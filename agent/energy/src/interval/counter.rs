@@ -191,9 +191,7 @@ impl<'a> Walk<'a> {
     fn learn(&mut self, to: Point, rise: f64) {
         let (from_ms, elapsed_ms) = (self.points[self.at].0, to.0 - self.points[self.at].0);
         self.learn_peak(rise, elapsed_ms);
-        if rise < self.memory.least || self.memory.least == 0.0 {
-            self.memory.least = rise;
-        }
+        self.memory.learn_least(rise, elapsed_ms);
         // What values are multiples of, and what power lasts, shows in one a minute; of all it would cost as much as the rest
         // of the walk.
         if to.0.div_euclid(MINUTE_MS) != self.since_ms.div_euclid(MINUTE_MS) {

@@ -75,6 +75,8 @@ pub(crate) struct Memory {
     pub(super) peak_kw: f64,
     /// Smallest rise between two readings: no more than this is the register's step. 0 = none yet.
     pub(super) least: f64,
+    /// The same of readings further apart than a quarter hour, as far as it would be in that; 0 = none yet.
+    pub(super) least_quarter: f64,
     /// What all values are multiples of, in thousandths of the register's unit: it counts in no larger steps. 0 = no
     /// value yet.
     pub(super) grain: u64,
@@ -122,12 +124,28 @@ impl Memory {
 
     /// How much energy a register at `value` may hide between two equal readings.
     pub(crate) fn hidden(&self, value: f64) -> f64 {
-        let step = if self.least > 0.0 {
+        let step = if self.least == 0.0 {
+            UNKNOWN_STEP.max(decimal_of(self.grain))
+        } else if self.least_quarter == 0.0 {
             self.least
         } else {
-            UNKNOWN_STEP.max(decimal_of(self.grain))
+            // What is read by the hour rises by an hour's use: that is no step.
+            self.least.min(self.least_quarter.max(self.grain as f64 / GRAINS))
         };
         HIDDEN_STEPS * step.max(value * FLOAT_STEP)
+    }
+
+    /// A believed rise between two readings.
+    pub(super) fn learn_least(&mut self, rise: f64, elapsed_ms: i64) {
+        if rise < self.least || self.least == 0.0 {
+            self.least = rise;
+        }
+        if elapsed_ms > LASTING_MS {
+            let in_quarter = rise * LASTING_MS as f64 / elapsed_ms as f64;
+            if in_quarter < self.least_quarter || self.least_quarter == 0.0 {
+                self.least_quarter = in_quarter;
+            }
+        }
     }
 
     /// A value that is believed.

@@ -271,9 +271,14 @@ impl<'a> Desk<'a> {
             match content {
                 Err(refusal) => unstored.extend(self.refuse(message, at, &meter, refusal).await),
                 Ok(content) => {
+                    if content.at.is_none() && message.is_retained && self.last_arrival.contains_key(&meter) {
+                        // Given again at a new connection, and older than what the meter has said since.
+                        self.health.dropped("mqtt", "retained_again").one();
+                        continue;
+                    }
                     match (content.at, &content.unread_time) {
                         (None, Some(found)) => self.note_unread_time(&message.topic, &meter, found),
-                        (None, None) => self.note_arrival(&message.topic, &meter, at),
+                        (None, None) if !message.is_retained => self.note_arrival(&message.topic, &meter, at),
                         _ => {}
                     }
                     let sample = stamped(&meter, content, at, message.is_retained);
@@ -387,7 +392,7 @@ impl<'a> Desk<'a> {
                 meter = &**meter,
                 n,
                 "messages came within one instant and say no time of their own: when each was measured is not known, and \
-                 of two values the first counts; name the payload's time with `time` if it has one"
+                 of two values only one counts; name the payload's time with `time` if it has one"
             );
         }
     }

@@ -28,9 +28,11 @@ pub struct Content {
     pub unread_time: Option<String>,
     /// At least one.
     pub readings: Vec<Reading>,
+    /// Why the first of the values that are given, but cannot be read, is not among them.
+    pub unread_value: Option<PayloadError>,
 }
 
-/// Why a message says nothing about a meter.
+/// Why a message says nothing about a meter, or less than it gives.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
     /// Neither JSON nor, where the payload itself should be the number, a number.
@@ -68,19 +70,25 @@ pub fn read(payload: &[u8], meter: &TopicMeter) -> Result<Content, PayloadError>
 /// What a payload that has been parsed says about `meter`.
 pub(super) fn content(json: &Json, meter: &TopicMeter) -> Result<Content, PayloadError> {
     let mut readings = Vec::with_capacity(meter.values.len());
+    let mut unread_value = None;
     for value in &meter.values {
         let Some(found) = find(json, &value.pointer).filter(|found| is_given(found, value.array)) else {
             continue; // many devices send only what has changed
         };
-        let number = one_number(found, value).ok_or_else(|| PayloadError::NotANumber {
-            pointer: value.pointer.clone(),
-            found: shortened(found),
-        })?;
-        readings.push(Reading::new(value.quantity, number * value.scale + value.offset));
+        if let Some(number) = one_number(found, value) {
+            readings.push(Reading::new(value.quantity, number * value.scale + value.offset));
+        } else {
+            unread_value.get_or_insert_with(|| PayloadError::NotANumber {
+                pointer: value.pointer.clone(),
+                found: shortened(found),
+            });
+        }
     }
     if readings.is_empty() {
-        let pointers: Vec<&str> = meter.values.iter().map(|value| value.pointer.as_str()).collect();
-        return Err(PayloadError::Missing(format!("{pointers:?}")));
+        return Err(unread_value.unwrap_or_else(|| {
+            let pointers: Vec<&str> = meter.values.iter().map(|value| value.pointer.as_str()).collect();
+            PayloadError::Missing(format!("{pointers:?}"))
+        }));
     }
     let time = meter.time.as_ref();
     let found = time.and_then(|time| Some((time, find(json, &time.pointer).filter(|found| !found.is_null())?)));
@@ -91,6 +99,7 @@ pub(super) fn content(json: &Json, meter: &TopicMeter) -> Result<Content, Payloa
         at,
         unread_time: unread.map(|(_, found)| shortened(found)),
         readings,
+        unread_value,
     })
 }
 
@@ -344,7 +353,30 @@ mod tests {
         check(r#"{"p": "off"}"#, &["/p"], Err("wrong_type"));
         check(r#"{"p": "inf"}"#, &["/p"], Err("wrong_type"));
         check(r#"{"p": {"value": 2}}"#, &["/p"], Err("wrong_type"));
-        check(r#"{"p": 2, "e": []}"#, &["/p", "/e"], Err("wrong_type"));
+        check(r#"{"p": "off", "e": []}"#, &["/p", "/e"], Err("wrong_type"));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_costs_the_others_nothing_and_is_told() {
+        check(r#"{"p": "off", "e": 4}"#, &["/p", "/e"], Ok(&[2.0]));
+        let meter = meter(
+            &[("/p", Quantity::ActivePower, 1.0), ("/e", Quantity::EnergyImport, 1.0)],
+            None,
+        );
+        for (payload, expected) in [
+            (
+                r#"{"p": 2, "e": "off"}"#,
+                Some(r#""/e" leads to "off", not to a number"#),
+            ),
+            (r#"{"p": [], "e": 2}"#, Some(r#""/p" leads to [], not to a number"#)),
+            (r#"{"p": 2, "e": null}"#, None),
+            (r#"{"p": 2}"#, None),
+        ] {
+            let content = read(payload.as_bytes(), &meter).unwrap();
+            assert_eq!(content.readings.len(), 1, "{payload}");
+            let why = content.unread_value.map(|error| error.to_string());
+            assert_eq!(why.as_deref(), expected, "{payload}");
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use energy::Name;
 use jiff::Timestamp;
 
 use super::{
-    Config, MAX_MESSAGE_BYTES, TopicMeter, matches, payload,
+    Config, MAX_MESSAGE_BYTES, TopicMeter, matches,
+    payload::{self, PayloadError},
     said::{Refusal, Said},
     sparkplug::{Ask, Edges, Heard},
 };
@@ -96,15 +97,22 @@ impl Reader {
         };
         let said = |nth: usize| {
             let meter = &self.meters[nth];
-            let content = json.as_ref().map_err(Refusal::clone);
-            Said {
+            let told = |content| Said {
                 meter: Name::clone(&meter.name),
-                content: content.and_then(|json| {
-                    payload::content(json, meter).map_err(|error| Refusal::of(&error, meter.is_partial))
-                }),
+                content,
+            };
+            let refused = |error: &PayloadError| told(Err(Refusal::of(error, meter.is_partial)));
+            match json.as_ref().map(|json| payload::content(json, meter)) {
+                Err(refusal) => [Some(told(Err(refusal.clone()))), None],
+                Ok(Err(error)) => [Some(refused(&error)), None],
+                // One value that cannot be read costs the others nothing.
+                Ok(Ok(content)) => {
+                    let unread = content.unread_value.as_ref().map(refused);
+                    [Some(told(Ok(content))), unread]
+                }
             }
         };
-        meant.into_iter().map(said).collect()
+        meant.into_iter().flat_map(said).flatten().collect()
     }
 }
 
@@ -115,18 +123,19 @@ mod tests {
     use super::*;
     use crate::acquire::mqtt::{Array, Value};
 
-    fn meter(name: &str, topic: &str, pointer: &str, is_partial: bool) -> TopicMeter {
+    fn meter(name: &str, topic: &str, pointers: &[&str], is_partial: bool) -> TopicMeter {
+        let value = |pointer: &&str| Value {
+            pointer: (*pointer).into(),
+            quantity: Quantity::ActivePower,
+            scale: 1.0,
+            offset: 0.0,
+            array: Array::Refused,
+        };
         TopicMeter {
             name: name.into(),
             topic: topic.into(),
             subscription: topic.into(),
-            values: vec![Value {
-                pointer: pointer.into(),
-                quantity: Quantity::ActivePower,
-                scale: 1.0,
-                offset: 0.0,
-                array: Array::Refused,
-            }],
+            values: pointers.iter().map(value).collect(),
             time: None,
             is_partial,
         }
@@ -135,10 +144,11 @@ mod tests {
     /// What is said: `meter=value`, or `meter!label`, with `?` where nobody needs to look.
     fn check(topic: &str, payload: &[u8], expected: &[&str]) {
         let meters = vec![
-            meter("any", "plant/#", "/p", true),
-            meter("dryer", "plant/dryer", "/p", false),
-            meter("press", "plant/dryer", "/q", false),
-            meter("hall", "hall/+/p", "", false),
+            meter("any", "plant/#", &["/p"], true),
+            meter("dryer", "plant/dryer", &["/p"], false),
+            meter("press", "plant/dryer", &["/q"], false),
+            meter("saw", "plant/saw", &["/p", "/q", "/r"], false),
+            meter("hall", "hall/+/p", &[""], false),
         ];
         let reader = Reader::new(&Config {
             meters,
@@ -169,6 +179,11 @@ mod tests {
             &["any!not_json", "dryer!not_json", "press!not_json"],
         );
         check("plant/x", br#"{"p": []}"#, &["any!wrong_type"]);
+        check(
+            "plant/saw",
+            br#"{"p": "off", "q": [], "r": 4}"#,
+            &["any!wrong_type", "saw=4", "saw!wrong_type"],
+        );
         check("hall/1/p", b"3", &["hall=3"]);
         check("hall/1/q", b"3", &[]);
         check("hall/1/p", &vec![b' '; MAX_MESSAGE_BYTES + 1], &["hall!too_large"]);

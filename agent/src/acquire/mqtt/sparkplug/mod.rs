@@ -376,6 +376,7 @@ impl Node {
             content: Ok(Content {
                 at: time.and_then(instant),
                 unread_time: None,
+                unread_value: None,
                 readings,
             }),
         }));
@@ -402,6 +403,7 @@ impl Node {
                 content: Ok(Content {
                     at: None,
                     unread_time: None,
+                    unread_value: None,
                     readings: last.into_iter().map(stale).collect(),
                 }),
             })
