@@ -358,6 +358,7 @@ fn now() -> Now {
 struct Bench {
     server: Server,
     store: Store,
+    health: Health,
     client: Client,
     folder: std::path::PathBuf,
 }
@@ -382,12 +383,13 @@ impl Bench {
             origin: Origin::Demo,
             store: store.clone(),
             clock: Clock::scaled(at("2026-08-28T09:00:05Z"), 1.0),
-            health,
+            health: health.clone(),
         };
         let listen = "127.0.0.1:0".parse().unwrap();
         Self {
             server: web::start(web::Config { listen }, parts).unwrap(),
             store,
+            health,
             client: Client::new(),
             folder,
         }
@@ -583,6 +585,13 @@ async fn other_names_of_the_host_get_nothing_and_headers_are_strict() {
         ("/readyz", 200),
     ] {
         assert_eq!(bench.get(path).await.status().as_u16(), status, "{path}");
+    }
+    // Alive, and not ready: what is taken in waits for the disk.
+    let cannot_commit = bench.health.gauge("cannot_commit", &[]);
+    for (failing, status) in [(1.0, 503), (0.0, 200)] {
+        cannot_commit.set(failing);
+        assert_eq!(bench.get("/readyz").await.status().as_u16(), status);
+        assert_eq!(bench.get("/healthz").await.status().as_u16(), 200);
     }
     let metrics = bench.get("/metrics").await.text().await.unwrap();
     assert!(

@@ -5,7 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{interval::point::hours, quantity::Quantity, sample::Sample};
+use crate::{
+    interval::{grain::Grain, known::waver, point::hours},
+    quantity::Quantity,
+    sample::Sample,
+};
 
 /// Shortest stretch made of counter readings: a register of 0.01 kWh at 10 kW steps every 3.6 s, and a mean over less
 /// than a minute would show the steps instead of the power.
@@ -36,31 +40,9 @@ pub(crate) struct Power {
     last: Option<(i64, f64)>,
     /// Newest stretch's end and power.
     now: Option<(i64, f64)>,
-    /// In what steps the counter counts.
-    steps: Steps,
-}
-
-/// In what steps a register counts: the largest that all its readings are whole multiples of.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-struct Steps {
-    last: f64,
-    /// In millionths of the register's unit; 0 = no reading yet.
-    millionths: u64,
-}
-
-impl Steps {
-    fn take(&mut self, value: f64) {
-        // A register that was set back may be another meter's.
-        if value < self.last {
-            self.millionths = 0;
-        }
-        self.last = value;
-        let (mut one, mut other) = (self.millionths, (value * 1e6).round() as u64);
-        while other > 0 {
-            (one, other) = (other, one % other);
-        }
-        self.millionths = one;
-    }
+    /// The counter's newest value, and in what steps it counts.
+    counted_kwh: f64,
+    grain: Grain,
 }
 
 impl Power {
@@ -78,13 +60,14 @@ impl Power {
             self.last = None;
         }
         if let Some(counted_kwh) = sample.trusted(Quantity::EnergyImport) {
-            self.steps.take(counted_kwh);
+            self.count(counted_kwh);
         }
         let (source, value) = self.reading(sample)?;
         if source > self.source {
             *self = Self {
                 source,
-                steps: self.steps,
+                counted_kwh: self.counted_kwh,
+                grain: self.grain,
                 ..Self::default()
             };
         }
@@ -119,7 +102,7 @@ impl Power {
 
     /// In what steps the meter's counter counts, kWh; 0 where it has none.
     pub(crate) fn step_kwh(&self) -> f64 {
-        self.steps.millionths as f64 / 1e6
+        self.grain.step()
     }
 
     /// The same of the counter that power is made from; 0 where power itself is read.
@@ -135,6 +118,17 @@ impl Power {
     /// End of the newest stretch, ms.
     pub(crate) fn until_ms(&self) -> Option<i64> {
         self.now.map(|(end_ms, _)| end_ms)
+    }
+
+    fn count(&mut self, value: f64) {
+        if value < self.counted_kwh - waver(self.counted_kwh) {
+            // A register that was set back may be another meter's.
+            self.grain = Grain::default();
+        }
+        if value != self.counted_kwh {
+            self.grain.learn(value);
+        }
+        self.counted_kwh = value;
     }
 
     fn reading(&self, sample: &Sample) -> Option<(Source, f64)> {
@@ -245,16 +239,17 @@ mod tests {
     #[test]
     fn readings_tell_the_step_of_their_register() {
         let step = |values: &[f64]| {
-            let mut steps = Steps::default();
-            for value in values {
-                steps.take(*value);
-            }
-            steps.millionths
+            let mut power = Power::default();
+            values.iter().for_each(|value| power.count(*value));
+            power.step_kwh()
         };
-        assert_eq!(step(&[1230.0, 1230.0, 1240.0, 1270.0]), 10_000_000);
-        assert_eq!(step(&[1234.5, 1235.2, 1236.07]), 10_000);
-        assert_eq!(step(&[1234.51, 1234.52, 30.0, 40.0]), 10_000_000, "another meter");
-        assert_eq!(step(&[0.0, 0.0]), 0);
+        assert_eq!(step(&[1230.0, 1230.0, 1240.0, 1270.0]), 10.0);
+        assert_eq!(step(&[1234.51, 1234.52, 30.0, 40.0]), 10.0, "another meter");
+        let noisy: Vec<f64> = (0..40)
+            .flat_map(|n| [1230.0 + 10.0 * f64::from(n), 1229.993 + 10.0 * f64::from(n)])
+            .collect();
+        let clean: Vec<f64> = (0..20).map(|n| 1000.0 + 10.0 * f64::from(n)).collect();
+        assert_eq!(step(&[clean, noisy].concat()), 10.0, "noise");
     }
 
     #[test]

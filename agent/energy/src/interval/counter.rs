@@ -120,8 +120,8 @@ impl<'a> Walk<'a> {
             limit_kw: limit_kw(memory.peak_kw, rules.max_kw),
             memory,
         };
-        if walk.memory.grain == 0 {
-            walk.memory.learn_value(first);
+        if walk.memory.grain.is_new() {
+            walk.memory.grain.learn(first);
         }
         if !rules.swaps.is_empty() {
             walk.expect_swap();
@@ -195,7 +195,7 @@ impl<'a> Walk<'a> {
         // What values are multiples of, and what power lasts, shows in one a minute; of all it would cost as much as the rest
         // of the walk.
         if to.0.div_euclid(MINUTE_MS) != self.since_ms.div_euclid(MINUTE_MS) {
-            self.memory.learn_value(to.1);
+            self.memory.grain.learn(to.1);
             self.memory.learn_lasting(to);
         }
         self.memory.zeroed = None;

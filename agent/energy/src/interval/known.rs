@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Patience,
+    grain::{Grain, decimal},
     point::{MINUTE_MS, MS_PER_HOUR, Point, hours},
 };
 use crate::{calendar::Hours, quantity::Quantity, site::Swap};
@@ -25,8 +26,6 @@ pub(super) const FLOAT_STEP: f64 = 2.4e-7;
 const HIDDEN_STEPS: f64 = 3.0;
 /// … which are taken for this at least where it has never risen.
 const UNKNOWN_STEP: f64 = 1.0;
-/// What its readings are multiples of is looked for down to this part of its unit.
-const GRAINS: f64 = 1000.0;
 
 /// A register is followed over steps as long as this; over longer ones it may have stood still unseen.
 const FOLLOWED_MS: i64 = 3_600_000;
@@ -77,9 +76,8 @@ pub(crate) struct Memory {
     pub(super) least: f64,
     /// The same of readings further apart than a quarter hour, as far as it would be in that; 0 = none yet.
     pub(super) least_quarter: f64,
-    /// What all values are multiples of, in thousandths of the register's unit: it counts in no larger steps. 0 = no
-    /// value yet.
-    pub(super) grain: u64,
+    /// It counts in no larger steps.
+    pub(super) grain: Grain,
     /// The last rise, and the time since the one before it.
     pub(super) rise: f64,
     pub(super) rise_ms: i64,
@@ -125,12 +123,12 @@ impl Memory {
     /// How much energy a register at `value` may hide between two equal readings.
     pub(crate) fn hidden(&self, value: f64) -> f64 {
         let step = if self.least == 0.0 {
-            UNKNOWN_STEP.max(decimal_of(self.grain))
+            UNKNOWN_STEP.max(decimal(self.grain.step()))
         } else if self.least_quarter == 0.0 {
             self.least
         } else {
             // What is read by the hour rises by an hour's use: that is no step.
-            self.least.min(self.least_quarter.max(self.grain as f64 / GRAINS))
+            self.least.min(self.least_quarter.max(self.grain.step()))
         };
         HIDDEN_STEPS * step.max(value * FLOAT_STEP)
     }
@@ -146,22 +144,6 @@ impl Memory {
                 self.least_quarter = in_quarter;
             }
         }
-    }
-
-    /// A value that is believed.
-    pub(super) fn learn_value(&mut self, value: f64) {
-        if self.grain == 1 {
-            return;
-        }
-        let grains = grains(value);
-        if self.grain == 0 || !grains.is_multiple_of(self.grain) {
-            self.grain = common(self.grain, grains);
-        }
-    }
-
-    /// How much a register that came to `value` may count in a step, as far as its values tell.
-    pub(super) fn step_to(&self, value: f64) -> f64 {
-        common(self.grain, grains(value)) as f64 / GRAINS
     }
 
     /// A believed rise, and the time since the one before it.
@@ -260,31 +242,6 @@ pub(super) fn is_usual(rise: f64, before: f64, elapsed_ms: i64, limit_kw: f64) -
 }
 
 /// How far a register may fall without having been reset.
-pub(super) fn waver(reference: f64) -> f64 {
+pub(crate) fn waver(reference: f64) -> f64 {
     (reference.abs() * WAVER_SHARE).max(WAVER_MIN)
-}
-
-/// The decimal place that a value ends at: of a single one, no more is known.
-pub(super) fn decimal(value: f64) -> f64 {
-    decimal_of(grains(value))
-}
-
-fn decimal_of(grain: u64) -> f64 {
-    let mut place = 1;
-    while grain > 0 && grain.is_multiple_of(10 * place) {
-        place *= 10;
-    }
-    place as f64 / GRAINS
-}
-
-fn grains(value: f64) -> u64 {
-    (value.abs() * GRAINS).round() as u64
-}
-
-/// The largest number that both are multiples of.
-fn common(mut a: u64, mut b: u64) -> u64 {
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }

@@ -7,6 +7,7 @@
 mod basis;
 mod counter;
 mod cut;
+pub(crate) mod grain;
 pub(crate) mod grid;
 pub(crate) mod known;
 pub(crate) mod load;

@@ -108,3 +108,21 @@ impl fmt::Display for Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A busy meter is asked again soon; a gateway that waits for a dead one is not.
+    #[test]
+    fn only_what_costs_the_line_nothing_is_refused_at_once() {
+        let fault = |code: u8| Fault::of_exception(ExceptionCode::new(code));
+        for code in [1, 2, 3, 4, 5, 6, 8, 0x0A] {
+            assert!(fault(code).is_refused_at_once(), "exception {code}");
+        }
+        let slow = [fault(0x0B), Fault::TimedOut(Duration::from_millis(500)), Fault::Damaged];
+        for fault in slow {
+            assert!(!fault.is_refused_at_once(), "{fault}");
+        }
+    }
+}

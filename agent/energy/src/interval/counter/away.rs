@@ -5,7 +5,8 @@
 
 use super::{Step, Walk, leap::LEAP};
 use crate::interval::{
-    known::{MARGIN, decimal, limit_kw, waver},
+    grain::decimal,
+    known::{MARGIN, limit_kw, waver},
     point::{MS_PER_HOUR, Point, SPREAD_MS, hours},
     repair::RepairKind,
 };

@@ -42,7 +42,7 @@ impl Walk<'_> {
 
     /// How much a register that came to `value` may count at once.
     pub(super) fn step_to(&self, value: f64) -> f64 {
-        self.memory.step_to(value).max(value * FLOAT_STEP / 2.0)
+        self.memory.grain.step_to(value).max(value * FLOAT_STEP / 2.0)
     }
 
     /// Whether a rise is no more than the register makes at a time: one of large steps rises by one of them in no time. A
@@ -125,7 +125,7 @@ mod tests {
         let points = [(0, before), (60_000, after)];
         let mut memory = Memory::default();
         for value in [0.1, 66.5, before] {
-            memory.learn_value(value);
+            memory.grain.learn(value);
         }
         let walk = Walk::new(&points, memory, rules);
         assert_eq!(walk.is_step(after - before), expected, "{before} {after}");
