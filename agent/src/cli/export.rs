@@ -53,6 +53,8 @@ pub fn run(args: &ExportArgs) -> ExitCode {
             eprintln!("warning: {n_damaged} damaged rows of the log are left out");
             ExitCode::SUCCESS
         }
+        // Whoever reads it has read enough.
+        Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => fail(INPUT, error),
     }
 }

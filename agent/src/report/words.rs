@@ -52,7 +52,9 @@ pub fn kind_name(kind: Kind, language: Language) -> &'static str {
 pub fn grouped(number: &str) -> String {
     let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
     let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
-    let mut out = String::from(sign);
+    // What rounds to nothing has no sign.
+    let is_nothing = digits.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    let mut out = String::from(if is_nothing { "" } else { sign });
     for (index, digit) in whole.chars().enumerate() {
         if index > 0 && (whole.len() - index).is_multiple_of(3) {
             out.push(',');
@@ -229,6 +231,8 @@ mod tests {
             ("999", "999"),
             ("1000", "1,000"),
             ("-1234567.89", "-1,234,567.89"),
+            ("-0.01", "-0.01"),
+            ("-0.00", "0.00"),
             ("123456", "123,456"),
         ] {
             assert_eq!(grouped(number), expected);

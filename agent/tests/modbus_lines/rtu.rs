@@ -160,30 +160,56 @@ async fn a_late_answer_never_becomes_a_value() {
     assert_eq!(bus.count("connects_total", "ok"), 1.0, "drained, not connected anew");
 }
 
-/// An answer is lost, and a converter says the one before it again in its place: as many came as were asked for.
+/// An answer is lost, and a converter says the one before it again in its place: as many came as were asked for. That its
+/// blocks once had one content excuses no later answer.
 #[tokio::test]
 async fn the_answer_before_in_place_of_a_lost_one_is_no_value() {
-    let (before, n_said_again) = (Mutex::new(vec![]), Arc::new(Mutex::new(0)));
-    let counted = Arc::clone(&n_said_again);
-    let device = Device::start(move |asked| {
-        let mut before = before.lock().unwrap();
-        let lost = asked.at > 100 && asked.nth > 20 && asked.nth % 7 == 0 && !before.is_empty();
-        let answer = if lost {
-            std::mem::take(&mut *before)
-        } else {
-            asked.right()
-        };
-        *counted.lock().unwrap() += usize::from(lost);
-        if !lost {
-            before.clone_from(&answer);
+    for were_alike in [false, true] {
+        let (before, n_said_again) = (Mutex::new(vec![]), Arc::new(Mutex::new(0)));
+        let counted = Arc::clone(&n_said_again);
+        let device = Device::start(move |asked| {
+            let mut before = before.lock().unwrap();
+            let lost = asked.at > 100 && asked.nth > 20 && asked.nth % 7 == 0 && !before.is_empty();
+            let answer = match asked.nth {
+                _ if lost => std::mem::take(&mut *before),
+                ..12 if were_alike => asked.all(7),
+                _ => asked.right(),
+            };
+            *counted.lock().unwrap() += usize::from(lost);
+            if !lost {
+                before.clone_from(&answer);
+            }
+            (AT_ONCE, answer)
+        })
+        .await;
+        let mut bus = Bus::start(over(device.port, vec![alike(1)]));
+        while device.asked.lock().unwrap().len() < 18 {
+            bus.next().await;
         }
-        (AT_ONCE, answer)
+        while *n_said_again.lock().unwrap() < 12 {
+            assert_right(&bus.next().await);
+        }
+    }
+}
+
+/// Blocks that always have one content, which moves from one request to the next, cost the line little.
+#[tokio::test]
+async fn blocks_that_mirror_each_other_are_rarely_asked_twice() {
+    let began = clock::monotonic();
+    let device = Device::start(move |asked| {
+        let moved = began.elapsed().as_millis() / 15;
+        (Duration::from_millis(3), asked.all(1000 + moved as u16))
     })
     .await;
     let mut bus = Bus::start(over(device.port, vec![alike(1)]));
-    while *n_said_again.lock().unwrap() < 12 {
-        assert_right(&bus.next().await);
+    for _ in 0..60 {
+        bus.next().await;
     }
+    let (n_polls, n_asked) = (bus.count("polls_total", "ok"), device.asked.lock().unwrap().len());
+    assert!(
+        (n_asked as f64) < 1.12 * 3.0 * (n_polls + 1.0) + 6.0,
+        "{n_asked} requests in {n_polls} polls of three"
+    );
 }
 
 /// One answer that comes when its unit has been asked for something else long since, out of turn.

@@ -135,12 +135,10 @@ impl Wire {
         known.is_asked_for(request);
         let former = known.told(request).map(<[u8]>::to_vec);
         let reply = self.ask_now(unit, request, limit, Unit::went_unanswered).await?;
-        if !self.units.of(unit).is_alike_anew(request, &reply, former.as_deref()) {
-            return Ok(reply);
+        if self.units.of(unit).is_asked_again(request, &reply, former.as_deref()) {
+            return self.ask_now(unit, request, limit, Unit::went_unanswered).await;
         }
-        let again = self.ask_now(unit, request, limit, Unit::went_unanswered).await?;
-        self.units.of(unit).is_compared(request, again == reply);
-        Ok(again)
+        Ok(reply)
     }
 
     /// Asks a unit that owes answers for what none of them can be. A refusal may be one of them; one more than are owed

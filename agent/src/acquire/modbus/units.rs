@@ -36,6 +36,11 @@ const LONGEST_SPELL: u32 = 20_000;
 /// So many answers said again are reckoned with at most when it does so no more.
 const MOST_REPEATS: u32 = 10;
 
+/// A unit is asked for a second time at most once in so many answers: blocks that always say the same cost it no more.
+const SECOND_IN: u32 = 10;
+/// After a quiet time so many times in a row.
+const SECONDS: u32 = 5;
+
 /// Requests of a unit whose answers are remembered, to know one that is said again: no meter has more blocks.
 const TOLD: usize = 32;
 
@@ -52,8 +57,8 @@ pub(super) struct Unit {
     shapes: BTreeSet<Shape>,
     /// The last requests that were answered.
     told: VecDeque<Told>,
-    /// Requests whose answers are those to other ones too, asked for a second time.
-    alike: VecDeque<Vec<u8>>,
+    /// Answers since it was asked for a second time, which may be done in [`SECOND_IN`] of them.
+    spare: u32,
     /// The longest that it took to answer lately.
     usual: Duration,
     /// It is watched for so many polls more, since answers came that nobody had asked for,
@@ -146,7 +151,7 @@ impl Default for Unit {
             owed: Vec::new(),
             shapes: BTreeSet::new(),
             told: VecDeque::new(),
-            alike: VecDeque::new(),
+            spare: SECONDS * SECOND_IN,
             usual: Duration::ZERO,
             strayed: Spell::FIRST,
             watched_until: None,
@@ -311,6 +316,7 @@ impl Unit {
 
     /// A request was answered so.
     pub(super) fn answered(&mut self, request: &[u8], reply: &[u8]) {
+        self.spare = (self.spare + 1).min(SECONDS * SECOND_IN);
         self.told.retain(|told| told.request != request);
         self.told.truncate(TOLD - 1);
         self.told.push_front(Told {
@@ -345,27 +351,22 @@ impl Unit {
         Some(&told.reply)
     }
 
-    /// Whether a reply that follows this `former` one is that to another request, as it was not before: the right one may have
-    /// been lost, and another said again in its place. Two blocks may come to one content, and registers that are all 0 often do.
-    pub(super) fn is_alike_anew(&self, request: &[u8], reply: &[u8], former: Option<&[u8]>) -> bool {
-        let is_known = former == Some(reply) || self.alike.iter().any(|known| known == request);
-        !is_known && is_telling(reply) && self.is_of_other(request, reply)
+    /// Whether to ask again, where a reply that follows this `former` one is that to another request, as it was not before: the
+    /// right one may have been lost, and another said again in its place. Two blocks may come to one content, now and then
+    /// or always, and registers that are all 0 often do.
+    pub(super) fn is_asked_again(&mut self, request: &[u8], reply: &[u8], former: Option<&[u8]>) -> bool {
+        let is_doubtful = former != Some(reply) && is_telling(reply) && self.is_of_other(request, reply);
+        if !is_doubtful || self.spare < SECOND_IN {
+            return false;
+        }
+        self.spare -= SECOND_IN;
+        true
     }
 
     /// Whether another request was answered just so.
     fn is_of_other(&self, request: &[u8], reply: &[u8]) -> bool {
         let mut told = self.told.iter();
         told.any(|told| told.request != request && told.reply == reply)
-    }
-
-    /// A request whose answer was alike anew was asked again, and answered the same or otherwise.
-    pub(super) fn is_compared(&mut self, request: &[u8], is_same: bool) {
-        if is_same {
-            self.alike.truncate(TOLD - 1);
-            self.alike.push_front(request.to_vec());
-        } else {
-            self.repeated_itself();
-        }
     }
 
     /// After a reply that might be another one said again nothing else came.

@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES,
+    again::LastSaid,
     line::Line,
     link::{Client, Message},
     reader::Reader,
@@ -90,6 +91,7 @@ pub(super) struct Desk<'a> {
     told: Told,
     /// The instant at which a meter's newest message without a time of its own came.
     last_arrival: BTreeMap<Name, Timestamp>,
+    last_said: LastSaid,
 }
 
 impl<'a> Desk<'a> {
@@ -116,6 +118,7 @@ impl<'a> Desk<'a> {
             former: Vec::new(),
             told: Told::default(),
             last_arrival: BTreeMap::new(),
+            last_said: LastSaid::default(),
         }
     }
 
@@ -256,6 +259,7 @@ impl<'a> Desk<'a> {
     /// Hands on what a message says about each of its meters; gives back what must be stored before it is acknowledged.
     async fn record(&mut self, message: &Message, at: Timestamp) -> Result<Vec<oneshot::Receiver<()>>, RecorderGone> {
         let mut unstored = Vec::new();
+        let is_again = self.last_said.is_again(message);
         let Some(Heard { said, ask, is_gap }) = self.reader.read(&message.topic, &message.payload, at) else {
             self.nobodys(&message.topic);
             return Ok(unstored);
@@ -269,13 +273,11 @@ impl<'a> Desk<'a> {
         }
         for Said { meter, content } in said {
             match content {
+                // Given at a new connection, and heard before.
+                Err(_) if is_again => self.health.dropped("mqtt", "retained_again").one(),
+                Ok(content) if is_again && content.at.is_none() => self.health.dropped("mqtt", "retained_again").one(),
                 Err(refusal) => unstored.extend(self.refuse(message, at, &meter, refusal).await),
                 Ok(content) => {
-                    if content.at.is_none() && message.is_retained && self.last_arrival.contains_key(&meter) {
-                        // Given again at a new connection, and older than what the meter has said since.
-                        self.health.dropped("mqtt", "retained_again").one();
-                        continue;
-                    }
                     match (content.at, &content.unread_time) {
                         (None, Some(found)) => self.note_unread_time(&message.topic, &meter, found),
                         (None, None) if !message.is_retained => self.note_arrival(&message.topic, &meter, at),
@@ -372,7 +374,7 @@ impl<'a> Desk<'a> {
                 found,
                 n,
                 "the payload's time cannot be read, so its values are marked clock_suspect and make no energy; it must be \
-                 RFC 3339, or seconds or milliseconds since 1970: point `time` at another value, or leave it out"
+                 RFC 3339, or seconds, milliseconds or microseconds since 1970: point `time` at another value, or leave it out"
             );
         }
     }
@@ -415,14 +417,7 @@ impl<'a> Desk<'a> {
         let labels = [("broker", self.broker.as_str()), ("meter", meter), ("reason", label)];
         self.health.counter("mqtt_refused_total", &labels).one();
         if let Some(n) = self.told.again(topic, label) {
-            warn!(
-                broker = self.broker,
-                topic,
-                meter = &**meter,
-                n,
-                reason,
-                "message passed over"
-            );
+            warn!(broker = self.broker, topic, meter = &**meter, n, reason, "passed over");
         }
         let dead_letters = self.dead_letters.as_ref().filter(|_| is_kept)?;
         let keep = match message.payload.len() {

@@ -4,6 +4,7 @@
 //! agent is there, and the request to a Sparkplug edge node to say its births again. Invariants: a message is
 //! acknowledged only after everything made from it is stored; one that cannot be read is counted, kept and passed over.
 
+mod again;
 mod client;
 mod desk;
 mod line;
@@ -229,7 +230,7 @@ pub struct SparkplugMeter {
 /// Where a payload says when it was measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimePointer {
-    /// JSON pointer to a time: RFC 3339 with its zone, or seconds or milliseconds since 1970.
+    /// JSON pointer to a time: RFC 3339 with its zone, or seconds, milliseconds or microseconds since 1970.
     pub pointer: String,
     /// Zone of a time that names none; without it such a time is none.
     pub zone: Option<TimeZone>,

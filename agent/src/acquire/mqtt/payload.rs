@@ -28,8 +28,8 @@ pub struct Content {
     pub unread_time: Option<String>,
     /// At least one.
     pub readings: Vec<Reading>,
-    /// Why the first of the values that are given, but cannot be read, is not among them.
-    pub unread_value: Option<PayloadError>,
+    /// Why values that are given, but cannot be read, are not among them.
+    pub unread_values: Vec<PayloadError>,
 }
 
 /// Why a message says nothing about a meter, or less than it gives.
@@ -70,7 +70,7 @@ pub fn read(payload: &[u8], meter: &TopicMeter) -> Result<Content, PayloadError>
 /// What a payload that has been parsed says about `meter`.
 pub(super) fn content(json: &Json, meter: &TopicMeter) -> Result<Content, PayloadError> {
     let mut readings = Vec::with_capacity(meter.values.len());
-    let mut unread_value = None;
+    let mut unread_values = Vec::new();
     for value in &meter.values {
         let Some(found) = find(json, &value.pointer).filter(|found| is_given(found, value.array)) else {
             continue; // many devices send only what has changed
@@ -78,14 +78,14 @@ pub(super) fn content(json: &Json, meter: &TopicMeter) -> Result<Content, Payloa
         if let Some(number) = one_number(found, value) {
             readings.push(Reading::new(value.quantity, number * value.scale + value.offset));
         } else {
-            unread_value.get_or_insert_with(|| PayloadError::NotANumber {
+            unread_values.push(PayloadError::NotANumber {
                 pointer: value.pointer.clone(),
                 found: shortened(found),
             });
         }
     }
     if readings.is_empty() {
-        return Err(unread_value.unwrap_or_else(|| {
+        return Err(unread_values.into_iter().next().unwrap_or_else(|| {
             let pointers: Vec<&str> = meter.values.iter().map(|value| value.pointer.as_str()).collect();
             PayloadError::Missing(format!("{pointers:?}"))
         }));
@@ -99,7 +99,7 @@ pub(super) fn content(json: &Json, meter: &TopicMeter) -> Result<Content, Payloa
         at,
         unread_time: unread.map(|(_, found)| shortened(found)),
         readings,
-        unread_value,
+        unread_values,
     })
 }
 
@@ -374,8 +374,8 @@ mod tests {
         ] {
             let content = read(payload.as_bytes(), &meter).unwrap();
             assert_eq!(content.readings.len(), 1, "{payload}");
-            let why = content.unread_value.map(|error| error.to_string());
-            assert_eq!(why.as_deref(), expected, "{payload}");
+            let why: Vec<String> = content.unread_values.iter().map(PayloadError::to_string).collect();
+            assert_eq!(why, expected.map_or(vec![], |why| vec![why.to_owned()]), "{payload}");
         }
     }
 

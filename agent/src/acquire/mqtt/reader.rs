@@ -9,8 +9,7 @@ use energy::Name;
 use jiff::Timestamp;
 
 use super::{
-    Config, MAX_MESSAGE_BYTES, TopicMeter, matches,
-    payload::{self, PayloadError},
+    Config, MAX_MESSAGE_BYTES, TopicMeter, matches, payload,
     said::{Refusal, Said},
     sparkplug::{Ask, Edges, Heard},
 };
@@ -101,14 +100,13 @@ impl Reader {
                 meter: Name::clone(&meter.name),
                 content,
             };
-            let refused = |error: &PayloadError| told(Err(Refusal::of(error, meter.is_partial)));
             match json.as_ref().map(|json| payload::content(json, meter)) {
                 Err(refusal) => [Some(told(Err(refusal.clone()))), None],
-                Ok(Err(error)) => [Some(refused(&error)), None],
+                Ok(Err(error)) => [Some(told(Err(Refusal::of(&error, meter.is_partial)))), None],
                 // One value that cannot be read costs the others nothing.
                 Ok(Ok(content)) => {
-                    let unread = content.unread_value.as_ref().map(refused);
-                    [Some(told(Ok(content))), unread]
+                    let unread = Refusal::of_values(&content.unread_values);
+                    [Some(told(Ok(content))), unread.map(|refusal| told(Err(refusal)))]
                 }
             }
         };

@@ -18,7 +18,7 @@ pub struct Said {
     pub content: Result<Content, Refusal>,
 }
 
-/// Why a message says nothing of a meter.
+/// Why a message says nothing of a meter, or less than it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Label `reason` of the counter `dropped_total`.
@@ -30,6 +30,17 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Of values beside others that could be read; `None` where there are none.
+    pub(super) fn of_values(errors: &[PayloadError]) -> Option<Self> {
+        let label = errors.first()?.reason();
+        let reasons: Vec<String> = errors.iter().map(PayloadError::to_string).collect();
+        Some(Self {
+            label,
+            reason: format!("{}; the message's other values were taken", reasons.join(", ")),
+            is_kept: true,
+        })
+    }
+
     pub(super) fn of(error: &PayloadError, is_partial: bool) -> Self {
         let is_of_others = is_partial && matches!(error, PayloadError::Missing(_));
         Self {

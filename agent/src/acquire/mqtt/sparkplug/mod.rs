@@ -376,7 +376,7 @@ impl Node {
             content: Ok(Content {
                 at: time.and_then(instant),
                 unread_time: None,
-                unread_value: None,
+                unread_values: Vec::new(),
                 readings,
             }),
         }));
@@ -403,7 +403,7 @@ impl Node {
                 content: Ok(Content {
                     at: None,
                     unread_time: None,
-                    unread_value: None,
+                    unread_values: Vec::new(),
                     readings: last.into_iter().map(stale).collect(),
                 }),
             })
