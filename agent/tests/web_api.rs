@@ -229,6 +229,7 @@ fn site() -> Site {
     Site {
         name: "ansan-1".into(),
         zone: TimeZone::get("Asia/Seoul").unwrap(),
+        days_off: energy::calendar::DaysOff::default(),
         demand_interval: SignedDuration::from_mins(15),
         meters: vec![meter("incomer"), meter("press-2")],
         machines: vec![

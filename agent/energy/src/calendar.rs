@@ -189,6 +189,41 @@ impl Shift {
     }
 }
 
+/// Days on which a whole site rests.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DaysOff {
+    /// Public holidays and company days, with their names.
+    pub holidays: Arc<BTreeMap<Date, String>>,
+    /// Planned stops, local time, end exclusive.
+    pub closed: Vec<(DateTime, DateTime)>,
+}
+
+impl DaysOff {
+    /// How much of `[from, to)`, in milliseconds, lies in them.
+    pub(crate) fn within_ms(&self, zone: &TimeZone, (from, to): (Timestamp, Timestamp)) -> i64 {
+        let (from, to) = (zone.to_datetime(from), zone.to_datetime(to));
+        let day = |day: Date| {
+            let midnight = day.to_datetime(Time::midnight());
+            (midnight, midnight + 1.day())
+        };
+        let holidays = self.holidays.range(from.date()..=to.date()).map(|(date, _)| day(*date));
+        let mut off: Vec<(DateTime, DateTime)> = holidays
+            .chain(self.closed.iter().copied())
+            .map(|(start, end)| (start.max(from), end.min(to)))
+            .filter(|(start, end)| start < end)
+            .collect();
+        off.sort_unstable();
+        // What lies in two of them counts once.
+        let (mut sum_ms, mut until) = (0, from);
+        for (start, end) in off {
+            let length = end.duration_since(start.max(until));
+            sum_ms += length.as_millis().max(0) as i64;
+            until = until.max(end);
+        }
+        sum_ms
+    }
+}
+
 /// Working hours of one machine: its shift, less holidays and stops, plus declared work.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hours {
@@ -196,10 +231,8 @@ pub struct Hours {
     pub zone: TimeZone,
     /// Weekly hours; `None` = none but what is declared `open`.
     pub shift: Option<Shift>,
-    /// Days off that cancel the shift, with their names; shared by all machines of a site.
-    pub holidays: Arc<BTreeMap<Date, String>>,
-    /// Planned stops, local time, end exclusive: they cancel the shift too.
-    pub closed: Vec<(DateTime, DateTime)>,
+    /// They cancel the shift.
+    pub days_off: DaysOff,
     /// Declared work, local time, end exclusive: it wins over everything above.
     pub open: Vec<(DateTime, DateTime)>,
 }
@@ -223,33 +256,10 @@ impl Hours {
         }
     }
 
-    /// How much of `[from, to)`, in milliseconds, lies in days off: public holidays that cancel the shift, and planned stops.
-    pub(crate) fn off_ms(&self, from: Timestamp, to: Timestamp) -> i64 {
-        let (from, to) = (self.zone.to_datetime(from), self.zone.to_datetime(to));
-        let day = |day: Date| {
-            let midnight = day.to_datetime(Time::midnight());
-            (midnight, midnight + 1.day())
-        };
-        let holidays = self.holidays.range(from.date()..=to.date()).map(|(date, _)| day(*date));
-        let mut off: Vec<(DateTime, DateTime)> = holidays
-            .chain(self.closed.iter().copied())
-            .map(|(start, end)| (start.max(from), end.min(to)))
-            .filter(|(start, end)| start < end)
-            .collect();
-        off.sort_unstable();
-        // What lies in two of them counts once.
-        let (mut sum_ms, mut until) = (0, from);
-        for (start, end) in off {
-            let length = end.duration_since(start.max(until));
-            sum_ms += length.as_millis().max(0) as i64;
-            until = until.max(end);
-        }
-        sum_ms
-    }
-
     fn is_open(&self, local: DateTime) -> bool {
         let within = |&(start, end): &(DateTime, DateTime)| start <= local && local < end;
-        self.open.iter().any(within) || (!self.closed.iter().any(within) && self.regular(local).any(|s| within(&s)))
+        self.open.iter().any(within)
+            || (!self.days_off.closed.iter().any(within) && self.regular(local).any(|s| within(&s)))
     }
 
     /// Stretches of the shift around `local`, those of holidays left out: a night shift that began on a working day
@@ -261,7 +271,7 @@ impl Hours {
             local.date().saturating_add(1.day()),
         ];
         days.into_iter()
-            .filter(|day| !self.holidays.contains_key(day))
+            .filter(|day| !self.days_off.holidays.contains_key(day))
             .flat_map(|day| self.shift.iter().flat_map(move |shift| shift.stretches(day)))
     }
 
@@ -270,7 +280,7 @@ impl Hours {
         let edges = self
             .regular(local)
             .chain(self.open.iter().copied())
-            .chain(self.closed.iter().copied());
+            .chain(self.days_off.closed.iter().copied());
         edges
             .flat_map(|(start, end)| [start, end])
             .chain([tomorrow])
@@ -316,8 +326,10 @@ mod tests {
         Hours {
             zone: TimeZone::get("Asia/Seoul").expect("known"),
             shift: Some(shift.parse().expect("valid")),
-            holidays: Arc::new([("2026-09-25".parse().expect("valid"), "Chuseok".to_owned())].into()),
-            closed: vec![(day("2026-08-03T00:00"), day("2026-08-08T00:00"))],
+            days_off: DaysOff {
+                holidays: Arc::new([("2026-09-25".parse().expect("valid"), "Chuseok".to_owned())].into()),
+                closed: vec![(day("2026-08-03T00:00"), day("2026-08-08T00:00"))],
+            },
             open: vec![(day("2026-09-25T09:00"), day("2026-09-25T13:00"))],
         }
     }
@@ -338,7 +350,7 @@ mod tests {
 
     #[test]
     fn days_off_are_counted_once() {
-        let hours = Hours {
+        let days_off = DaysOff {
             closed: vec![
                 (
                     "2026-08-03T00:00".parse().expect("valid"),
@@ -349,8 +361,9 @@ mod tests {
                     "2026-09-25T12:00".parse().expect("valid"),
                 ),
             ],
-            ..hours("mon-fri 08:00-18:00")
+            ..hours("mon-fri 08:00-18:00").days_off
         };
+        let zone = hours("mon-fri 08:00-18:00").zone;
         for (from, to, expected_h) in [
             ("2026-08-01T00:00", "2026-08-03T00:00", 0),
             ("2026-08-01T00:00", "2026-08-31T00:00", 120),
@@ -358,7 +371,7 @@ mod tests {
             ("2026-09-20T00:00", "2026-09-30T00:00", 36),
             ("2026-09-25T06:00", "2026-09-25T18:00", 12),
         ] {
-            let off_ms = hours.off_ms(at(from), at(to));
+            let off_ms = days_off.within_ms(&zone, (at(from), at(to)));
             assert_eq!(off_ms, expected_h * 3_600_000, "{from} {to}");
         }
     }

@@ -124,6 +124,7 @@ mod tests {
         Site {
             name: "s".into(),
             zone: TimeZone::UTC,
+            days_off: crate::calendar::DaysOff::default(),
             demand_interval: SignedDuration::from_mins(15),
             meters: vec![
                 meter("main", None),

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    calendar::Hours,
+    calendar::{DaysOff, Hours},
     carbon::{FactorSeries, FuelMeter, Instrument},
     finding::Kind,
     quantity::Quantity,
@@ -24,6 +24,8 @@ pub struct Site {
     pub name: Name,
     /// Zone in which days, shifts and tariffs are judged.
     pub zone: TimeZone,
+    /// When all of it rests.
+    pub days_off: DaysOff,
     /// Length of a demand interval; divides an hour.
     pub demand_interval: SignedDuration,
     /// All meters.

@@ -80,43 +80,6 @@ fn power_beside_a_coarse_register_shows_that_it_froze() {
     }
 }
 
-/// What is read by the hour rises by an hour's use, which is no step of the register.
-#[test]
-fn power_beside_an_hourly_register_shows_a_freeze_of_hours() {
-    let worked_h = |second: i64| second as f64 / 3600.0 + 0.2 * (second as f64 / 7000.0).sin();
-    for (step_kwh, kw, frozen_h) in [(10.0, 600.0, 3), (0.01, 600.0, 3), (0.1, 25.0, 2), (100.0, 935.0, 3)] {
-        let from_s = 200 * HOUR_S;
-        let used = |second: i64| {
-            let frozen_s = (second - from_s).clamp(0, frozen_h * HOUR_S);
-            // Not the same in each hour, or an hour's use would be the register's step.
-            20_000.0 + kw * worked_h(second - frozen_s)
-        };
-        let name = format!("{step_kwh} kWh at {kw} kW, {frozen_h} h");
-        let register = |second: i64| (used(second) / step_kwh).floor() * step_kwh;
-        let outcome = lived(&watched(3600, 1500.0), 220 * HOUR_S, register, Some(kw));
-        assert!(outcome.named().contains(&RepairKind::Frozen), "{name}");
-        let hidden = outcome.intervals.values().filter(|interval| {
-            let from = at("00:00:00") + SignedDuration::from_secs(from_s);
-            (from..from + SignedDuration::from_hours(frozen_h)).contains(&interval.start)
-                && interval.energy_import_kwh.is_some()
-        });
-        assert_eq!(hidden.count(), 0, "{name}");
-        let healthy = |second: i64| ((20_000.0 + kw * worked_h(second)) / step_kwh).floor() * step_kwh;
-        let outcome = lived(&watched(3600, 1500.0), 220 * HOUR_S, healthy, Some(kw));
-        assert!(outcome.named().is_empty(), "{name}: {:?}", outcome.named());
-    }
-    // Power that stays below a step in an hour is not frozen for standing still.
-    for (step_kwh, kw) in [(10.0, 3.0), (10.0, 11.0), (100.0, 40.0), (1.0, 0.4)] {
-        let healthy = |second: i64| ((20_000.0 + kw * second as f64 / 3600.0) / step_kwh).floor() * step_kwh;
-        let outcome = lived(&watched(3600, 300.0), 220 * HOUR_S, healthy, Some(kw));
-        assert!(
-            outcome.named().is_empty(),
-            "{step_kwh} kWh at {kw} kW: {:?}",
-            outcome.named()
-        );
-    }
-}
-
 #[test]
 fn a_register_that_was_set_to_a_value_has_not_counted_it() {
     const SET_S: i64 = 40 * HOUR_S;
@@ -191,5 +154,32 @@ fn what_lies_between_two_readings_is_marked() {
             outcome.named().is_empty() && outcome.findings.is_empty(),
             "each {every_s} s"
         );
+    }
+}
+
+/// A new meter says what it left the factory with, and is then set to what the old one stood at: no answer came late.
+#[test]
+fn a_new_register_that_is_set_has_not_counted_that() {
+    for (every_s, n, factory_kwh, set_kwh) in [
+        (60, 5, 12_345.6, 15_000.0),
+        (60, 20, 100.0, 20_000.0),
+        (10, 50, 12.5, 2000.0),
+        (900, 4, 100.0, 20_000.0),
+    ] {
+        // Of a meter without a rating that is read seldom, that might be a power.
+        for contract_kw in [Some(300.0), None].into_iter().take(if every_s < 900 { 2 } else { 1 }) {
+            let set_s = n * every_s;
+            let mut site = watched(every_s, contract_kw.unwrap_or_default());
+            site.contracts.truncate(usize::from(contract_kw.is_some()));
+            let register = |second: i64| match second - set_s {
+                ..0 => factory_kwh,
+                counted_s => set_kwh + (30.0 * counted_s as f64 / 36.0).floor() / 100.0,
+            };
+            let outcome = lived(&site, 48 * HOUR_S, register, None);
+            let name = format!("{factory_kwh} to {set_kwh}, read each {every_s} s, {contract_kw:?}");
+            assert!(outcome.highest_kw() < 32.0, "{name}: {} kW", outcome.highest_kw());
+            let lost = 30.0 * (48 * HOUR_S - set_s) as f64 / 3600.0 - outcome.sum_kwh();
+            assert!((-0.1..=16.0).contains(&lost), "{name}: {lost} kWh");
+        }
     }
 }

@@ -150,8 +150,8 @@ fn a_frozen_register_makes_no_peak() {
     check("by the minute", &by_minute, 130.0, &[Frozen]);
 }
 
-/// A night's standstill that ends as the day begins: its leap is no more than the highest power of the days before, but just
-/// what the nights use. A night in which nothing was used ends without it.
+/// A night's standstill that ends in the night: its leap is no more than the highest power of the days before, but just what
+/// the nights use. A night in which nothing was used ends without it, whatever the plant starts with.
 #[test]
 fn a_nights_freeze_is_not_the_mornings_peak() {
     fn is_night(n: i64) -> bool {
@@ -167,11 +167,7 @@ fn a_nights_freeze_is_not_the_mornings_peak() {
     }
     fn stuck(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
         const NIGHT: i64 = 8 * 1440;
-        used(if (NIGHT + 60..NIGHT + 360).contains(&n) {
-            NIGHT + 60
-        } else {
-            n
-        })
+        used(if (NIGHT..NIGHT + 345).contains(&n) { NIGHT } else { n })
     }
     let night = Case {
         register: stuck,

@@ -36,8 +36,9 @@ fn lived(site: &Site, readings: impl Iterator<Item = (i64, i64)>) -> Outcome {
         at: at("00:00:00") + SignedDuration::from_millis(came_ms),
         readings: vec![Reading::new(
             Quantity::EnergyImport,
-            // To a watt-hour.
-            (1000.0 * (5000.0 + KW * taken_ms as f64 / 3.6e6)).floor() / 1000.0,
+            // To a watt-hour, and not the same in each quarter hour, or that would be the register's step.
+            (1000.0 * (5003.217 + KW * taken_ms as f64 / 3.6e6 + 0.004 * (taken_ms as f64 / 7e5).sin())).floor()
+                / 1000.0,
         )],
     };
     live_on(site, readings.map(sample).collect(), None)
@@ -133,6 +134,38 @@ fn a_clock_that_was_off_for_a_day_makes_no_peak() {
             assert!(outcome.highest_kw() < 1.15 * KW, "{name}: {} kW", outcome.highest_kw());
             assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
         }
+    }
+}
+
+/// Two gateways deliver one meter, or one that also speaks when something changes, by stamps that are the same: one value of
+/// each instant counts, and no energy is lost by the other.
+#[test]
+fn two_values_for_each_instant_are_one_meter() {
+    for (every_s, lag_s, step, other_step) in [
+        (1, 1, 1.0, 1.0),
+        (10, 8, 1.0, 1.0),
+        (60, 36, 0.001, 0.001),
+        (900, 540, 0.001, 0.001),
+        (60, 0, 1.0, 0.01),
+        (10, 0, 0.01, 1.0),
+    ] {
+        let until_s = 2 * DAY_S;
+        let sample = |at_s: i64, lag_s: i64, step: f64| {
+            let kwh = 5003.217 + 20.0 * (at_s + lag_s) as f64 / 3600.0 + (at_s as f64 / 5000.0).sin();
+            Sample {
+                meter: "main".into(),
+                at: at("00:00:00") + SignedDuration::from_secs(at_s),
+                readings: vec![Reading::new(Quantity::EnergyImport, (kwh / step).floor() * step)],
+            }
+        };
+        let both = |at_s: i64| [sample(at_s, 0, step), sample(at_s, lag_s, other_step)];
+        let samples = (0..=until_s).step_by(every_s as usize).flat_map(both);
+        let outcome = live_on(&watched(every_s, Some(500.0)), samples.collect(), None);
+        let name = format!("each {every_s} s, {lag_s} s later, {step} and {other_step} kWh");
+        let (told, truth) = (outcome.sum_kwh(), 20.0 * until_s as f64 / 3600.0);
+        let most = 1.0 + 2.0 * step.max(other_step) + 40.0 * every_s as f64 / 3600.0;
+        assert!((told - truth).abs() <= most, "{name}: {told}, not {truth}");
+        assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
     }
 }
 

@@ -514,11 +514,10 @@ fn declared_days_off_are_not_doubted() {
     let works = |n: i64| n / DAY % 7 != 6 && (8 * HOUR..20 * HOUR).contains(&(n % DAY));
     // From Saturday evening of the third week to Friday morning.
     let is_off = |n: i64| (14 * DAY + 5 * DAY + 20 * HOUR..14 * DAY + 11 * DAY).contains(&n);
-    let lived = |declare: &dyn Fn(&mut energy::calendar::Hours)| {
+    let lived = |declare: &dyn Fn(&mut energy::calendar::DaysOff)| {
         let mut site = watched();
-        let hours = site.machines[0].hours.as_mut().unwrap();
-        hours.shift = Some("mon-sat 08:00-20:00".parse().unwrap());
-        declare(hours);
+        site.machines[0].hours = None; // they hold for the whole site, whatever is known of its machines
+        declare(&mut site.days_off);
         let mut shown = 1000.0;
         let samples = (0..28 * DAY).map(|n| {
             shown += if works(n) && !is_off(n) { KWH } else { 0.0 };
@@ -538,14 +537,14 @@ fn declared_days_off_are_not_doubted() {
         (outcome.findings.len(), unsure.count() > 0)
     };
     assert_eq!(count(&lived(&|_| ())), (1, true), "five days are longer than ever");
-    let closed = lived(&|hours| {
+    let closed = lived(&|days| {
         let span = ("2026-08-24T00:00".parse().unwrap(), "2026-08-28T00:00".parse().unwrap());
-        hours.closed = vec![span];
+        days.closed = vec![span];
     });
     assert_eq!(count(&closed), (0, false));
-    let holidays = lived(&|hours| {
+    let holidays = lived(&|days_off| {
         let days = (24..28).map(|day| (format!("2026-08-{day}").parse().unwrap(), "off".to_owned()));
-        hours.holidays = std::sync::Arc::new(days.collect());
+        days_off.holidays = std::sync::Arc::new(days.collect());
     });
     assert_eq!(count(&holidays), (0, false));
 }

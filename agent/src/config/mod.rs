@@ -188,6 +188,7 @@ fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
             fuel_meters,
             instruments,
             zone: site.zone,
+            days_off: site.days_off,
         },
         buses: lines.buses,
         brokers: lines.brokers,

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use energy::{
     both,
-    calendar::{HolidayCalendar, Hours, Shift},
+    calendar::{DaysOff, HolidayCalendar, Hours, Shift},
     carbon::FactorSeries,
     finding::Title,
     sample::Name,
@@ -35,14 +35,12 @@ pub(super) struct SitePart<'a> {
     pub zone: TimeZone,
     /// Language of what people read.
     pub language: Language,
-    /// Days off.
-    pub holidays: Arc<BTreeMap<Date, String>>,
+    /// When all of it rests.
+    pub days_off: DaysOff,
     /// Shifts by name.
     pub shifts: BTreeMap<String, Shift>,
     /// Names of the shifts, also of those that could not be read.
     pub shift_names: Names,
-    /// Planned stops.
-    pub closed: Stretches,
     /// Declared overtime of the whole site.
     pub open: Stretches,
     /// The meter the bill is made from.
@@ -86,10 +84,12 @@ pub(super) fn site<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Option<Si
         name: name.unwrap_or_else(|| Spanned::new(span, "site")),
         zone: zone.map_or(TimeZone::UTC, Spanned::into_inner),
         language: language.map_or(Language::default(), Spanned::into_inner),
-        holidays: Arc::new(holidays.unwrap_or_default()),
+        days_off: DaysOff {
+            holidays: Arc::new(holidays.unwrap_or_default()),
+            closed,
+        },
         shifts,
         shift_names,
-        closed,
         open,
         main_meter,
         demand_interval,
@@ -161,8 +161,7 @@ impl SitePart<'_> {
         Some(Hours {
             zone: self.zone.clone(),
             shift: shift.cloned(),
-            holidays: Arc::clone(&self.holidays),
-            closed: self.closed.clone(),
+            days_off: self.days_off.clone(),
             open: self.open.iter().copied().chain(open).collect(),
         })
     }

@@ -195,6 +195,7 @@ toe = [
         Site {
             name: "s".into(),
             zone: TimeZone::get("Asia/Seoul").expect("in the bundled database"),
+            days_off: energy::calendar::DaysOff::default(),
             demand_interval: SignedDuration::from_mins(15),
             meters: Vec::new(),
             machines: Vec::new(),

@@ -519,6 +519,7 @@ mod tests {
         Site {
             name: "ansan-1".into(),
             zone: TimeZone::get("Asia/Seoul").expect("in the bundled database"),
+            days_off: energy::calendar::DaysOff::default(),
             demand_interval: SignedDuration::from_mins(15),
             meters: Vec::new(),
             machines: Vec::new(),

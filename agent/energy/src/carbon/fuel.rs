@@ -220,7 +220,7 @@ pub fn used(
             rollover: None,
             max_kw: None,
             swaps: &[],
-            hours: None,
+            days_off: None,
             patience: Patience::default(),
             gap_ms: (every * 3).as_millis() as i64,
         },

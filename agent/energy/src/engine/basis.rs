@@ -18,8 +18,6 @@ use crate::{
 pub(super) struct Expected {
     max_kw: Option<f64>,
     patience: Patience,
-    /// Place of the machine whose hours are the meter's.
-    machine: Option<usize>,
 }
 
 impl Expected {
@@ -28,7 +26,6 @@ impl Expected {
         Self {
             max_kw: max_kw(site, meter),
             patience: meter_fault::patience(place.map(|place| &site.machines[place])),
-            machine: place,
         }
     }
 }
@@ -42,7 +39,7 @@ pub(super) fn basis(site: &Site, index: usize, expected: Expected) -> Basis<'_> 
         zone: &site.zone,
         lengths: lengths(site, meter.every),
         patience: expected.patience,
-        hours: expected.machine.and_then(|place| site.machines[place].hours.as_ref()),
+        days_off: &site.days_off,
     }
 }
 

@@ -5,7 +5,7 @@
 use jiff::tz::TimeZone;
 
 use super::{grid, known::Rules};
-use crate::{calendar::Hours, detect::meter_fault, quantity::Quantity, site::Meter};
+use crate::{calendar::DaysOff, detect::meter_fault, quantity::Quantity, site::Meter};
 
 /// Lengths that rule a meter's intervals, milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +49,8 @@ pub struct Basis<'a> {
     pub lengths: Lengths,
     /// How long its registers may stand still.
     pub patience: Patience,
-    /// When its machine is meant to work; `None` = not known.
-    pub hours: Option<&'a Hours>,
+    /// When its site rests.
+    pub days_off: &'a DaysOff,
 }
 
 impl<'a> Basis<'a> {
@@ -88,7 +88,7 @@ impl<'a> Basis<'a> {
             max_kw: self.max_kw.filter(|_| quantity != Quantity::EnergyExport),
             swaps: &self.meter.swaps,
             patience: self.patience,
-            hours: self.hours,
+            days_off: Some((self.days_off, self.zone)),
             gap_ms: self.gap_ms(quantity),
         }
     }

@@ -15,7 +15,7 @@ use super::{
     point::{MINUTE_MS, MS_PER_HOUR, Point, hours, timestamp},
     repair::RepairKind,
 };
-use crate::{calendar::Hours, quantity::Quantity};
+use crate::quantity::Quantity;
 
 pub(crate) use away::{FIRST_STEP, RETURN_MS, RETURN_READINGS, ZERO_MS};
 pub(crate) use leap::impossible_kw;
@@ -191,7 +191,9 @@ impl<'a> Walk<'a> {
     fn learn(&mut self, to: Point, rise: f64) {
         let (from_ms, elapsed_ms) = (self.points[self.at].0, to.0 - self.points[self.at].0);
         self.learn_peak(rise, elapsed_ms);
-        self.memory.learn_least(rise, elapsed_ms);
+        if rise < self.memory.least || self.memory.least == 0.0 {
+            self.memory.least = rise;
+        }
         // What values are multiples of, and what power lasts, shows in one a minute; of all it would cost as much as the rest
         // of the walk.
         if to.0.div_euclid(MINUTE_MS) != self.since_ms.div_euclid(MINUTE_MS) {
@@ -336,11 +338,16 @@ impl<'a> Walk<'a> {
         let stood_ms = self.points[last].0 - self.since_ms;
         let believed_ms = self.memory.believed_ms(self.rules.patience);
         let is_longer = |believed_ms: i64| {
-            // Days off that were declared are no standstill of the register.
-            let off_ms = |hours: &Hours| hours.off_ms(timestamp(self.since_ms), timestamp(self.points[last].0));
-            stood_ms > believed_ms && stood_ms - self.rules.hours.map_or(0, off_ms) > believed_ms
+            stood_ms > believed_ms && stood_ms - self.off_ms(self.since_ms, self.points[last].0) > believed_ms
         };
         self.rules.quantity == Quantity::EnergyImport && believed_ms.is_some_and(is_longer)
+    }
+
+    /// How much of a time lies in days off that were declared, ms: that is no standstill of the register.
+    fn off_ms(&self, from_ms: i64, to_ms: i64) -> i64 {
+        self.rules.days_off.map_or(0, |(days, zone)| {
+            days.within_ms(zone, (timestamp(from_ms), timestamp(to_ms)))
+        })
     }
 
     /// What a rise beyond the usual, a fall or a change of the meter means.

@@ -3,6 +3,7 @@
 //! It judges single rises and falls only; `counter.rs` walks over them. Invariant: what was learnt is made of readings
 //! that were believed.
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     grain::{Grain, decimal},
     point::{MINUTE_MS, MS_PER_HOUR, Point, hours},
 };
-use crate::{calendar::Hours, quantity::Quantity, site::Swap};
+use crate::{calendar::DaysOff, quantity::Quantity, site::Swap};
 
 /// A fall by less than this share of the register is noise; it was not reset. Seen on real meters: −0.007 kWh. A float
 /// of 32 bits resolves a tenth of it.
@@ -57,8 +58,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) swaps: &'a [Swap],
     /// When a standstill is doubted.
     pub(crate) patience: Patience,
-    /// When its machine is meant to work, as far as that is known.
-    pub(crate) hours: Option<&'a Hours>,
+    /// When its site rests, and in which zone; `None` where its standstills are not judged by that.
+    pub(crate) days_off: Option<(&'a DaysOff, &'a TimeZone)>,
     /// Readings further apart than this have a gap between them, ms.
     pub(crate) gap_ms: i64,
 }
@@ -74,8 +75,6 @@ pub(crate) struct Memory {
     pub(super) peak_kw: f64,
     /// Smallest rise between two readings: no more than this is the register's step. 0 = none yet.
     pub(super) least: f64,
-    /// The same of readings further apart than a quarter hour, as far as it would be in that; 0 = none yet.
-    pub(super) least_quarter: f64,
     /// It counts in no larger steps.
     pub(super) grain: Grain,
     /// The last rise, and the time since the one before it.
@@ -122,28 +121,12 @@ impl Memory {
 
     /// How much energy a register at `value` may hide between two equal readings.
     pub(crate) fn hidden(&self, value: f64) -> f64 {
-        let step = if self.least == 0.0 {
-            UNKNOWN_STEP.max(decimal(self.grain.step()))
-        } else if self.least_quarter == 0.0 {
+        let step = if self.least > 0.0 {
             self.least
         } else {
-            // What is read by the hour rises by an hour's use: that is no step.
-            self.least.min(self.least_quarter.max(self.grain.step()))
+            UNKNOWN_STEP.max(decimal(self.grain.step()))
         };
         HIDDEN_STEPS * step.max(value * FLOAT_STEP)
-    }
-
-    /// A believed rise between two readings.
-    pub(super) fn learn_least(&mut self, rise: f64, elapsed_ms: i64) {
-        if rise < self.least || self.least == 0.0 {
-            self.least = rise;
-        }
-        if elapsed_ms > LASTING_MS {
-            let in_quarter = rise * LASTING_MS as f64 / elapsed_ms as f64;
-            if in_quarter < self.least_quarter || self.least_quarter == 0.0 {
-                self.least_quarter = in_quarter;
-            }
-        }
     }
 
     /// A believed rise, and the time since the one before it.

@@ -4,6 +4,7 @@
 //! Invariants: points are ascending in time, one an instant; the parts of adjoining stretches add up to the whole.
 
 mod bad;
+mod clock;
 mod keep;
 
 pub(crate) use keep::Keep;
@@ -11,7 +12,6 @@ pub(crate) use keep::Keep;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    basis::{Basis, GAP_PERIODS},
     counter::{FIRST_STEP, RETURN_MS, RETURN_READINGS, Repaired, Walk, changing_ms},
     cut::{Cut, Part},
     known::{MARGIN, Mark, Memory, Rules, is_usual, limit_kw, waver},
@@ -21,8 +21,6 @@ use super::{
 };
 use crate::{sample::Quality, site::Swap};
 
-/// A clock that was set had been wrong by no more than this, ms: a zone, or a day.
-const CLOCK_OFF_MS: i64 = 86_400_000;
 /// So many of a new register's readings show what it counts: those of a coarse one that is read often may stand still for long.
 const SHOWN_READINGS: usize = 64;
 
@@ -39,6 +37,8 @@ pub(crate) struct Series {
     first_ms: Option<i64>,
     /// Instants at which time itself was in doubt: what lies between the readings on both sides is not known.
     torn_ms: Vec<i64>,
+    /// The newest instant when a held one was contradicted the last time, ms, and whether that had become a habit.
+    contradicted: Option<(i64, bool)>,
     /// What the forgotten readings of a counter have taught.
     memory: Memory,
     /// Highest mean power of the last walk, kW: what rises above it may be a spike, or end a standstill.
@@ -116,30 +116,6 @@ impl Series {
             self.torn_ms.push(at_ms);
             from_ms
         })
-    }
-
-    /// Another value came for the instant of a reading that is held. One of the same register at another time shows that a
-    /// clock was set: when the energy up to the next reading was used is not known. Gives from where on that is told anew.
-    pub(crate) fn contradict(&mut self, at_ms: i64, value: f64, basis: &Basis<'_>) -> Option<i64> {
-        let index = self.points.binary_search_by_key(&at_ms, |point| point.0).ok()?;
-        let memory = self.learnt();
-        let (held, last) = (self.points[index].1, *self.points.last()?);
-        let off = (value - held).abs();
-        let is_other_time = memory.has_risen()
-            && off > waver(held)
-            && off >= memory.usual(basis.lengths.gap_ms / i64::from(GAP_PERIODS));
-        let is_own = value >= self.points[0].1 && value <= last.1 + memory.most(CLOCK_OFF_MS);
-        // What was held back and comes at once has no rhythm.
-        let before_ms = index.checked_sub(1).map(|index| self.points[index].0);
-        let rhythm_ms = basis.lengths.gap_ms / (2 * i64::from(GAP_PERIODS))..=basis.lengths.gap_ms;
-        let is_in_rhythm = before_ms.is_some_and(|before_ms| rhythm_ms.contains(&(at_ms - before_ms)));
-        if !(is_other_time && is_own && is_in_rhythm) {
-            return None;
-        }
-        // Of several in a row the time after the last is in doubt.
-        let former = self.torn_ms.pop_if(|torn_ms| Some(*torn_ms) == before_ms);
-        self.tear(at_ms);
-        Some(former.unwrap_or(at_ms))
     }
 
     /// What it has taught so far.
@@ -509,7 +485,7 @@ mod tests {
             times: 3.0,
             known_ms: 7 * 24 * 3_600_000,
         },
-        hours: None,
+        days_off: None,
         gap_ms: 30_000,
     };
 

@@ -73,8 +73,7 @@ pub fn machine(name: &str, kind: MachineKind, states: Option<StateLimits>) -> Ma
         hours: Some(Hours {
             zone: TimeZone::get("Asia/Seoul").unwrap(),
             shift: Some("mon-fri 08:00-18:00".parse().unwrap()),
-            holidays: std::sync::Arc::default(),
-            closed: vec![],
+            days_off: energy::calendar::DaysOff::default(),
             open: vec![],
         }),
         detect: BTreeMap::new(),
@@ -123,6 +122,7 @@ pub fn site() -> Site {
     Site {
         name: "plant".into(),
         zone: TimeZone::get("Asia/Seoul").unwrap(),
+        days_off: energy::calendar::DaysOff::default(),
         demand_interval: SignedDuration::from_mins(15),
         meters: vec![meter("main"), meter("press")],
         machines: vec![press, plant],

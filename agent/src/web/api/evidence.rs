@@ -220,8 +220,7 @@ mod tests {
         let hours = Hours {
             zone: TimeZone::get("Asia/Seoul").expect("in the bundled database"),
             shift: Some("mon-fri 08:00-12:00 13:00-18:00".parse().expect("a shift")),
-            holidays: std::sync::Arc::default(),
-            closed: Vec::new(),
+            days_off: energy::calendar::DaysOff::default(),
             open: Vec::new(),
         };
         let at = |text: &str| text.parse::<Timestamp>().expect("an instant");

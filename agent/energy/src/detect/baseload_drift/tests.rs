@@ -41,8 +41,7 @@ fn machine() -> Machine {
         hours: Some(Hours {
             zone: TimeZone::UTC,
             shift: Some("mon-fri 08:00-18:00".parse().expect("a shift")),
-            holidays: std::sync::Arc::default(),
-            closed: vec![],
+            days_off: crate::calendar::DaysOff::default(),
             open: vec![],
         }),
         detect: [(Kind::BaseloadDrift, BTreeMap::new())].into(),
@@ -53,6 +52,7 @@ fn site() -> Site {
     Site {
         name: "plant".into(),
         zone: TimeZone::UTC,
+        days_off: crate::calendar::DaysOff::default(),
         demand_interval: jiff::SignedDuration::from_mins(15),
         meters: vec![],
         machines: vec![],

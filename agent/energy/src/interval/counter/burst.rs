@@ -16,6 +16,8 @@ use crate::interval::{
 /// A rise may be told so many times the longest ordinary distance of readings too early or too late, or a minute: no answer
 /// is awaited for longer.
 const LATE_GAPS: i64 = 2;
+/// Readings closer than this part of the longest ordinary distance, three quarters of a period, crowd.
+const CROWDED: i64 = 4;
 
 impl Walk<'_> {
     /// Index of the last reading that tells of the silence before the next one: soon after that one the register rises by
@@ -53,10 +55,12 @@ impl Walk<'_> {
         let end = self.points.partition_point(|point| point.0 <= next_ms + near_ms);
         let near = &self.points[first..end];
         let (from, to) = (near[0], near[near.len() - 1]);
+        let is_crowded = next_ms - self.points[self.at].0 < self.rules.gap_ms / CROWDED;
         let most_kw = match self.memory.peak_kw {
-            // Of a register that has shown nothing yet only the site's file says anything; what follows zeros is no energy.
-            0.0 if self.reference > 0.0 && self.limit_kw > 0.0 => LEAP * self.limit_kw,
-            0.0 if self.reference > 0.0 => impossible_kw(0.0, None),
+            // Of a register that has shown nothing yet only the site's file says anything, and that a late answer comes close
+            // to the next one; what follows zeros is no energy.
+            0.0 if self.reference > 0.0 && is_crowded && self.limit_kw > 0.0 => LEAP * self.limit_kw,
+            0.0 if self.reference > 0.0 && is_crowded => impossible_kw(0.0, None),
             peak_kw => MARGIN * peak_kw,
         };
         first <= self.at

@@ -23,7 +23,7 @@ const FROZEN_READINGS: usize = 3;
 const FROZEN_SHARE: f64 = 0.5;
 /// … and by at most so many times that, …
 const FROZEN_TIMES: f64 = 2.0;
-/// … and after a standstill of no kind that it has shown, just about that tells enough, …
+/// … and after a standstill of no kind that it has shown, about that, …
 const ALIKE: f64 = 1.25;
 /// … unless the jump is so many times the highest power known: no start makes that, with all that draws more at first.
 const BEYOND: f64 = 1.5;
@@ -87,9 +87,7 @@ impl Walk<'_> {
             if ended.stood_ms <= self.rules.patience.least_ms {
                 return None;
             }
-            let is_owed = self.is_strange(ended)
-                && (self.falls_back(ended, end) && self.is_missing(ended, (FROZEN_SHARE, FROZEN_TIMES))
-                    || self.is_missing(ended, (1.0 / ALIKE, ALIKE)));
+            let is_owed = self.is_strange(ended) && self.falls_back(ended, end) && self.is_alike(ended);
             return (is_owed && !is_ordinary()).then_some(Owed { rise: Some(rise), end });
         }
         let mut known = self.known(n_equal, ended.stood_ms - ended.step_ms);
@@ -113,13 +111,27 @@ impl Walk<'_> {
     fn is_strange(&self, ended: Jump) -> bool {
         let stood_ms = ended.stood_ms - ended.step_ms;
         self.rules.quantity == Quantity::EnergyImport
-            && stood_ms > self.memory.habit_ms(self.rules.patience)
-            && self.memory.believed_ms(self.rules.patience).is_some()
+            && self.memory.believed_ms(self.rules.patience).is_some_and(|believed_ms| {
+                let to_ms = self.since_ms + stood_ms;
+                stood_ms > believed_ms && stood_ms - self.off_ms(self.since_ms, to_ms) > believed_ms
+            })
     }
 
     /// Whether it goes on from the reading at `end` by far less power than its step there.
     fn falls_back(&self, ended: Jump, end: usize) -> bool {
         self.points.len() > end + 1 && self.next_kw(end) <= GOES_ON_SHARE * ended.step_kw()
+    }
+
+    /// Whether the rise is what the last power, or the usual one, makes over the whole standstill. A plant that was off starts
+    /// with what it starts with.
+    fn is_alike(&self, ended: Jump) -> bool {
+        let is_of = |kw: f64| (kw / ALIKE..=kw * ALIKE).contains(&ended.spread_kw());
+        is_of(self.last_kw()) || is_of(self.memory.mean_kw)
+    }
+
+    /// Mean power up to the last rise, kW.
+    fn last_kw(&self) -> f64 {
+        self.memory.rise * MS_PER_HOUR / self.memory.rise_ms as f64
     }
 
     /// Whether the register has shown what it counts.
@@ -168,7 +180,7 @@ impl Walk<'_> {
     /// did, or would have taken several steps.
     fn is_missing(&self, jump: Jump, (share, times): (f64, f64)) -> bool {
         let memory = &self.memory;
-        let last_kw = memory.rise * MS_PER_HOUR / memory.rise_ms as f64;
+        let last_kw = self.last_kw();
         let (least_kw, most_kw) = (last_kw.min(memory.mean_kw), last_kw.max(memory.mean_kw));
         let equal_ms = jump.stood_ms - jump.step_ms;
         let several = SEVERAL * self.step_to(self.reference + jump.rise);

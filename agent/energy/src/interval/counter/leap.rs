@@ -118,7 +118,7 @@ mod tests {
             rollover: None,
             max_kw: None,
             swaps: &[],
-            hours: None,
+            days_off: None,
             patience: Patience::default(),
             gap_ms: 3_600_000,
         };
