@@ -4,6 +4,7 @@
 
 use energy::{
     Quantity, Reading, Sample,
+    calendar::DaysOff,
     interval::{Basis, Lengths, MeterIntervals, Patience, Refused},
     site::Meter,
 };
@@ -28,7 +29,7 @@ pub(crate) fn measure() -> Vec<Number> {
         zone: &zone,
         lengths,
         patience: Patience::default(),
-        hours: None,
+        days_off: &DaysOff::default(),
     };
     let start: Timestamp = "2026-01-01T00:00:00+09:00".parse().unwrap();
     let mut sample = Sample {

@@ -240,7 +240,9 @@ mod tests {
     fn readings_tell_the_step_of_their_register() {
         let step = |values: &[f64]| {
             let mut power = Power::default();
-            values.iter().for_each(|value| power.count(*value));
+            for value in values {
+                power.count(*value);
+            }
             power.step_kwh()
         };
         assert_eq!(step(&[1230.0, 1230.0, 1240.0, 1270.0]), 10.0);

@@ -183,3 +183,28 @@ fn a_new_register_that_is_set_has_not_counted_that() {
         }
     }
 }
+
+/// Behind large transformers one step of a register may take an hour's use; before it has shown any nobody knows. One that
+/// never counts is found all the same.
+#[test]
+fn a_new_register_may_take_long_for_its_first_step() {
+    for (every_s, step_kwh, kw) in [
+        (10, 16.654, 20.0),
+        (60, 13.333, 10.0),
+        (900, 166.54, 100.0),
+        (10, 0.01, 5.0),
+    ] {
+        let register = |second: i64| ((4996.3 + kw * second as f64 / 3600.0) / step_kwh).floor() * step_kwh;
+        let outcome = lived(&watched(every_s, 900.0), 30 * HOUR_S, register, Some(kw));
+        let name = format!("{step_kwh} kWh at {kw} kW, read each {every_s} s");
+        assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+        let outcome = lived(&watched(every_s, 900.0), 6 * HOUR_S, |_| 5012.3, Some(kw));
+        let kinds: Vec<Kind> = outcome.findings.values().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [Kind::MeterStuck], "{name}");
+        let told = outcome
+            .intervals
+            .values()
+            .filter(|interval| interval.energy_import_kwh.is_some());
+        assert_eq!(told.count(), 0, "{name}");
+    }
+}

@@ -15,6 +15,9 @@ use crate::{quantity::Quantity, sample::Quality, unit::rounded};
 /// Power below this share of the highest is no witness against a standing counter: below its starting current a meter
 /// counts nothing.
 const STARTING_SHARE: f64 = 0.01;
+/// Nobody knows in what steps a register counts that has never risen: behind large transformers one of them may take an hour's
+/// use. It is believed for so long, ms.
+const UNKNOWN_MS: i64 = 2 * 3_600_000;
 
 /// Readings further apart than this share of what is a gap have one missing between them: one and a half times `every` …
 const HOLE_GAP_SHARE: f64 = 0.5;
@@ -244,7 +247,8 @@ impl Cut {
         let power_kwh = witnessed_kwh.unwrap_or(0.0);
         let mean_kw = power_kwh / hours(stood.to_ms - stood.from_ms);
         let whole_kwh = whole_kwh.max(power_kwh);
-        if whole_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.lasting_kw() {
+        let is_new = !memory.has_risen() && until_ms - since_ms < UNKNOWN_MS;
+        if is_new || whole_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.lasting_kw() {
             self.part.add(0.0, stood.covered_ms, stood.quality);
             return;
         }
