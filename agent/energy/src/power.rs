@@ -6,7 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    interval::{grain::Grain, known::waver, point::hours},
+    interval::{
+        grain::{Grain, MILLIONTHS},
+        known::waver,
+        point::hours,
+    },
     quantity::Quantity,
     sample::Sample,
 };
@@ -42,7 +46,7 @@ pub(crate) struct Power {
     now: Option<(i64, f64)>,
     /// The counter's newest value, and in what steps it counts.
     counted_kwh: f64,
-    grain: Grain,
+    grain: Grain<MILLIONTHS>,
 }
 
 impl Power {

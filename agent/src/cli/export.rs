@@ -87,7 +87,7 @@ pub fn export(reader: &Reader, out: impl Write) -> Result<u64, ExportError> {
     let mut csv = csv::Writer::from_writer(out);
     let names = quantities.iter().map(|quantity| quantity.name());
     csv.write_record(["time", "meter"].into_iter().chain(names).chain(["quality", "tick"]))
-        .map_err(io::Error::from)?;
+        .map_err(of_writing)?;
     let mut tick: Option<Timestamp> = None;
     let n_damaged = each_entry(reader, |entry| {
         for sample in &entry.samples {
@@ -100,6 +100,14 @@ pub fn export(reader: &Reader, out: impl Write) -> Result<u64, ExportError> {
     })?;
     csv.flush()?;
     Ok(n_damaged)
+}
+
+/// The file's own error, whose kind the format's would hide.
+fn of_writing(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 /// One row for the readings of a sample that share a quality.
@@ -130,7 +138,7 @@ fn write_row(
     cells.extend(quantities.iter().map(value));
     cells.push(quality.name().to_owned());
     cells.push(tick.map(|tick| tick.to_string()).unwrap_or_default());
-    csv.write_record(cells).map_err(io::Error::from)
+    csv.write_record(cells).map_err(of_writing)
 }
 
 /// Hands every sound row of the log to `each`; gives the number of the damaged ones.

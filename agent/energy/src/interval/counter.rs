@@ -343,9 +343,11 @@ impl<'a> Walk<'a> {
         self.rules.quantity == Quantity::EnergyImport && believed_ms.is_some_and(is_longer)
     }
 
-    /// How much of a time lies in days off that were declared, ms: that is no standstill of the register.
+    /// How much of a time lies in days off that were declared, ms: that is no standstill of a register that ever rests.
     fn off_ms(&self, from_ms: i64, to_ms: i64) -> i64 {
-        self.rules.days_off.map_or(0, |(days, zone)| {
+        let ever_rests = self.memory.longest_ms() > self.rules.patience.least_ms;
+        let days_off = self.rules.days_off.filter(|_| ever_rests);
+        days_off.map_or(0, |(days, zone)| {
             days.within_ms(zone, (timestamp(from_ms), timestamp(to_ms)))
         })
     }

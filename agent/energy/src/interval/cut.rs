@@ -16,8 +16,10 @@ use crate::{quantity::Quantity, sample::Quality, unit::rounded};
 /// counts nothing.
 const STARTING_SHARE: f64 = 0.01;
 /// Nobody knows in what steps a register counts that has never risen: behind large transformers one of them may take an hour's
-/// use. It is believed for so long, ms.
+/// use. It is believed for so long, ms, …
 const UNKNOWN_MS: i64 = 2 * 3_600_000;
+/// … and for so much, kWh: three steps of 0.01 kWh behind transformers of 22.9 kV and 400 A.
+const UNKNOWN_KWH: f64 = 50.0;
 
 /// Readings further apart than this share of what is a gap have one missing between them: one and a half times `every` …
 const HOLE_GAP_SHARE: f64 = 0.5;
@@ -247,7 +249,7 @@ impl Cut {
         let power_kwh = witnessed_kwh.unwrap_or(0.0);
         let mean_kw = power_kwh / hours(stood.to_ms - stood.from_ms);
         let whole_kwh = whole_kwh.max(power_kwh);
-        let is_new = !memory.has_risen() && until_ms - since_ms < UNKNOWN_MS;
+        let is_new = !memory.has_risen() && until_ms - since_ms < UNKNOWN_MS && whole_kwh <= UNKNOWN_KWH;
         if is_new || whole_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.lasting_kw() {
             self.part.add(0.0, stood.covered_ms, stood.quality);
             return;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Patience,
-    grain::{Grain, decimal},
+    grain::{Grain, THOUSANDTHS, decimal},
     point::{MINUTE_MS, MS_PER_HOUR, Point, hours},
 };
 use crate::{calendar::DaysOff, quantity::Quantity, site::Swap};
@@ -76,7 +76,7 @@ pub(crate) struct Memory {
     /// Smallest rise between two readings: no more than this is the register's step. 0 = none yet.
     pub(super) least: f64,
     /// It counts in no larger steps.
-    pub(super) grain: Grain,
+    pub(super) grain: Grain<THOUSANDTHS>,
     /// The last rise, and the time since the one before it.
     pub(super) rise: f64,
     pub(super) rise_ms: i64,
@@ -182,6 +182,11 @@ impl Memory {
     /// Longest standstill that was believed, ms.
     pub(crate) fn longest_ms(&self) -> i64 {
         self.longest_ms
+    }
+
+    /// It counts in no larger steps, as far as its values tell.
+    pub(super) fn step(&self) -> f64 {
+        self.grain.step()
     }
 
     /// Smallest rise seen; 0 = none yet.

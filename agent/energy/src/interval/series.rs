@@ -37,7 +37,7 @@ pub(crate) struct Series {
     first_ms: Option<i64>,
     /// Instants at which time itself was in doubt: what lies between the readings on both sides is not known.
     torn_ms: Vec<i64>,
-    /// The newest instant when a held one was contradicted the last time, ms, and whether that had become a habit.
+    /// The last instant that was contradicted, ms, and whether that had become a habit.
     contradicted: Option<(i64, bool)>,
     /// What the forgotten readings of a counter have taught.
     memory: Memory,
@@ -173,7 +173,7 @@ impl Series {
         {
             return match self.unsettled {
                 None if before == 0.0 && last > 0.0 && self.has_fallen() => self.unsettle(at_ms),
-                _ if last > before && self.has_doubted() => self.told_of_doubt(before_ms),
+                _ if last > before && self.has_doubted() => self.told_of_doubt((before_ms, before), (last_ms, last)),
                 Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
                 _ => before_ms,
             };
@@ -221,12 +221,20 @@ impl Series {
         self.doubted_ms.is_some_and(is_of)
     }
 
-    /// What ends a doubted standstill may tell what it was, and no later reading tells it otherwise.
+    /// What ends a doubted standstill may tell what it was, and where it is more than the usual power makes, how the register goes
+    /// on from there.
     #[cold]
-    fn told_of_doubt(&mut self, before_ms: i64) -> i64 {
+    fn told_of_doubt(&mut self, before: Point, last: Point) -> i64 {
         let unsettled_ms = self.unsettled.map(|unsettled| unsettled.from_ms);
-        let told = self.doubted_ms.into_iter().chain(unsettled_ms).chain([before_ms]);
-        let told_ms = told.min().unwrap_or(before_ms);
+        let told = self.doubted_ms.into_iter().chain(unsettled_ms).chain([before.0]);
+        let told_ms = told.min().unwrap_or(before.0);
+        if last.1 - before.1 > 4.0 * self.learnt().usual(last.0 - before.0) {
+            self.unsettled = Some(Unsettled {
+                from_ms: told_ms,
+                by_ms: last.0,
+                leapt_ms: self.leapt_ms(),
+            });
+        }
         self.marks.retain(|mark| mark.at_ms <= told_ms);
         told_ms
     }

@@ -6,7 +6,7 @@
 //!   answers can have. It answers in the order in which it was asked, so what is owed has come, or never will, once that
 //!   one has come. What is owed outlives the connection: a converter may answer the next one.
 //! * An answer said again word for word, by a repeater, is not taken for that of the next block; one that comes alone, where the
-//!   right one was lost, is asked for a second time.
+//!   right one was lost, is asked for a second time, as often as its line can bear.
 //! * A unit is watched at first, after a lost answer, and where it was heard without having been asked: what it says in
 //!   a poll is believed only if as many answers came as were asked for. Each time that it was believed again too early it
 //!   is watched for longer.
@@ -136,7 +136,9 @@ impl Wire {
         let former = known.told(request).map(<[u8]>::to_vec);
         let reply = self.ask_now(unit, request, limit, Unit::went_unanswered).await?;
         if self.units.of(unit).is_asked_again(request, &reply, former.as_deref()) {
-            return self.ask_now(unit, request, limit, Unit::went_unanswered).await;
+            let again = self.ask_now(unit, request, limit, Unit::went_unanswered).await?;
+            self.units.of(unit).is_compared(again == reply);
+            return Ok(again);
         }
         Ok(reply)
     }

@@ -36,9 +36,12 @@ const LONGEST_SPELL: u32 = 20_000;
 /// So many answers said again are reckoned with at most when it does so no more.
 const MOST_REPEATS: u32 = 10;
 
-/// A unit is asked for a second time at most once in so many answers: blocks that always say the same cost it no more.
-const SECOND_IN: u32 = 10;
-/// After a quiet time so many times in a row.
+/// A unit is asked for a second time, and says the same, at most once in so many answers: blocks that always say the same cost
+/// it no more.
+const SAME_IN: u32 = 10;
+/// … and says something else, at most once in so many: blocks that mirror each other and move do so too.
+const OTHER_IN: u32 = 4;
+/// After a quiet time it may be asked so many times in a row.
 const SECONDS: u32 = 5;
 
 /// Requests of a unit whose answers are remembered, to know one that is said again: no meter has more blocks.
@@ -57,7 +60,7 @@ pub(super) struct Unit {
     shapes: BTreeSet<Shape>,
     /// The last requests that were answered.
     told: VecDeque<Told>,
-    /// Answers since it was asked for a second time, which may be done in [`SECOND_IN`] of them.
+    /// Answers by which it may be asked for a second time.
     spare: u32,
     /// The longest that it took to answer lately.
     usual: Duration,
@@ -151,7 +154,7 @@ impl Default for Unit {
             owed: Vec::new(),
             shapes: BTreeSet::new(),
             told: VecDeque::new(),
-            spare: SECONDS * SECOND_IN,
+            spare: SECONDS * SAME_IN,
             usual: Duration::ZERO,
             strayed: Spell::FIRST,
             watched_until: None,
@@ -316,7 +319,7 @@ impl Unit {
 
     /// A request was answered so.
     pub(super) fn answered(&mut self, request: &[u8], reply: &[u8]) {
-        self.spare = (self.spare + 1).min(SECONDS * SECOND_IN);
+        self.spare = (self.spare + 1).min(SECONDS * SAME_IN);
         self.told.retain(|told| told.request != request);
         self.told.truncate(TOLD - 1);
         self.told.push_front(Told {
@@ -356,11 +359,16 @@ impl Unit {
     /// or always, and registers that are all 0 often do.
     pub(super) fn is_asked_again(&mut self, request: &[u8], reply: &[u8], former: Option<&[u8]>) -> bool {
         let is_doubtful = former != Some(reply) && is_telling(reply) && self.is_of_other(request, reply);
-        if !is_doubtful || self.spare < SECOND_IN {
-            return false;
+        if is_doubtful && self.spare < SAME_IN {
+            // It is no less doubtful the next time.
+            self.told.retain(|told| told.request != request);
         }
-        self.spare -= SECOND_IN;
-        true
+        is_doubtful && self.spare >= SAME_IN
+    }
+
+    /// It was asked again, and said the same or something else.
+    pub(super) fn is_compared(&mut self, is_same: bool) {
+        self.spare -= if is_same { SAME_IN } else { OTHER_IN };
     }
 
     /// Whether another request was answered just so.

@@ -172,6 +172,7 @@ impl<'a> Desk<'a> {
     /// Takes up other meters: only the topics that changed are asked for, or given up.
     fn take_up(&mut self, config: &Config) {
         self.reader.take_up(config);
+        self.last_said = LastSaid::default(); // a new meter has heard nothing
         self.asks_for_births = config.asks_for_births;
         let (new, gone) = self.line.topics.take_up(config);
         if self.line.ended.load(Ordering::Acquire) + 1 != self.connection {

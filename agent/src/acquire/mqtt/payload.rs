@@ -29,7 +29,7 @@ pub struct Content {
     /// At least one.
     pub readings: Vec<Reading>,
     /// Why values that are given, but cannot be read, are not among them.
-    pub unread_values: Vec<PayloadError>,
+    pub unread_values: Option<PayloadError>,
 }
 
 /// Why a message says nothing about a meter, or less than it gives.
@@ -41,14 +41,9 @@ pub enum PayloadError {
     /// None of the pointers leads anywhere.
     #[error("the payload has none of {0}; compare the pointers in `values` with a real message")]
     Missing(String),
-    /// A pointer leads to something that is no number.
-    #[error("{pointer:?} leads to {found}, not to a number")]
-    NotANumber {
-        /// The pointer.
-        pointer: String,
-        /// What stands there.
-        found: String,
-    },
+    /// Pointers, each with what it leads to, which is no number.
+    #[error("{}, not to a number", .0.iter().map(|(pointer, found)| format!("{pointer:?} leads to {found}")).collect::<Vec<_>>().join(", "))]
+    NotNumbers(Vec<(String, String)>),
 }
 
 impl PayloadError {
@@ -57,7 +52,7 @@ impl PayloadError {
         match self {
             Self::NotJson(_) => "not_json",
             Self::Missing(_) => "missing_pointer",
-            Self::NotANumber { .. } => "wrong_type",
+            Self::NotNumbers(_) => "wrong_type",
         }
     }
 }
@@ -70,7 +65,7 @@ pub fn read(payload: &[u8], meter: &TopicMeter) -> Result<Content, PayloadError>
 /// What a payload that has been parsed says about `meter`.
 pub(super) fn content(json: &Json, meter: &TopicMeter) -> Result<Content, PayloadError> {
     let mut readings = Vec::with_capacity(meter.values.len());
-    let mut unread_values = Vec::new();
+    let mut not_numbers = Vec::new();
     for value in &meter.values {
         let Some(found) = find(json, &value.pointer).filter(|found| is_given(found, value.array)) else {
             continue; // many devices send only what has changed
@@ -78,14 +73,12 @@ pub(super) fn content(json: &Json, meter: &TopicMeter) -> Result<Content, Payloa
         if let Some(number) = one_number(found, value) {
             readings.push(Reading::new(value.quantity, number * value.scale + value.offset));
         } else {
-            unread_values.push(PayloadError::NotANumber {
-                pointer: value.pointer.clone(),
-                found: shortened(found),
-            });
+            not_numbers.push((value.pointer.clone(), shortened(found)));
         }
     }
+    let unread_values = (!not_numbers.is_empty()).then_some(PayloadError::NotNumbers(not_numbers));
     if readings.is_empty() {
-        return Err(unread_values.into_iter().next().unwrap_or_else(|| {
+        return Err(unread_values.unwrap_or_else(|| {
             let pointers: Vec<&str> = meter.values.iter().map(|value| value.pointer.as_str()).collect();
             PayloadError::Missing(format!("{pointers:?}"))
         }));
@@ -363,6 +356,8 @@ mod tests {
             &[("/p", Quantity::ActivePower, 1.0), ("/e", Quantity::EnergyImport, 1.0)],
             None,
         );
+        let none = read(br#"{"p": "off", "e": []}"#, &meter).unwrap_err().to_string();
+        assert_eq!(none, r#""/p" leads to "off", "/e" leads to [], not to a number"#);
         for (payload, expected) in [
             (
                 r#"{"p": 2, "e": "off"}"#,
@@ -374,8 +369,8 @@ mod tests {
         ] {
             let content = read(payload.as_bytes(), &meter).unwrap();
             assert_eq!(content.readings.len(), 1, "{payload}");
-            let why: Vec<String> = content.unread_values.iter().map(PayloadError::to_string).collect();
-            assert_eq!(why, expected.map_or(vec![], |why| vec![why.to_owned()]), "{payload}");
+            let why = content.unread_values.map(|error| error.to_string());
+            assert_eq!(why.as_deref(), expected, "{payload}");
         }
     }
 

@@ -105,7 +105,7 @@ impl Reader {
                 Ok(Err(error)) => [Some(told(Err(Refusal::of(&error, meter.is_partial)))), None],
                 // One value that cannot be read costs the others nothing.
                 Ok(Ok(content)) => {
-                    let unread = Refusal::of_values(&content.unread_values);
+                    let unread = content.unread_values.as_ref().map(Refusal::of_values);
                     [Some(told(Ok(content))), unread.map(|refusal| told(Err(refusal)))]
                 }
             }

@@ -30,15 +30,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Of values beside others that could be read; `None` where there are none.
-    pub(super) fn of_values(errors: &[PayloadError]) -> Option<Self> {
-        let label = errors.first()?.reason();
-        let reasons: Vec<String> = errors.iter().map(PayloadError::to_string).collect();
-        Some(Self {
-            label,
-            reason: format!("{}; the message's other values were taken", reasons.join(", ")),
+    /// Of values beside others that could be read.
+    pub(super) fn of_values(error: &PayloadError) -> Self {
+        Self {
+            label: error.reason(),
+            reason: format!("{error}; the message's other values were taken"),
             is_kept: true,
-        })
+        }
     }
 
     pub(super) fn of(error: &PayloadError, is_partial: bool) -> Self {

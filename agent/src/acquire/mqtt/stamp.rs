@@ -65,7 +65,7 @@ mod tests {
             let content = payload::Content {
                 at: time.map(|time| time.parse().unwrap()),
                 unread_time: None,
-                unread_values: Vec::new(),
+                unread_values: None,
                 readings: vec![
                     Reading::new(Quantity::ActivePower, 1.0),
                     Reading::new(Quantity::PowerFactor, 9.0),
@@ -83,7 +83,7 @@ mod tests {
         let content = payload::Content {
             at: None,
             unread_time: Some("\"yesterday\"".to_owned()),
-            unread_values: Vec::new(),
+            unread_values: None,
             readings: vec![Reading::new(Quantity::ActivePower, 1.0)],
         };
         let sample = stamped(&"dryer".into(), content, Timestamp::UNIX_EPOCH, false);

@@ -100,7 +100,7 @@ fn verdict(offer: &Offer<'_>, device: &Device) -> String {
     let best = offer.best(device);
     if let Some(unit) = device.same_as {
         return match offer.language {
-            Language::Ko => format!("국번 {unit}과 계수가 같음: 같은 장치로 보이며 설정에 넣지 않음"),
+            Language::Ko => format!("국번 {unit}과 적산값이 같음: 같은 장치로 보이며 설정에 넣지 않음"),
             Language::En => {
                 format!("has the counters of unit {unit}: probably the same device, left out of the configuration")
             }

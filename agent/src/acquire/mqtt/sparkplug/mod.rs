@@ -376,7 +376,7 @@ impl Node {
             content: Ok(Content {
                 at: time.and_then(instant),
                 unread_time: None,
-                unread_values: Vec::new(),
+                unread_values: None,
                 readings,
             }),
         }));
@@ -403,7 +403,7 @@ impl Node {
                 content: Ok(Content {
                     at: None,
                     unread_time: None,
-                    unread_values: Vec::new(),
+                    unread_values: None,
                     readings: last.into_iter().map(stale).collect(),
                 }),
             })
