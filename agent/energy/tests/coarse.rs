@@ -8,18 +8,9 @@ mod support;
 
 use energy::{Quality, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind};
 use jiff::SignedDuration;
-use support::{Outcome, at, live_on, main_alone};
+use support::{Outcome, at, live_on, main_watched};
 
 const HOUR_S: i64 = 3600;
-
-fn watched(every_s: i64, contract_kw: f64) -> Site {
-    let mut site = main_alone(
-        SignedDuration::from_secs(every_s),
-        &[Kind::MeterReset, Kind::MeterStuck],
-    );
-    site.contracts[0].contract_kw = contract_kw;
-    site
-}
 
 /// What a register in steps of `step` shows, second by second; with the power beside it where that is read.
 fn lived(site: &Site, until_s: i64, register: impl Fn(i64) -> f64, power_kw: Option<f64>) -> Outcome {
@@ -58,7 +49,7 @@ fn power_beside_a_coarse_register_shows_that_it_froze() {
             20_000.0 + kw * (second - frozen_s) as f64 / 3600.0
         };
         let register = |second: i64| (used(second) / step_kwh).floor() * step_kwh;
-        let outcome = lived(&watched(every_s, 900.0), until_s, register, Some(kw));
+        let outcome = lived(&main_watched(every_s, Some(900.0)), until_s, register, Some(kw));
         let name = format!("{step_kwh} kWh at {kw} kW, read each {every_s} s");
         let frozen = at("00:00:00") + SignedDuration::from_secs(FROM_S + HOUR_S);
         let hidden = outcome.intervals.values().filter(|interval| {
@@ -70,7 +61,7 @@ fn power_beside_a_coarse_register_shows_that_it_froze() {
         assert_eq!(kinds, [Kind::MeterStuck], "{name}");
         // Without the freeze it is not doubted.
         let healthy = |second: i64| ((20_000.0 + kw * second as f64 / 3600.0) / step_kwh).floor() * step_kwh;
-        let outcome = lived(&watched(every_s, 900.0), until_s, healthy, Some(kw));
+        let outcome = lived(&main_watched(every_s, Some(900.0)), until_s, healthy, Some(kw));
         assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
         let unsure = outcome
             .intervals
@@ -97,7 +88,7 @@ fn a_register_that_was_set_to_a_value_has_not_counted_it() {
                 begins_at + used(second - SET_S)
             }
         };
-        let outcome = lived(&watched(every_s, contract_kw), 60 * HOUR_S, register, None);
+        let outcome = lived(&main_watched(every_s, Some(contract_kw)), 60 * HOUR_S, register, None);
         let name = format!("{begins_at} at {kw} kW, read each {every_s} s");
         assert!(outcome.highest_kw() < 1.01 * kw, "{name}: {} kW", outcome.highest_kw());
         assert!(outcome.named().contains(&RepairKind::Reset), "{name}");
@@ -110,7 +101,7 @@ fn a_register_that_was_set_to_a_value_has_not_counted_it() {
                     begins_at - 0.2 * kw * every_s as f64 / 3600.0
                 }
         };
-        let outcome = lived(&watched(every_s, contract_kw), 60 * HOUR_S, zeroed, None);
+        let outcome = lived(&main_watched(every_s, Some(contract_kw)), 60 * HOUR_S, zeroed, None);
         let lost = 60.0 * kw - outcome.sum_kwh();
         assert!(
             (0.0..=kw * every_s as f64 / 3600.0).contains(&lost),
@@ -129,7 +120,7 @@ fn what_lies_between_two_readings_is_marked() {
         (3600, Quality::Estimated),
     ] {
         let outcome = lived(
-            &watched(every_s, 300.0),
+            &main_watched(every_s, Some(300.0)),
             30 * HOUR_S,
             |second| 5000.0 + second as f64 / 36.0,
             None,
@@ -169,8 +160,7 @@ fn a_new_register_that_is_set_has_not_counted_that() {
         // Of a meter without a rating that is read seldom, that might be a power.
         for contract_kw in [Some(300.0), None].into_iter().take(if every_s < 900 { 2 } else { 1 }) {
             let set_s = n * every_s;
-            let mut site = watched(every_s, contract_kw.unwrap_or_default());
-            site.contracts.truncate(usize::from(contract_kw.is_some()));
+            let site = main_watched(every_s, contract_kw);
             let register = |second: i64| match second - set_s {
                 ..0 => factory_kwh,
                 counted_s => set_kwh + (30.0 * counted_s as f64 / 36.0).floor() / 100.0,
@@ -195,10 +185,10 @@ fn a_new_register_may_take_long_for_its_first_step() {
         (10, 0.01, 5.0),
     ] {
         let register = |second: i64| ((4996.3 + kw * second as f64 / 3600.0) / step_kwh).floor() * step_kwh;
-        let outcome = lived(&watched(every_s, 900.0), 30 * HOUR_S, register, Some(kw));
+        let outcome = lived(&main_watched(every_s, Some(900.0)), 30 * HOUR_S, register, Some(kw));
         let name = format!("{step_kwh} kWh at {kw} kW, read each {every_s} s");
         assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
-        let outcome = lived(&watched(every_s, 900.0), 6 * HOUR_S, |_| 5012.3, Some(kw));
+        let outcome = lived(&main_watched(every_s, Some(900.0)), 6 * HOUR_S, |_| 5012.3, Some(kw));
         let kinds: Vec<Kind> = outcome.findings.values().map(|finding| finding.kind).collect();
         assert_eq!(kinds, [Kind::MeterStuck], "{name}");
         let told = outcome

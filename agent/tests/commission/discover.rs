@@ -145,7 +145,11 @@ async fn a_device_that_answers_to_every_unit_is_written_once_and_twins_in_regist
     check_both(
         &asked,
         0,
-        &["schneider-pm5110 또는 schneider-pm5320", "명판", "국번 1과 적산값이 같음"],
+        &[
+            "schneider-pm5110 또는 schneider-pm5320",
+            "명판",
+            "국번 1과 적산값이 같음",
+        ],
         &[
             "schneider-pm5110 or schneider-pm5320",
             "name plate",

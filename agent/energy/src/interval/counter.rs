@@ -337,10 +337,12 @@ impl<'a> Walk<'a> {
     fn stands_too_long(&self, last: usize) -> bool {
         let stood_ms = self.points[last].0 - self.since_ms;
         let believed_ms = self.memory.believed_ms(self.rules.patience);
-        let is_longer = |believed_ms: i64| {
-            stood_ms > believed_ms && stood_ms - self.off_ms(self.since_ms, self.points[last].0) > believed_ms
-        };
-        self.rules.quantity == Quantity::EnergyImport && believed_ms.is_some_and(is_longer)
+        self.rules.quantity == Quantity::EnergyImport && believed_ms.is_some_and(|ms| self.outlasts(stood_ms, ms))
+    }
+
+    /// Whether a standstill of so long is longer than is believed, days off that were declared apart.
+    fn outlasts(&self, stood_ms: i64, believed_ms: i64) -> bool {
+        stood_ms > believed_ms && stood_ms - self.off_ms(self.since_ms, self.since_ms + stood_ms) > believed_ms
     }
 
     /// How much of a time lies in days off that were declared, ms: that is no standstill of a register that ever rests.

@@ -144,6 +144,19 @@ pub fn main_alone(every: SignedDuration, kinds: &[Kind]) -> Site {
     site
 }
 
+/// The same, read each `every_s`, at which faults of its register are looked for, under a contract of so much.
+pub fn main_watched(every_s: i64, contract_kw: Option<f64>) -> Site {
+    let mut site = main_alone(
+        SignedDuration::from_secs(every_s),
+        &[Kind::MeterReset, Kind::MeterStuck],
+    );
+    site.contracts.truncate(usize::from(contract_kw.is_some()));
+    for contract in &mut site.contracts {
+        contract.contract_kw = contract_kw.unwrap_or_default();
+    }
+    site
+}
+
 pub fn sample(meter: &str, at: Timestamp, quantity: Quantity, value: f64) -> Sample {
     Sample {
         meter: meter.into(),

@@ -273,10 +273,12 @@ impl<'a> Desk<'a> {
             self.ask_for_births(ask);
         }
         for Said { meter, content } in said {
-            match content {
+            if is_again && !content.as_ref().is_ok_and(|content| content.at.is_some()) {
                 // Given at a new connection, and heard before.
-                Err(_) if is_again => self.health.dropped("mqtt", "retained_again").one(),
-                Ok(content) if is_again && content.at.is_none() => self.health.dropped("mqtt", "retained_again").one(),
+                self.health.dropped("mqtt", "retained_again").one();
+                continue;
+            }
+            match content {
                 Err(refusal) => unstored.extend(self.refuse(message, at, &meter, refusal).await),
                 Ok(content) => {
                     match (content.at, &content.unread_time) {

@@ -109,12 +109,9 @@ impl Walk<'_> {
 
     /// Whether a standstill of import, which has been followed, was longer than any that it has shown.
     fn is_strange(&self, ended: Jump) -> bool {
-        let stood_ms = ended.stood_ms - ended.step_ms;
+        let believed_ms = self.memory.believed_ms(self.rules.patience);
         self.rules.quantity == Quantity::EnergyImport
-            && self.memory.believed_ms(self.rules.patience).is_some_and(|believed_ms| {
-                let to_ms = self.since_ms + stood_ms;
-                stood_ms > believed_ms && stood_ms - self.off_ms(self.since_ms, to_ms) > believed_ms
-            })
+            && believed_ms.is_some_and(|ms| self.outlasts(ended.stood_ms - ended.step_ms, ms))
     }
 
     /// Whether it goes on from the reading at `end` by far less power than its step there.
