@@ -6,11 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    interval::{
-        grain::{Grain, MILLIONTHS},
-        known::waver,
-        point::hours,
-    },
+    interval::{grain::Grain, known::waver, point::hours},
     quantity::Quantity,
     sample::Sample,
 };
@@ -44,9 +40,10 @@ pub(crate) struct Power {
     last: Option<(i64, f64)>,
     /// Newest stretch's end and power.
     now: Option<(i64, f64)>,
-    /// The counter's newest value, and in what steps it counts.
+    /// The counter's newest value, whether the one before it was the same, and in what steps it counts.
     counted_kwh: f64,
-    grain: Grain<MILLIONTHS>,
+    has_stood: bool,
+    grain: Grain,
 }
 
 impl Power {
@@ -71,6 +68,7 @@ impl Power {
             *self = Self {
                 source,
                 counted_kwh: self.counted_kwh,
+                has_stood: self.has_stood,
                 grain: self.grain,
                 ..Self::default()
             };
@@ -130,8 +128,9 @@ impl Power {
             self.grain = Grain::default();
         }
         if value != self.counted_kwh {
-            self.grain.learn(value);
+            self.grain.learn(self.counted_kwh, value, self.has_stood);
         }
+        self.has_stood = value == self.counted_kwh;
         self.counted_kwh = value;
     }
 

@@ -198,3 +198,43 @@ fn a_new_register_may_take_long_for_its_first_step() {
         assert_eq!(told.count(), 0, "{name}");
     }
 }
+
+/// A register that takes large steps in no time counts all of them, wherever they begin and however its values are written.
+#[test]
+fn a_register_of_large_steps_loses_none_of_them() {
+    fn as_it_is(value: f64) -> f64 {
+        value
+    }
+    fn as_float(value: f64) -> f64 {
+        f64::from(value as f32)
+    }
+    fn to_thousandths(value: f64) -> f64 {
+        (value * 1000.0).round() / 1000.0
+    }
+    fn noisy(value: f64) -> f64 {
+        value - if (value as i64 / 10) % 3 == 0 { 0.007 } else { 0.0 }
+    }
+    type Written = fn(f64) -> f64;
+    let cases: [(i64, f64, f64, f64, f64, Written); 10] = [
+        (10, 10.0, 100.0, 150.0, 12_343.0, as_it_is),
+        (10, 10.0, 180.0, 250.0, 12_343.0, as_it_is),
+        (60, 100.0, 200.0, 300.0, 123_430.0, as_it_is),
+        (60, 10.0, 25.0, 40.0, 12_343.0, as_it_is),
+        (1, 1.0, 100.0, 150.0, 12_345.345, as_it_is),
+        (10, 9.6, 100.0, 150.0, 20_000.003, to_thousandths),
+        (10, 9.6, 100.0, 150.0, 19_996.8, as_float),
+        (10, 16.65454, 200.0, 300.0, 100_010.512_7, as_it_is),
+        (10, 40.0 / 3.0, 100.0, 150.0, 100_000.0, to_thousandths),
+        (10, 10.0, 100.0, 150.0, 12_343.0, noisy),
+    ];
+    for (every_s, step_kwh, kw, contract_kw, from_kwh, written) in cases {
+        let until_s = if every_s == 1 { 6 } else { 40 } * HOUR_S;
+        let used = |second: i64| kw * (second as f64 / 3600.0 + 0.2 * (second as f64 / 7000.0).sin());
+        let register = |second: i64| written(from_kwh + (used(second) / step_kwh).floor() * step_kwh);
+        let outcome = lived(&main_watched(every_s, Some(contract_kw)), until_s, register, None);
+        let name = format!("{step_kwh} kWh from {from_kwh}, read each {every_s} s");
+        let lost = used(until_s) - outcome.sum_kwh();
+        assert!((-1.0..=2.0 * step_kwh).contains(&lost), "{name}: {lost} kWh");
+        assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+    }
+}

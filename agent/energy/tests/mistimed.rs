@@ -134,6 +134,56 @@ fn a_clock_that_was_off_for_a_day_makes_no_peak() {
     }
 }
 
+/// A clock that is wrong again and again, and a second gateway that says nearly the same beside it, or said it once: none of it
+/// takes away what is known of the clock.
+#[test]
+fn a_clock_that_is_set_again_and_again_makes_no_peak() {
+    const HOUR_S: i64 = 3600;
+    let used = |taken_s: i64| KW * (taken_s as f64 / 3600.0 + 0.0318 * (taken_s as f64 / 1146.0).sin());
+    // Hours in which it is off, of the third day on, and when another value of the same instant comes after one.
+    type Second = fn(i64) -> bool;
+    let none: Second = |_| false;
+    let daily: &[(i64, i64)] = &[(3, 9), (27, 33), (51, 57)];
+    let in_turns: &[(i64, i64)] = &[(8, 10), (12, 14), (16, 18)];
+    let once: &[(i64, i64)] = &[(3, 9)];
+    let cases: [(i64, i64, &[(i64, i64)], Second); 9] = [
+        (900, HOUR_S, daily, none),
+        (900, HOUR_S, in_turns, none),
+        (900, -HOUR_S, daily, none),
+        (900, 1800, in_turns, none),
+        (60, HOUR_S, in_turns, none),
+        (3600, 3 * HOUR_S, daily, none),
+        (900, HOUR_S, once, |taken_s| taken_s == 2 * DAY_S - 4 * HOUR_S),
+        (900, HOUR_S, once, |taken_s| taken_s == 2 * DAY_S + 10 * HOUR_S),
+        (60, 1800, once, |_| true),
+    ];
+    for (nth, (every_s, off_s, spans, has_second)) in cases.into_iter().enumerate() {
+        for (beside, by_time) in [(0.02, false), (-0.05, false), (0.02, true)] {
+            let until_s = 6 * DAY_S;
+            let samples = (0..=until_s).step_by(every_s as usize).flat_map(|taken_s| {
+                let hour = |span: &(i64, i64)| (span.0 * HOUR_S..span.1 * HOUR_S).contains(&(taken_s - 2 * DAY_S));
+                let came_s = taken_s + if spans.iter().any(hour) { off_s } else { 0 };
+                let kwh = ((5003.217 + used(taken_s)) * 100.0).floor() / 100.0;
+                let second = has_second(taken_s).then(|| said(came_s * 1000, kwh + beside));
+                [said(came_s * 1000, kwh)].into_iter().chain(second)
+            });
+            let mut samples: Vec<Sample> = samples.collect();
+            if by_time {
+                samples.sort_by_key(|sample| sample.at);
+            }
+            let outcome = live_on(&main_watched(every_s, Some(500.0)), samples, None);
+            let name = format!("{nth}: {off_s} s off, read each {every_s} s, {beside} beside, by time {by_time}");
+            let (told, truth) = (outcome.sum_kwh(), used(until_s));
+            let n_set = spans.len() as i64;
+            let most = 1.1 * KW * (n_set * (off_s.abs() + every_s)) as f64 / 3600.0 + 0.1;
+            assert!((-0.1..=most).contains(&(truth - told)), "{name}: {told}, not {truth}");
+            let highest_kw = outcome.highest_kw();
+            assert!(highest_kw < 1.15 * 1.1 * KW, "{name}: {highest_kw} kW");
+            assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+        }
+    }
+}
+
 /// Two gateways deliver one meter, or one that also speaks when something changes, by stamps that are the same: one value of
 /// each instant counts, and no energy is lost by the other.
 #[test]

@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
             memory,
         };
         if walk.memory.grain.is_new() {
-            walk.memory.grain.learn(first);
+            walk.memory.grain.learn(first, first, false);
         }
         if !rules.swaps.is_empty() {
             walk.expect_swap();
@@ -197,7 +197,8 @@ impl<'a> Walk<'a> {
         // What values are multiples of, and what power lasts, shows in one a minute; of all it would cost as much as the rest
         // of the walk.
         if to.0.div_euclid(MINUTE_MS) != self.since_ms.div_euclid(MINUTE_MS) {
-            self.memory.grain.learn(to.1);
+            let has_stood = self.since_ms < self.points[self.at].0;
+            self.memory.grain.learn(self.reference, to.1, has_stood);
             self.memory.learn_lasting(to);
         }
         self.memory.zeroed = None;
@@ -288,6 +289,9 @@ impl<'a> Walk<'a> {
         let before = self.reference;
         self.stands(to);
         self.memory.begin_lasting();
+        if let RepairKind::Jump | RepairKind::Reset | RepairKind::Rollover | RepairKind::Swap = kind {
+            self.memory.grain.begin_at(to.1);
+        }
         self.at = index;
         Step {
             from_ms,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Patience,
-    grain::{Grain, THOUSANDTHS, decimal},
+    grain::{Grain, decimal},
     point::{MINUTE_MS, MS_PER_HOUR, Point, hours},
 };
 use crate::{calendar::DaysOff, quantity::Quantity, site::Swap};
@@ -76,7 +76,7 @@ pub(crate) struct Memory {
     /// Smallest rise between two readings: no more than this is the register's step. 0 = none yet.
     pub(super) least: f64,
     /// It counts in no larger steps.
-    pub(super) grain: Grain<THOUSANDTHS>,
+    pub(super) grain: Grain,
     /// The last rise, and the time since the one before it.
     pub(super) rise: f64,
     pub(super) rise_ms: i64,
@@ -94,6 +94,8 @@ pub(crate) struct Memory {
     pub(super) lasting_from: Point,
     /// … and from when on it is long enough, ms; 0 = it begins at the next rise.
     pub(super) lasting_until_ms: i64,
+    /// Where it came to by the last leap that no power makes, or that was owed before any power was known, and when.
+    pub(super) leapt_to: Option<Point>,
     /// The newest change of the meter that was applied, as entered, ms.
     pub(super) swapped_ms: Option<i64>,
 }

@@ -37,8 +37,8 @@ pub(crate) struct Series {
     first_ms: Option<i64>,
     /// Instants at which time itself was in doubt: what lies between the readings on both sides is not known.
     torn_ms: Vec<i64>,
-    /// The last instant that was contradicted, ms, and whether that had become a habit.
-    contradicted: Option<(i64, bool)>,
+    /// The last instant for which another value came, too.
+    contradicted: Option<clock::Contradicted>,
     /// What the forgotten readings of a counter have taught.
     memory: Memory,
     /// Highest mean power of the last walk, kW: what rises above it may be a spike, or end a standstill.

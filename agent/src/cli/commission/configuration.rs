@@ -58,7 +58,7 @@ fn written_out(offer: &Offer<'_>, (site, zone): (&str, &str), period: &str) -> S
             "Written by wattwarden discover. Give the meters their names, then look at check --live.",
         ),
         offer.say(
-            "# 근무 외 부하, 사업장의 수요전력, 금액도 판단하려면 아래에서 #을 지우고 고치십시오 (config/README.md).\n",
+            "# 비가동 시간 부하, 사업장의 수요전력, 금액도 판단하려면 아래에서 #을 지우고 고치십시오 (config/README.md).\n",
             "# Take the # away and mend, and load outside working hours, the site's demand and money are judged too.\n",
         )
     );

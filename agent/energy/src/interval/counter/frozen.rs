@@ -217,13 +217,15 @@ impl Walk<'_> {
     fn next_most(&self, index: usize) -> (f64, f64) {
         let mut from = self.points[index];
         let mut most = (0.0_f64, 0.0_f64);
-        for to in self.points[index + 1..].iter().take(RETURN_READINGS) {
+        let mut n_rises = 0;
+        for to in &self.points[index + 1..] {
             if to.1 == from.1 {
                 continue;
             }
-            if to.0 >= self.swap_ms || to.1 < from.1 {
+            if to.0 >= self.swap_ms || to.1 < from.1 || n_rises == RETURN_READINGS {
                 break;
             }
+            n_rises += 1;
             let (kw, rise) = ((to.1 - from.1) / hours(to.0 - from.0), to.1 - from.1);
             most = (most.0.max(kw), most.1.max(rise));
             from = *to;
@@ -256,6 +258,8 @@ impl Walk<'_> {
         );
         if let Some(rise) = owed.rise.filter(|_| self.memory.peak_kw == 0.0) {
             self.memory.learn_rise(rise, to.0 - self.since_ms);
+            self.memory.grain.learn(self.reference, to.1, true);
+            self.memory.leapt_to = Some(to);
         }
         let Some(rise) = owed.rise.filter(|_| owed.end > jump) else {
             return self.repaired(owed.end, RepairKind::Frozen, owed.rise, why);

@@ -6,7 +6,7 @@
 use super::{IMPOSSIBLE, Step, Walk};
 use crate::{
     interval::{
-        known::{FLOAT_STEP, MARGIN, limit_kw},
+        known::{FLOAT_STEP, MARGIN, limit_kw, waver},
         point::{MS_PER_HOUR, Point, hours},
         repair::RepairKind,
     },
@@ -61,7 +61,7 @@ impl Walk<'_> {
         } else {
             elapsed_ms
         };
-        let is_impossible = self.is_impossible(rise, span_ms);
+        let is_impossible = self.is_impossible(rise, span_ms) && !self.is_large_step(to, rise, next);
         let is_energy = !self.is_leap(to, rise) || goes_on(rise, elapsed_ms, to, next);
         if is_energy && !is_impossible {
             return None;
@@ -73,7 +73,22 @@ impl Walk<'_> {
         // Until the register has said anything after it, it may as well come back.
         let is_last = self.at + 2 == self.points.len() && !is_impossible;
         let kind = if is_last { RepairKind::Spike } else { RepairKind::Jump };
+        self.memory.leapt_to = Some(to);
         Some(self.repaired(self.at + 1, kind, None, why))
+    }
+
+    /// Whether the register counts in steps so large, though its values do not tell: it can have used this one since the one
+    /// before, and counted nothing else meanwhile, or the next one is like it.
+    fn is_large_step(&self, to: Point, rise: f64, next: Option<Point>) -> bool {
+        let is_after = |(then_ms, then): Point| {
+            (to.1 - then - rise).abs() <= waver(to.1) && self.is_plausible(rise, to.0 - then_ms)
+        };
+        let is_before = |next: Point| {
+            (GOES_ON_SHARE * rise..=rise / GOES_ON_SHARE).contains(&(next.1 - to.1))
+                && self.is_plausible(next.1 - to.1, next.0 - to.0)
+        };
+        self.memory.leapt_to.is_some_and(is_after)
+            || self.is_plausible(rise, to.0 - self.since_ms) && next.is_some_and(is_before)
     }
 
     /// Far beyond what a register that is known counts in the time since its last reading, and in that since it stood
@@ -125,7 +140,7 @@ mod tests {
         let points = [(0, before), (60_000, after)];
         let mut memory = Memory::default();
         for value in [0.1, 66.5, before] {
-            memory.grain.learn(value);
+            memory.grain.learn(value, value, false);
         }
         let walk = Walk::new(&points, memory, rules);
         assert_eq!(walk.is_step(after - before), expected, "{before} {after}");

@@ -3,14 +3,28 @@
 //! It takes no value: the first of an instant stays. Invariant: one value too many makes at most the time up to the next
 //! reading unknown, and no such time often.
 
+use serde::{Deserialize, Serialize};
+
 use super::Series;
 use crate::interval::{
     basis::{Basis, GAP_PERIODS},
-    known::waver,
+    known::{MARGIN, waver},
 };
 
 /// A clock that was set had been wrong by no more than this, ms: a zone, or a day.
 const CLOCK_OFF_MS: i64 = 86_400_000;
+/// Instants of a row are contradicted by no more than so many times each other.
+const ROW: f64 = 2.0;
+
+/// An instant for which two values came that are not of one time, as it seems.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Contradicted {
+    at_ms: i64,
+    /// The higher one.
+    value: f64,
+    /// Such instants had come before it that were not of one row with it: a clock is set once.
+    is_habit: bool,
+}
 
 impl Series {
     /// Another value came for the instant of a reading that is held. A higher one may be of another time: a clock was set
@@ -19,38 +33,60 @@ impl Series {
     /// of each instant counts. Gives from where on energy is told anew.
     pub(crate) fn contradict(&mut self, at_ms: i64, value: f64, basis: &Basis<'_>) -> Option<i64> {
         let index = self.points.binary_search_by_key(&at_ms, |point| point.0).ok()?;
-        let before_ms = index.checked_sub(1).map(|index| self.points[index].0);
-        let is_habit = self.is_habit(at_ms, before_ms);
-        let memory = self.learnt();
-        let least = if is_habit {
-            memory.most(basis.lengths.gap_ms)
-        } else {
-            memory.usual(basis.lengths.gap_ms / i64::from(GAP_PERIODS))
-        };
-        let (held, last) = (self.points[index].1, *self.points.last()?);
-        let is_other_time = memory.has_risen() && value - held > least.max(memory.step()).max(waver(held));
-        let is_own = value <= last.1 + memory.most(CLOCK_OFF_MS);
-        // What was held back and comes at once has no rhythm.
-        let rhythm_ms = basis.lengths.gap_ms / (2 * i64::from(GAP_PERIODS))..=basis.lengths.gap_ms;
-        let is_in_rhythm = before_ms.is_some_and(|before_ms| rhythm_ms.contains(&(at_ms - before_ms)));
-        let former = self.torn_ms.pop_if(|torn_ms| Some(*torn_ms) == before_ms);
-        if is_other_time && is_own && is_in_rhythm {
-            self.tear(at_ms);
-            return Some(former.unwrap_or(at_ms));
+        let (held, (before_ms, before)) = (self.points[index].1, *self.points.get(index.checked_sub(1)?)?);
+        if !self.is_of_other_time(index, value, basis) {
+            return None;
         }
-        former
+        let former = self.contradicted.replace(Contradicted {
+            at_ms,
+            value,
+            is_habit: self.is_habit(at_ms, before_ms),
+        });
+        // In a row only its last instant is in doubt; one much less contradicted than the one before is of no row with it.
+        let is_row = |former: &Contradicted| {
+            former.at_ms == before_ms
+                && (held < former.value - waver(held) || former.value - before <= ROW * (value - held))
+        };
+        let settled = former
+            .filter(is_row)
+            .and_then(|_| self.torn_ms.pop_if(|torn_ms| *torn_ms == before_ms));
+        // What the next reading does not show was not counted before it.
+        let is_shown = self
+            .points
+            .get(index + 1)
+            .is_none_or(|next| next.1 >= value - waver(value));
+        let period_kwh = (2.0 * self.learnt().usual(basis.lengths.gap_ms / i64::from(GAP_PERIODS))).max(held - before);
+        let is_habit = self.contradicted.is_some_and(|contradicted| contradicted.is_habit);
+        if is_shown && !(is_habit && value - held <= MARGIN * period_kwh) {
+            self.tear(at_ms);
+            return Some(settled.unwrap_or(at_ms));
+        }
+        settled
     }
 
-    /// Whether instants have been contradicted lately that are not of one row with this one: a clock is set once.
-    fn is_habit(&mut self, at_ms: i64, before_ms: Option<i64>) -> bool {
-        let is_habit = self.contradicted.is_some_and(|(then_ms, was_habit)| {
-            if then_ms == at_ms || Some(then_ms) == before_ms {
-                was_habit
+    /// Whether a value is so much higher than the one held at `index` that it was not read at its instant.
+    fn is_of_other_time(&self, index: usize, value: f64, basis: &Basis<'_>) -> bool {
+        let (memory, gap_ms) = (self.learnt(), basis.lengths.gap_ms);
+        let ((at_ms, held), last) = (self.points[index], self.points[self.points.len() - 1]);
+        let least = memory
+            .usual(gap_ms / i64::from(GAP_PERIODS))
+            .max(memory.step())
+            .max(waver(held));
+        let is_own = value <= last.1 + memory.most(CLOCK_OFF_MS);
+        // What was held back and comes at once has no rhythm.
+        let rhythm_ms = gap_ms / (2 * i64::from(GAP_PERIODS))..=gap_ms;
+        let is_in_rhythm = rhythm_ms.contains(&(at_ms - self.before(at_ms)));
+        memory.has_risen() && value - held > least && is_own && is_in_rhythm
+    }
+
+    /// Whether others were contradicted lately that are not of one row with this one.
+    fn is_habit(&self, at_ms: i64, before_ms: i64) -> bool {
+        self.contradicted.is_some_and(|former| {
+            if [at_ms, before_ms].contains(&former.at_ms) {
+                former.is_habit
             } else {
-                (at_ms - then_ms).abs() < CLOCK_OFF_MS
+                (at_ms - former.at_ms).abs() < CLOCK_OFF_MS
             }
-        });
-        self.contradicted = Some((at_ms, is_habit));
-        is_habit
+        })
     }
 }
