@@ -199,14 +199,15 @@ pub struct DaysOff {
 }
 
 impl DaysOff {
-    /// How much of `[from, to)`, in milliseconds, lies in them.
-    pub(crate) fn within_ms(&self, zone: &TimeZone, (from, to): (Timestamp, Timestamp)) -> i64 {
+    /// How much of `[from, to)`, in milliseconds, lies in them; in holidays only where those are kept.
+    pub(crate) fn within_ms(&self, zone: &TimeZone, (from, to): (Timestamp, Timestamp), is_kept: bool) -> i64 {
         let (from, to) = (zone.to_datetime(from), zone.to_datetime(to));
         let day = |day: Date| {
             let midnight = day.to_datetime(Time::midnight());
             (midnight, midnight + 1.day())
         };
-        let holidays = self.holidays.range(from.date()..=to.date()).map(|(date, _)| day(*date));
+        let holidays = self.holidays.range(from.date()..=to.date());
+        let holidays = holidays.filter(|_| is_kept).map(|(date, _)| day(*date));
         let mut off: Vec<(DateTime, DateTime)> = holidays
             .chain(self.closed.iter().copied())
             .map(|(start, end)| (start.max(from), end.min(to)))
@@ -371,7 +372,7 @@ mod tests {
             ("2026-09-20T00:00", "2026-09-30T00:00", 36),
             ("2026-09-25T06:00", "2026-09-25T18:00", 12),
         ] {
-            let off_ms = days_off.within_ms(&zone, (at(from), at(to)));
+            let off_ms = days_off.within_ms(&zone, (at(from), at(to)), true);
             assert_eq!(off_ms, expected_h * 3_600_000, "{from} {to}");
         }
     }

@@ -182,6 +182,9 @@ fn a_new_register_may_take_long_for_its_first_step() {
         (10, 16.654, 20.0),
         (60, 13.333, 10.0),
         (900, 16.654, 16.0),
+        (10, 166.54, 100.0),
+        (900, 166.54, 100.0),
+        (60, 83.27, 60.0),
         (10, 0.01, 5.0),
     ] {
         let register = |second: i64| ((4996.3 + kw * second as f64 / 3600.0) / step_kwh).floor() * step_kwh;

@@ -190,6 +190,50 @@ fn a_nights_freeze_is_not_the_mornings_peak() {
     assert_eq!(morning[0].demand_kw().map(f64::round), Some(340.0), "{morning:?}");
 }
 
+/// What a freeze of the night owed is spread over the night, whatever the register does once it has leapt.
+#[test]
+fn what_a_freeze_owed_is_not_lost_where_a_rest_follows() {
+    const FROZEN: i64 = 9 * 1440 + 60;
+    const LEAP: i64 = FROZEN + 150;
+    fn kw<const NIGHT_KW: i64, const RESTS: i64>(n: i64) -> f64 {
+        if (LEAP..LEAP + RESTS).contains(&n) {
+            return 0.0;
+        }
+        match n % 1440 {
+            480..1080 => 100.0 + (n / 15 * 7 % 11) as f64,
+            _ => NIGHT_KW as f64 + (n / 15 * 7 % 11) as f64 / 10.0,
+        }
+    }
+    fn stuck(n: i64, used: &dyn Fn(i64) -> f64) -> f64 {
+        used(if (FROZEN..LEAP).contains(&n) { FROZEN } else { n })
+    }
+    for (every, kw) in [
+        (5, kw::<3, 150> as fn(i64) -> f64),
+        (5, kw::<3, 1200>),
+        (10, kw::<6, 60>),
+        (10, kw::<6, 90>),
+        (10, kw::<6, 150>),
+        (10, kw::<6, 0>),
+        (15, kw::<9, 150>),
+        (15, kw::<9, 1200>),
+    ] {
+        let case = Case {
+            every,
+            contract_kw: Some(500.0),
+            kw,
+            register: stuck,
+            ..CASE
+        };
+        let name = format!("{every} min, {} kW after it", kw(LEAP + 75));
+        let outcome = check(&name, &case, 110.01, &[Frozen]);
+        let told = within(&outcome, FROZEN, LEAP);
+        assert!(
+            told.iter().all(|interval| interval.energy_import_kwh > Some(0.1)),
+            "{name}"
+        );
+    }
+}
+
 #[test]
 fn a_restart_changes_nothing() {
     let case = Case {

@@ -548,3 +548,34 @@ fn declared_days_off_are_not_doubted() {
     });
     assert_eq!(count(&holidays), (0, false));
 }
+
+/// What runs round the clock stands still in a stop that was planned, however often; on a holiday it would run.
+#[test]
+fn a_planned_stop_of_what_never_rests_is_not_doubted() {
+    let stops = [(15, 18), (22, 23)];
+    let is_off = |n: i64| stops.iter().any(|(from, until)| (from * DAY..until * DAY).contains(&n));
+    let n_found = |declare: &dyn Fn(&mut energy::calendar::DaysOff)| {
+        let mut site = watched();
+        site.machines[0].hours = None;
+        declare(&mut site.days_off);
+        let mut shown = 1000.0;
+        let samples = (0..28 * DAY).map(|n| {
+            // With pauses of 50 minutes, which are no rest.
+            shown += if is_off(n) || n % DAY < 50 { 0.0 } else { KWH };
+            Sample {
+                meter: "main".into(),
+                at: minute(n),
+                readings: vec![Reading::new(Quantity::EnergyImport, shown)],
+            }
+        });
+        live_on(&site, samples.collect(), None).findings.len()
+    };
+    let day = |n: i64| watched().zone.to_datetime(minute(n * DAY));
+    let closed = n_found(&|days| days.closed = stops.iter().map(|(from, until)| (day(*from), day(*until))).collect());
+    assert_eq!(closed, 0);
+    let holidays = n_found(&|days| {
+        let off = (15..18).map(|n| (day(n).date(), "off".to_owned()));
+        days.holidays = std::sync::Arc::new(off.collect());
+    });
+    assert_eq!(holidays, 2);
+}

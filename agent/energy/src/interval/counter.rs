@@ -349,12 +349,12 @@ impl<'a> Walk<'a> {
         stood_ms > believed_ms && stood_ms - self.off_ms(self.since_ms, self.since_ms + stood_ms) > believed_ms
     }
 
-    /// How much of a time lies in days off that were declared, ms: that is no standstill of a register that ever rests.
+    /// How much of a time lies in days off, ms, which is no standstill of the register: planned stops, and holidays where it
+    /// ever rests. What runs round the clock runs on holidays.
     fn off_ms(&self, from_ms: i64, to_ms: i64) -> i64 {
         let ever_rests = self.memory.longest_ms() > self.rules.patience.least_ms;
-        let days_off = self.rules.days_off.filter(|_| ever_rests);
-        days_off.map_or(0, |(days, zone)| {
-            days.within_ms(zone, (timestamp(from_ms), timestamp(to_ms)))
+        self.rules.days_off.map_or(0, |(days, zone)| {
+            days.within_ms(zone, (timestamp(from_ms), timestamp(to_ms)), ever_rests)
         })
     }
 

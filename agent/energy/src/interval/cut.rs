@@ -18,8 +18,8 @@ const STARTING_SHARE: f64 = 0.01;
 /// Nobody knows in what steps a register counts that has never risen: behind large transformers one of them may take an hour's
 /// use. It is believed for so long, ms, …
 const UNKNOWN_MS: i64 = 2 * 3_600_000;
-/// … and for so much, kWh: three steps of 0.01 kWh behind transformers of 22.9 kV and 400 A.
-const UNKNOWN_KWH: f64 = 50.0;
+/// … and for so much, kWh: three steps of 0.01 kWh behind transformers of 22.9 kV and 400 A, 16,654 times what the meter sees.
+const UNKNOWN_KWH: f64 = 500.0;
 
 /// Readings further apart than this share of what is a gap have one missing between them: one and a half times `every` …
 const HOLE_GAP_SHARE: f64 = 0.5;

@@ -138,6 +138,9 @@ impl Series {
     /// other may tell what those before it were.
     #[inline]
     pub(crate) fn told_anew_ms(&mut self, at_ms: i64, rules: Rules<'_>) -> i64 {
+        if self.contradicted.is_some() {
+            self.show_row(at_ms);
+        }
         let told_ms = self.told_by(at_ms, rules.max_kw);
         if rules.swaps.is_empty() {
             return told_ms;
@@ -174,7 +177,8 @@ impl Series {
             return match self.unsettled {
                 None if before == 0.0 && last > 0.0 && self.has_fallen() => self.unsettle(at_ms),
                 _ if last > before && self.has_doubted() => self.told_of_doubt((before_ms, before), (last_ms, last)),
-                Some(unsettled) if last != before => unsettled.from_ms.min(before_ms),
+                // That it stands still right after what was unusual tells, too; that it goes on standing tells nothing.
+                Some(unsettled) if last != before || unsettled.by_ms == before_ms => unsettled.from_ms.min(before_ms),
                 _ => before_ms,
             };
         }

@@ -9,12 +9,16 @@ use super::Series;
 use crate::interval::{
     basis::{Basis, GAP_PERIODS},
     known::{MARGIN, waver},
+    point::Point,
 };
 
 /// A clock that was set had been wrong by no more than this, ms: a zone, or a day.
 const CLOCK_OFF_MS: i64 = 86_400_000;
 /// Instants of a row are contradicted by no more than so many times each other.
 const ROW: f64 = 2.0;
+/// A clock that was set back contradicts as many instants as it had been wrong for: a row over which the register rose by so
+/// many times more than that has another reason.
+const LONG_ROW: f64 = 4.0;
 
 /// An instant for which two values came that are not of one time, as it seems.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -22,7 +26,9 @@ pub(super) struct Contradicted {
     at_ms: i64,
     /// The higher one.
     value: f64,
-    /// Such instants had come before it that were not of one row with it: a clock is set once.
+    /// Where the register stood at the first instant of its row.
+    row_from: f64,
+    /// Others came before it that were not of one row with it, or the row is too long: a clock is set once.
     is_habit: bool,
 }
 
@@ -33,35 +39,64 @@ impl Series {
     /// of each instant counts. Gives from where on energy is told anew.
     pub(crate) fn contradict(&mut self, at_ms: i64, value: f64, basis: &Basis<'_>) -> Option<i64> {
         let index = self.points.binary_search_by_key(&at_ms, |point| point.0).ok()?;
-        let (held, (before_ms, before)) = (self.points[index].1, *self.points.get(index.checked_sub(1)?)?);
+        let (held, before) = (self.points[index].1, *self.points.get(index.checked_sub(1)?)?);
         if !self.is_of_other_time(index, value, basis) {
             return None;
         }
-        let former = self.contradicted.replace(Contradicted {
-            at_ms,
-            value,
-            is_habit: self.is_habit(at_ms, before_ms),
-        });
-        // In a row only its last instant is in doubt; one much less contradicted than the one before is of no row with it.
-        let is_row = |former: &Contradicted| {
-            former.at_ms == before_ms
-                && (held < former.value - waver(held) || former.value - before <= ROW * (value - held))
-        };
-        let settled = former
-            .filter(is_row)
-            .and_then(|_| self.torn_ms.pop_if(|torn_ms| *torn_ms == before_ms));
-        // What the next reading does not show was not counted before it.
+        let contradicted = self.contradicted_at((at_ms, held), value, before.0);
+        let former = self.contradicted.replace(contradicted);
+        // One much less contradicted than the one before it is of no row with it.
+        let is_row =
+            |former: &Contradicted| former.at_ms == before.0 && former.value - before.1 <= ROW * (value - held);
+        let settled = former.filter(is_row).and_then(|former| self.settle_row(former.at_ms));
+        let period_kwh =
+            (2.0 * self.learnt().usual(basis.lengths.gap_ms / i64::from(GAP_PERIODS))).max(held - before.1);
+        let is_usual = contradicted.is_habit && value - held <= MARGIN * period_kwh;
         let is_shown = self
             .points
             .get(index + 1)
-            .is_none_or(|next| next.1 >= value - waver(value));
-        let period_kwh = (2.0 * self.learnt().usual(basis.lengths.gap_ms / i64::from(GAP_PERIODS))).max(held - before);
-        let is_habit = self.contradicted.is_some_and(|contradicted| contradicted.is_habit);
-        if is_shown && !(is_habit && value - held <= MARGIN * period_kwh) {
+            .is_none_or(|next| !contradicted.is_later(next.1));
+        if is_shown && !is_usual {
             self.tear(at_ms);
             return Some(settled.unwrap_or(at_ms));
         }
         settled
+    }
+
+    /// A reading came after an instant that was contradicted, and is held: what it does not show was not counted before it.
+    #[cold]
+    pub(super) fn show_row(&mut self, at_ms: i64) {
+        let Some(row) = self.contradicted.filter(|row| row.at_ms == self.before(at_ms)) else {
+            return;
+        };
+        if self
+            .points
+            .get(self.place(at_ms))
+            .is_some_and(|point| row.is_later(point.1))
+        {
+            self.settle_row(row.at_ms);
+        }
+    }
+
+    /// The time after an instant in doubt is known after all, if it is the last in doubt.
+    fn settle_row(&mut self, at_ms: i64) -> Option<i64> {
+        self.torn_ms.pop_if(|torn_ms| *torn_ms == at_ms)
+    }
+
+    fn contradicted_at(&self, (at_ms, held): Point, value: f64, before_ms: i64) -> Contradicted {
+        let former = self.contradicted;
+        let row = former.filter(|former| [at_ms, before_ms].contains(&former.at_ms));
+        let row_from = row.map_or(held, |row| row.row_from);
+        let is_habit = match (row, former) {
+            (Some(row), _) => row.is_habit || held - row_from > LONG_ROW * (value - held),
+            (None, former) => former.is_some_and(|former| (at_ms - former.at_ms).abs() < CLOCK_OFF_MS),
+        };
+        Contradicted {
+            at_ms,
+            value,
+            row_from,
+            is_habit,
+        }
     }
 
     /// Whether a value is so much higher than the one held at `index` that it was not read at its instant.
@@ -78,15 +113,11 @@ impl Series {
         let is_in_rhythm = rhythm_ms.contains(&(at_ms - self.before(at_ms)));
         memory.has_risen() && value - held > least && is_own && is_in_rhythm
     }
+}
 
-    /// Whether others were contradicted lately that are not of one row with this one.
-    fn is_habit(&self, at_ms: i64, before_ms: i64) -> bool {
-        self.contradicted.is_some_and(|former| {
-            if [at_ms, before_ms].contains(&former.at_ms) {
-                former.is_habit
-            } else {
-                (at_ms - former.at_ms).abs() < CLOCK_OFF_MS
-            }
-        })
+impl Contradicted {
+    /// Whether it was read later than a register that stands at `value`.
+    fn is_later(self, value: f64) -> bool {
+        value < self.value - waver(value)
     }
 }
