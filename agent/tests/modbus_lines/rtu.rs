@@ -539,6 +539,40 @@ async fn a_pause_is_kept_before_each_request() {
     assert!(came.windows(2).all(|pair| pair[1] - pair[0] >= PAUSE), "{came:?}");
 }
 
+/// The same before what the schedule does not know of: a second question for a block that may be another's, and what is asked
+/// to know that no answer is late.
+#[tokio::test]
+async fn a_pause_is_kept_before_questions_that_are_asked_beside() {
+    const PAUSE: Duration = Duration::from_millis(30);
+    let check = async |answer: fn(Asked) -> Vec<u8>, is_beside: fn(&[Asked]) -> bool| {
+        let came = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&came);
+        let device = Device::start(move |asked| {
+            told.lock().unwrap().push(clock::monotonic());
+            (AT_ONCE, answer(asked))
+        })
+        .await;
+        let mut pausing = alike(1);
+        pausing.limits.pause = PAUSE;
+        let mut slow = over(device.port, vec![pausing]);
+        slow.every = Duration::ZERO;
+        let mut bus = Bus::start(slow);
+        while came.lock().unwrap().len() < 40 {
+            bus.next().await;
+        }
+        let came = came.lock().unwrap();
+        assert!(came.windows(2).all(|pair| pair[1] - pair[0] >= PAUSE), "{came:?}");
+        let asked = device.asked.lock().unwrap();
+        assert!(asked.windows(2).any(is_beside), "{asked:?}");
+    };
+    let mirrored = |asked: Asked| asked.all(1000 + asked.nth as u16 / 4);
+    let sometimes_lost = |asked: Asked| if asked.nth % 13 == 11 { vec![] } else { asked.right() };
+    tokio::join!(
+        check(mirrored, |pair| pair[0].at == pair[1].at),
+        check(sometimes_lost, |pair| pair[0].count != 1),
+    );
+}
+
 /// Spread over connections, meters are read side by side; each connection has its own.
 #[tokio::test]
 async fn a_bus_may_have_several_connections() {

@@ -125,17 +125,25 @@ impl Wire {
         Err(one_too_many(unit))
     }
 
-    /// Sends one request, function and data, and awaits its reply for `limit`, beside what the characters take.
-    pub(super) async fn ask(&mut self, unit: u8, request: &[u8], limit: Duration) -> Result<Vec<u8>, Fault> {
+    /// Sends one request, function and data, and awaits its reply for `limit`, beside what the characters take. Where more
+    /// must be asked, the line rests for `pause` between.
+    pub(super) async fn ask(
+        &mut self,
+        unit: u8,
+        request: &[u8],
+        limit: Duration,
+        pause: Duration,
+    ) -> Result<Vec<u8>, Fault> {
         if let Some(alone_until) = self.units.of(unit).owes(monotonic()) {
             self.drain(alone_until).await?;
-            self.settle(unit, request, limit).await?;
+            self.settle(unit, request, limit, pause).await?;
         }
         let known = self.units.of(unit);
         known.is_asked_for(request);
         let former = known.told(request).map(<[u8]>::to_vec);
         let reply = self.ask_now(unit, request, limit, Unit::went_unanswered).await?;
         if self.units.of(unit).is_asked_again(request, &reply, former.as_deref()) {
+            self.drain(self.busy + pause).await?;
             let again = self.ask_now(unit, request, limit, Unit::went_unanswered).await?;
             self.units.of(unit).is_compared(again == reply);
             return Ok(again);
@@ -145,14 +153,18 @@ impl Wire {
 
     /// Asks a unit that owes answers for what none of them can be. A refusal may be one of them; one more than are owed
     /// is not.
-    async fn settle(&mut self, unit: u8, request: &[u8], limit: Duration) -> Result<(), Fault> {
+    async fn settle(&mut self, unit: u8, request: &[u8], limit: Duration, pause: Duration) -> Result<(), Fault> {
         let n_owed = self.units.of(unit).n_owed();
         for nth in 0..=n_owed {
             let question = self.units.of(unit).question_apart(request, nth);
             match self.ask_now(unit, &question, limit, Unit::went_unanswered_apart).await {
-                Ok(_) => break,
-                Err(fault) if fault.is_reply() => {}
-                Err(fault) => return Err(fault),
+                Err(fault) if !fault.is_reply() => return Err(fault),
+                answer => {
+                    self.drain(self.busy + pause).await?;
+                    if answer.is_ok() {
+                        break;
+                    }
+                }
             }
         }
         self.units.of(unit).is_settled();
