@@ -212,6 +212,64 @@ async fn blocks_that_mirror_each_other_are_rarely_asked_twice() {
     );
 }
 
+/// Two of them use up no question of a third, in whose place the answer before is said again.
+#[tokio::test]
+async fn blocks_that_mirror_each_other_leave_a_third_its_second_question() {
+    let n_lost = Arc::new(Mutex::new(0));
+    let (counted, state) = (Arc::clone(&n_lost), Mutex::new((0_u16, 0_usize, vec![])));
+    let device = Device::start(move |asked| {
+        let (n_polls, n_third, before) = &mut *state.lock().unwrap();
+        *n_polls += u16::from(asked.at == 100);
+        *n_third += usize::from(asked.at > 200);
+        if asked.at > 200 && *n_third > 40 && *n_third % 6 == 0 {
+            *counted.lock().unwrap() += 1;
+            return (AT_ONCE, before.clone());
+        }
+        *before = match asked.at {
+            100 | 104 => asked.all(1000 + *n_polls),
+            _ => asked.right(),
+        };
+        (AT_ONCE, before.clone())
+    })
+    .await;
+    let mut bus = Bus::start(over(device.port, vec![alike(1)]));
+    while *n_lost.lock().unwrap() < 12 {
+        let sample = bus.next().await;
+        let third = sample
+            .readings
+            .iter()
+            .find(|reading| reading.quantity == Quantity::CurrentL1);
+        assert_eq!(third.unwrap().value, 201.0);
+    }
+}
+
+/// A meter that is busy when it is asked the same twice in a row keeps the block, and the others.
+#[tokio::test]
+async fn a_second_question_that_is_refused_costs_one_poll() {
+    let state = Mutex::new((0_u16, 0_u16));
+    let device = Device::start(move |asked| {
+        let (n_polls, last) = &mut *state.lock().unwrap();
+        *n_polls += u16::from(asked.at == 100);
+        let answer = match asked.at {
+            at if at == *last => asked.exception(6),
+            100 | 104 => asked.all(1000 + *n_polls),
+            _ => asked.right(),
+        };
+        *last = asked.at;
+        (AT_ONCE, answer)
+    })
+    .await;
+    let mut bus = Bus::start(over(device.port, vec![alike(1)]));
+    let mut n_whole = 0;
+    for _ in 0..60 {
+        n_whole += u32::from(bus.next().await.readings.len() == 3);
+    }
+    // Five in a row, then one in ten.
+    assert!(n_whole >= 45, "{n_whole} of 60");
+    assert_eq!(bus.count("polls_total", "exception"), 0.0);
+    assert!(bus.count("polls_total", "foreign") >= 5.0);
+}
+
 /// One answer that comes when its unit has been asked for something else long since, out of turn.
 #[tokio::test]
 async fn an_answer_that_was_overtaken_is_no_value() {
@@ -537,6 +595,40 @@ async fn a_pause_is_kept_before_each_request() {
     assert!(came.len() >= 11, "two requests a poll: {}", came.len());
     // The answer left after its request came, so the next request is at least the pause later.
     assert!(came.windows(2).all(|pair| pair[1] - pair[0] >= PAUSE), "{came:?}");
+}
+
+/// The same before what the schedule does not know of: a second question for a block that may be another's, and what is asked
+/// to know that no answer is late.
+#[tokio::test]
+async fn a_pause_is_kept_before_questions_that_are_asked_beside() {
+    const PAUSE: Duration = Duration::from_millis(30);
+    let check = async |answer: fn(Asked) -> Vec<u8>, is_beside: fn(&[Asked]) -> bool| {
+        let came = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&came);
+        let device = Device::start(move |asked| {
+            told.lock().unwrap().push(clock::monotonic());
+            (AT_ONCE, answer(asked))
+        })
+        .await;
+        let mut pausing = alike(1);
+        pausing.limits.pause = PAUSE;
+        let mut slow = over(device.port, vec![pausing]);
+        slow.every = Duration::ZERO;
+        let mut bus = Bus::start(slow);
+        while came.lock().unwrap().len() < 40 {
+            bus.next().await;
+        }
+        let came = came.lock().unwrap();
+        assert!(came.windows(2).all(|pair| pair[1] - pair[0] >= PAUSE), "{came:?}");
+        let asked = device.asked.lock().unwrap();
+        assert!(asked.windows(2).any(is_beside), "{asked:?}");
+    };
+    let mirrored = |asked: Asked| asked.all(1000 + asked.nth as u16 / 4);
+    let sometimes_lost = |asked: Asked| if asked.nth % 13 == 11 { vec![] } else { asked.right() };
+    tokio::join!(
+        check(mirrored, |pair| pair[0].at == pair[1].at),
+        check(sometimes_lost, |pair| pair[0].count != 1),
+    );
 }
 
 /// Spread over connections, meters are read side by side; each connection has its own.

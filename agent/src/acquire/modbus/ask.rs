@@ -180,7 +180,7 @@ impl Master {
                 .await
                 .unwrap_or(Err(Fault::TimedOut(self.timeout)))
                 .map(|reply| (reply, monotonic() - asked)),
-            Wire::Rtu(wire) => believed(wire, unit, request, self.timeout).await,
+            Wire::Rtu(wire) => believed(wire, unit, request, self.timeout, self.gap).await,
         };
         self.rests_until = monotonic() + self.gap;
         let fault = answer.as_ref().err();
@@ -203,9 +203,10 @@ async fn believed(
     unit: u8,
     request: &[u8],
     limit: Duration,
+    gap: Duration,
 ) -> Result<(Vec<u8>, Duration), Fault> {
     wire.begin(unit).await?;
-    let reply = wire.ask(unit, request, limit).await?;
+    let reply = wire.ask(unit, request, limit, gap).await?;
     let took = wire.answered_in;
     wire.confirm(unit, limit).await?;
     Ok((reply, took))

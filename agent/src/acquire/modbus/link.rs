@@ -152,9 +152,8 @@ impl Link {
                 reply.map(|reply| pdu::registers(&reply))
             }
             Wire::Unnumbered(wire) => {
-                let reply = wire
-                    .ask(read.unit, &pdu::read(read.table, read.at, read.count), limit)
-                    .await;
+                let request = pdu::read(read.table, read.at, read.count);
+                let reply = wire.ask(read.unit, &request, limit, pause).await;
                 reply.map(|reply| pdu::registers(&reply))
             }
         };

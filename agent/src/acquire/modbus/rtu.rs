@@ -6,7 +6,7 @@
 //!   answers can have. It answers in the order in which it was asked, so what is owed has come, or never will, once that
 //!   one has come. What is owed outlives the connection: a converter may answer the next one.
 //! * An answer said again word for word, by a repeater, is not taken for that of the next block; one that comes alone, where the
-//!   right one was lost, is asked for a second time, as often as its line can bear.
+//!   right one was lost, is asked for a second time, as often as its block can bear.
 //! * A unit is watched at first, after a lost answer, and where it was heard without having been asked: what it says in
 //!   a poll is believed only if as many answers came as were asked for. Each time that it was believed again too early it
 //!   is watched for longer.
@@ -125,34 +125,54 @@ impl Wire {
         Err(one_too_many(unit))
     }
 
-    /// Sends one request, function and data, and awaits its reply for `limit`, beside what the characters take.
-    pub(super) async fn ask(&mut self, unit: u8, request: &[u8], limit: Duration) -> Result<Vec<u8>, Fault> {
+    /// Sends one request, function and data, and awaits its reply for `limit`, beside what the characters take. Where more
+    /// must be asked, the line rests for `pause` between.
+    pub(super) async fn ask(
+        &mut self,
+        unit: u8,
+        request: &[u8],
+        limit: Duration,
+        pause: Duration,
+    ) -> Result<Vec<u8>, Fault> {
         if let Some(alone_until) = self.units.of(unit).owes(monotonic()) {
             self.drain(alone_until).await?;
-            self.settle(unit, request, limit).await?;
+            self.settle(unit, request, limit, pause).await?;
         }
         let known = self.units.of(unit);
         known.is_asked_for(request);
         let former = known.told(request).map(<[u8]>::to_vec);
         let reply = self.ask_now(unit, request, limit, Unit::went_unanswered).await?;
-        if self.units.of(unit).is_asked_again(request, &reply, former.as_deref()) {
-            let again = self.ask_now(unit, request, limit, Unit::went_unanswered).await?;
-            self.units.of(unit).is_compared(again == reply);
-            return Ok(again);
+        if !self.units.of(unit).is_asked_again(request, &reply, former.as_deref()) {
+            return Ok(reply);
         }
-        Ok(reply)
+        self.drain(self.busy + pause).await?;
+        let again = self.ask_now(unit, request, limit, Unit::went_unanswered).await;
+        let said_other = again.as_ref().is_ok_and(|again| *again != reply);
+        self.units.of(unit).was_asked_again(request, said_other);
+        // It has answered once: it is neither silent nor without these registers.
+        again.map_err(|fault| {
+            if fault.is_silence() || fault.is_reply() {
+                unconfirmed(&fault)
+            } else {
+                fault
+            }
+        })
     }
 
     /// Asks a unit that owes answers for what none of them can be. A refusal may be one of them; one more than are owed
     /// is not.
-    async fn settle(&mut self, unit: u8, request: &[u8], limit: Duration) -> Result<(), Fault> {
+    async fn settle(&mut self, unit: u8, request: &[u8], limit: Duration, pause: Duration) -> Result<(), Fault> {
         let n_owed = self.units.of(unit).n_owed();
         for nth in 0..=n_owed {
             let question = self.units.of(unit).question_apart(request, nth);
             match self.ask_now(unit, &question, limit, Unit::went_unanswered_apart).await {
-                Ok(_) => break,
-                Err(fault) if fault.is_reply() => {}
-                Err(fault) => return Err(fault),
+                Err(fault) if !fault.is_reply() => return Err(fault),
+                answer => {
+                    self.drain(self.busy + pause).await?;
+                    if answer.is_ok() {
+                        break;
+                    }
+                }
             }
         }
         self.units.of(unit).is_settled();
@@ -325,6 +345,13 @@ fn only(mut repeated: Vec<Vec<u8>>, says_twice: bool) -> Result<Vec<u8>, Fault> 
 pub(super) fn one_too_many(unit: u8) -> Fault {
     Fault::Foreign(format!(
         "an answer came more than was asked for, so none is believed: a late one, or two devices with unit id {unit}"
+    ))
+}
+
+/// An answer that may be another's, and none at a second asking.
+fn unconfirmed(fault: &Fault) -> Fault {
+    Fault::Foreign(format!(
+        "it reads as that to another one, and at a second asking: {fault}"
     ))
 }
 

@@ -36,13 +36,15 @@ const LONGEST_SPELL: u32 = 20_000;
 /// So many answers said again are reckoned with at most when it does so no more.
 const MOST_REPEATS: u32 = 10;
 
-/// A unit is asked for a second time, and says the same, at most once in so many answers: blocks that always say the same cost
-/// it no more.
+/// A request is sent a second time, and answered the same or not at all, at most once in so many answers to it: blocks that
+/// always say the same, and meters that do not take it, cost no more.
 const SAME_IN: u32 = 10;
-/// … and says something else, at most once in so many: blocks that mirror each other and move do so too.
-const OTHER_IN: u32 = 4;
-/// After a quiet time it may be asked so many times in a row.
+/// … and answered otherwise, at most once in so many: where each right answer is lost and must be asked for again.
+const OTHER_IN: u32 = 2;
+/// After a quiet time it may be sent so many times in a row.
 const SECONDS: u32 = 5;
+/// No more requests than these are sent a second time at any time: whoever scans a device asks for any number.
+const MOST_SPENT: usize = 256;
 
 /// Requests of a unit whose answers are remembered, to know one that is said again: no meter has more blocks.
 const TOLD: usize = 32;
@@ -60,8 +62,9 @@ pub(super) struct Unit {
     shapes: BTreeSet<Shape>,
     /// The last requests that were answered.
     told: VecDeque<Told>,
-    /// Answers by which it may be asked for a second time.
-    spare: u32,
+    /// Requests that were sent a second time lately, and by how many answers each has not made up for it yet: no block uses
+    /// up what another may need.
+    spent: BTreeMap<Vec<u8>, u32>,
     /// The longest that it took to answer lately.
     usual: Duration,
     /// It is watched for so many polls more, since answers came that nobody had asked for,
@@ -154,7 +157,7 @@ impl Default for Unit {
             owed: Vec::new(),
             shapes: BTreeSet::new(),
             told: VecDeque::new(),
-            spare: SECONDS * SAME_IN,
+            spent: BTreeMap::new(),
             usual: Duration::ZERO,
             strayed: Spell::FIRST,
             watched_until: None,
@@ -319,7 +322,10 @@ impl Unit {
 
     /// A request was answered so.
     pub(super) fn answered(&mut self, request: &[u8], reply: &[u8]) {
-        self.spare = (self.spare + 1).min(SECONDS * SAME_IN);
+        self.spent.retain(|of, spent| {
+            *spent -= u32::from(of == request);
+            *spent > 0
+        });
         self.told.retain(|told| told.request != request);
         self.told.truncate(TOLD - 1);
         self.told.push_front(Told {
@@ -358,17 +364,21 @@ impl Unit {
     /// right one may have been lost, and another said again in its place. Two blocks may come to one content, now and then
     /// or always, and registers that are all 0 often do.
     pub(super) fn is_asked_again(&mut self, request: &[u8], reply: &[u8], former: Option<&[u8]>) -> bool {
-        let is_doubtful = former != Some(reply) && is_telling(reply) && self.is_of_other(request, reply);
-        if is_doubtful && self.spare < SAME_IN {
-            // It is no less doubtful the next time.
-            self.told.retain(|told| told.request != request);
+        if former == Some(reply) || !is_telling(reply) || !self.is_of_other(request, reply) {
+            return false;
         }
-        is_doubtful && self.spare >= SAME_IN
+        // Unless the second answer confirms it, it is no less doubtful the next time.
+        self.told.retain(|told| told.request != request);
+        match self.spent.get(request) {
+            Some(spent) => *spent <= (SECONDS - 1) * SAME_IN,
+            None => self.spent.len() < MOST_SPENT,
+        }
     }
 
-    /// It was asked again, and said the same or something else.
-    pub(super) fn is_compared(&mut self, is_same: bool) {
-        self.spare -= if is_same { SAME_IN } else { OTHER_IN };
+    /// A request was sent a second time: whether it was answered otherwise, and not just so or not at all.
+    pub(super) fn was_asked_again(&mut self, request: &[u8], said_other: bool) {
+        let cost = if said_other { OTHER_IN } else { SAME_IN };
+        *self.spent.entry(request.to_vec()).or_default() += cost;
     }
 
     /// Whether another request was answered just so.
@@ -567,6 +577,42 @@ mod tests {
         known.begin();
         known.overheard(&reply(&[0, 9]));
         assert_eq!(known.strayed.left, 3);
+    }
+
+    /// Nor is it known for the right one where the second question was lost, or not asked any more.
+    #[test]
+    fn a_doubtful_answer_stays_so_until_the_second_confirms_it() {
+        let mut known = Unit::default();
+        let [one, two, three] = [1, 2, 3].map(|at| pdu::read(Table::Holding, at, 1));
+        let hears = |known: &mut Unit, request: &[u8], reply: &[u8]| {
+            let former = known.told(request).map(<[u8]>::to_vec);
+            known.answered(request, reply);
+            known.is_asked_again(request, reply, former.as_deref())
+        };
+        let said = reply(&[0, 7]);
+        assert!(!hears(&mut known, &one, &said));
+        for _ in 0..5 {
+            assert!(hears(&mut known, &two, &said)); // and no answer comes
+            known.was_asked_again(&two, false);
+        }
+        for _ in 0..5 {
+            assert!(!hears(&mut known, &two, &said), "it has cost enough");
+        }
+        assert!(hears(&mut known, &three, &said), "another request has its own");
+        known.answered(&three, &said);
+        known.was_asked_again(&three, false);
+        assert!(!hears(&mut known, &three, &said), "it was confirmed");
+        assert!(hears(&mut known, &two, &said));
+        known.answered(&two, &reply(&[0, 9]));
+        known.was_asked_again(&two, true);
+        assert_eq!(known.told(&two), Some(&reply(&[0, 9])[..]));
+        for at in 0..1000 {
+            let request = pdu::read(Table::Input, at, 1);
+            if hears(&mut known, &request, &said) {
+                known.was_asked_again(&request, false);
+            }
+        }
+        assert_eq!(known.spent.len(), MOST_SPENT);
     }
 
     #[test]

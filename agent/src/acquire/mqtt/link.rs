@@ -52,6 +52,15 @@ impl Message {
     }
 }
 
+/// Whether the broker is to give what it retains for a topic that it sends us already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retained {
+    /// Once for each session, as far as the protocol has a word for that.
+    Once,
+    /// Whether we have heard it or not.
+    Again,
+}
+
 /// What happens on the connection.
 #[derive(Debug)]
 pub(super) enum Heard {
@@ -248,7 +257,11 @@ impl Client {
     }
 
     /// Asks for the messages under these filters, each delivered at least once.
-    pub(super) fn subscribe<'a>(&self, filters: impl Iterator<Item = &'a str>) -> Result<(), Refused> {
+    pub(super) fn subscribe<'a>(
+        &self,
+        filters: impl Iterator<Item = &'a str>,
+        retained: Retained,
+    ) -> Result<(), Refused> {
         match self {
             Self::V3(client) => {
                 let wanted =
@@ -257,10 +270,12 @@ impl Client {
             }
             Self::V5(client) => {
                 use rumqttc_v5::{QoS, RetainForwardRule, SubscribeFilterInput};
-                // Retained messages come once, not at every new connection.
+                let rule = match retained {
+                    Retained::Once => RetainForwardRule::OnNewSubscribe,
+                    Retained::Again => RetainForwardRule::OnEverySubscribe,
+                };
                 let wanted = filters.map(|filter| {
-                    SubscribeFilterInput::new(filter, QoS::AtLeastOnce)
-                        .retain_forward_rule(RetainForwardRule::OnNewSubscribe)
+                    SubscribeFilterInput::new(filter, QoS::AtLeastOnce).retain_forward_rule(rule.clone())
                 });
                 client.try_subscribe_many(wanted).map_err(refused)
             }
