@@ -139,14 +139,15 @@ fn a_clock_that_was_off_for_a_day_makes_no_peak() {
 #[test]
 fn a_clock_that_is_set_again_and_again_makes_no_peak() {
     const HOUR_S: i64 = 3600;
+    /// How often it is read, by how much the clock is off, in which hours of the third day on, and when another value of the
+    /// same instant comes after one.
+    type Case<'a> = (i64, i64, &'a [(i64, i64)], fn(i64) -> bool);
     let used = |taken_s: i64| KW * (taken_s as f64 / 3600.0 + 0.0318 * (taken_s as f64 / 1146.0).sin());
-    // Hours in which it is off, of the third day on, and when another value of the same instant comes after one.
-    type Second = fn(i64) -> bool;
-    let none: Second = |_| false;
+    let none = |_| false;
     let daily: &[(i64, i64)] = &[(3, 9), (27, 33), (51, 57)];
     let in_turns: &[(i64, i64)] = &[(8, 10), (12, 14), (16, 18)];
     let once: &[(i64, i64)] = &[(3, 9)];
-    let cases: [(i64, i64, &[(i64, i64)], Second); 9] = [
+    let cases: [Case<'_>; 9] = [
         (900, HOUR_S, daily, none),
         (900, HOUR_S, in_turns, none),
         (900, -HOUR_S, daily, none),
