@@ -34,6 +34,7 @@ pub(crate) struct Grain {
 
 impl Grain {
     /// A value, unlike the one `before` it, at which the register had stood still or not. One that rests tells nothing.
+    #[inline(never)] // seldom called, and costly within a walk over readings
     pub(crate) fn learn(&mut self, before: f64, value: f64, has_stood: bool) {
         let (off, unsure) = ((value - self.from).abs(), resolved(value));
         let is_shown = self.from == 0.0 || has_stood || self.n_fitted >= SHOWN;
@@ -94,6 +95,7 @@ impl Grain {
     }
 
     /// The step of a register that comes to `value`.
+    #[inline(never)]
     pub(crate) fn step_to(&self, value: f64) -> f64 {
         if self.is_new() {
             value.abs()

@@ -213,19 +213,18 @@ impl Walk<'_> {
         (is_owed && (is_explained || is_rated)).then_some(Owed { rise, end })
     }
 
-    /// Highest power, kW, and largest rise of the next few rises after the reading at `index`; 0 where it stands still.
+    /// Highest power, kW, and largest rise of the next few readings after the one at `index`; 0 where it stands still. Of no more
+    /// of them: what was told of a standstill that has been forgotten cannot be told otherwise.
     fn next_most(&self, index: usize) -> (f64, f64) {
         let mut from = self.points[index];
         let mut most = (0.0_f64, 0.0_f64);
-        let mut n_rises = 0;
-        for to in &self.points[index + 1..] {
+        for to in self.points[index + 1..].iter().take(RETURN_READINGS) {
             if to.1 == from.1 {
                 continue;
             }
-            if to.0 >= self.swap_ms || to.1 < from.1 || n_rises == RETURN_READINGS {
+            if to.0 >= self.swap_ms || to.1 < from.1 {
                 break;
             }
-            n_rises += 1;
             let (kw, rise) = ((to.1 - from.1) / hours(to.0 - from.0), to.1 - from.1);
             most = (most.0.max(kw), most.1.max(rise));
             from = *to;

@@ -51,7 +51,9 @@ impl Series {
         let settled = former.filter(is_row).and_then(|former| self.settle_row(former.at_ms));
         let period_kwh =
             (2.0 * self.learnt().usual(basis.lengths.gap_ms / i64::from(GAP_PERIODS))).max(held - before.1);
-        let is_usual = contradicted.is_habit && value - held <= MARGIN * period_kwh;
+        // What is used between the two is counted in whole steps, one more than it makes.
+        let most_kwh = MARGIN * period_kwh + 2.0 * self.learnt().step();
+        let is_usual = contradicted.is_habit && value - held <= most_kwh;
         let is_shown = self
             .points
             .get(index + 1)
