@@ -20,7 +20,7 @@ use tokio::{
 };
 use wattwarden::acquire::{
     IncomingLetter,
-    mqtt::{Config, DEAD_LETTER_BYTES, TimePointer, TopicMeter, Version},
+    mqtt::{DEAD_LETTER_BYTES, TimePointer},
 };
 
 #[tokio::test]
@@ -343,47 +343,6 @@ async fn a_retained_value_comes_again_only_if_it_is_news() {
     is_thrown_out(&agent, &broker, 3.0).await;
     let news = agent.next().await.sample.readings[0];
     assert_eq!((news.value, news.quality), (0.042, Quality::Stale));
-}
-
-#[tokio::test]
-async fn what_is_retained_is_heard_once_by_each_meter_that_means_its_topic() {
-    for version in [Version::V3, Version::V5] {
-        let name = "what_is_retained_is_heard_once_by_each_meter_that_means_its_topic";
-        let Some(broker) = Broker::start(name).await else {
-            return;
-        };
-        publish_as(
-            &broker,
-            &[("plant/dryer", b"42")],
-            PublishOptions::new(QoS::AtLeastOnce).retained(),
-        )
-        .await;
-        let with = |meters: &[TopicMeter]| Config {
-            version,
-            ..config(&broker, meters.to_vec())
-        };
-        let mut meters = vec![meter("dryer", "plant/dryer", "")];
-        let mut agent = Agent::start(with(&meters)).await;
-        assert_eq!(agent.next_w().await, 42.0);
-        // That another meter comes is no news for this one.
-        meters.push(meter("press", "plant/press", ""));
-        agent.settings.send_replace(with(&meters));
-        agent.reaches("mqtt_subscriptions_total", 2.0).await;
-        is_thrown_out(&agent, &broker, 3.0).await;
-        agent.nothing_comes().await;
-        publish(&broker, &[("plant/dryer", b"43")]).await;
-        assert_eq!(agent.next_w().await, 43.0);
-        // One that reads the same topic, and one that reads it otherwise from now on, hear it.
-        meters.push(meter("hall", "plant/dryer", ""));
-        agent.settings.send_replace(with(&meters));
-        assert_eq!(&*agent.next_stored().await.meter, "hall");
-        meters[0].values[0].scale = 0.002;
-        agent.settings.send_replace(with(&meters));
-        let heard = agent.next_stored().await;
-        assert_eq!((&*heard.meter, watts(&heard)), ("dryer", 84.0));
-        assert_eq!(heard.readings[0].quality, Quality::Stale);
-        agent.nothing_comes().await;
-    }
 }
 
 #[tokio::test]

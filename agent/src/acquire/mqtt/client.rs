@@ -19,7 +19,7 @@ use super::{
     Config,
     desk::{Arrival, Desk, Ended},
     line::{Line, Topics},
-    link::{self, Client, Events, Heard, Lost, Retained},
+    link::{self, Client, Events, Heard, Lost},
     reader::Reader,
     tls::{self, Files, OptionsError},
 };
@@ -312,7 +312,7 @@ impl Connection {
         }
         self.counts.connected.one();
         let (wanted, unwanted) = self.line.topics.anew();
-        if let Err(error) = self.client.subscribe(wanted.iter().map(String::as_str), Retained::Once) {
+        if let Err(error) = self.client.subscribe(wanted.iter().map(String::as_str)) {
             error!(broker = self.broker, %error, "the topics could not be subscribed to; check them in the configuration");
         }
         for filter in &unwanted {

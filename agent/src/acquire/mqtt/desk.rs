@@ -5,7 +5,7 @@
 //! recorded twice; nothing is acknowledged on another connection than the one it came by.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -23,7 +23,7 @@ use super::{
     Config, DEAD_LETTER_BYTES, MAX_MESSAGE_BYTES,
     again::LastSaid,
     line::Line,
-    link::{Client, Message, Retained},
+    link::{Client, Message},
     reader::Reader,
     said::{OF_OTHER_THINGS, Refusal, Said},
     sparkplug::{Ask, Heard},
@@ -73,10 +73,9 @@ struct Delivery {
 
 pub(super) struct Desk<'a> {
     broker: String,
-    /// What it works by.
-    config: Config,
     reader: &'a mut Reader,
     dead_letters: Option<mpsc::Sender<IncomingLetter>>,
+    asks_for_births: bool,
     client: Client,
     line: Arc<Line>,
     intake: Intake,
@@ -105,9 +104,9 @@ impl<'a> Desk<'a> {
     ) -> Self {
         Self {
             broker: config.name.clone(),
-            config: config.clone(),
             reader,
             dead_letters: outlets.dead_letters,
+            asks_for_births: config.asks_for_births,
             client,
             line,
             intake: outlets.intake,
@@ -141,16 +140,17 @@ impl<'a> Desk<'a> {
     }
 
     async fn serve(&mut self, arrivals: &mut mpsc::Receiver<Arrival>, settings: &mut watch::Receiver<Config>) -> Ended {
+        let connected_by = settings.borrow().clone();
         loop {
             tokio::select! {
                 biased;
                 () = renewed(settings) => {
                     let config = settings.borrow_and_update().clone();
-                    if !config.has_connection_of(&self.config) {
+                    if !config.has_connection_of(&connected_by) {
                         settings.mark_changed();
                         return Ended::Elsewhere;
                     }
-                    self.take_up(config);
+                    self.take_up(&config);
                 }
                 stored = front_stored(&mut self.waiting), if !self.waiting.is_empty() => self.acknowledge(stored).await,
                 arrival = arrivals.recv(), if self.has_room() => match arrival {
@@ -169,23 +169,19 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Takes up other meters: only what new ones, or those that changed, read is asked for, and what nobody reads given up.
-    fn take_up(&mut self, config: Config) {
-        self.reader.take_up(&config);
-        let gone = self.line.topics.take_up(&config);
-        let new = config.new_since(&self.config);
-        self.config = config;
-        self.last_said.forget(&new);
+    /// Takes up other meters: only the topics that changed are asked for, or given up.
+    fn take_up(&mut self, config: &Config) {
+        self.reader.take_up(config);
+        self.last_said = LastSaid::default(); // a new meter has heard nothing
+        self.asks_for_births = config.asks_for_births;
+        let (new, gone) = self.line.topics.take_up(config);
         if self.line.ended.load(Ordering::Acquire) + 1 != self.connection {
             return; // the next connection asks for all
         }
         let mut subscribed = Ok(());
         if !new.is_empty() {
-            // Of a topic that others read already too: the broker then gives what it retains, which these have not heard.
-            let filters: BTreeSet<String> = new.into_iter().map(|(_, filter)| filter).collect();
-            self.line.topics.ask(&filters);
-            let filters = filters.iter().map(String::as_str);
-            subscribed = self.client.subscribe(filters, Retained::Again);
+            self.line.topics.ask(&new);
+            subscribed = self.client.subscribe(new.iter().map(String::as_str));
         }
         let told = gone.iter().map(|filter| self.client.unsubscribe(filter));
         if let Some(error) = std::iter::once(subscribed).chain(told).find_map(Result::err) {
@@ -226,7 +222,7 @@ impl<'a> Desk<'a> {
 
     /// Asks edge nodes of which no birth was heard, before their first value is lost.
     fn ask_unborn(&mut self, at: Timestamp) {
-        if self.config.asks_for_births {
+        if self.asks_for_births {
             for ask in self.reader.unborn(at) {
                 self.ask_for_births(ask);
             }
@@ -264,6 +260,7 @@ impl<'a> Desk<'a> {
     /// Hands on what a message says about each of its meters; gives back what must be stored before it is acknowledged.
     async fn record(&mut self, message: &Message, at: Timestamp) -> Result<Vec<oneshot::Receiver<()>>, RecorderGone> {
         let mut unstored = Vec::new();
+        let is_again = self.last_said.is_again(message);
         let Some(Heard { said, ask, is_gap }) = self.reader.read(&message.topic, &message.payload, at) else {
             self.nobodys(&message.topic);
             return Ok(unstored);
@@ -275,10 +272,9 @@ impl<'a> Desk<'a> {
         if let Some(ask) = ask {
             self.ask_for_births(ask);
         }
-        let heard_it = self.last_said.note(message, &said, self.connection);
         for Said { meter, content } in said {
-            if heard_it.contains(&meter) && !content.as_ref().is_ok_and(|content| content.at.is_some()) {
-                // Given at a subscription, and heard before.
+            if is_again && !content.as_ref().is_ok_and(|content| content.at.is_some()) {
+                // Given at a new connection, and heard before.
                 self.health.dropped("mqtt", "retained_again").one();
                 continue;
             }
@@ -311,7 +307,7 @@ impl<'a> Desk<'a> {
             is_first,
         } = ask;
         let broker = &self.broker;
-        match (self.config.asks_for_births, is_first) {
+        match (self.asks_for_births, is_first) {
             (false, true) => warn!(
                 broker,
                 topic,
@@ -330,7 +326,7 @@ impl<'a> Desk<'a> {
             ),
             (true, false) => info!(broker, topic, "births were missed: the edge node is asked for them"),
         }
-        if !self.config.asks_for_births {
+        if !self.asks_for_births {
             return;
         }
         let labels = [("broker", self.broker.as_str())];

@@ -37,15 +37,16 @@ struct Filters {
 }
 
 impl Topics {
-    /// Takes up what `config` asks for; what is not asked for any more.
-    pub(super) fn take_up(&self, config: &Config) -> BTreeSet<String> {
+    /// Takes up what `config` asks for; what is new, and what is not asked for any more.
+    pub(super) fn take_up(&self, config: &Config) -> (BTreeSet<String>, BTreeSet<String>) {
         let mut filters = self.filters();
         let wanted: BTreeSet<String> = config.subscriptions().collect();
+        let new = wanted.difference(&filters.wanted).cloned().collect();
         let gone: BTreeSet<String> = filters.wanted.difference(&wanted).cloned().collect();
         filters.unwanted.extend(gone.iter().cloned());
         filters.unwanted.retain(|filter| !wanted.contains(filter));
         filters.wanted = wanted;
-        gone
+        (new, gone)
     }
 
     /// What a new connection subscribes to, and what it gives up.
@@ -91,20 +92,13 @@ mod tests {
             }
         };
         let filters = |nodes: &[&str]| nodes.iter().map(|node| format!("spBv1.0/g/+/{node}/#")).collect();
-        let (topics, mut former) = (Topics::default(), Config::of_test());
-        let mut check = |nodes: &[&str], new: &[&str], gone: &[&str], unwanted: &[&str]| {
-            let config = config(nodes);
-            let asked: BTreeSet<String> = config
-                .new_since(&former)
-                .into_iter()
-                .map(|(_, filter)| filter)
-                .collect();
+        let topics = Topics::default();
+        let check = |nodes: &[&str], new: &[&str], gone: &[&str], unwanted: &[&str]| {
             assert_eq!(
-                (asked, topics.take_up(&config)),
+                topics.take_up(&config(nodes)),
                 (filters(new), filters(gone)),
                 "{nodes:?}"
             );
-            former = config;
             assert_eq!(topics.anew(), (filters(nodes), filters(unwanted)), "{nodes:?}");
         };
         check(&["a", "b"], &["a", "b"], &[], &[]);

@@ -52,15 +52,6 @@ impl Message {
     }
 }
 
-/// Whether the broker is to give what it retains for a topic that it sends us already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Retained {
-    /// Once for each session, as far as the protocol has a word for that.
-    Once,
-    /// Whether we have heard it or not.
-    Again,
-}
-
 /// What happens on the connection.
 #[derive(Debug)]
 pub(super) enum Heard {
@@ -257,11 +248,7 @@ impl Client {
     }
 
     /// Asks for the messages under these filters, each delivered at least once.
-    pub(super) fn subscribe<'a>(
-        &self,
-        filters: impl Iterator<Item = &'a str>,
-        retained: Retained,
-    ) -> Result<(), Refused> {
+    pub(super) fn subscribe<'a>(&self, filters: impl Iterator<Item = &'a str>) -> Result<(), Refused> {
         match self {
             Self::V3(client) => {
                 let wanted =
@@ -270,12 +257,10 @@ impl Client {
             }
             Self::V5(client) => {
                 use rumqttc_v5::{QoS, RetainForwardRule, SubscribeFilterInput};
-                let rule = match retained {
-                    Retained::Once => RetainForwardRule::OnNewSubscribe,
-                    Retained::Again => RetainForwardRule::OnEverySubscribe,
-                };
+                // Retained messages come once, not at every new connection.
                 let wanted = filters.map(|filter| {
-                    SubscribeFilterInput::new(filter, QoS::AtLeastOnce).retain_forward_rule(rule.clone())
+                    SubscribeFilterInput::new(filter, QoS::AtLeastOnce)
+                        .retain_forward_rule(RetainForwardRule::OnNewSubscribe)
                 });
                 client.try_subscribe_many(wanted).map_err(refused)
             }

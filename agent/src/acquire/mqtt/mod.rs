@@ -77,16 +77,6 @@ impl Config {
         topics.chain(self.sparkplug.iter().map(SparkplugMeter::subscription))
     }
 
-    /// The meters that `former` does not have just so, each with what it asks for.
-    fn new_since(&self, former: &Self) -> BTreeSet<(Name, String)> {
-        let topics = self.meters.iter().filter(|meter| !former.meters.contains(meter));
-        let sparkplug = self.sparkplug.iter().filter(|meter| !former.sparkplug.contains(meter));
-        let of_topics = topics.map(|meter| (Name::clone(&meter.name), meter.subscription.clone()));
-        of_topics
-            .chain(sparkplug.map(|meter| (Name::clone(&meter.name), meter.subscription())))
-            .collect()
-    }
-
     /// Whether it differs from `other` in its meters at most: the connection can stay.
     fn has_connection_of(&self, other: &Self) -> bool {
         let bare = |config: &Self| Self {
