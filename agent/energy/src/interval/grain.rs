@@ -36,7 +36,7 @@ impl Grain {
     /// A value, unlike the one `before` it, at which the register had stood still or not. One that rests tells nothing.
     #[inline(never)] // seldom called, and costly within a walk over readings
     pub(crate) fn learn(&mut self, before: f64, value: f64, has_stood: bool) {
-        let (off, unsure) = ((value - self.from).abs(), resolved(value));
+        let (off, unsure) = ((value - self.from).abs(), self.resolved(value));
         let is_shown = self.from == 0.0 || has_stood || self.n_fitted >= SHOWN;
         if self.step == 0.0 {
             self.is_of(value.abs(), value.abs());
@@ -54,10 +54,10 @@ impl Grain {
         } else {
             let step = match self.from {
                 0.0 => self.step,
-                from => common(self.step, from.abs(), unsure),
+                from => common(self.step, from.abs(), FINEST),
             };
             self.from = 0.0;
-            self.is_of(common(step, value.abs(), unsure), value.abs());
+            self.is_of(common(step, value.abs(), FINEST), value.abs());
         }
     }
 
@@ -102,7 +102,7 @@ impl Grain {
         } else if self.fits(value) {
             self.step
         } else {
-            common(self.step, (value - self.from).abs(), resolved(value))
+            common(self.step, (value - self.from).abs(), self.resolved(value))
         }
     }
 
@@ -112,7 +112,17 @@ impl Grain {
         let beside = (off - n_steps * self.step).abs();
         let is_known = self.n_fitted == KNOWN && self.step >= 10.0 * NOISE;
         let noise = if is_known { NOISE } else { 0.0 };
-        beside <= self.unsure_by(n_steps, resolved(value)).max(noise)
+        beside <= self.unsure_by(n_steps, self.resolved(value)).max(noise)
+    }
+
+    /// How exactly a value says where its register stands. Of one that has shown no step after a standstill, what a float would
+    /// not resolve may be all that it counts.
+    fn resolved(&self, value: f64) -> f64 {
+        if self.from == 0.0 {
+            FINEST
+        } else {
+            (value.abs() * FLOAT_SHARE).max(FINEST)
+        }
     }
 
     /// By how much a value so many steps away may lie beside them.
@@ -129,11 +139,6 @@ pub(crate) fn decimal(value: f64) -> f64 {
         place *= 10;
     }
     place as f64 * FINEST
-}
-
-/// How exactly a value says where its register stands.
-fn resolved(value: f64) -> f64 {
-    (value.abs() * FLOAT_SHARE).max(FINEST)
 }
 
 /// The largest number that both are multiples of, where each may be off by `unsure`; [`FINEST`] where only such small ones
@@ -231,6 +236,22 @@ mod tests {
         ] {
             let told = learnt(counted(from, step, 2000).map(|value| f64::from(value as f32)), true).step();
             assert!((told - step).abs() < 1e-3 * step, "{told} of {step}");
+        }
+    }
+
+    /// Rises that are small beside a large value are none of its multiples.
+    #[test]
+    fn a_large_value_is_no_step() {
+        for from in [234_567.0, 1_234_567.89, 12_345_678.12, 123_456_780.1] {
+            for rise in [0.01, 0.1, 0.42, 1.67] {
+                let values = (0..500).map(|n| from + (rise * f64::from(n + n % 3 / 2) * 100.0).round() / 100.0);
+                let mut grain = learnt(values, false);
+                assert!(grain.step() <= rise + FINEST, "{} of {rise} from {from}", grain.step());
+                let leapt = grain.step_to(from + 1234.56);
+                assert!(leapt <= rise + FINEST, "{leapt} of {rise} from {from}");
+                grain.learn(from + 2000.0, from + 2000.0 + rise, true);
+                assert!(grain.step() <= rise + FINEST, "{} of {rise} from {from}", grain.step());
+            }
         }
     }
 
