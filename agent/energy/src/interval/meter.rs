@@ -410,6 +410,7 @@ impl MeterIntervals {
 
 /// Whether no power that can be makes this power, or this energy of an interval. What a counter does is told by its walk.
 /// What is fed back has nothing to do with what was contracted.
+#[inline(never)] // within `take`, the compiler reckons the limit for counters, too, of what a `None` holds: at worst a slow denormal
 pub(crate) fn is_impossible(reading: &Reading, basis: &Basis<'_>) -> bool {
     let kw = match reading.quantity {
         Quantity::ActivePower => reading.value,
