@@ -215,6 +215,50 @@ fn two_values_for_each_instant_are_one_meter() {
     }
 }
 
+/// A second gateway that is late, and stops, or leaves one instant out: the time after the last instant of both holds what was used
+/// in two, and is not known.
+#[test]
+fn a_late_gateway_that_stops_makes_no_peak() {
+    let used = |taken_s: i64| KW * (taken_s as f64 / 3600.0 + 0.0318 * (taken_s as f64 / 1146.0).sin());
+    let never = |_| false;
+    // How often it is read, how late the second gateway is, and which instants it leaves out of its day and a half.
+    let cases: [(i64, i64, fn(i64) -> bool); 6] = [
+        (900, 900, never),
+        (900, 600, never),
+        (900, 900, |taken_s| taken_s / 900 % 11 == 7),
+        (900, 900, |taken_s| taken_s % DAY_S < 6 * 3600),
+        (60, 60, never),
+        (10, 10, never),
+    ];
+    for (nth, (every_s, late_s, is_out)) in cases.into_iter().enumerate() {
+        for contract_kw in [None, Some(500.0)] {
+            let until_s = 6 * DAY_S;
+            let read =
+                |at_s: i64, taken_s: i64| said(at_s * 1000, ((5003.217 + used(taken_s)) * 100.0).floor() / 100.0);
+            let is_late = |at_s: i64| (FROM_S..FROM_S + DAY_S + DAY_S / 2).contains(&at_s) && !is_out(at_s);
+            let samples = (0..=until_s).step_by(every_s as usize).flat_map(|at_s| {
+                let late = is_late(at_s).then(|| read(at_s, at_s - late_s));
+                late.into_iter().chain([read(at_s, at_s)])
+            });
+            let samples: Vec<Sample> = samples.collect();
+            let n_ends = samples
+                .windows(3)
+                .filter(|row| row[0].at == row[1].at && row[1].at < row[2].at);
+            let n_ends = n_ends
+                .filter(|row| !is_late(row[2].at.as_second() - at("00:00:00").as_second()))
+                .count();
+            let outcome = live_on(&main_watched(every_s, contract_kw), samples.clone(), None);
+            let name = format!("{nth}: one in {every_s} s, {late_s} s late, {contract_kw:?}");
+            let (told, truth) = (outcome.sum_kwh(), used(until_s));
+            let most = 1.1 * KW * (2 * n_ends as i64 * (late_s + every_s)) as f64 / 3600.0 + 0.1;
+            assert!((-0.1..=most).contains(&(truth - told)), "{name}: {told}, not {truth}");
+            let highest_kw = outcome.highest_kw();
+            assert!(highest_kw < 1.15 * 1.1 * KW, "{name}: {highest_kw} kW");
+            assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+        }
+    }
+}
+
 /// A new meter whose first answers came late, one after the other: nothing has shown yet what power it counts.
 #[test]
 fn the_first_answers_may_be_slow() {

@@ -19,6 +19,8 @@ const ROW: f64 = 2.0;
 /// A clock that was set back contradicts as many instants as it had been wrong for: a row over which the register rose by so
 /// many times more than that has another reason.
 const LONG_ROW: f64 = 4.0;
+/// A register that rises beyond the other value by so much of what it rose by before is no longer told late.
+const CAUGHT_UP_SHARE: f64 = 0.75;
 
 /// An instant for which two values came that are not of one time, as it seems.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -65,18 +67,27 @@ impl Series {
         settled
     }
 
-    /// A reading came after an instant that was contradicted, and is held: what it does not show was not counted before it.
+    /// A reading came after an instant that was contradicted, and is held: what it does not show was not counted before it. One
+    /// that is past the other value ends a long row of values that were late: what was used in two times lies between the last
+    /// of them and this one. Gives from where on energy is told anew.
     #[cold]
-    pub(super) fn show_row(&mut self, at_ms: i64) {
-        let Some(row) = self.contradicted.filter(|row| row.at_ms == self.before(at_ms)) else {
-            return;
-        };
-        if self
+    pub(super) fn show_row(&mut self, at_ms: i64) -> Option<i64> {
+        let row = self.contradicted.filter(|row| row.at_ms == self.before(at_ms))?;
+        let [(_, before), (_, held), (next_ms, next)] = *self
             .points
-            .get(self.place(at_ms))
-            .is_some_and(|point| row.is_later(point.1))
-        {
-            self.settle_row(row.at_ms);
+            .get(self.place(row.at_ms).checked_sub(1)?..)?
+            .first_chunk()?;
+        if next_ms != at_ms {
+            return None;
+        }
+        if row.is_later(next) {
+            return self.settle_row(row.at_ms);
+        }
+        let is_past = next - row.value > (CAUGHT_UP_SHARE * (held - before)).max(waver(next));
+        if row.is_long(held) && is_past {
+            self.tear(row.at_ms)
+        } else {
+            None
         }
     }
 
@@ -90,15 +101,17 @@ impl Series {
         let row = former.filter(|former| [at_ms, before_ms].contains(&former.at_ms));
         let row_from = row.map_or(held, |row| row.row_from);
         let is_habit = match (row, former) {
-            (Some(row), _) => row.is_habit || held - row_from > LONG_ROW * (value - held),
+            (Some(row), _) => row.is_habit,
             (None, former) => former.is_some_and(|former| (at_ms - former.at_ms).abs() < CLOCK_OFF_MS),
         };
-        Contradicted {
+        let mut contradicted = Contradicted {
             at_ms,
             value,
             row_from,
             is_habit,
-        }
+        };
+        contradicted.is_habit |= contradicted.is_long(held);
+        contradicted
     }
 
     /// Whether a value is so much higher than the one held at `index` that it was not read at its instant.
@@ -121,5 +134,10 @@ impl Contradicted {
     /// Whether it was read later than a register that stands at `value`.
     fn is_later(self, value: f64) -> bool {
         value < self.value - waver(value)
+    }
+
+    /// Whether its row is longer than that of a clock that was set back, where the register is held at `held`.
+    fn is_long(self, held: f64) -> bool {
+        held - self.row_from > LONG_ROW * (self.value - held)
     }
 }
