@@ -16,7 +16,7 @@ use crate::{quantity::Quantity, sample::Quality, unit::rounded};
 /// counts nothing.
 const STARTING_SHARE: f64 = 0.01;
 /// Nobody knows in what steps a register counts that has never risen: behind large transformers one of them may take an hour's
-/// use. It is believed for so long, ms, …
+/// use. It is believed, though not vouched for, for so long, ms, …
 const UNKNOWN_MS: i64 = 2 * 3_600_000;
 /// … and for so much, kWh: three steps of 0.01 kWh behind transformers of 22.9 kV and 400 A, 16,654 times what the meter sees.
 const UNKNOWN_KWH: f64 = 500.0;
@@ -250,8 +250,12 @@ impl Cut {
         let mean_kw = power_kwh / hours(stood.to_ms - stood.from_ms);
         let whole_kwh = whole_kwh.max(power_kwh);
         let is_new = !memory.has_risen() && until_ms - since_ms < UNKNOWN_MS && whole_kwh <= UNKNOWN_KWH;
-        if is_new || whole_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.lasting_kw() {
+        if whole_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.lasting_kw() {
             self.part.add(0.0, stood.covered_ms, stood.quality);
+            return;
+        }
+        if is_new {
+            self.part.add(0.0, 0, Quality::Estimated);
             return;
         }
         self.part.doubted_ms = Some(since_ms);
