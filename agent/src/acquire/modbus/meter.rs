@@ -213,10 +213,13 @@ impl Meter {
                     self.tried = Some(read.to_string());
                     if fault.is_silence() {
                         self.went_unanswered(nth, block, sample, &fault);
+                    } else if matches!(fault, Fault::Unconfirmed(_)) && !fault.is_unconfirmed_at_once() {
+                        self.ask_last(nth, block);
                     }
                     // Noise in the awaited answer; what was waited for in vain may come late, and in another's place.
                     let is_noise = fault == Fault::Damaged && link.is_open() && monotonic() - asked < limit;
-                    if !is_noise && !matches!(fault, Fault::Refused(_)) {
+                    let is_left_out = matches!(fault, Fault::Refused(_)) || fault.is_unconfirmed_at_once();
+                    if !is_noise && !is_left_out {
                         return Err(fault);
                     }
                     outcome = Err(fault);
@@ -237,6 +240,10 @@ impl Meter {
             return;
         }
         self.unanswered = Some(unanswered);
+        self.ask_last(nth, block);
+    }
+
+    fn ask_last(&mut self, nth: usize, block: usize) {
         let reads = &mut self.rhythms[nth].reads;
         reads[block..].rotate_left(1);
         self.rhythms[nth..].rotate_left(1);

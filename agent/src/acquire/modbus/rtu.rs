@@ -152,7 +152,7 @@ impl Wire {
         // It has answered once: it is neither silent nor without these registers.
         again.map_err(|fault| {
             if fault.is_silence() || fault.is_reply() {
-                unconfirmed(&fault)
+                Fault::Unconfirmed(Box::new(fault))
             } else {
                 fault
             }
@@ -345,13 +345,6 @@ fn only(mut repeated: Vec<Vec<u8>>, says_twice: bool) -> Result<Vec<u8>, Fault> 
 pub(super) fn one_too_many(unit: u8) -> Fault {
     Fault::Foreign(format!(
         "an answer came more than was asked for, so none is believed: a late one, or two devices with unit id {unit}"
-    ))
-}
-
-/// An answer that may be another's, and none at a second asking.
-fn unconfirmed(fault: &Fault) -> Fault {
-    Fault::Foreign(format!(
-        "it reads as that to another one, and at a second asking: {fault}"
     ))
 }
 

@@ -78,12 +78,14 @@ fn detail(trouble: &Trouble) -> String {
         Trouble::Fault(Fault::Lost(why) | Fault::Foreign(why) | Fault::Layout(why)) => why.clone(),
         Trouble::Fault(Fault::Length { got, wanted }) => format!("{got} / {wanted}"),
         Trouble::Fault(Fault::Damaged) => String::new(),
+        Trouble::Fault(Fault::Unconfirmed(second)) => detail(&Fault::clone(second).into()),
         Trouble::Fault(Fault::Gateway(code) | Fault::Refused(code)) => format!("{:#04x}", u8::from(*code)),
     }
 }
 
 fn words(trouble: &Trouble, transport: &Transport) -> Words {
     match trouble {
+        Trouble::Fault(Fault::Unconfirmed(second)) => words(&Fault::clone(second).into(), transport),
         // Another protocol answers: TLS says so itself.
         Trouble::Unreachable { text, .. } if text.starts_with("received corrupt message") => {
             unreachable(ErrorKind::UnexpectedEof, transport)
@@ -378,6 +380,10 @@ mod tests {
             (Fault::Length { got: 1, wanted: 2 }.into(), "length"),
             (Fault::Damaged.into(), "crc"),
             (Fault::Layout("why".into()).into(), "layout"),
+            (
+                Fault::Unconfirmed(Box::new(Fault::of_exception(ExceptionCode::new(6)))).into(),
+                "exception_06",
+            ),
             (exception(1), "exception_01"),
             (exception(2), "exception_02"),
             (exception(3), "exception_03"),

@@ -311,9 +311,13 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
     }
 }
 
-/// Whether a device puts off its answer: it says nothing of the question.
+/// Whether a device puts off its answer, or has not confirmed it: that says nothing of the question.
 pub(super) fn is_busy(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Fault(fault @ Fault::Refused(_)) if !fault.may_pass_in_parts())
+    match trouble {
+        Trouble::Fault(Fault::Unconfirmed(_)) => true,
+        Trouble::Fault(fault @ Fault::Refused(_)) => !fault.may_pass_in_parts(),
+        _ => false,
+    }
 }
 
 /// Whether nobody answered over a connection that there is: another framing may be. A damaged answer has the right one.
