@@ -219,10 +219,11 @@ fn two_values_for_each_instant_are_one_meter() {
 /// in two, and is not known.
 #[test]
 fn a_late_gateway_that_stops_makes_no_peak() {
+    /// How often it is read, how late the second gateway is, and which instants it leaves out of its day and a half.
+    type Case = (i64, i64, fn(i64) -> bool);
     let used = |taken_s: i64| KW * (taken_s as f64 / 3600.0 + 0.0318 * (taken_s as f64 / 1146.0).sin());
     let never = |_| false;
-    // How often it is read, how late the second gateway is, and which instants it leaves out of its day and a half.
-    let cases: [(i64, i64, fn(i64) -> bool); 6] = [
+    let cases: [Case; 6] = [
         (900, 900, never),
         (900, 600, never),
         (900, 900, |taken_s| taken_s / 900 % 11 == 7),

@@ -380,10 +380,6 @@ mod tests {
             (Fault::Length { got: 1, wanted: 2 }.into(), "length"),
             (Fault::Damaged.into(), "crc"),
             (Fault::Layout("why".into()).into(), "layout"),
-            (
-                Fault::Unconfirmed(Box::new(Fault::of_exception(ExceptionCode::new(6)))).into(),
-                "exception_06",
-            ),
             (exception(1), "exception_01"),
             (exception(2), "exception_02"),
             (exception(3), "exception_03"),
@@ -424,5 +420,25 @@ mod tests {
             told(&timeout, &tcp, Language::En).fix,
             told(&timeout, &serial, Language::En).fix
         );
+    }
+    #[test]
+    fn an_answer_that_is_not_confirmed_is_told_by_what_came_instead() {
+        let tcp = Transport::Tcp {
+            host: "h".into(),
+            port: 502,
+        };
+        for second in [
+            Fault::of_exception(ExceptionCode::new(6)),
+            Fault::TimedOut(Duration::from_secs(1)),
+        ] {
+            let unconfirmed = Fault::Unconfirmed(Box::new(second.clone())).into();
+            for language in [Language::Ko, Language::En] {
+                let (told, wanted) = (
+                    told(&unconfirmed, &tcp, language),
+                    told(&second.clone().into(), &tcp, language),
+                );
+                assert_eq!((told.key, told.what, told.fix), (wanted.key, wanted.what, wanted.fix));
+            }
+        }
     }
 }
