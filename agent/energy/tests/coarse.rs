@@ -205,20 +205,28 @@ fn a_new_register_may_take_long_for_its_first_step() {
 /// What a register that is frozen from its first reading on does not count is no zero that anyone vouches for.
 #[test]
 fn a_zero_before_the_first_step_is_not_vouched_for() {
-    for (every_s, kw) in [(10, 200.0), (60, 200.0), (900, 200.0), (10, 20.0)] {
+    for (every_s, kw, from) in [
+        (10, 200.0, 5012.3),
+        (60, 200.0, 5012.3),
+        (900, 200.0, 5012.3),
+        (10, 20.0, 5012.3),
+        (60, 100.0, 20_000.0),
+    ] {
         let register = |second: i64| {
             let counting_s = (second - 3 * HOUR_S / 2).max(0);
-            ((5012.3 + kw * counting_s as f64 / 3600.0) * 100.0).floor() / 100.0
+            ((from + kw * counting_s as f64 / 3600.0) * 100.0).floor() / 100.0
         };
         let outcome = lived(&main_watched(every_s, Some(900.0)), 30 * HOUR_S, register, Some(kw));
-        let before = outcome.intervals.values().take(6);
-        for interval in before {
+        for interval in outcome.intervals.values().take(6).skip(1) {
             assert_eq!(
                 (interval.coverage, interval.quality == Quality::Ok),
                 (0.0, false),
                 "{kw} kW, read each {every_s} s: {interval:?}"
             );
         }
+        let outcome = lived(&main_watched(every_s, Some(900.0)), 8 * 24 * HOUR_S, |_| from, Some(kw));
+        let vouched = outcome.intervals.values().filter(|interval| interval.coverage > 0.0);
+        assert!(vouched.count() <= 1, "{from}: {kw} kW, read each {every_s} s");
     }
 }
 

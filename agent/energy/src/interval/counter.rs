@@ -90,6 +90,8 @@ pub(crate) struct Walk<'a> {
     look_ms: i64,
     limit_kw: f64,
     memory: Memory,
+    /// Instants at which time itself was in doubt: a rise across one teaches nothing.
+    torn_ms: &'a [i64],
 }
 
 impl<'a> Walk<'a> {
@@ -119,6 +121,7 @@ impl<'a> Walk<'a> {
             look_ms: i64::MAX,
             limit_kw: limit_kw(memory.peak_kw, rules.max_kw),
             memory,
+            torn_ms: &[],
         };
         if walk.memory.grain.is_new() {
             walk.memory.grain.learn(first, first, false);
@@ -127,6 +130,12 @@ impl<'a> Walk<'a> {
             walk.expect_swap();
         }
         walk
+    }
+
+    /// Across these instants, within which time itself was in doubt.
+    pub(crate) fn over_torn(mut self, torn_ms: &'a [i64]) -> Self {
+        self.torn_ms = torn_ms;
+        self
     }
 
     /// The place it stands at.
@@ -180,7 +189,10 @@ impl<'a> Walk<'a> {
     /// An ordinary rise to the reading at `index`, the next one or one after a silence.
     fn rises(&mut self, index: usize, rise: f64) -> Step {
         let (from_ms, before, to) = (self.points[self.at].0, self.reference, self.points[index]);
-        if rise > 0.0 {
+        if rise > 0.0 && self.torn_ms.iter().any(|torn_ms| (from_ms..to.0).contains(torn_ms)) {
+            self.stands(to);
+            self.memory.begin_lasting();
+        } else if rise > 0.0 {
             self.learn(to, rise);
         }
         self.at = index;

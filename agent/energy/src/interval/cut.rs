@@ -20,6 +20,9 @@ const STARTING_SHARE: f64 = 0.01;
 const UNKNOWN_MS: i64 = 2 * 3_600_000;
 /// … and for so much, kWh: three steps of 0.01 kWh behind transformers of 22.9 kV and 400 A, 16,654 times what the meter sees.
 const UNKNOWN_KWH: f64 = 500.0;
+/// Three steps of the coarsest common register, kWh: before its first step one that stands at a multiple of it is vouched for so
+/// far.
+const COMMON_KWH: f64 = 30.0;
 
 /// Readings further apart than this share of what is a gap have one missing between them: one and a half times `every` …
 const HOLE_GAP_SHARE: f64 = 0.5;
@@ -249,12 +252,14 @@ impl Cut {
         let power_kwh = witnessed_kwh.unwrap_or(0.0);
         let mean_kw = power_kwh / hours(stood.to_ms - stood.from_ms);
         let whole_kwh = whole_kwh.max(power_kwh);
-        let is_new = !memory.has_risen() && until_ms - since_ms < UNKNOWN_MS && whole_kwh <= UNKNOWN_KWH;
-        if whole_kwh <= memory.hidden(stood.value) || mean_kw <= STARTING_SHARE * memory.lasting_kw() {
+        let hidden_kwh = memory.hidden(stood.value);
+        let is_known = memory.has_risen() || whole_kwh <= COMMON_KWH;
+        if is_known && whole_kwh <= hidden_kwh || mean_kw <= STARTING_SHARE * memory.lasting_kw() {
             self.part.add(0.0, stood.covered_ms, stood.quality);
             return;
         }
-        if is_new {
+        let is_new = until_ms - since_ms < UNKNOWN_MS && whole_kwh <= UNKNOWN_KWH;
+        if !memory.has_risen() && (is_new || whole_kwh <= hidden_kwh) {
             self.part.add(0.0, 0, Quality::Estimated);
             return;
         }

@@ -25,8 +25,10 @@ pub(super) const FLOAT_STEP: f64 = 2.4e-7;
 
 /// A register may hide so many of its smallest rises …
 const HIDDEN_STEPS: f64 = 3.0;
-/// … which are taken for this at least where it has never risen.
+/// … which are taken for this at least where it has never risen …
 const UNKNOWN_STEP: f64 = 1.0;
+/// … and for this at most, whatever round number it stands at: none is read in more than MWh.
+const COARSEST_STEP: f64 = 1000.0;
 
 /// A register is followed over steps as long as this; over longer ones it may have stood still unseen.
 const FOLLOWED_MS: i64 = 3_600_000;
@@ -126,7 +128,7 @@ impl Memory {
         let step = if self.least > 0.0 {
             self.least
         } else {
-            UNKNOWN_STEP.max(decimal(self.grain.step()))
+            decimal(self.grain.step()).clamp(UNKNOWN_STEP, COARSEST_STEP)
         };
         HIDDEN_STEPS * step.max(value * FLOAT_STEP)
     }
@@ -199,11 +201,6 @@ impl Memory {
     /// About half of what is used between two readings this far apart, in the register's unit, and of a minute at least.
     pub(crate) fn usual(&self, elapsed_ms: i64) -> f64 {
         self.mean_kw * hours(elapsed_ms.max(MINUTE_MS)) / 2.0
-    }
-
-    /// No more than this is used in so long.
-    pub(crate) fn most(&self, elapsed_ms: i64) -> f64 {
-        MARGIN * self.lasting_kw() * hours(elapsed_ms)
     }
 
     /// Highest power that has lasted, kW; that of a single step where none has yet.

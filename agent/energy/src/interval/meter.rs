@@ -155,9 +155,10 @@ impl MeterIntervals {
                 Put::Conflict => {
                     refused.conflict += 1;
                     if source == Source::Counter
-                        && let Some(torn_ms) = series.contradict(at_ms, reading.value, basis)
+                        && let Some(known_ms) = series.contradict(at_ms, reading.value, basis)
                     {
-                        self.soil_remembered(torn_ms);
+                        let told_ms = series.told_anew_ms(at_ms, basis.rules(register.counter()));
+                        self.touch(told_ms.min(known_ms), at_ms, basis);
                     }
                 }
                 Put::TooOld => refused.too_old += 1,

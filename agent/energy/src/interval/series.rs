@@ -37,7 +37,7 @@ pub(crate) struct Series {
     first_ms: Option<i64>,
     /// Instants at which time itself was in doubt: what lies between the readings on both sides is not known.
     torn_ms: Vec<i64>,
-    /// The last instant for which another value came, too.
+    /// The last instant for which two values came.
     contradicted: Option<clock::Contradicted>,
     /// What the forgotten readings of a counter have taught.
     memory: Memory,
@@ -79,7 +79,7 @@ pub(crate) enum Put {
     Between,
     /// The same value was there for the same instant.
     Duplicate,
-    /// Another value was there for the same instant; the first stays.
+    /// Another value was there for the same instant, and is still.
     Conflict,
     /// It is older than anything still held.
     TooOld,
@@ -138,9 +138,7 @@ impl Series {
     /// other may tell what those before it were.
     #[inline]
     pub(crate) fn told_anew_ms(&mut self, at_ms: i64, rules: Rules<'_>) -> i64 {
-        let shown_ms = self.contradicted.and_then(|_| self.show_row(at_ms));
         let told_ms = self.told_by(at_ms, rules.max_kw);
-        let told_ms = shown_ms.map_or(told_ms, |shown_ms| shown_ms.min(told_ms));
         if rules.swaps.is_empty() {
             return told_ms;
         }
@@ -364,10 +362,11 @@ impl Series {
 
     /// A walk from the last mark at or before `from_ms` on.
     fn walk<'a>(&'a self, from_ms: i64, rules: Rules<'a>) -> Walk<'a> {
-        match self.marks.iter().rfind(|mark| mark.at_ms <= from_ms) {
+        let walk = match self.marks.iter().rfind(|mark| mark.at_ms <= from_ms) {
             Some(mark) => Walk::resume(&self.points, mark, rules),
             None => Walk::new(&self.points, self.memory, rules),
-        }
+        };
+        walk.over_torn(&self.torn_ms)
     }
 
     /// From when on energy can be told, ms: from the first reading not forgotten, or through the whole standstill
