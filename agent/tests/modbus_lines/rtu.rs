@@ -276,6 +276,69 @@ async fn a_second_question_without_answer_costs_one_poll() {
     }
 }
 
+/// A SunSpec chain that has heads of one content, in a meter that refuses or drops what it is asked twice at once.
+#[tokio::test]
+async fn a_chain_of_like_heads_is_walked_whatever_becomes_of_second_questions() {
+    for is_busy in [true, false] {
+        let last = Mutex::new(0);
+        let device = Device::start(move |asked| {
+            let is_again = std::mem::replace(&mut *last.lock().unwrap(), asked.at) == asked.at;
+            // Its first registers, each of the others holding its own address.
+            let head = |id: u16, length: u16| {
+                let mut frame = vec![asked.unit, asked.function, (asked.count * 2) as u8];
+                let others = asked.at + 2..asked.at + asked.count;
+                frame.extend([id, length].into_iter().chain(others).flat_map(u16::to_be_bytes));
+                summed(frame)
+            };
+            let answer = match asked.at {
+                40_000 if asked.count == 2 => head(0x5375, 0x6E53),
+                40_122 if is_again && is_busy => asked.exception(6),
+                40_122 if is_again => vec![],
+                40_002 | 40_122 => head(1, 66),
+                40_070 => head(103, 50),
+                40_190 => head(213, 124),
+                40_316 => head(0xFFFF, 0),
+                0 | 50_000 => asked.exception(2),
+                _ => asked.right(),
+            };
+            (AT_ONCE, answer)
+        })
+        .await;
+        let mut meter = alike(1);
+        meter.limits.sunspec = Some(213);
+        let mut bus = Bus::start(over(device.port, vec![meter]));
+        for _ in 0..10 {
+            let sample = bus.next().await;
+            let third = sample.trusted(Quantity::CurrentL1);
+            assert_eq!(third, Some(f64::from(40_190_u16 + 201)), "busy {is_busy}");
+        }
+    }
+}
+
+/// The right answer to the first question comes when the second has been refused, and another block is asked for.
+#[tokio::test]
+async fn an_answer_behind_a_refused_second_question_is_no_value() {
+    let state = Mutex::new((0_u16, 0_usize));
+    let device = Device::start(move |asked| {
+        let (n_polls, n_second) = &mut *state.lock().unwrap();
+        *n_polls += u16::from(asked.at == 100);
+        *n_second = if asked.at == 104 { *n_second + 1 } else { 0 };
+        match asked.at {
+            // Then a copy comes in place of the answer, and that when the third block is asked for.
+            104 if *n_polls == 20 && *n_second == 1 => (AT_ONCE, asked.all(100)),
+            104 if *n_polls == 20 => (AT_ONCE, asked.exception(6)),
+            201 if *n_polls == 20 => (AT_ONCE, [asked.all(104), asked.right()].concat()),
+            _ => (AT_ONCE, asked.right()),
+        }
+    })
+    .await;
+    let mut bus = Bus::start(over(device.port, vec![alike(1)]));
+    for _ in 0..40 {
+        assert_right(&bus.next().await);
+    }
+    assert!(bus.count("polls_total", "foreign") >= 1.0);
+}
+
 /// One answer that comes when its unit has been asked for something else long since, out of turn.
 #[tokio::test]
 async fn an_answer_that_was_overtaken_is_no_value() {

@@ -28,8 +28,13 @@ pub enum Fault {
     Gateway(ExceptionCode),
     /// The meter refused.
     Refused(ExceptionCode),
-    /// The answer reads as that to another request, and this came of the second question that was to confirm it.
-    Unconfirmed(Box<Fault>),
+    /// The answer reads as that to another request, and a second question did not confirm it.
+    Unconfirmed {
+        /// The registers that came.
+        words: Vec<u16>,
+        /// What came of the second question.
+        second: Box<Fault>,
+    },
     /// The SunSpec model that is to be read is not in the device, or no longer where it was.
     Layout(String),
 }
@@ -40,7 +45,7 @@ impl Fault {
         match self {
             Self::TimedOut(_) => "timeout",
             Self::Lost(_) => "lost",
-            Self::Foreign(_) | Self::Unconfirmed(_) => "foreign",
+            Self::Foreign(_) | Self::Unconfirmed { .. } => "foreign",
             Self::Length { .. } => "length",
             Self::Damaged => "damaged",
             Self::Gateway(_) => "gateway",
@@ -67,7 +72,7 @@ impl Fault {
 
     /// Whether a device has answered, if only to refuse.
     pub fn is_reply(&self) -> bool {
-        matches!(self, Self::Gateway(_) | Self::Refused(_) | Self::Unconfirmed(_))
+        matches!(self, Self::Gateway(_) | Self::Refused(_) | Self::Unconfirmed { .. })
     }
 
     /// Whether the device said no by itself; for a gateway to say that one does not answer takes its time-out.
@@ -75,14 +80,14 @@ impl Fault {
         match self {
             Self::Refused(_) => true,
             Self::Gateway(code) => *code == ExceptionCode::GatewayPathUnavailable,
-            Self::Unconfirmed(second) => second.is_refused_at_once(),
+            Self::Unconfirmed { second, .. } => second.is_refused_at_once(),
             _ => false,
         }
     }
 
     /// Whether it was read, but not confirmed, by a device that owes no answer now: others may be asked for at once.
     pub(super) fn is_unconfirmed_at_once(&self) -> bool {
-        matches!(self, Self::Unconfirmed(second) if second.is_reply())
+        matches!(self, Self::Unconfirmed { second, .. } if second.is_reply())
     }
 
     /// Who speaks by this exception: 0x0A and 0x0B are a gateway's own words.
@@ -112,7 +117,7 @@ impl fmt::Display for Fault {
                 u8::from(*code)
             ),
             Self::Refused(code) => write!(f, "the meter refused: {code} ({:#04x})", u8::from(*code)),
-            Self::Unconfirmed(second) => {
+            Self::Unconfirmed { second, .. } => {
                 write!(
                     f,
                     "the answer reads as that to another request, and at a second asking: {second}"

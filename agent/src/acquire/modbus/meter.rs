@@ -213,7 +213,7 @@ impl Meter {
                     self.tried = Some(read.to_string());
                     if fault.is_silence() {
                         self.went_unanswered(nth, block, sample, &fault);
-                    } else if matches!(fault, Fault::Unconfirmed(_)) && !fault.is_unconfirmed_at_once() {
+                    } else if matches!(fault, Fault::Unconfirmed { .. }) && !fault.is_unconfirmed_at_once() {
                         self.ask_last(nth, block);
                     }
                     // Noise in the awaited answer; what was waited for in vain may come late, and in another's place.
@@ -263,7 +263,8 @@ impl Meter {
         while let Some(at) = walk.asks() {
             let head = Read::of(self.unit, Table::Holding, at, sunspec::HEAD);
             match link.read(&head, limit, self.limits.pause).await {
-                Ok(words) => walk.came(Some(&words)),
+                // Heads may well be alike; that of the model is looked at each time that it is read.
+                Ok(words) | Err(Fault::Unconfirmed { words, .. }) => walk.came(Some(&words)),
                 Err(Fault::Refused(_)) => walk.came(None),
                 Err(fault) => return Err(fault),
             }

@@ -28,6 +28,7 @@ use super::{
     fault::Fault,
     frame::{self, Found, framed},
     guard::{Framing, ReadOnly},
+    pdu,
     units::{Unit, Units},
 };
 use crate::clock::monotonic;
@@ -146,17 +147,19 @@ impl Wire {
             return Ok(reply);
         }
         self.drain(self.busy + pause).await?;
+        let asked = monotonic();
         let again = self.ask_now(unit, request, limit, Unit::went_unanswered).await;
         let said_other = again.as_ref().is_ok_and(|again| *again != reply);
         self.units.of(unit).was_asked_again(request, said_other);
+        let second = match again {
+            Err(fault) if fault.is_silence() || fault.is_reply() || fault == Fault::Damaged => Box::new(fault),
+            again => return again,
+        };
+        // The right one to the first question may come yet.
+        self.units.of(unit).is_doubted(asked, limit);
         // It has answered once: it is neither silent nor without these registers.
-        again.map_err(|fault| {
-            if fault.is_silence() || fault.is_reply() {
-                Fault::Unconfirmed(Box::new(fault))
-            } else {
-                fault
-            }
-        })
+        let words = pdu::registers(&reply);
+        Err(Fault::Unconfirmed { words, second })
     }
 
     /// Asks a unit that owes answers for what none of them can be. A refusal may be one of them; one more than are owed

@@ -78,14 +78,14 @@ fn detail(trouble: &Trouble) -> String {
         Trouble::Fault(Fault::Lost(why) | Fault::Foreign(why) | Fault::Layout(why)) => why.clone(),
         Trouble::Fault(Fault::Length { got, wanted }) => format!("{got} / {wanted}"),
         Trouble::Fault(Fault::Damaged) => String::new(),
-        Trouble::Fault(Fault::Unconfirmed(second)) => detail(&Fault::clone(second).into()),
+        Trouble::Fault(Fault::Unconfirmed { second, .. }) => detail(&Fault::clone(second).into()),
         Trouble::Fault(Fault::Gateway(code) | Fault::Refused(code)) => format!("{:#04x}", u8::from(*code)),
     }
 }
 
 fn words(trouble: &Trouble, transport: &Transport) -> Words {
     match trouble {
-        Trouble::Fault(Fault::Unconfirmed(second)) => words(&Fault::clone(second).into(), transport),
+        Trouble::Fault(Fault::Unconfirmed { .. }) => unconfirmed(),
         // Another protocol answers: TLS says so itself.
         Trouble::Unreachable { text, .. } if text.starts_with("received corrupt message") => {
             unreachable(ErrorKind::UnexpectedEof, transport)
@@ -154,6 +154,20 @@ fn words(trouble: &Trouble, transport: &Transport) -> Words {
             ],
         ),
     }
+}
+
+fn unconfirmed() -> Words {
+    Words(
+        "unconfirmed",
+        [
+            "다른 요청의 응답과 같은 값이 왔고, 다시 물었으나 확인되지 않음",
+            "the answer is that to another request, and asking again did not confirm it",
+        ],
+        [
+            "같은 요청을 곧바로 다시 받으면 거절하거나 버리는 계측기입니다. 버스에 pause를 두십시오. run은 몇 번 뒤 이 블록도 읽습니다",
+            "the meter refuses or drops a request that comes twice at once: give the bus a pause; run reads the block after some polls all the same",
+        ],
+    )
 }
 
 fn timed_out(is_serial: bool) -> Words {
@@ -421,24 +435,20 @@ mod tests {
             told(&timeout, &serial, Language::En).fix
         );
     }
+
     #[test]
-    fn an_answer_that_is_not_confirmed_is_told_by_what_came_instead() {
-        let tcp = Transport::Tcp {
+    fn an_answer_that_is_not_confirmed_is_told_in_both_languages() {
+        let line = Transport::RtuOverTcp {
             host: "h".into(),
             port: 502,
         };
-        for second in [
-            Fault::of_exception(ExceptionCode::new(6)),
-            Fault::TimedOut(Duration::from_secs(1)),
-        ] {
-            let unconfirmed = Fault::Unconfirmed(Box::new(second.clone())).into();
-            for language in [Language::Ko, Language::En] {
-                let (told, wanted) = (
-                    told(&unconfirmed, &tcp, language),
-                    told(&second.clone().into(), &tcp, language),
-                );
-                assert_eq!((told.key, told.what, told.fix), (wanted.key, wanted.what, wanted.fix));
-            }
-        }
+        let unconfirmed = Fault::Unconfirmed {
+            words: vec![7],
+            second: Box::new(Fault::of_exception(ExceptionCode::new(6))),
+        };
+        let [ko, en] = [Language::Ko, Language::En].map(|language| told(&unconfirmed.clone().into(), &line, language));
+        assert_eq!((ko.key, en.key), ("unconfirmed", "unconfirmed"));
+        assert!(ko.fix.contains("pause") && en.fix.contains("pause"));
+        assert!(en.what.contains("(0x06)"), "{en:?}");
     }
 }

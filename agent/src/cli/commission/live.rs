@@ -64,6 +64,8 @@ pub(super) async fn chain(master: &mut Master, unit: u8) -> Result<Walk, Trouble
     while let Some(at) = walk.asks() {
         match master.registers(unit, Table::Holding, at, sunspec::HEAD).await {
             Ok(block) => walk.came(Some(&block.words)),
+            // Heads may well be alike.
+            Err(Trouble::Fault(Fault::Unconfirmed { words, .. })) => walk.came(Some(&words)),
             Err(Trouble::Fault(Fault::Refused(_))) => walk.came(None),
             Err(trouble) => return Err(trouble),
         }

@@ -314,7 +314,7 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
 /// Whether a device puts off its answer, or has not confirmed it: that says nothing of the question.
 pub(super) fn is_busy(trouble: &Trouble) -> bool {
     match trouble {
-        Trouble::Fault(Fault::Unconfirmed(_)) => true,
+        Trouble::Fault(Fault::Unconfirmed { .. }) => true,
         Trouble::Fault(fault @ Fault::Refused(_)) => !fault.may_pass_in_parts(),
         _ => false,
     }
