@@ -105,7 +105,9 @@ fn a_clock_that_was_off_for_a_day_makes_no_peak() {
     for (every_s, step) in [(10, 0.01), (60, 0.001), (60, 1.0), (900, 0.001), (900, 1.0)] {
         for off_s in [900, 1800, 3600, -900, -1800, -3600, 9 * 3600] {
             for by_time in [false, true] {
-                let is_off = |taken_s: i64| (FROM_S / 900 * 900..FROM_S / 900 * 900 + DAY_S).contains(&taken_s);
+                // In the middle of a quarter hour, too: what is forecast of it must not take the step for power.
+                let from_s = FROM_S / 900 * 900 + if every_s == 60 && by_time { 720 } else { 0 };
+                let is_off = |taken_s: i64| (from_s..from_s + DAY_S).contains(&taken_s);
                 let until_s = 5 * DAY_S;
                 let sample = |taken_s: i64| {
                     let came_s = taken_s + if is_off(taken_s) { off_s } else { 0 };
@@ -115,7 +117,9 @@ fn a_clock_that_was_off_for_a_day_makes_no_peak() {
                 if by_time {
                     samples.sort_by_key(|sample| sample.at);
                 }
-                let outcome = live_on(&main_watched(every_s, Some(500.0)), samples, None);
+                // Of two values for one instant the wrong clock's came first.
+                let contract_kw = if by_time { 130.0 } else { 500.0 };
+                let outcome = live_on(&main_watched(every_s, Some(contract_kw)), samples, None);
                 let name = format!("{off_s} s off, read each {every_s} s to {step} kWh, by time {by_time}");
                 let (told, truth) = (outcome.sum_kwh(), used(until_s));
                 let most = 1.1 * KW * (off_s.abs() + every_s) as f64 / 3600.0 + step + 0.01;
@@ -279,6 +283,46 @@ fn a_late_gateway_beside_another_changes_nothing() {
                 assert!(highest_kw < 1.001 * high_kw + 0.1, "{name}: {highest_kw} kW");
                 assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
             }
+        }
+    }
+}
+
+/// One second value that is higher, by less than a period or by much: it makes no peak and no fault, and no more than a period is
+/// unknown by it.
+#[test]
+fn one_second_value_makes_no_peak() {
+    for (every_s, beside_kwh) in [
+        (900, 12.0),
+        (900, 15.0),
+        (900, 100.0),
+        (60, 12.0),
+        (60, 100.0),
+        (60, 700.0),
+        (10, 3.0),
+    ] {
+        for is_first in [false, true] {
+            let until_s = 4 * DAY_S;
+            let used = |taken_s: i64| 60.0 * taken_s as f64 / 3600.0;
+            let samples = (0..=until_s).step_by(every_s as usize).flat_map(|at_s| {
+                let kwh = ((5003.217 + used(at_s)) * 100.0).floor() / 100.0;
+                let second = (at_s == FROM_S / 900 * 900).then(|| said(at_s * 1000, kwh + beside_kwh));
+                let mut both: Vec<Sample> = [said(at_s * 1000, kwh)].into_iter().chain(second).collect();
+                if is_first {
+                    both.reverse();
+                }
+                both
+            });
+            let outcome = live_on(&main_watched(every_s, Some(500.0)), samples.collect(), None);
+            let name = format!("{beside_kwh} kWh beside, first {is_first}, read each {every_s} s");
+            let (told, truth) = (outcome.sum_kwh(), used(until_s));
+            let most = 2.0 * 60.0 * every_s as f64 / 3600.0 + 0.1;
+            assert!((-0.1..=most).contains(&(truth - told)), "{name}: {told}, not {truth}");
+            assert!(
+                outcome.highest_kw() < 1.01 * 60.0,
+                "{name}: {} kW",
+                outcome.highest_kw()
+            );
+            assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
         }
     }
 }

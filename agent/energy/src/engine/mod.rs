@@ -346,7 +346,7 @@ impl Engine {
             return;
         }
         meter.stepped_ms = Some(due_ms);
-        let has_leapt = meter.intervals.leapt_ms() == Some(at_ms);
+        let has_leapt = meter.intervals.leapt_ms() == Some(at_ms) || meter.intervals.leaves_row();
         let gap_ms = |quantity| basis.gap_ms(quantity);
         let sample = possible(sample, &basis);
         if let Some(stretch) = meter.power.take(&sample, basis.lengths.interval_ms, gap_ms, has_leapt) {

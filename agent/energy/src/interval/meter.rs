@@ -309,6 +309,11 @@ impl MeterIntervals {
         self.series[Register::Import as usize].leapt_ms()
     }
 
+    /// Whether the register's newest reading goes on from the higher of two values for the instant before.
+    pub(crate) fn leaves_row(&self) -> bool {
+        self.series[Register::Import as usize].leaves_row()
+    }
+
     /// Whether the energy comes ready by interval: then nothing is known of a running one.
     pub(crate) fn is_by_interval(&self) -> bool {
         self.source == Source::IntervalEnergy

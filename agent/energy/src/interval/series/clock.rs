@@ -17,6 +17,8 @@ use crate::interval::{
 const CLOCK_OFF_MS: i64 = 86_400_000;
 /// Instants of a row are contradicted by no more than so many times each other, where the lower value rises.
 const ROW: f64 = 2.0;
+/// What rises beyond the higher value by so much of what that rose by goes on with it.
+const GOES_ON: f64 = 0.75;
 
 /// An instant for which two values came.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -60,13 +62,46 @@ impl Series {
         Some(before.0)
     }
 
+    /// A reading came after an instant with two values, and is held. Where it is below the higher one, and the lower ones rise,
+    /// they are those of one clock, or of one device, and the higher one is of another time: it is taken back, and when the
+    /// energy after the last of such instants was used is not known. Gives from where on energy is told anew.
+    #[cold]
+    pub(super) fn show_row(&mut self, at_ms: i64, gap_ms: i64) -> Option<i64> {
+        let row = self.contradicted.filter(|row| row.by > 0.0 && !row.is_kept)?;
+        let index = self.place(row.at_ms);
+        let (before_ms, _) = *self.points.get(index.checked_sub(1)?)?;
+        let [(_, higher), (next_ms, next)] = *self.points.get(index..)?.first_chunk()?;
+        let lower = higher - row.by;
+        let usual = self.learnt().usual(gap_ms / i64::from(GAP_PERIODS));
+        let least = usual.max(1.5 * self.learnt().step()).max(waver(higher));
+        let is_below = self.learnt().has_risen() && higher - next > least && next > lower + waver(lower);
+        if next_ms != at_ms || !is_below || !is_in_rhythm(row.at_ms - before_ms, gap_ms) {
+            return None;
+        }
+        self.points[index].1 = lower;
+        self.contradicted = Some(Contradicted { is_kept: true, ..row });
+        self.marks.retain(|mark| mark.at_ms < row.at_ms);
+        self.torn_ms.pop_if(|torn_ms| *torn_ms == before_ms);
+        self.tear(row.at_ms);
+        Some(before_ms)
+    }
+
+    /// Whether the newest reading goes on with the higher of two values that came for the instant before: the lower ones were
+    /// those of a clock that has been set, or of a gateway that is late.
+    pub(crate) fn leaves_row(&self) -> bool {
+        let [.., (_, earlier), (before_ms, before), (_, last)] = self.points[..] else {
+            return false;
+        };
+        let is_contradicted = |contradicted: Contradicted| contradicted.at_ms == before_ms && contradicted.by > 0.0;
+        self.contradicted.is_some_and(is_contradicted)
+            && last - before > (GOES_ON * (before - earlier)).max(waver(before))
+    }
+
     /// Whether the register cannot have counted so much since the reading before, by the power that it has shown: it was read
     /// later, or that one earlier, than it says.
     fn is_of_other_time(&self, (before_ms, before): Point, (at_ms, value): Point, basis: &Basis<'_>) -> bool {
         let (memory, gap_ms) = (self.learnt(), basis.lengths.gap_ms);
-        // What was held back and comes at once has no rhythm.
-        let rhythm_ms = gap_ms / (2 * i64::from(GAP_PERIODS))..=gap_ms;
-        let used = |kw: f64| limit_kw(kw, None) * hours(at_ms - before_ms);
+        let used = |kw: f64| kw * hours(at_ms - before_ms);
         let lasting = used(memory.lasting_kw());
         // A step that is more than what lasts is no power.
         let most = if memory.step() > lasting {
@@ -74,6 +109,11 @@ impl Series {
         } else {
             used(self.shown_kw())
         };
-        memory.has_risen() && rhythm_ms.contains(&(at_ms - before_ms)) && value - before > most + 2.0 * memory.step()
+        memory.has_risen() && is_in_rhythm(at_ms - before_ms, gap_ms) && value - before > most + 2.0 * memory.step()
     }
+}
+
+/// Whether readings so far apart are read one after the other: what was held back and comes at once has no rhythm.
+fn is_in_rhythm(elapsed_ms: i64, gap_ms: i64) -> bool {
+    (gap_ms / (2 * i64::from(GAP_PERIODS))..=gap_ms).contains(&elapsed_ms)
 }
