@@ -133,14 +133,7 @@ fn words(trouble: &Trouble, transport: &Transport) -> Words {
                 "ask for fewer registers (probe --len; a profile's max_registers); see whether the RS-485 adapter hears its own echo",
             ],
         ),
-        Trouble::Fault(Fault::Damaged) => Words(
-            "crc",
-            ["CRC가 맞지 않음", "the answer is damaged (CRC)"],
-            [
-                "배선, 종단 저항, 차폐, 통신 속도와 패리티를 확인하십시오. 같은 국번을 가진 장치가 둘이어도 이렇게 됩니다",
-                "check cable, termination, shield, speed and parity; two devices with one unit id do this too",
-            ],
-        ),
+        Trouble::Fault(Fault::Damaged) => damaged(),
         Trouble::Fault(Fault::Gateway(code) | Fault::Refused(code)) => exception(*code),
         Trouble::Fault(Fault::Layout(_)) => Words(
             "layout",
@@ -154,6 +147,17 @@ fn words(trouble: &Trouble, transport: &Transport) -> Words {
             ],
         ),
     }
+}
+
+fn damaged() -> Words {
+    Words(
+        "crc",
+        ["CRC가 맞지 않음", "the answer is damaged (CRC)"],
+        [
+            "배선, 종단 저항, 차폐, 통신 속도와 패리티를 확인하십시오. 같은 국번을 가진 장치가 둘이어도 이렇게 됩니다",
+            "check cable, termination, shield, speed and parity; two devices with one unit id do this too",
+        ],
+    )
 }
 
 fn unconfirmed() -> Words {
