@@ -12,7 +12,7 @@ mod swap;
 
 use super::{
     known::{MARGIN, Mark, Memory, Rules, limit_kw, waver},
-    point::{MINUTE_MS, MS_PER_HOUR, Point, hours, timestamp},
+    point::{MINUTE_MS, MS_PER_HOUR, Point, hours, is_torn, timestamp},
     repair::RepairKind,
 };
 use crate::quantity::Quantity;
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
     /// An ordinary rise to the reading at `index`, the next one or one after a silence.
     fn rises(&mut self, index: usize, rise: f64) -> Step {
         let (from_ms, before, to) = (self.points[self.at].0, self.reference, self.points[index]);
-        if rise > 0.0 && self.torn_ms.iter().any(|torn_ms| (from_ms..to.0).contains(torn_ms)) {
+        if rise > 0.0 && is_torn(self.torn_ms, from_ms, to.0) {
             self.stands(to);
             self.memory.begin_lasting();
         } else if rise > 0.0 {

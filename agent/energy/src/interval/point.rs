@@ -48,6 +48,11 @@ pub(crate) fn hours(ms: i64) -> f64 {
     ms as f64 / MS_PER_HOUR
 }
 
+/// Whether time was in doubt at any of `torn_ms` in `[from, to)`.
+pub(crate) fn is_torn(torn_ms: &[i64], from_ms: i64, to_ms: i64) -> bool {
+    torn_ms.iter().any(|torn_ms| (from_ms..to_ms).contains(torn_ms))
+}
+
 /// Milliseconds since the epoch as an instant.
 pub(crate) fn timestamp(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).expect("made from timestamps, so in their range")

@@ -16,7 +16,7 @@ use super::{
     cut::{Cut, Part},
     known::{MARGIN, Mark, Memory, Rules, is_usual, limit_kw, waver},
     load::Load,
-    point::{MS_PER_HOUR, Point, distances, hours},
+    point::{MS_PER_HOUR, Point, distances, hours, is_torn},
     repair::RepairKind,
 };
 use crate::{sample::Quality, site::Swap};
@@ -124,7 +124,7 @@ impl Series {
     }
 
     fn is_torn(&self, from_ms: i64, to_ms: i64) -> bool {
-        self.torn_ms.iter().any(|torn_ms| (from_ms..to_ms).contains(torn_ms))
+        is_torn(&self.torn_ms, from_ms, to_ms)
     }
 
     /// Instant of the reading before `at_ms`; `at_ms` where there is none.

@@ -87,7 +87,7 @@ impl Fault {
 
     /// Whether it was read, but not confirmed, by a device that owes no answer now: others may be asked for at once.
     pub(super) fn is_unconfirmed_at_once(&self) -> bool {
-        matches!(self, Self::Unconfirmed { second, .. } if second.is_reply())
+        matches!(self, Self::Unconfirmed { second, .. } if !matches!(**second, Self::TimedOut(_)))
     }
 
     /// Who speaks by this exception: 0x0A and 0x0B are a gateway's own words.

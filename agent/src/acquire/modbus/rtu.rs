@@ -152,7 +152,8 @@ impl Wire {
         let said_other = again.as_ref().is_ok_and(|again| *again != reply);
         self.units.of(unit).was_asked_again(request, said_other);
         let second = match again {
-            Err(fault) if fault.is_silence() || fault.is_reply() || fault == Fault::Damaged => Box::new(fault),
+            Err(fault) if fault.is_silence() || fault.is_reply() => Box::new(fault),
+            Err(Fault::Damaged) if !self.has_waited => Box::new(Fault::Damaged),
             again => return again,
         };
         // The right one to the first question may come yet.
