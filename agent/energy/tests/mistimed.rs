@@ -238,10 +238,15 @@ fn a_late_gateway_beside_another_changes_nothing() {
     /// day and a half.
     type Case = (i64, i64, bool, fn(i64) -> bool);
     let never = |_| false;
-    let cases: [Case; 12] = [
+    let cases: [Case; 16] = [
         (900, 900, true, never),
         (900, 900, false, never),
         (900, 600, true, never),
+        // By more than one period.
+        (900, 1350, true, never),
+        (900, 1800, false, |taken_s| taken_s / 900 % 5 == 3),
+        (60, 90, true, |taken_s| taken_s / 60 % 5 == 3),
+        (10, 25, false, |taken_s| taken_s / 10 % 5 == 3),
         (900, 900, true, |taken_s| taken_s / 900 % 11 == 7),
         (900, 900, true, |taken_s| taken_s / 900 % 4 == 3),
         (900, 900, true, |taken_s| taken_s / 900 % 7 < 3),

@@ -380,8 +380,8 @@ impl Series {
         let is_told = rules.filter(|_| first_ms < forgotten_ms).is_some_and(|rules| {
             let is_doubted = |since_ms: i64| !load.is_heard(since_ms, forgotten_ms);
             let is_reset = |repaired: &Repaired| repaired.kind == RepairKind::Reset;
-            let mut across = Walk::new(&self.points, self.memory, rules).take_while(|step| step.from_ms < forgotten_ms);
-            across.any(|step| {
+            let walk = Walk::new(&self.points, self.memory, rules).over_torn(&self.torn_ms);
+            walk.take_while(|step| step.from_ms < forgotten_ms).any(|step| {
                 let is_across = step.to_ms >= forgotten_ms;
                 let repaired = step.repaired.as_deref();
                 repaired.is_some_and(|repaired| is_across || is_reset(repaired) && step.after == 0.0)

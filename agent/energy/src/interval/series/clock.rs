@@ -40,21 +40,16 @@ impl Series {
         let (by, is_lower) = (value - held, |next: &Point| next.1 < value - waver(value));
         let is_kept = is_own && by > 0.0 && self.points.get(index + 1).is_some_and(is_lower);
         let former = self.contradicted.replace(Contradicted { at_ms, by, is_kept });
-        let is_row = |former: &Contradicted| {
+        let is_row = former.is_some_and(|former| {
             former.at_ms == before.0 && (by <= ROW * former.by || held <= before.1 + waver(before.1))
-        };
-        let row = former.filter(is_row);
+        });
         if by <= 0.0 || !is_own {
             return None;
         }
         if is_kept {
-            // A clock was set back over these readings: when the energy after the last of them was used is not known.
-            let is_of_row = |torn_ms: &mut i64| row.is_some_and(|row| row.is_kept && row.at_ms == *torn_ms);
-            let settled = self.torn_ms.pop_if(is_of_row);
-            self.tear(at_ms);
-            return Some(settled.unwrap_or(at_ms));
+            return Some(self.keep_lower(before.0, (at_ms, held)));
         }
-        if row.is_none() && self.is_of_other_time(before, (at_ms, value), basis) {
+        if !is_row && self.is_of_other_time(before, (at_ms, value), basis) {
             self.tear(before.0);
         }
         self.points[index].1 = value;
@@ -69,21 +64,31 @@ impl Series {
     pub(super) fn show_row(&mut self, at_ms: i64, gap_ms: i64) -> Option<i64> {
         let row = self.contradicted.filter(|row| row.by > 0.0 && !row.is_kept)?;
         let index = self.place(row.at_ms);
-        let (before_ms, _) = *self.points.get(index.checked_sub(1)?)?;
+        let (before_ms, before) = *self.points.get(index.checked_sub(1)?)?;
         let [(_, higher), (next_ms, next)] = *self.points.get(index..)?.first_chunk()?;
         let lower = higher - row.by;
         let usual = self.learnt().usual(gap_ms / i64::from(GAP_PERIODS));
         let least = usual.max(1.5 * self.learnt().step()).max(waver(higher));
         let is_below = self.learnt().has_risen() && higher - next > least && next > lower + waver(lower);
-        if next_ms != at_ms || !is_below || !is_in_rhythm(row.at_ms - before_ms, gap_ms) {
+        // What is below the reading before is a gateway that is late.
+        let is_one_clock = lower >= before - waver(before);
+        if next_ms != at_ms || !is_below || !is_one_clock || !is_in_rhythm(row.at_ms - before_ms, gap_ms) {
             return None;
         }
-        self.points[index].1 = lower;
         self.contradicted = Some(Contradicted { is_kept: true, ..row });
-        self.marks.retain(|mark| mark.at_ms < row.at_ms);
+        Some(self.keep_lower(before_ms, (row.at_ms, lower)))
+    }
+
+    /// A clock was set back over these readings, and the lower value stays: when the energy after the last of them was used is
+    /// not known. Gives from where on energy is told anew.
+    fn keep_lower(&mut self, before_ms: i64, (at_ms, lower): Point) -> i64 {
+        let index = self.place(at_ms);
+        self.points[index].1 = lower;
+        self.marks.retain(|mark| mark.at_ms < at_ms);
+        // Before the last of them it was known.
         self.torn_ms.pop_if(|torn_ms| *torn_ms == before_ms);
-        self.tear(row.at_ms);
-        Some(before_ms)
+        self.tear(at_ms);
+        before_ms
     }
 
     /// Whether the newest reading goes on with the higher of two values that came for the instant before: the lower ones were
