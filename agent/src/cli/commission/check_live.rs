@@ -195,21 +195,21 @@ impl BusLive {
         remarks
     }
 
-    /// The values that a meter which gives others does not give, for each reason.
+    /// The values that a meter which gives others does not give, for each reason, and what mends it.
     fn not_given(&self, live: &Live, language: Language) -> impl Iterator<Item = String> {
-        let mut reasons: Vec<(String, Vec<String>)> = vec![];
+        let mut reasons: Vec<(Told, Vec<String>)> = vec![];
         for read in &live.points {
             let Some(trouble) = &read.trouble else { continue };
-            let what = told(trouble, &self.bus.transport, language).what;
+            let told = told(trouble, &self.bus.transport, language);
             let value = format!("{} @{}", read.point.quantity, read.point.at);
-            match reasons.iter_mut().find(|(known, _)| *known == what) {
+            match reasons.iter_mut().find(|(known, _)| known.what == told.what) {
                 Some((_, values)) => values.push(value),
-                None => reasons.push((what, vec![value])),
+                None => reasons.push((told, vec![value])),
             }
         }
         reasons
             .into_iter()
-            .map(|(what, values)| format!("{what}: {}", values.join(", ")))
+            .flat_map(|(told, values)| [format!("{}: {}", told.what, values.join(", ")), told.fix])
     }
 
     /// What the line can give, now that answers have been measured.

@@ -78,6 +78,7 @@ fn detail(trouble: &Trouble) -> String {
         Trouble::Fault(Fault::Lost(why) | Fault::Foreign(why) | Fault::Layout(why)) => why.clone(),
         Trouble::Fault(Fault::Length { got, wanted }) => format!("{got} / {wanted}"),
         Trouble::Fault(Fault::Damaged) => String::new(),
+        Trouble::Fault(Fault::Unconfirmed { second, .. }) if **second == Fault::Damaged => "CRC".to_owned(),
         Trouble::Fault(Fault::Unconfirmed { second, .. }) => detail(&Fault::clone(second).into()),
         Trouble::Fault(Fault::Gateway(code) | Fault::Refused(code)) => format!("{:#04x}", u8::from(*code)),
     }
@@ -446,13 +447,14 @@ mod tests {
             host: "h".into(),
             port: 502,
         };
-        let unconfirmed = Fault::Unconfirmed {
-            words: vec![7],
-            second: Box::new(Fault::of_exception(ExceptionCode::new(6))),
-        };
-        let [ko, en] = [Language::Ko, Language::En].map(|language| told(&unconfirmed.clone().into(), &line, language));
-        assert_eq!((ko.key, en.key), ("unconfirmed", "unconfirmed"));
-        assert!(ko.fix.contains("pause") && en.fix.contains("pause"));
-        assert!(en.what.contains("(0x06)"), "{en:?}");
+        let busy = Fault::of_exception(ExceptionCode::new(6));
+        for (second, detail) in [(busy, "(0x06)"), (Fault::Damaged, "(CRC)")] {
+            let (words, second) = (vec![7], Box::new(second));
+            let trouble = Fault::Unconfirmed { words, second }.into();
+            let [ko, en] = [Language::Ko, Language::En].map(|language| told(&trouble, &line, language));
+            assert_eq!((ko.key, en.key), ("unconfirmed", "unconfirmed"));
+            assert!(ko.fix.contains("pause") && en.fix.contains("pause"));
+            assert!(en.what.ends_with(detail), "{en:?}");
+        }
     }
 }

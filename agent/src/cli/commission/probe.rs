@@ -240,8 +240,8 @@ pub(super) fn other_framing(transport: &Transport) -> Option<Transport> {
     }
 }
 
-/// A busy device is asked again so often, so long after.
-pub(super) const BUSY_TRIES: usize = 3;
+/// A busy device is asked again so often, so long after; one that does not confirm its answer is believed by then.
+pub(super) const BUSY_TRIES: usize = 5;
 pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Asks until something answers, or nothing is left to try.
