@@ -81,9 +81,13 @@ pub fn run(args: &CheckArgs) -> ExitCode {
         },
         None => None,
     };
+    let failed =
+        |(live, servers): &(Vec<BusLive>, Vec<Reached>)| check_live::has_failed(live) || reach::has_failed(servers);
+    let has_failed = live.as_ref().is_some_and(failed);
     let language = language(args.lang);
     let text = if args.json {
-        json(loaded.as_ref(), &found, live.as_ref(), language)
+        let is_ok = loaded.is_some() && !has_failed;
+        json(is_ok, loaded.as_ref(), &found, live.as_ref(), language)
     } else {
         let live = live
             .as_ref()
@@ -97,7 +101,6 @@ pub fn run(args: &CheckArgs) -> ExitCode {
     // A closed pipe is the reader's wish, not our error.
     drop(io::stdout().write_all(text.as_bytes()));
     let live_warns = live.as_ref().is_some_and(|(live, _)| check_live::has_warnings(live));
-    let has_failed = live.is_some_and(|(live, servers)| check_live::has_failed(&live) || reach::has_failed(&servers));
     match loaded {
         None => ExitCode::from(ERRORS),
         Some(_) if has_failed => ExitCode::from(NO_ANSWER),
@@ -147,13 +150,14 @@ fn numbered(n: usize, what: &str) -> String {
 }
 
 fn json(
+    is_ok: bool,
     config: Option<&Config>,
     found: &[Diagnostic],
     live: Option<&(Vec<BusLive>, Vec<Reached>)>,
     language: Language,
 ) -> String {
     let mut document = serde_json::json!({
-        "ok": config.is_some(),
+        "ok": is_ok,
         "diagnostics": found.iter().map(|one| one.to_json(language)).collect::<Vec<_>>(),
     });
     if let Some(config) = config {

@@ -237,6 +237,7 @@ async fn a_slow_block_and_a_busy_meter_make_no_line_too_slow_and_no_meter_fail()
     let found: Value = serde_json::from_str(&check(&args, 0, &[]).await).unwrap();
     let live = &found["live"][0];
     assert_eq!(live["meters"][0]["verdict"], "ok", "{live:#}");
+    assert_eq!(found["ok"], true, "{found:#}");
     assert!(live["meters"][0]["latency_ms"].as_f64().unwrap() > 399.0, "{live:#}");
     assert_eq!(live["can_be_kept_up"], true, "{live:#}");
 }
@@ -306,6 +307,7 @@ async fn brokers_and_influxdb_are_looked_for() {
         .map(|server| &server["verdict"])
         .collect();
     assert_eq!(verdicts, ["fail", "fail"], "{found:#}");
+    assert_eq!(found["ok"], false, "{found:#}");
     let why = found["servers"][1]["trouble"].as_str().unwrap();
     assert!(why.contains("404") && why.contains("database not found"), "{why}");
 }
