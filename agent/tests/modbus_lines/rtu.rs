@@ -283,33 +283,6 @@ async fn a_second_question_without_answer_costs_one_poll() {
     }
 }
 
-/// Nor do many blocks of one content cost more than one does.
-#[tokio::test]
-async fn many_second_questions_without_answer_cost_no_more_than_one() {
-    let last = Mutex::new((0, 0));
-    let device = Device::start(move |asked| {
-        let question = (asked.at, asked.count);
-        let is_again = std::mem::replace(&mut *last.lock().unwrap(), question) == question;
-        (AT_ONCE, if is_again { vec![] } else { asked.all(7) })
-    })
-    .await;
-    let mut one = alike(1);
-    let more = [
-        (300, Quantity::VoltageL2),
-        (400, Quantity::VoltageL3),
-        (500, Quantity::CurrentL2),
-    ];
-    one.points
-        .extend(more.map(|(at, quantity)| Point::new(at, RegisterForm::U16, quantity)));
-    let mut bus = Bus::start(over(device.port, vec![one]));
-    let mut n_values = 0;
-    for _ in 0..60 {
-        n_values += bus.next().await.readings.len();
-    }
-    // Five polls in a row, then one in ten.
-    assert!(n_values >= 60 * 6 * 4 / 5, "{n_values} of 360");
-}
-
 /// A SunSpec chain that has heads of one content, in a meter that refuses or drops what it is asked twice at once.
 #[tokio::test]
 async fn a_chain_of_like_heads_is_walked_whatever_becomes_of_second_questions() {

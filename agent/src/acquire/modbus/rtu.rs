@@ -150,12 +150,7 @@ impl Wire {
         let asked = monotonic();
         let again = self.ask_now(unit, request, limit, Unit::went_unanswered).await;
         let said_other = again.as_ref().is_ok_and(|again| *again != reply);
-        let known = self.units.of(unit);
-        if self.has_waited {
-            known.was_asked_in_vain();
-        } else {
-            known.was_asked_again(request, said_other);
-        }
+        self.units.of(unit).was_asked_again(request, said_other);
         let second = match again {
             Err(fault) if fault.is_silence() || fault.is_reply() => Box::new(fault),
             Err(Fault::Damaged) if !self.has_waited => Box::new(Fault::Damaged),

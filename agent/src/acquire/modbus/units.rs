@@ -36,8 +36,8 @@ const LONGEST_SPELL: u32 = 20_000;
 /// So many answers said again are reckoned with at most when it does so no more.
 const MOST_REPEATS: u32 = 10;
 
-/// A request is sent a second time, and answered the same, or refused, at most once in so many answers to it: blocks that always
-/// say the same, and meters that do not take it, cost no more.
+/// A request is sent a second time, and answered the same or not at all, at most once in so many answers to it: blocks that
+/// always say the same, and meters that do not take it, cost no more.
 const SAME_IN: u32 = 10;
 /// … and answered otherwise, at most once in so many: where each right answer is lost and must be asked for again.
 const OTHER_IN: u32 = 2;
@@ -65,8 +65,6 @@ pub(super) struct Unit {
     /// Requests that were sent a second time lately, and by how many answers each has not made up for it yet: no block uses
     /// up what another may need.
     spent: BTreeMap<Vec<u8>, u32>,
-    /// The same of second requests that got no answer, one after the other and whichever they were, by polls: each ends its poll.
-    in_vain: u32,
     /// The longest that it took to answer lately.
     usual: Duration,
     /// It is watched for so many polls more, since answers came that nobody had asked for,
@@ -160,7 +158,6 @@ impl Default for Unit {
             shapes: BTreeSet::new(),
             told: VecDeque::new(),
             spent: BTreeMap::new(),
-            in_vain: 0,
             usual: Duration::ZERO,
             strayed: Spell::FIRST,
             watched_until: None,
@@ -208,7 +205,6 @@ impl Unit {
     /// Begins a poll.
     pub(super) fn begin(&mut self) {
         self.strays = 0;
-        self.in_vain = self.in_vain.saturating_sub(1);
     }
 
     /// Ends a poll, which did so with an answer or not: whether no more answers came than were asked for.
@@ -373,19 +369,14 @@ impl Unit {
         }
         // Unless the second answer confirms it, it is no less doubtful the next time.
         self.told.retain(|told| told.request != request);
-        let is_left = |spent: u32| spent <= (SECONDS - 1) * SAME_IN;
-        let of_request = self.spent.get(request);
-        is_left(self.in_vain) && of_request.map_or(self.spent.len() < MOST_SPENT, |spent| is_left(*spent))
+        match self.spent.get(request) {
+            Some(spent) => *spent <= (SECONDS - 1) * SAME_IN,
+            None => self.spent.len() < MOST_SPENT,
+        }
     }
 
-    /// A request was sent a second time, and got no answer.
-    pub(super) fn was_asked_in_vain(&mut self) {
-        self.in_vain += SAME_IN;
-    }
-
-    /// A request was sent a second time: whether it was answered otherwise, and not just so or by a refusal.
+    /// A request was sent a second time: whether it was answered otherwise, and not just so or not at all.
     pub(super) fn was_asked_again(&mut self, request: &[u8], said_other: bool) {
-        self.in_vain = 0;
         let cost = if said_other { OTHER_IN } else { SAME_IN };
         *self.spent.entry(request.to_vec()).or_default() += cost;
     }
@@ -601,7 +592,7 @@ mod tests {
         let said = reply(&[0, 7]);
         assert!(!hears(&mut known, &one, &said));
         for _ in 0..5 {
-            assert!(hears(&mut known, &two, &said)); // and it is refused
+            assert!(hears(&mut known, &two, &said)); // and no answer comes
             known.was_asked_again(&two, false);
         }
         for _ in 0..5 {
@@ -615,23 +606,6 @@ mod tests {
         known.answered(&two, &reply(&[0, 9]));
         known.was_asked_again(&two, true);
         assert_eq!(known.told(&two), Some(&reply(&[0, 9])[..]));
-        for nth in 0..50 {
-            let request = [&two, &three][nth % 2];
-            if nth % 2 == 0 {
-                known.begin();
-            }
-            let is_asked = hears(&mut known, request, &reply(&[0, 8, nth as u8 / 2]));
-            assert_eq!(
-                is_asked,
-                nth % 2 == 1 && [1, 3, 5, 7, 9, 21, 41].contains(&nth),
-                "{nth}"
-            );
-            if is_asked {
-                known.was_asked_in_vain();
-            }
-        }
-        known.was_asked_again(&two, true);
-        assert_eq!(known.in_vain, 0);
         for at in 0..1000 {
             let request = pdu::read(Table::Input, at, 1);
             if hears(&mut known, &request, &said) {

@@ -288,15 +288,12 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
             }
         }
     }
-    let mut neighbours = vec![];
-    if let Ok((asked, block)) = &answered
-        && !matches!(sought, Sought::Anything)
-        && fits(block, sought) <= 1
-    {
-        for other in beside(*asked) {
-            neighbours.extend(asker.read(other).await.ok().filter(|block| fits(block, sought) > 0));
+    let neighbours = match &answered {
+        Ok((asked, block)) if !matches!(sought, Sought::Anything) && fits(block, sought) <= 1 => {
+            fitting_neighbours(&mut asker, *asked, sought).await
         }
-    }
+        _ => vec![],
+    };
     let (asked, block) = match answered {
         Ok((asked, block)) => (asked, Some(block)),
         Err(_) => (asked, None),
@@ -309,6 +306,22 @@ async fn ask(transport: Transport, timeout: Duration, asked: Asked, sought: Soug
         tried: asker.tried,
         neighbours,
     }
+}
+
+/// The neighbours that fit as well.
+async fn fitting_neighbours(asker: &mut Asker, asked: Asked, sought: Sought<'_>) -> Vec<Block> {
+    let mut neighbours = vec![];
+    for other in beside(asked) {
+        let (at, took) = (other.at, Duration::ZERO);
+        let block = match asker.read(other).await {
+            Ok(block) => Some(block),
+            // They may well be alike.
+            Err(Trouble::Fault(Fault::Unconfirmed { words, .. })) => Some(Block { at, words, took }),
+            Err(_) => None,
+        };
+        neighbours.extend(block.filter(|block| fits(block, sought) > 0));
+    }
+    neighbours
 }
 
 /// Whether a device puts off its answer, or has not confirmed it: that says nothing of the question.
