@@ -292,6 +292,150 @@ fn a_late_gateway_beside_another_changes_nothing() {
     }
 }
 
+/// An instant that comes again and again, since stamps are cut to the minute or several gateways deliver: all that the register
+/// counts is counted, though it rises more than ever before for one period only.
+#[test]
+fn instants_that_come_often_lose_no_power() {
+    /// One reading in so many seconds, stamped with the last of so many, by gateways that are late by so much.
+    type Case<'a> = (i64, i64, &'a [i64]);
+    let cases: [Case<'_>; 10] = [
+        (20, 60, &[0]),
+        (10, 60, &[0]),
+        (15, 60, &[0]),
+        (60, 300, &[0]),
+        (300, 900, &[0]),
+        (900, 900, &[5, 0]),
+        (900, 900, &[120, 60, 0]),
+        (300, 300, &[5, 0]),
+        (60, 60, &[10, 5, 0]),
+        (60, 60, &[90, 0]),
+    ];
+    // 20 kW; more for a quarter of an hour in each of the day's hours, for the day, or on the last day once.
+    let loads: [fn(i64) -> f64; 3] = [
+        |at_s| if at_s % 3600 < 900 { 400.0 } else { 20.0 },
+        |_| 100.0,
+        |at_s| {
+            if at_s / DAY_S == 3 && at_s % DAY_S / 900 == 50 {
+                400.0
+            } else {
+                60.0
+            }
+        },
+    ];
+    for (every_s, stamp_s, late_s) in cases {
+        for (nth, load) in loads.into_iter().enumerate() {
+            let until_s = 4 * DAY_S;
+            let kw = |at_s: i64| {
+                if (8..18).contains(&(at_s % DAY_S / 3600)) {
+                    load(at_s)
+                } else {
+                    20.0
+                }
+            };
+            let sums = sums(kw, until_s);
+            let samples = (0..=until_s).step_by(every_s as usize).flat_map(|at_s| {
+                let stamped_s = at_s / stamp_s * stamp_s;
+                let kwh = |late_s: &i64| {
+                    said(
+                        stamped_s * 1000,
+                        at_resolution(sums[((at_s - late_s).max(0) / 5) as usize]),
+                    )
+                };
+                late_s.iter().map(kwh).collect::<Vec<_>>()
+            });
+            let outcome = live_on(&main_watched(every_s, Some(900.0)), samples.collect(), None);
+            let name = format!("load {nth}: one in {every_s} s, stamped each {stamp_s} s, late by {late_s:?} s");
+            let (told, truth) = (outcome.sum_kwh(), sums[sums.len() - 1]);
+            // As long as it is not known that instants come often, in the night that it begins in, a few are in doubt.
+            let most = 0.1 + 20.0 * (3 * stamp_s) as f64 / 3600.0;
+            assert!((-0.1..=most).contains(&(truth - told)), "{name}: {told}, not {truth}");
+            let (highest_kw, due_kw) = (outcome.highest_kw(), [400.0, 100.0, 400.0][nth]);
+            let slack = 400.0 * (stamp_s - every_s) as f64 / 900.0;
+            assert!(
+                (highest_kw - due_kw).abs() < 0.01 * due_kw + slack,
+                "{name}: {highest_kw} kW"
+            );
+            assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+        }
+    }
+}
+
+/// What a plant has used by each fifth second. Its power wavers, or a quarter hour's use would be the register's step.
+fn sums(kw: impl Fn(i64) -> f64, until_s: i64) -> Vec<f64> {
+    let mut sum = 0.0;
+    let steps = (0..=until_s / 5).map(|nth| {
+        let (before, at_s) = (sum, nth * 5);
+        sum += kw(at_s) * (1.0 - 0.01 * (at_s as f64 / 1146.0).sin().abs()) * 5.0 / 3600.0;
+        before
+    });
+    steps.collect()
+}
+
+/// As a register of 0.01 kWh says it.
+fn at_resolution(used: f64) -> f64 {
+    ((5003.217 + used) * 100.0).floor() / 100.0
+}
+
+/// The gateway that is not late leaves instants out, or the plant has stood still since the beginning, or stands still each night:
+/// all energy is told, and no standstill is doubted.
+#[test]
+fn a_late_gateway_alone_now_and_then_takes_nothing() {
+    for (every_s, late_s, is_out) in [
+        (900, 450, 11),
+        (900, 900, 11),
+        (900, 1350, 11),
+        (60, 60, 11),
+        (60, 90, 7),
+        (10, 15, 11),
+        (10, 15, i64::MAX),
+        (60, 150, i64::MAX),
+        (900, 1350, i64::MAX),
+        (900, 2700, i64::MAX),
+    ] {
+        for (day_kw, night_kw) in [(100.0, 0.0), (500.0, 0.0), (100.0, 60.0)] {
+            let until_s = 4 * DAY_S;
+            let sums = sums(
+                |at_s| {
+                    if (28_980..64_800).contains(&(at_s % DAY_S)) {
+                        day_kw
+                    } else {
+                        night_kw
+                    }
+                },
+                until_s,
+            );
+            let read = |at_s: i64, late_s: i64| said(at_s * 1000, at_resolution(sums[((at_s - late_s) / 5) as usize]));
+            let samples = (4 * every_s..=until_s).step_by(every_s as usize).flat_map(|at_s| {
+                let good = (at_s / every_s % is_out != 7 || at_s < 12 * every_s).then(|| read(at_s, 0));
+                [read(at_s, late_s)].into_iter().chain(good)
+            });
+            let outcome = live_on(&main_watched(every_s, Some(900.0)), samples.collect(), None);
+            let name = format!("one in {every_s} s, {late_s} s late, out one in {is_out}, {day_kw} and {night_kw} kW");
+            let (told, truth) = (
+                outcome.sum_kwh(),
+                sums[sums.len() - 1] - sums[(4 * every_s / 5) as usize],
+            );
+            // As long as no power is known, and that instants come often, one may be in doubt.
+            let most = 0.1 + night_kw * every_s as f64 / 3600.0;
+            assert!((-0.1..=most).contains(&(truth - told)), "{name}: {told}, not {truth}");
+            // Before any power is known, two readings may be told in one.
+            let slack = if every_s < 900 {
+                day_kw * every_s as f64 / 900.0
+            } else {
+                0.0
+            };
+            assert!(
+                outcome.highest_kw() < 1.01 * day_kw + slack,
+                "{name}: {} kW",
+                outcome.highest_kw()
+            );
+            assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+            let doubted = outcome.intervals.values().filter(|told| told.coverage == 0.0).count();
+            assert_eq!(doubted, 0, "{name}");
+        }
+    }
+}
+
 /// One second value that is higher, by less than a period or by much: it makes no peak and no fault, and no more than a period is
 /// unknown by it.
 #[test]

@@ -39,6 +39,8 @@ pub(crate) struct Series {
     torn_ms: Vec<i64>,
     /// The last instant for which two values came.
     contradicted: Option<clock::Contradicted>,
+    /// How often instants come, once one came again.
+    repeats: Option<clock::Repeats>,
     /// What the forgotten readings of a counter have taught.
     memory: Memory,
     /// Highest mean power of the last walk, kW: what rises above it may be a spike, or end a standstill.
@@ -94,8 +96,10 @@ impl Series {
                 self.points.reserve_exact(self.points.len() / 8 + 16);
             }
             self.points.push((at_ms, value));
+            self.begin_instant();
             return Put::Newest;
         }
+        self.repeat(at_ms);
         match self.points.binary_search_by_key(&at_ms, |point| point.0) {
             Ok(index) if self.points[index].1 == value => Put::Duplicate,
             Ok(_) => Put::Conflict,
@@ -138,7 +142,7 @@ impl Series {
     /// other may tell what those before it were.
     #[inline]
     pub(crate) fn told_anew_ms(&mut self, at_ms: i64, rules: Rules<'_>) -> i64 {
-        let shown_ms = self.contradicted.and_then(|_| self.show_row(at_ms, rules.gap_ms));
+        let shown_ms = self.contradicted.and_then(|_| self.show_too_high(at_ms));
         let told_ms = self.told_by(at_ms, rules.max_kw);
         let told_ms = shown_ms.map_or(told_ms, |shown_ms| shown_ms.min(told_ms));
         if rules.swaps.is_empty() {

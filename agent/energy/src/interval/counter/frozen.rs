@@ -11,7 +11,7 @@ use super::{
 use crate::{
     interval::{
         known::MARGIN,
-        point::{MS_PER_HOUR, Point, hours},
+        point::{MS_PER_HOUR, Point, hours, is_torn},
         repair::RepairKind,
     },
     quantity::Quantity,
@@ -72,7 +72,8 @@ impl Walk<'_> {
             step_ms: to_ms - self.points[jump - 1].0,
             stood_ms: to_ms - self.since_ms,
         };
-        if rise <= 0.0 {
+        // What a clock that was set makes is no debt.
+        if rise <= 0.0 || is_torn(self.torn_ms, self.points[jump - 1].0, to_ms) {
             return None;
         }
         // Asked last: the step of a register is dear to reckon.

@@ -15,33 +15,108 @@ use crate::interval::{
 
 /// A clock that was set had been wrong by no more than this, ms: a zone, or a day.
 const CLOCK_OFF_MS: i64 = 86_400_000;
-/// Instants of a row are contradicted by no more than so many times each other, where the lower value rises.
-const ROW: f64 = 2.0;
+/// So many instants in a row that come more often than usual make that usual …
+const MORE: u32 = 3;
+/// … and so many that come less often.
+const FEWER: u32 = 8;
 /// What rises beyond the higher value by so much of what that rose by goes on with it.
 const GOES_ON: f64 = 0.75;
+
+/// How often an instant comes: more often than once where two gateways deliver, or stamps are cut to the minute.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Repeats {
+    /// So many values more than one, as a rule.
+    usual: u32,
+    /// So many came for the newest instant, equal ones too.
+    newest: u32,
+    /// So many instants in a row came more, or less, often than usual.
+    n_unusual: u32,
+    /// The one before the newest came less than half as often.
+    was_short: bool,
+}
+
+impl Repeats {
+    /// Another instant has begun.
+    #[cold]
+    fn next(&mut self) {
+        let enough = if self.newest > self.usual { MORE } else { FEWER };
+        self.n_unusual = if self.newest == self.usual {
+            0
+        } else {
+            self.n_unusual + 1
+        };
+        if self.n_unusual >= enough {
+            (self.usual, self.n_unusual) = (self.newest, 0);
+        }
+        self.was_short = self.newest < self.usual - self.usual / 2;
+        self.newest = 0;
+    }
+
+    /// Whether the newest instant came more often than it should.
+    fn is_extra(self) -> bool {
+        self.newest > self.usual + self.usual / 2
+    }
+}
 
 /// An instant for which two values came.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Contradicted {
     at_ms: i64,
-    /// By how much the second one was higher.
+    /// By how much the higher one was higher.
     by: f64,
+    /// It came more often than usual: a clock was set, perhaps.
+    is_extra: bool,
     /// The lower one stayed, since the register was read lower later.
     is_kept: bool,
 }
 
 impl Series {
+    /// The newest instant is over.
+    pub(super) fn begin_instant(&mut self) {
+        let Some(repeats) = &mut self.repeats else { return };
+        repeats.next();
+        let [.., (_, before), (_, alone), (_, newest)] = self.points[..] else {
+            return;
+        };
+        // The register has not fallen.
+        let least = before - waver(before);
+        if repeats.was_short && alone < least && newest >= least {
+            self.leave_out(self.points.len() - 2);
+        }
+    }
+
+    /// A value came for an instant that is held.
+    pub(super) fn repeat(&mut self, at_ms: i64) {
+        if self.last_ms() == Some(at_ms) {
+            self.repeats.get_or_insert_default().newest += 1;
+        }
+    }
+
     /// Another value came for the instant of a reading that is held. Gives from where on energy is told anew, where it is.
     pub(crate) fn contradict(&mut self, at_ms: i64, value: f64, basis: &Basis<'_>) -> Option<i64> {
         let index = self.points.binary_search_by_key(&at_ms, |point| point.0).ok()?;
-        let (held, before) = (self.points[index].1, *self.points.get(index.checked_sub(1)?)?);
+        let held = self.points[index].1;
+        let Some(&before) = index.checked_sub(1).and_then(|before| self.points.get(before)) else {
+            let is_first = self.forgotten_ms.is_none() && self.points.len() == 1;
+            self.points[index].1 = if is_first { held.max(value) } else { held };
+            return None;
+        };
+        let is_extra = index + 1 < self.points.len() || self.repeats.is_some_and(Repeats::is_extra);
         let shown_kw = self.shown_kw();
-        let is_own = shown_kw > 0.0 && value <= self.points.last()?.1 + limit_kw(shown_kw, None) * hours(CLOCK_OFF_MS);
-        let (by, is_lower) = (value - held, |next: &Point| next.1 < value - waver(value));
-        let is_kept = is_own && by > 0.0 && self.points.get(index + 1).is_some_and(is_lower);
-        let former = self.contradicted.replace(Contradicted { at_ms, by, is_kept });
-        let is_row = former.is_some_and(|former| {
-            former.at_ms == before.0 && (by <= ROW * former.by || held <= before.1 + waver(before.1))
+        let most = self.points.last()?.1 + limit_kw(shown_kw, None) * hours(CLOCK_OFF_MS);
+        // Where no power is known yet, the second is no worse than the first.
+        let is_own = shown_kw == 0.0 || value <= most;
+        let former = self.contradicted.filter(|former| former.is_extra);
+        let lower = former
+            .filter(|former| former.at_ms == at_ms && former.by > 0.0)
+            .map_or(held, |former| held - former.by);
+        let by = if value > held { value - lower } else { value - held };
+        let is_kept = is_own && by > 0.0 && self.points.get(index + 1).is_some_and(|next| is_below(*next, value));
+        self.contradicted = Some(Contradicted {
+            at_ms,
+            by,
+            is_extra,
+            is_kept,
         });
         if by <= 0.0 || !is_own {
             return None;
@@ -49,45 +124,56 @@ impl Series {
         if is_kept {
             return Some(self.keep_lower(before.0, (at_ms, held)));
         }
-        if !is_row && self.is_of_other_time(before, (at_ms, value), basis) {
-            self.tear(before.0);
-        }
         self.points[index].1 = value;
         self.marks.retain(|mark| mark.at_ms < at_ms);
+        let row = former.filter(|former| former.at_ms == before.0);
+        let most = self
+            .most(before, at_ms, basis)
+            .filter(|most| row.is_none() && value > *most);
+        if most.is_some() && !is_extra && self.repeats.is_some_and(|repeats| repeats.was_short) {
+            return self.leave_out(index - 1);
+        }
+        // Where the lower value cannot be of its instant either, the register counts more than ever. What goes on with the higher
+        // values after the lower ones is of another clock.
+        let is_of_other_time = is_extra && most.is_some_and(|most| lower <= most);
+        if is_of_other_time || row.is_some_and(|row| row.is_kept) {
+            self.tear(before.0);
+        }
         Some(before.0)
     }
 
-    /// A reading came after an instant with two values, and is held. Where it is below the higher one, and the lower ones rise,
-    /// they are those of one clock, or of one device, and the higher one is of another time: it is taken back, and when the
-    /// energy after the last of such instants was used is not known. Gives from where on energy is told anew.
+    /// Leaves out a reading that a late gateway made alone. Gives from where on energy is told anew.
+    fn leave_out(&mut self, index: usize) -> Option<i64> {
+        let (before_ms, _) = *self.points.get(index.checked_sub(1)?)?;
+        self.points.remove(index);
+        self.marks.retain(|mark| mark.at_ms <= before_ms);
+        Some(before_ms)
+    }
+
+    /// A reading came two instants after one that came more often than usual. Where the register went on below its higher value,
+    /// that one was too high, and is taken back. Gives from where on energy is told anew.
     #[cold]
-    pub(super) fn show_row(&mut self, at_ms: i64, gap_ms: i64) -> Option<i64> {
-        let row = self.contradicted.filter(|row| row.by > 0.0 && !row.is_kept)?;
-        let index = self.place(row.at_ms);
-        let (before_ms, before) = *self.points.get(index.checked_sub(1)?)?;
-        let [(_, higher), (next_ms, next)] = *self.points.get(index..)?.first_chunk()?;
+    pub(super) fn show_too_high(&mut self, at_ms: i64) -> Option<i64> {
+        let [.., (before_ms, _), (high_ms, higher), next, (newest_ms, _)] = self.points[..] else {
+            return None;
+        };
+        let is_open = |row: &Contradicted| row.is_extra && row.by > 0.0 && !row.is_kept && row.at_ms == high_ms;
+        let row = self.contradicted.filter(is_open)?;
         let lower = higher - row.by;
-        let usual = self.learnt().usual(gap_ms / i64::from(GAP_PERIODS));
-        let least = usual.max(1.5 * self.learnt().step()).max(waver(higher));
-        let is_below = self.learnt().has_risen() && higher - next > least && next > lower + waver(lower);
-        // What is below the reading before is a gateway that is late.
-        let is_one_clock = lower >= before - waver(before);
-        if next_ms != at_ms || !is_below || !is_one_clock || !is_in_rhythm(row.at_ms - before_ms, gap_ms) {
+        if newest_ms != at_ms || !is_below(next, higher) || is_below(next, lower) {
             return None;
         }
         self.contradicted = Some(Contradicted { is_kept: true, ..row });
-        Some(self.keep_lower(before_ms, (row.at_ms, lower)))
+        Some(self.keep_lower(before_ms, (high_ms, lower)))
     }
 
-    /// A clock was set back over these readings, and the lower value stays: when the energy after the last of them was used is
-    /// not known. Gives from where on energy is told anew.
+    /// A clock was set back over these readings, or one was too high, and the lower value stays. Gives from where on energy is told
+    /// anew.
     fn keep_lower(&mut self, before_ms: i64, (at_ms, lower): Point) -> i64 {
         let index = self.place(at_ms);
         self.points[index].1 = lower;
         self.marks.retain(|mark| mark.at_ms < at_ms);
-        // Before the last of them it was known.
         self.torn_ms.pop_if(|torn_ms| *torn_ms == before_ms);
-        self.tear(at_ms);
         before_ms
     }
 
@@ -102,9 +188,9 @@ impl Series {
             && last - before > (GOES_ON * (before - earlier)).max(waver(before))
     }
 
-    /// Whether the register cannot have counted so much since the reading before, by the power that it has shown: it was read
-    /// later, or that one earlier, than it says.
-    fn is_of_other_time(&self, (before_ms, before): Point, (at_ms, value): Point, basis: &Basis<'_>) -> bool {
+    /// Where the register stands at most, by the power that it has shown; `None` where that tells nothing. What is higher was
+    /// read later, or the reading before earlier, than it says.
+    fn most(&self, (before_ms, before): Point, at_ms: i64, basis: &Basis<'_>) -> Option<f64> {
         let (memory, gap_ms) = (self.learnt(), basis.lengths.gap_ms);
         let used = |kw: f64| kw * hours(at_ms - before_ms);
         let lasting = used(memory.lasting_kw());
@@ -114,8 +200,14 @@ impl Series {
         } else {
             used(self.shown_kw())
         };
-        memory.has_risen() && is_in_rhythm(at_ms - before_ms, gap_ms) && value - before > most + 2.0 * memory.step()
+        let tells = memory.has_risen() && is_in_rhythm(at_ms - before_ms, gap_ms);
+        tells.then_some(before + most + 2.0 * memory.step())
     }
+}
+
+/// Whether the register goes on below a value that it would have stood at.
+fn is_below(next: Point, value: f64) -> bool {
+    next.1 < value - waver(value)
 }
 
 /// Whether readings so far apart are read one after the other: what was held back and comes at once has no rhythm.

@@ -84,7 +84,8 @@ impl Series {
         }
         self.bad.drain(..self.bad.partition_point(|point| point.0 < first_ms));
         self.torn_ms.retain(|torn_ms| *torn_ms >= first_ms);
-        self.forgotten_ms = Some(first_ms);
+        // Of a standstill whose beginning is the last mark left, the rest has been forgotten already.
+        self.forgotten_ms = self.forgotten_ms.max(Some(first_ms));
     }
 
     /// Forgets that something was unusual once no later reading can explain it: zeros, while they last, for a day.
