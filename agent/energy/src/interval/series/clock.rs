@@ -1,8 +1,9 @@
-//! Two values for one instant, and what that tells of the clock that stamped them.
+//! Several values for one instant, and what that tells of the clock that stamped them.
 //!
-//! The higher one counts, whichever came first: of two gateways that deliver one meter it is the one that is not late, and of
-//! values that were stamped when they came the newest. Invariant: where it cannot be of its instant the time beside it is
-//! unknown, never a peak; a clock that was set makes no more unknown than it had been wrong by, and a period.
+//! The highest counts, whichever came first: of two gateways that deliver one meter it is the one that is not late, and of values
+//! that were stamped when they came the newest. Invariant: where an instant comes more often than usual, and the highest cannot
+//! be of it, the time beside it is unknown, never a peak; a clock that was set makes no more unknown than it had been wrong by,
+//! and a period.
 
 use serde::{Deserialize, Serialize};
 
@@ -71,17 +72,10 @@ pub(super) struct Contradicted {
 }
 
 impl Series {
-    /// The newest instant is over.
+    /// Another instant begins.
     pub(super) fn begin_instant(&mut self) {
-        let Some(repeats) = &mut self.repeats else { return };
-        repeats.next();
-        let [.., (_, before), (_, alone), (_, newest)] = self.points[..] else {
-            return;
-        };
-        // The register has not fallen.
-        let least = before - waver(before);
-        if repeats.was_short && alone < least && newest >= least {
-            self.leave_out(self.points.len() - 2);
+        if let Some(repeats) = &mut self.repeats {
+            repeats.next();
         }
     }
 
@@ -150,17 +144,36 @@ impl Series {
         Some(before_ms)
     }
 
-    /// A reading came two instants after one that came more often than usual. Where the register went on below its higher value,
-    /// that one was too high, and is taken back. Gives from where on energy is told anew.
+    /// A reading came, and instants have come more than once: what it shows of those before. Gives from where on energy is told
+    /// anew, where it is.
     #[cold]
-    pub(super) fn show_too_high(&mut self, at_ms: i64) -> Option<i64> {
-        let [.., (before_ms, _), (high_ms, higher), next, (newest_ms, _)] = self.points[..] else {
+    pub(super) fn show_instants(&mut self, at_ms: i64) -> Option<i64> {
+        if self.last_ms() != Some(at_ms) {
+            return None;
+        }
+        self.show_alone().or_else(|| self.show_too_high())
+    }
+
+    /// Where a late gateway spoke alone the register has not fallen.
+    fn show_alone(&mut self) -> Option<i64> {
+        let [.., (_, before), alone, newest] = self.points[..] else {
+            return None;
+        };
+        let was_short = self.repeats.is_some_and(|repeats| repeats.was_short);
+        let is_alone = was_short && is_below(alone, before) && !is_below(newest, before);
+        is_alone.then(|| self.leave_out(self.points.len() - 2))?
+    }
+
+    /// Where the register went on below the higher value of an instant that came more often than usual, that one was too high, and
+    /// is taken back.
+    fn show_too_high(&mut self) -> Option<i64> {
+        let [.., (before_ms, _), (high_ms, higher), next, _] = self.points[..] else {
             return None;
         };
         let is_open = |row: &Contradicted| row.is_extra && row.by > 0.0 && !row.is_kept && row.at_ms == high_ms;
         let row = self.contradicted.filter(is_open)?;
         let lower = higher - row.by;
-        if newest_ms != at_ms || !is_below(next, higher) || is_below(next, lower) {
+        if !is_below(next, higher) || is_below(next, lower) {
             return None;
         }
         self.contradicted = Some(Contradicted { is_kept: true, ..row });
