@@ -16,9 +16,9 @@ use crate::interval::{
 
 /// A clock that was set had been wrong by no more than this, ms: a zone, or a day.
 const CLOCK_OFF_MS: i64 = 86_400_000;
-/// So many instants in a row that come more often than usual make that usual …
+/// So many instants that come more often than usual, soon after each other, make that usual …
 const MORE: u32 = 3;
-/// … and so many that come less often.
+/// … which so many in a row that do not forget, and so many in a row that come less often.
 const FEWER: u32 = 8;
 /// What rises beyond the higher value by so much of what that rose by goes on with it.
 const GOES_ON: f64 = 0.75;
@@ -30,32 +30,46 @@ pub(super) struct Repeats {
     usual: u32,
     /// So many came for the newest instant, equal ones too.
     newest: u32,
-    /// So many instants in a row came more, or less, often than usual.
-    n_unusual: u32,
-    /// The one before the newest came less than half as often.
-    was_short: bool,
+    /// Instants lately that came more often than usual, and how many have come since the last of them.
+    n_more: u32,
+    n_since: u32,
+    /// The last instants in a row that came less often than usual, and the most values of one of them.
+    n_fewer: u32,
+    most_of_fewer: u32,
+    /// The last in a row before the newest that came less than half as often.
+    n_short: u32,
 }
 
 impl Repeats {
     /// Another instant has begun.
     #[cold]
     fn next(&mut self) {
-        let enough = if self.newest > self.usual { MORE } else { FEWER };
-        self.n_unusual = if self.newest == self.usual {
-            0
+        let newest = std::mem::take(&mut self.newest);
+        self.n_short = if newest < self.usual - self.usual / 2 {
+            self.n_short + 1
         } else {
-            self.n_unusual + 1
+            0
         };
-        if self.n_unusual >= enough {
-            (self.usual, self.n_unusual) = (self.newest, 0);
+        (self.n_more, self.n_since) = match self.n_since + 1 {
+            _ if newest > self.usual => (self.n_more + 1, 0),
+            FEWER.. => (0, FEWER),
+            n_since => (self.n_more, n_since),
+        };
+        (self.n_fewer, self.most_of_fewer) = if newest < self.usual {
+            (self.n_fewer + 1, self.most_of_fewer.max(newest))
+        } else {
+            (0, 0)
+        };
+        if self.n_more >= MORE {
+            (self.usual, self.n_more) = (newest, 0);
+        } else if self.n_fewer >= FEWER {
+            (self.usual, self.n_fewer, self.most_of_fewer) = (self.most_of_fewer, 0, 0);
         }
-        self.was_short = self.newest < self.usual - self.usual / 2;
-        self.newest = 0;
     }
 
     /// Whether the newest instant came more often than it should.
     fn is_extra(self) -> bool {
-        self.newest > self.usual + self.usual / 2
+        self.newest > self.usual
     }
 }
 
@@ -124,8 +138,9 @@ impl Series {
         let most = self
             .most(before, at_ms, basis)
             .filter(|most| row.is_none() && value > *most);
-        if most.is_some() && !is_extra && self.repeats.is_some_and(|repeats| repeats.was_short) {
-            return self.leave_out(index - 1);
+        let n_alone = self.n_alone().filter(|_| most.is_some() && !is_extra);
+        if let Some(from_ms) = n_alone.and_then(|n_alone| self.leave_out(n_alone)) {
+            return Some(from_ms);
         }
         // Where the lower value cannot be of its instant either, the register counts more than ever. What goes on with the higher
         // values after the lower ones is of another clock.
@@ -136,10 +151,27 @@ impl Series {
         Some(before.0)
     }
 
-    /// Leaves out a reading that a late gateway made alone. Gives from where on energy is told anew.
-    fn leave_out(&mut self, index: usize) -> Option<i64> {
-        let (before_ms, _) = *self.points.get(index.checked_sub(1)?)?;
-        self.points.remove(index);
+    /// How many of the readings just before the newest that a gateway made alone must be left out, so that the newest is no more
+    /// than the power shown makes. `None` where none was made so.
+    fn n_alone(&self) -> Option<usize> {
+        let n_short = self.repeats?.n_short as usize;
+        let (newest, earlier) = self.points.split_last()?;
+        let most_kw = limit_kw(self.shown_kw(), None);
+        let fits = |n_out: &usize| {
+            let before = earlier.len().checked_sub(1 + n_out).map(|before| earlier[before]);
+            before.is_some_and(|before| newest.1 - before.1 <= most_kw * hours(newest.0 - before.0))
+        };
+        (n_short > 0).then(|| (1..n_short).find(fits).unwrap_or(n_short))
+    }
+
+    /// Leaves out so many readings just before the newest, a late gateway's perhaps: what was used is told from the one before
+    /// them. Gives from where on energy is told anew.
+    fn leave_out(&mut self, n_out: usize) -> Option<i64> {
+        self.repeats.as_mut()?.n_short = 0;
+        let newest = self.points.len() - 1;
+        let first = newest.checked_sub(n_out).filter(|first| *first > 0)?;
+        self.points.drain(first..newest);
+        let (before_ms, _) = self.points[first - 1];
         self.marks.retain(|mark| mark.at_ms <= before_ms);
         Some(before_ms)
     }
@@ -156,12 +188,11 @@ impl Series {
 
     /// Where a late gateway spoke alone the register has not fallen.
     fn show_alone(&mut self) -> Option<i64> {
-        let [.., (_, before), alone, newest] = self.points[..] else {
-            return None;
-        };
-        let was_short = self.repeats.is_some_and(|repeats| repeats.was_short);
-        let is_alone = was_short && is_below(alone, before) && !is_below(newest, before);
-        is_alone.then(|| self.leave_out(self.points.len() - 2))?
+        let n_short = self.repeats?.n_short as usize;
+        let (newest, alone) = self.points.split_last()?;
+        let (before, alone) = alone.get(alone.len().checked_sub(n_short + 1)?..)?.split_first()?;
+        let has_fallen = alone.iter().any(|point| is_below(*point, before.1)) && !is_below(*newest, before.1);
+        has_fallen.then(|| self.leave_out(n_short))?
     }
 
     /// Where the register went on below the higher value of an instant that came more often than usual, that one was too high, and
