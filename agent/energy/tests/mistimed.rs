@@ -328,23 +328,11 @@ fn instants_that_come_often_lose_no_power() {
     for (every_s, stamp_s, late_s) in cases {
         for (nth, load) in loads.into_iter().enumerate() {
             let until_s = 4 * DAY_S;
-            let kw = |at_s: i64| {
-                if (8..18).contains(&(at_s % DAY_S / 3600)) {
-                    load(at_s)
-                } else {
-                    20.0
-                }
-            };
-            let sums = sums(kw, until_s);
+            let sums = sums(|at_s| if is_day(at_s) { load(at_s) } else { 20.0 }, until_s);
             let samples = (0..=until_s).step_by(every_s as usize).flat_map(|at_s| {
                 let stamped_s = at_s / stamp_s * stamp_s;
-                let kwh = |late_s: &i64| {
-                    said(
-                        stamped_s * 1000,
-                        at_resolution(sums[((at_s - late_s).max(0) / 5) as usize]),
-                    )
-                };
-                late_s.iter().map(kwh).collect::<Vec<_>>()
+                let late = late_s.iter().map(|late_s| read(&sums, stamped_s, at_s - late_s));
+                late.collect::<Vec<_>>()
             });
             let outcome = live_on(&main_watched(every_s, Some(900.0)), samples.collect(), None);
             let name = format!("load {nth}: one in {every_s} s, stamped each {stamp_s} s, late by {late_s:?} s");
@@ -379,6 +367,16 @@ fn sums(kw: impl Fn(i64) -> f64, until_s: i64) -> Vec<f64> {
     steps.collect()
 }
 
+/// What a register of 0.01 kWh said at `taken_s` of what had been used by then, stamped with another second.
+fn read(sums: &[f64], stamped_s: i64, taken_s: i64) -> Sample {
+    let used = sums[(taken_s.max(0) / 5) as usize];
+    said(stamped_s * 1000, ((5003.217 + used) * 100.0).floor() / 100.0)
+}
+
+fn is_day(at_s: i64) -> bool {
+    (8..18).contains(&(at_s % DAY_S / 3600))
+}
+
 /// Of two or three gateways one has its clock set back by an hour, for an hour: no peak is made of it, and no more is missing than it
 /// was off by, twice.
 #[test]
@@ -391,16 +389,7 @@ fn one_clock_of_several_that_is_set_makes_no_peak() {
         (60, 600, 3),
     ] {
         let until_s = 4 * DAY_S;
-        let sums = sums(
-            |at_s| {
-                if (8..18).contains(&(at_s % DAY_S / 3600)) {
-                    500.0
-                } else {
-                    20.0
-                }
-            },
-            until_s,
-        );
+        let sums = sums(|at_s| if is_day(at_s) { 500.0 } else { 20.0 }, until_s);
         let is_off = |at_s: i64| (FROM_S..FROM_S + 3600).contains(&at_s);
         let samples = (every_s..=until_s)
             .step_by(every_s as usize)
@@ -408,10 +397,7 @@ fn one_clock_of_several_that_is_set_makes_no_peak() {
         let mut samples: Vec<Sample> = samples
             .map(|(at_s, nth)| {
                 let stamped_s = if nth == 0 && is_off(at_s) { at_s - off_s } else { at_s };
-                said(
-                    stamped_s * 1000,
-                    at_resolution(sums[((at_s - 5 * nth).max(0) / 5) as usize]),
-                )
+                read(&sums, stamped_s, at_s - 5 * nth)
             })
             .collect();
         samples.sort_by_key(|sample| sample.at);
@@ -428,11 +414,6 @@ fn one_clock_of_several_that_is_set_makes_no_peak() {
         let kinds: Vec<_> = outcome.findings.values().map(|finding| finding.kind).collect();
         assert!(!kinds.contains(&energy::finding::Kind::DemandPeak), "{name}: {kinds:?}");
     }
-}
-
-/// As a register of 0.01 kWh says it.
-fn at_resolution(used: f64) -> f64 {
-    ((5003.217 + used) * 100.0).floor() / 100.0
 }
 
 /// The gateway that is not late leaves instants out, or the plant has stood still since the beginning, or stands still each night:
@@ -463,10 +444,9 @@ fn a_late_gateway_alone_now_and_then_takes_nothing() {
                 },
                 until_s,
             );
-            let read = |at_s: i64, late_s: i64| said(at_s * 1000, at_resolution(sums[((at_s - late_s) / 5) as usize]));
             let samples = (4 * every_s..=until_s).step_by(every_s as usize).flat_map(|at_s| {
-                let good = (at_s / every_s % is_out != 7 || at_s < 12 * every_s).then(|| read(at_s, 0));
-                [read(at_s, late_s)].into_iter().chain(good)
+                let good = (at_s / every_s % is_out != 7 || at_s < 12 * every_s).then(|| read(&sums, at_s, at_s));
+                [read(&sums, at_s, at_s - late_s)].into_iter().chain(good)
             });
             let outcome = live_on(&main_watched(every_s, Some(900.0)), samples.collect(), None);
             let name = format!("one in {every_s} s, {late_s} s late, out one in {is_out}, {day_kw} and {night_kw} kW");
