@@ -37,7 +37,7 @@ const COMMIT_SAMPLES: usize = 8192;
 const SNAPSHOT_MS: i64 = 900_000;
 /// Version of the engine's written state. A snapshot of another version is passed over and the state is rebuilt from
 /// the log: raise it whenever a field of the state changes.
-const SNAPSHOT_FORMAT: u32 = 19;
+const SNAPSHOT_FORMAT: u32 = 20;
 /// Bytes of a snapshot that are packed at once: byte by byte it takes many times as long.
 const PACKED_AT_ONCE: usize = 64 << 10;
 /// How hard it is packed, 0 to 9: twice as well as by 1, in a third of the time that 6 takes.

@@ -376,6 +376,9 @@ impl<'a> Walk<'a> {
         if to.0 >= self.swap_ms {
             return self.swapped(self.at + 1);
         }
+        if self.torn_ms.contains(&self.points[self.at].0) {
+            return self.set(to);
+        }
         if let Some(back) = self.returned(self.at) {
             return self.discarded(back);
         }
@@ -403,6 +406,15 @@ impl<'a> Walk<'a> {
             repaired: step.repaired.filter(|_| to.1 < last),
             ..step
         }
+    }
+
+    /// Time is in doubt from the last reading on: a clock was set, and the register has neither leapt nor fallen.
+    fn set(&mut self, to: Point) -> Step {
+        let step = Step::plain((self.points[self.at].0, to.0), (self.reference, to.1), 0.0);
+        self.stands(to);
+        self.memory.begin_lasting();
+        self.at += 1;
+        step
     }
 
     /// Over the top, to the reading at `index`, if what it counted until then can have been used.

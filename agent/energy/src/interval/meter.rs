@@ -154,10 +154,11 @@ impl MeterIntervals {
                 Put::Duplicate => refused.duplicate += 1,
                 Put::Conflict => {
                     refused.conflict += 1;
+                    let rules = basis.rules(register.counter());
                     if source == Source::Counter
-                        && let Some(known_ms) = series.contradict(at_ms, reading.value, basis)
+                        && let Some(known_ms) = series.contradict(at_ms, reading.value, rules.gap_ms)
                     {
-                        let told_ms = series.told_anew_ms(at_ms, basis.rules(register.counter()));
+                        let told_ms = series.told_anew_ms(at_ms, rules);
                         self.touch(told_ms.min(known_ms), at_ms, basis);
                     }
                 }

@@ -142,7 +142,7 @@ impl Series {
     /// other may tell what those before it were.
     #[inline]
     pub(crate) fn told_anew_ms(&mut self, at_ms: i64, rules: Rules<'_>) -> i64 {
-        let shown_ms = self.repeats.and_then(|_| self.show_instants(at_ms));
+        let shown_ms = self.repeats.and_then(|_| self.show_instants(at_ms, rules.gap_ms));
         let told_ms = self.told_by(at_ms, rules.max_kw);
         let told_ms = shown_ms.map_or(told_ms, |shown_ms| shown_ms.min(told_ms));
         if rules.swaps.is_empty() {

@@ -1,46 +1,62 @@
 //! Several values for one instant, and what that tells of the clock that stamped them.
 //!
-//! The highest counts, whichever came first: of two gateways that deliver one meter it is the one that is not late, and of values
-//! that were stamped when they came the newest. Invariant: where an instant comes more often than usual, and the highest cannot
-//! be of it, the time beside it is unknown, never a peak; a clock that was set makes no more unknown than it had been wrong by,
-//! and a period.
+//! Where instants come as often as usual the highest counts, whichever came first: of two gateways that deliver one meter it is
+//! the one that is not late, and of values that were stamped when they came the newest. Where one comes more often a clock was
+//! set, or something was sent again: then the highest counts that can be of it, by the readings on both sides. Invariant: where
+//! the register goes on from a value that does not count, that step is unknown, never a peak and never a reset.
 
 use serde::{Deserialize, Serialize};
 
 use super::Series;
 use crate::interval::{
-    basis::{Basis, GAP_PERIODS},
-    known::{limit_kw, waver},
+    basis::GAP_PERIODS,
+    known::{MARGIN, limit_kw, waver},
     point::{Point, hours},
 };
 
 /// A clock that was set had been wrong by no more than this, ms: a zone, or a day.
 const CLOCK_OFF_MS: i64 = 86_400_000;
-/// So many instants that come more often than usual, soon after each other, make that usual …
-const MORE: u32 = 3;
-/// … which so many in a row that do not forget, and so many in a row that come less often.
-const FEWER: u32 = 8;
+/// What is usual is told of so many instants …
+const LATELY: usize = 16;
+/// … once so many are known.
+const KNOWN: usize = 8;
+/// So many in a row that come less than half as often as usual are what is usual from there on.
+const ALONE: u32 = 8;
+/// No clock is set by a period again and again: what rises by that much more than the power shown is one that is cut.
+const OFTEN_MARGIN: f64 = 1.6;
+/// So many of the values that came for an instant are held.
+const VALUES: usize = 8;
+/// Another value is even where it leaves less than this share of the power that the one that counts does.
+const EVEN: f64 = 0.7;
 /// What rises beyond the higher value by so much of what that rose by goes on with it.
 const GOES_ON: f64 = 0.75;
 
 /// How often an instant comes: more often than once where two gateways deliver, or stamps are cut to the minute.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Repeats {
-    /// So many values more than one, as a rule.
-    usual: u32,
-    /// So many came for the newest instant, equal ones too.
-    newest: u32,
-    /// Instants lately that came more often than usual, and how many have come since the last of them.
-    n_more: u32,
-    n_since: u32,
-    /// The last instants in a row that came less often than usual, and the most values of one of them.
-    n_fewer: u32,
-    most_of_fewer: u32,
-    /// The last in a row before the newest that came less than half as often.
+    /// How many values more than one come as a rule.
+    usual: u8,
+    /// How many came for each instant before the newest, the last one last, equal ones too …
+    lately: [u8; LATELY],
+    /// … as far as they are known.
+    n_known: usize,
+    /// How many came for the newest.
+    newest: u8,
+    /// The last in a row before the newest that came less than half as often as usual.
     n_short: u32,
+    /// The last instant that went on from a value that does not count, ms.
+    left_ms: Option<i64>,
 }
 
 impl Repeats {
+    /// Nothing came again of so many instants.
+    fn after(n_known: usize) -> Self {
+        Self {
+            n_known: n_known.min(LATELY),
+            ..Self::default()
+        }
+    }
+
     /// Another instant has begun.
     #[cold]
     fn next(&mut self) {
@@ -50,39 +66,57 @@ impl Repeats {
         } else {
             0
         };
-        (self.n_more, self.n_since) = match self.n_since + 1 {
-            _ if newest > self.usual => (self.n_more + 1, 0),
-            FEWER.. => (0, FEWER),
-            n_since => (self.n_more, n_since),
-        };
-        (self.n_fewer, self.most_of_fewer) = if newest < self.usual {
-            (self.n_fewer + 1, self.most_of_fewer.max(newest))
-        } else {
-            (0, 0)
-        };
-        if self.n_more >= MORE {
-            (self.usual, self.n_more) = (newest, 0);
-        } else if self.n_fewer >= FEWER {
-            (self.usual, self.n_fewer, self.most_of_fewer) = (self.most_of_fewer, 0, 0);
+        if self.n_short > ALONE {
+            *self = Self {
+                left_ms: self.left_ms,
+                ..Self::after(LATELY)
+            };
         }
-    }
-
-    /// Whether the newest instant came more often than it should.
-    fn is_extra(self) -> bool {
-        self.newest > self.usual
+        self.lately.rotate_left(1);
+        self.lately[LATELY - 1] = newest;
+        self.n_known = (self.n_known + 1).min(LATELY);
+        // Half of them come so often. That is usual until less than a quarter do.
+        let mut counts = self.lately;
+        counts.sort_unstable();
+        let often = counts[LATELY - self.n_known.max(KNOWN) / 2];
+        let n_usual = counts.iter().filter(|count| **count >= self.usual).count();
+        if often > self.usual || 4 * n_usual < self.n_known {
+            self.usual = often;
+        }
     }
 }
 
-/// An instant for which two values came.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// An instant for which several values came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Contradicted {
     at_ms: i64,
-    /// By how much the higher one was higher.
-    by: f64,
+    /// The highest of them, ascending.
+    values: Vec<f64>,
+    /// The highest of the instant before, where a lower one counts there.
+    highest_before: Option<f64>,
     /// It came more often than usual: a clock was set, perhaps.
     is_extra: bool,
-    /// The lower one stayed, since the register was read lower later.
-    is_kept: bool,
+}
+
+impl Contradicted {
+    fn highest(&self) -> f64 {
+        self.values.last().copied().unwrap_or_default()
+    }
+
+    /// Which value leaves the least power on both sides, where that is much less than `held` does.
+    fn evenest(&self, before: Point, held: Point, next: Point) -> Option<f64> {
+        let kw = |value: f64| {
+            let (rise, next_rise) = (value - before.1, next.1 - value);
+            let kw = (rise / hours(held.0 - before.0)).max(next_rise / hours(next.0 - held.0));
+            if rise.min(next_rise) < -waver(value) {
+                f64::INFINITY
+            } else {
+                kw
+            }
+        };
+        let least = self.values.iter().copied().min_by(|a, b| kw(*a).total_cmp(&kw(*b)))?;
+        (kw(least) < EVEN * kw(held.1)).then_some(least)
+    }
 }
 
 impl Series {
@@ -96,12 +130,14 @@ impl Series {
     /// A value came for an instant that is held.
     pub(super) fn repeat(&mut self, at_ms: i64) {
         if self.last_ms() == Some(at_ms) {
-            self.repeats.get_or_insert_default().newest += 1;
+            let n_before = self.points.len() - 1;
+            let repeats = self.repeats.get_or_insert_with(|| Repeats::after(n_before));
+            repeats.newest = repeats.newest.saturating_add(1);
         }
     }
 
     /// Another value came for the instant of a reading that is held. Gives from where on energy is told anew, where it is.
-    pub(crate) fn contradict(&mut self, at_ms: i64, value: f64, basis: &Basis<'_>) -> Option<i64> {
+    pub(crate) fn contradict(&mut self, at_ms: i64, value: f64, gap_ms: i64) -> Option<i64> {
         let index = self.points.binary_search_by_key(&at_ms, |point| point.0).ok()?;
         let held = self.points[index].1;
         let Some(&before) = index.checked_sub(1).and_then(|before| self.points.get(before)) else {
@@ -109,46 +145,97 @@ impl Series {
             self.points[index].1 = if is_first { held.max(value) } else { held };
             return None;
         };
-        let is_extra = index + 1 < self.points.len() || self.repeats.is_some_and(Repeats::is_extra);
         let shown_kw = self.shown_kw();
-        let most = self.points.last()?.1 + limit_kw(shown_kw, None) * hours(CLOCK_OFF_MS);
         // Where no power is known yet, the second is no worse than the first.
-        let is_own = shown_kw == 0.0 || value <= most;
-        let former = self.contradicted.filter(|former| former.is_extra);
-        let lower = former
-            .filter(|former| former.at_ms == at_ms && former.by > 0.0)
-            .map_or(held, |former| held - former.by);
-        let by = if value > held { value - lower } else { value - held };
-        let is_kept = is_own && by > 0.0 && self.points.get(index + 1).is_some_and(|next| is_below(*next, value));
-        self.contradicted = Some(Contradicted {
-            at_ms,
-            by,
-            is_extra,
-            is_kept,
-        });
-        if by <= 0.0 || !is_own {
+        if shown_kw > 0.0 && value > self.points.last()?.1 + limit_kw(shown_kw, None) * hours(CLOCK_OFF_MS) {
             return None;
         }
-        if is_kept {
-            return Some(self.keep_lower(before.0, (at_ms, held)));
+        let is_newest = index + 1 == self.points.len();
+        let mut row = self.row_with(before, (at_ms, held), value);
+        let n_usual = 1 + self.repeats.map_or(0, |repeats| usize::from(repeats.usual));
+        row.is_extra = !is_newest || row.values.len() > n_usual;
+        let counts = self.counting(&row, before, gap_ms);
+        let (highest_before, is_extra) = (row.highest_before, row.is_extra);
+        self.contradicted = Some(row);
+        if counts == held {
+            return None;
         }
-        self.points[index].1 = value;
-        self.marks.retain(|mark| mark.at_ms < at_ms);
-        let row = former.filter(|former| former.at_ms == before.0);
-        let most = self
-            .most(before, at_ms, basis)
-            .filter(|most| row.is_none() && value > *most);
-        let n_alone = self.n_alone().filter(|_| most.is_some() && !is_extra);
-        if let Some(from_ms) = n_alone.and_then(|n_alone| self.leave_out(n_alone)) {
-            return Some(from_ms);
-        }
-        // Where the lower value cannot be of its instant either, the register counts more than ever. What goes on with the higher
-        // values after the lower ones is of another clock.
-        let is_of_other_time = is_extra && most.is_some_and(|most| lower <= most);
-        if is_of_other_time || row.is_some_and(|row| row.is_kept) {
-            self.tear(before.0);
+        self.set(before, (at_ms, counts));
+        if let Some(highest) = highest_before.filter(|_| is_newest) {
+            return self.leave(highest, gap_ms).or(Some(before.0));
+        } else if is_newest && !is_extra && self.most(before, at_ms, gap_ms).is_some_and(|most| counts > most) {
+            return self
+                .n_alone()
+                .and_then(|n_alone| self.leave_out(n_alone))
+                .or(Some(before.0));
         }
         Some(before.0)
+    }
+
+    /// An instant, and another value that came for it.
+    fn row_with(&mut self, before: Point, (at_ms, held): Point, value: f64) -> Contradicted {
+        let last = self.contradicted.take();
+        let mut row = match last {
+            Some(row) if row.at_ms == at_ms => row,
+            last => Contradicted {
+                at_ms,
+                values: vec![held],
+                highest_before: last
+                    .filter(|last| last.at_ms == before.0 && is_below(before, last.highest()))
+                    .map(|last| last.highest()),
+                is_extra: false,
+            },
+        };
+        if !row.values.contains(&value) {
+            row.values
+                .insert(row.values.partition_point(|other| *other < value), value);
+        }
+        let n_over = row.values.len().saturating_sub(VALUES);
+        row.values.drain(..n_over);
+        row
+    }
+
+    /// Which of the values for an instant counts.
+    fn counting(&self, row: &Contradicted, before: Point, gap_ms: i64) -> f64 {
+        let next = self.points.get(self.place(row.at_ms + 1)).copied();
+        let most = self.most(before, row.at_ms, gap_ms);
+        let can_be = |value: &&f64| {
+            !is_below((row.at_ms, **value), before.1)
+                && most.is_none_or(|most| **value <= most)
+                && next.is_none_or(|next| !is_below(next, **value))
+        };
+        let fitting = row.values.iter().rev().find(can_be).filter(|_| row.is_extra);
+        fitting.copied().unwrap_or(row.highest())
+    }
+
+    /// Where the register goes on from the highest value of the instant before, and a lower one counts there, nothing is known of that
+    /// instant; nor of the time since, if no power makes so much: it was a clock that has been set. Gives from where on energy is
+    /// told anew, where it is.
+    fn leave(&mut self, highest: f64, gap_ms: i64) -> Option<i64> {
+        let [.., earlier, before, newest] = self.points[..] else {
+            return None;
+        };
+        let most = |since: Point| Some(self.most(since, newest.0, gap_ms)? - since.1);
+        let used = most(before)?;
+        let goes_on = newest.1 - before.1 > used && newest.1 - highest <= MARGIN * used;
+        if !goes_on || !is_below(before, highest) || is_below(newest, highest) {
+            return None;
+        }
+        let used = most(earlier).unwrap_or(0.0);
+        let lately = self
+            .points
+            .len()
+            .checked_sub(LATELY)
+            .map_or(0, |first| self.points[first].0)..newest.0;
+        let left_ms = self.repeats.as_mut()?.left_ms.replace(newest.0);
+        let is_often = left_ms.is_some_and(|left_ms| lately.contains(&left_ms));
+        let margin = if is_often { OFTEN_MARGIN } else { MARGIN };
+        if newest.1 - earlier.1 > margin * used {
+            return self.tear(before.0);
+        }
+        self.points.remove(self.points.len() - 2);
+        self.marks.retain(|mark| mark.at_ms <= earlier.0);
+        Some(earlier.0)
     }
 
     /// How many of the readings just before the newest that a gateway made alone must be left out, so that the newest is no more
@@ -173,17 +260,18 @@ impl Series {
         self.points.drain(first..newest);
         let (before_ms, _) = self.points[first - 1];
         self.marks.retain(|mark| mark.at_ms <= before_ms);
+        self.torn_ms.pop_if(|torn_ms| *torn_ms == before_ms);
         Some(before_ms)
     }
 
     /// A reading came, and instants have come more than once: what it shows of those before. Gives from where on energy is told
     /// anew, where it is.
     #[cold]
-    pub(super) fn show_instants(&mut self, at_ms: i64) -> Option<i64> {
+    pub(super) fn show_instants(&mut self, at_ms: i64, gap_ms: i64) -> Option<i64> {
         if self.last_ms() != Some(at_ms) {
             return None;
         }
-        self.show_alone().or_else(|| self.show_too_high())
+        self.show_alone().or_else(|| self.show_row(gap_ms))
     }
 
     /// Where a late gateway spoke alone the register has not fallen.
@@ -195,30 +283,37 @@ impl Series {
         has_fallen.then(|| self.leave_out(n_short))?
     }
 
-    /// Where the register went on below the higher value of an instant that came more often than usual, that one was too high, and
-    /// is taken back.
-    fn show_too_high(&mut self) -> Option<i64> {
-        let [.., (before_ms, _), (high_ms, higher), next, _] = self.points[..] else {
+    /// Where the register goes on below the value that counts for the instant before, that one was too high, if it came more often
+    /// than usual; where it goes on from another one, the clock of one of them was wrong.
+    fn show_row(&mut self, gap_ms: i64) -> Option<i64> {
+        let [.., earlier, before, newest] = self.points[..] else {
             return None;
         };
-        let is_open = |row: &Contradicted| row.is_extra && row.by > 0.0 && !row.is_kept && row.at_ms == high_ms;
-        let row = self.contradicted.filter(is_open)?;
-        let lower = higher - row.by;
-        if !is_below(next, higher) || is_below(next, lower) {
-            return None;
+        let row = self.contradicted.as_ref().filter(|row| row.at_ms == before.0)?;
+        let highest = row.highest();
+        if row.is_extra
+            && self.repeats.is_some_and(|repeats| repeats.usual == 0)
+            && let Some(counts) = row.evenest(earlier, before, newest)
+        {
+            return Some(self.set(earlier, (before.0, counts)));
         }
-        self.contradicted = Some(Contradicted { is_kept: true, ..row });
-        Some(self.keep_lower(before_ms, (high_ms, lower)))
+        let goes_on_from = |value: &f64| is_below((before.0, *value), before.1) && !is_below(newest, *value);
+        if is_below(newest, before.1) && row.values.iter().any(goes_on_from) {
+            return self.tear(before.0);
+        }
+        let is_extra = row.is_extra;
+        is_extra.then(|| self.leave(highest, gap_ms))?
     }
 
-    /// A clock was set back over these readings, or one was too high, and the lower value stays. Gives from where on energy is told
-    /// anew.
-    fn keep_lower(&mut self, before_ms: i64, (at_ms, lower): Point) -> i64 {
-        let index = self.place(at_ms);
-        self.points[index].1 = lower;
-        self.marks.retain(|mark| mark.at_ms < at_ms);
-        self.torn_ms.pop_if(|torn_ms| *torn_ms == before_ms);
-        before_ms
+    /// Another value counts for an instant. Gives from where on energy is told anew.
+    fn set(&mut self, before: Point, at: Point) -> i64 {
+        let index = self.place(at.0);
+        self.points[index].1 = at.1;
+        self.marks.retain(|mark| mark.at_ms < at.0);
+        if !is_below(at, before.1) {
+            self.torn_ms.pop_if(|torn_ms| *torn_ms == before.0);
+        }
+        before.0
     }
 
     /// Whether the newest reading goes on with the higher of two values that came for the instant before: the lower ones were
@@ -227,15 +322,16 @@ impl Series {
         let [.., (_, earlier), (before_ms, before), (_, last)] = self.points[..] else {
             return false;
         };
-        let is_contradicted = |contradicted: Contradicted| contradicted.at_ms == before_ms && contradicted.by > 0.0;
-        self.contradicted.is_some_and(is_contradicted)
-            && last - before > (GOES_ON * (before - earlier)).max(waver(before))
+        let has_left = self.repeats.is_some_and(|repeats| repeats.left_ms == self.last_ms());
+        has_left
+            || self.contradicted.as_ref().is_some_and(|row| row.at_ms == before_ms)
+                && last - before > (GOES_ON * (before - earlier)).max(waver(before))
     }
 
     /// Where the register stands at most, by the power that it has shown; `None` where that tells nothing. What is higher was
     /// read later, or the reading before earlier, than it says.
-    fn most(&self, (before_ms, before): Point, at_ms: i64, basis: &Basis<'_>) -> Option<f64> {
-        let (memory, gap_ms) = (self.learnt(), basis.lengths.gap_ms);
+    fn most(&self, (before_ms, before): Point, at_ms: i64, gap_ms: i64) -> Option<f64> {
+        let memory = self.learnt();
         let used = |kw: f64| kw * hours(at_ms - before_ms);
         let lasting = used(memory.lasting_kw());
         // A step that is more than what lasts is no power.
