@@ -392,19 +392,21 @@ fn one_clock_of_several_that_is_set_makes_no_peak() {
         (60, 3600, 3600),
         (60, 1800, 7200),
     ] {
-        for (n_gateways, of) in [(2, 0), (2, 1), (3, 0), (3, 1)] {
+        for (n_gateways, of, late_s) in [(2, 0, 5), (2, 1, 5), (2, 1, 0), (3, 0, 5), (3, 1, 5)] {
             let until_s = 5 * DAY_S;
             let sums = sums(|at_s| if is_day(at_s) { 500.0 } else { 20.0 }, until_s);
             let is_off = |at_s: i64| (FROM_S..FROM_S + length_s).contains(&at_s);
             let read_by = |at_s: i64, nth: i64| {
                 let off_s = if nth == of && is_off(at_s) { off_s } else { 0 };
-                read(&sums, at_s - off_s, at_s - 5 * nth)
+                read(&sums, at_s - off_s, at_s - late_s * nth)
             };
             let samples = (every_s..=until_s).step_by(every_s as usize);
             let samples = samples.flat_map(|at_s| (0..n_gateways).map(move |nth| (at_s, nth)));
             let samples = samples.map(|(at_s, nth)| read_by(at_s, nth)).collect();
             let outcome = live_on(&main_watched(every_s, Some(900.0)), samples, None);
-            let name = format!("{n_gateways} gateways, each {every_s} s, {of} is {off_s} s off for {length_s} s");
+            let name = format!(
+                "{n_gateways} gateways {late_s} s late, each {every_s} s, {of} is {off_s} s off for {length_s} s"
+            );
             let (told, truth) = (outcome.sum_kwh(), sums[sums.len() - 1]);
             let most = 500.0 * 2.0 * (off_s.abs() + every_s) as f64 / 3600.0;
             // By what is used at night at most, or while it is set back, more may be told.
@@ -412,6 +414,53 @@ fn one_clock_of_several_that_is_set_makes_no_peak() {
             let highest_kw = outcome.highest_kw();
             assert!(highest_kw < 1.01 * 500.0, "{name}: {highest_kw} kW");
             assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+        }
+    }
+}
+
+/// Of two gateways, or of cut stamps, the instant in which the register falls has values of before and after: it is found all the same.
+#[test]
+fn a_fall_in_an_instant_with_several_values_is_a_reset() {
+    for (every_s, stamp_s, late_s) in [
+        (900, 900, Some(450)),
+        (60, 60, Some(30)),
+        (10, 60, None),
+        (20, 60, None),
+    ] {
+        for (fall_kwh, at_s) in [
+            (5000.0, FROM_S),
+            (400.0, FROM_S),
+            (400.0, 2 * DAY_S),
+            (400.0, FROM_S + 1220),
+        ] {
+            let until_s = 4 * DAY_S;
+            let sums = sums(|at_s| if is_day(at_s) { 500.0 } else { 20.0 }, until_s);
+            let at_s = at_s / every_s * every_s;
+            let read = |stamped_s: i64, taken_s: i64| {
+                let mut sample = read(&sums, stamped_s, taken_s);
+                if taken_s >= at_s {
+                    let reading = &mut sample.readings[0];
+                    let counted = sums[(taken_s / 5) as usize] - sums[(at_s / 5) as usize];
+                    reading.value = if fall_kwh == 5000.0 {
+                        counted
+                    } else {
+                        reading.value - fall_kwh
+                    };
+                }
+                sample
+            };
+            let samples = (every_s..=until_s).step_by(every_s as usize).flat_map(|taken_s| {
+                let stamped_s = taken_s / stamp_s * stamp_s;
+                let late = late_s.map(|late_s| read(stamped_s, taken_s - late_s));
+                [read(stamped_s, taken_s)].into_iter().chain(late)
+            });
+            let outcome = live_on(&main_watched(every_s, Some(900.0)), samples.collect(), None);
+            let name = format!("one in {every_s} s, stamped each {stamp_s} s, falls by {fall_kwh} kWh at {at_s} s");
+            let kinds: Vec<_> = outcome.findings.values().map(|finding| finding.kind).collect();
+            assert_eq!(kinds, [energy::finding::Kind::MeterReset], "{name}");
+            let (told, truth) = (outcome.sum_kwh(), sums[sums.len() - 1]);
+            let most = 500.0 * 2.0 * stamp_s.max(every_s) as f64 / 3600.0 + 1.0;
+            assert!((-1.0..=most).contains(&(truth - told)), "{name}: {told}, not {truth}");
         }
     }
 }

@@ -34,18 +34,43 @@ const GOES_ON: f64 = 0.75;
 /// How often an instant comes: more often than once where two gateways deliver, or stamps are cut to the minute.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Repeats {
-    /// How many values more than one come as a rule.
-    usual: u8,
-    /// How many came for each instant before the newest, the last one last, equal ones too …
-    lately: [u8; LATELY],
-    /// … as far as they are known.
+    /// How many values more than one come, equal ones too.
+    values: Often,
+    /// How many that differ.
+    others: Often,
+    /// So many instants before the newest are known.
     n_known: usize,
-    /// How many came for the newest.
-    newest: u8,
     /// The last in a row before the newest that came less than half as often as usual.
     n_short: u32,
     /// The last instant that went on from a value that does not count, ms.
     left_ms: Option<i64>,
+}
+
+/// How many of something an instant has.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Often {
+    /// As a rule.
+    usual: u8,
+    /// Of each instant before the newest, the last one last.
+    lately: [u8; LATELY],
+    /// Of the newest.
+    newest: u8,
+}
+
+impl Often {
+    /// Another instant has begun: `n_known` are known before it.
+    fn next(&mut self, n_known: usize) {
+        self.lately.rotate_left(1);
+        self.lately[LATELY - 1] = std::mem::take(&mut self.newest);
+        // Half of them have so many. That is usual until less than a quarter do.
+        let mut counts = self.lately;
+        counts.sort_unstable();
+        let often = counts[LATELY - n_known.max(KNOWN) / 2];
+        let n_usual = counts.iter().filter(|count| **count >= self.usual).count();
+        if often > self.usual || 4 * n_usual < n_known {
+            self.usual = often;
+        }
+    }
 }
 
 impl Repeats {
@@ -60,8 +85,8 @@ impl Repeats {
     /// Another instant has begun.
     #[cold]
     fn next(&mut self) {
-        let newest = std::mem::take(&mut self.newest);
-        self.n_short = if newest < self.usual - self.usual / 2 {
+        let Often { usual, newest, .. } = self.values;
+        self.n_short = if newest < usual - usual / 2 {
             self.n_short + 1
         } else {
             0
@@ -72,17 +97,14 @@ impl Repeats {
                 ..Self::after(LATELY)
             };
         }
-        self.lately.rotate_left(1);
-        self.lately[LATELY - 1] = newest;
         self.n_known = (self.n_known + 1).min(LATELY);
-        // Half of them come so often. That is usual until less than a quarter do.
-        let mut counts = self.lately;
-        counts.sort_unstable();
-        let often = counts[LATELY - self.n_known.max(KNOWN) / 2];
-        let n_usual = counts.iter().filter(|count| **count >= self.usual).count();
-        if often > self.usual || 4 * n_usual < self.n_known {
-            self.usual = often;
-        }
+        self.values.next(self.n_known);
+        self.others.next(self.n_known);
+    }
+
+    /// Whether the newest instant came more often than it should: what is sent again says nothing else.
+    fn is_extra(self) -> bool {
+        self.values.newest > self.values.usual && self.others.newest > self.others.usual
     }
 }
 
@@ -92,8 +114,8 @@ pub(super) struct Contradicted {
     at_ms: i64,
     /// The highest of them, ascending.
     values: Vec<f64>,
-    /// The highest of the instant before, where a lower one counts there.
-    highest_before: Option<f64>,
+    /// Those of the instant before; none where only one came.
+    before: Vec<f64>,
     /// It came more often than usual: a clock was set, perhaps.
     is_extra: bool,
 }
@@ -101,6 +123,14 @@ pub(super) struct Contradicted {
 impl Contradicted {
     fn highest(&self) -> f64 {
         self.values.last().copied().unwrap_or_default()
+    }
+
+    /// Whether the register goes on from a lower value than the one that counts, which itself went on from one of the instant
+    /// before: that one was another clock's, and no fall.
+    fn goes_on_lower(&self, held: Point, next: Point) -> bool {
+        let went_on = |value: f64| self.before.iter().any(|before| !is_below((held.0, value), *before));
+        let mut lower = self.values.iter().filter(|value| is_below((held.0, **value), held.1));
+        lower.any(|value| !is_below(next, *value) && went_on(*value))
     }
 
     /// Which value leaves the least power on both sides, where that is much less than `held` does.
@@ -132,7 +162,7 @@ impl Series {
         if self.last_ms() == Some(at_ms) {
             let n_before = self.points.len() - 1;
             let repeats = self.repeats.get_or_insert_with(|| Repeats::after(n_before));
-            repeats.newest = repeats.newest.saturating_add(1);
+            repeats.values.newest = repeats.values.newest.saturating_add(1);
         }
     }
 
@@ -152,10 +182,10 @@ impl Series {
         }
         let is_newest = index + 1 == self.points.len();
         let mut row = self.row_with(before, (at_ms, held), value);
-        let n_usual = 1 + self.repeats.map_or(0, |repeats| usize::from(repeats.usual));
-        row.is_extra = !is_newest || row.values.len() > n_usual;
+        row.is_extra = !is_newest || self.has_extra(row.values.len() - 1);
         let counts = self.counting(&row, before, gap_ms);
-        let (highest_before, is_extra) = (row.highest_before, row.is_extra);
+        let highest_before = row.before.last().copied().filter(|highest| is_below(before, *highest));
+        let is_extra = row.is_extra;
         self.contradicted = Some(row);
         if counts == held {
             return None;
@@ -172,23 +202,30 @@ impl Series {
         Some(before.0)
     }
 
+    /// Whether the newest instant, for which so many other values came, came more often than usual.
+    fn has_extra(&mut self, n_others: usize) -> bool {
+        self.repeats.as_mut().is_some_and(|repeats| {
+            repeats.others.newest = u8::try_from(n_others).unwrap_or(u8::MAX);
+            repeats.is_extra()
+        })
+    }
+
     /// An instant, and another value that came for it.
     fn row_with(&mut self, before: Point, (at_ms, held): Point, value: f64) -> Contradicted {
-        let last = self.contradicted.take();
-        let mut row = match last {
+        let mut row = match self.contradicted.take() {
             Some(row) if row.at_ms == at_ms => row,
             last => Contradicted {
                 at_ms,
                 values: vec![held],
-                highest_before: last
-                    .filter(|last| last.at_ms == before.0 && is_below(before, last.highest()))
-                    .map(|last| last.highest()),
+                before: last
+                    .filter(|last| last.at_ms == before.0)
+                    .map_or_else(Vec::new, |last| last.values),
                 is_extra: false,
             },
         };
         if !row.values.contains(&value) {
-            row.values
-                .insert(row.values.partition_point(|other| *other < value), value);
+            let place = row.values.partition_point(|other| *other < value);
+            row.values.insert(place, value);
         }
         let n_over = row.values.len().saturating_sub(VALUES);
         row.values.drain(..n_over);
@@ -292,13 +329,12 @@ impl Series {
         let row = self.contradicted.as_ref().filter(|row| row.at_ms == before.0)?;
         let highest = row.highest();
         if row.is_extra
-            && self.repeats.is_some_and(|repeats| repeats.usual == 0)
+            && self.repeats.is_some_and(|repeats| repeats.values.usual == 0)
             && let Some(counts) = row.evenest(earlier, before, newest)
         {
             return Some(self.set(earlier, (before.0, counts)));
         }
-        let goes_on_from = |value: &f64| is_below((before.0, *value), before.1) && !is_below(newest, *value);
-        if is_below(newest, before.1) && row.values.iter().any(goes_on_from) {
+        if is_below(newest, before.1) && row.goes_on_lower(before, newest) {
             return self.tear(before.0);
         }
         let is_extra = row.is_extra;
