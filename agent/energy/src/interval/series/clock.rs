@@ -266,7 +266,7 @@ impl Series {
             .map_or(0, |first| self.points[first].0)..newest.0;
         let left_ms = self.repeats.as_mut()?.left_ms.replace(newest.0);
         let is_often = left_ms.is_some_and(|left_ms| lately.contains(&left_ms));
-        let margin = if is_often { OFTEN_MARGIN } else { MARGIN };
+        let margin = if is_often { OFTEN_MARGIN } else { 1.0 };
         if newest.1 - earlier.1 > margin * used {
             return self.tear(before.0);
         }
