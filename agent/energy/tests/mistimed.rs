@@ -478,8 +478,11 @@ fn a_clock_that_is_off_for_a_few_readings_takes_nothing() {
         (300, -12, 3),
         (60, 8, 5),
         (60, 12, 7),
+        (900, -12, 12),
+        (300, -2, 2),
+        (60, -12, 12),
     ] {
-        for (hour, load) in [(10, 500.0), (2, 500.0), (10, 60.0)] {
+        for (hour, load) in [(10, 500.0), (2, 500.0), (8, 500.0), (10, 60.0)] {
             let until_s = 6 * DAY_S;
             let sums = sums(|at_s| if is_day(at_s) { load } else { 20.0 }, until_s);
             let is_off = |at_s: i64| {

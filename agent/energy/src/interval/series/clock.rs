@@ -328,7 +328,11 @@ impl Series {
         };
         let row = self.contradicted.as_ref().filter(|row| row.at_ms == before.0)?;
         let highest = row.highest();
+        // Where a clock was ahead, silence comes before the row, and both values of each of its instants can be: the lower ones are
+        // that clock's.
+        let is_after_silence = 2 * (before.0 - earlier.0) > 3 * (newest.0 - before.0);
         if row.is_extra
+            && !is_after_silence
             && self.repeats.is_some_and(|repeats| repeats.values.usual == 0)
             && let Some(counts) = row.evenest(earlier, before, newest)
         {
