@@ -8,6 +8,8 @@
 
 mod support;
 
+use std::ops::RangeInclusive;
+
 use energy::{Quantity, Sample, Site, interval::RepairKind};
 use jiff::SignedDuration;
 use support::{Outcome, at, live_on, main_watched, sample};
@@ -29,6 +31,14 @@ fn lived(site: &Site, readings: impl Iterator<Item = (i64, i64)>) -> Outcome {
     let used = |taken_ms: i64| 5003.217 + KW * taken_ms as f64 / 3.6e6 + 0.004 * (taken_ms as f64 / 7e5).sin();
     let sample = |(taken_ms, came_ms)| said(came_ms, (1000.0 * used(taken_ms)).floor() / 1000.0);
     live_on(site, readings.map(sample).collect(), None)
+}
+
+/// All that was used is told, but for what may be missing; at no higher power; and no fault of the meter.
+fn check_told(name: &str, outcome: &Outcome, truth: f64, may_miss: RangeInclusive<f64>, most_kw: f64) {
+    let (told, highest_kw) = (outcome.sum_kwh(), outcome.highest_kw());
+    assert!(may_miss.contains(&(truth - told)), "{name}: {told}, not {truth}");
+    assert!(highest_kw < most_kw, "{name}: {highest_kw} kW");
+    assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
 }
 
 fn check(name: &str, outcome: &Outcome, until_s: i64) {
@@ -185,13 +195,9 @@ fn a_clock_that_is_set_again_and_again_makes_no_peak() {
             }
             let outcome = live_on(&main_watched(every_s, Some(500.0)), samples, None);
             let name = format!("{nth}: {off_s} s off, read each {every_s} s, {beside} beside, by time {by_time}");
-            let (told, truth) = (outcome.sum_kwh(), used(until_s));
             let n_set = spans.len() as i64;
             let most = 1.1 * KW * (n_set * (off_s.abs() + every_s)) as f64 / 3600.0 + 0.1;
-            assert!((-0.1..=most).contains(&(truth - told)), "{name}: {told}, not {truth}");
-            let highest_kw = outcome.highest_kw();
-            assert!(highest_kw < 1.15 * 1.1 * KW, "{name}: {highest_kw} kW");
-            assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+            check_told(&name, &outcome, used(until_s), -0.1..=most, 1.15 * 1.1 * KW);
         }
     }
 }
@@ -373,6 +379,11 @@ fn read(sums: &[f64], stamped_s: i64, taken_s: i64) -> Sample {
     said(stamped_s * 1000, ((5003.217 + used) * 100.0).floor() / 100.0)
 }
 
+/// The same of a plant that draws so much by day, and 20 kW by night.
+fn by_day(kw: f64, until_s: i64) -> Vec<f64> {
+    sums(|at_s| if is_day(at_s) { kw } else { 20.0 }, until_s)
+}
+
 fn is_day(at_s: i64) -> bool {
     (8..18).contains(&(at_s % DAY_S / 3600))
 }
@@ -384,6 +395,7 @@ fn one_clock_of_several_that_is_set_makes_no_peak() {
     for (every_s, off_s, length_s) in [
         (900, 3600, 3600),
         (900, 900, 2700),
+        (900, 900, 3600),
         (900, 1800, 7200),
         (300, 1800, 3600),
         (300, -3600, 3600),
@@ -394,7 +406,7 @@ fn one_clock_of_several_that_is_set_makes_no_peak() {
     ] {
         for (n_gateways, of, late_s) in [(2, 0, 5), (2, 1, 5), (2, 1, 0), (3, 0, 5), (3, 1, 5)] {
             let until_s = 5 * DAY_S;
-            let sums = sums(|at_s| if is_day(at_s) { 500.0 } else { 20.0 }, until_s);
+            let sums = by_day(500.0, until_s);
             let is_off = |at_s: i64| (FROM_S..FROM_S + length_s).contains(&at_s);
             let read_by = |at_s: i64, nth: i64| {
                 let off_s = if nth == of && is_off(at_s) { off_s } else { 0 };
@@ -407,13 +419,8 @@ fn one_clock_of_several_that_is_set_makes_no_peak() {
             let name = format!(
                 "{n_gateways} gateways {late_s} s late, each {every_s} s, {of} is {off_s} s off for {length_s} s"
             );
-            let (told, truth) = (outcome.sum_kwh(), sums[sums.len() - 1]);
             let most = 500.0 * 2.0 * (off_s.abs() + every_s) as f64 / 3600.0;
-            // By what is used at night at most, or while it is set back, more may be told.
-            assert!((-20.0..=most).contains(&(truth - told)), "{name}: {told}, not {truth}");
-            let highest_kw = outcome.highest_kw();
-            assert!(highest_kw < 1.01 * 500.0, "{name}: {highest_kw} kW");
-            assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+            check_told(&name, &outcome, sums[sums.len() - 1], -3.0..=most, 1.01 * 500.0);
         }
     }
 }
@@ -434,7 +441,7 @@ fn a_fall_in_an_instant_with_several_values_is_a_reset() {
             (400.0, FROM_S + 1220),
         ] {
             let until_s = 4 * DAY_S;
-            let sums = sums(|at_s| if is_day(at_s) { 500.0 } else { 20.0 }, until_s);
+            let sums = by_day(500.0, until_s);
             let at_s = at_s / every_s * every_s;
             let read = |stamped_s: i64, taken_s: i64| {
                 let mut sample = read(&sums, stamped_s, taken_s);
@@ -484,7 +491,7 @@ fn a_clock_that_is_off_for_a_few_readings_takes_nothing() {
     ] {
         for (hour, load) in [(10, 500.0), (2, 500.0), (8, 500.0), (10, 60.0)] {
             let until_s = 6 * DAY_S;
-            let sums = sums(|at_s| if is_day(at_s) { load } else { 20.0 }, until_s);
+            let sums = by_day(load, until_s);
             let is_off = |at_s: i64| {
                 let nth = (at_s % DAY_S - hour * 3600).div_euclid(every_s);
                 at_s > 2 * DAY_S && (0..n_off).contains(&nth)
@@ -494,12 +501,8 @@ fn a_clock_that_is_off_for_a_few_readings_takes_nothing() {
             let samples = samples.map(|at_s| read(&sums, at_s - off_s(at_s), at_s)).collect();
             let outcome = live_on(&main_watched(every_s, Some(900.0)), samples, None);
             let name = format!("{n_off} of one in {every_s} s, {n_periods} periods off at {hour}:00, {load} kW");
-            let told = outcome.sum_kwh();
             let truth = sums[sums.len() - 1] - sums[(every_s / 5) as usize];
-            assert!((told - truth).abs() < 0.1, "{name}: {told}, not {truth}");
-            let highest_kw = outcome.highest_kw();
-            assert!(highest_kw < 1.01 * load, "{name}: {highest_kw} kW");
-            assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+            check_told(&name, &outcome, truth, -0.1..=0.1, 1.01 * load);
         }
     }
 }
@@ -526,7 +529,7 @@ fn a_second_value_now_and_then_makes_no_power() {
     ] {
         for is_frozen in [false, true] {
             let until_s = 8 * DAY_S;
-            let sums = sums(|at_s| if is_day(at_s) { 500.0 } else { 20.0 }, until_s);
+            let sums = by_day(500.0, until_s);
             let frozen_s = 6 * DAY_S + 9 * 3600..6 * DAY_S + 12 * 3600;
             let told_s = |at_s: i64| {
                 if is_frozen && frozen_s.contains(&at_s) {
@@ -576,7 +579,7 @@ fn what_is_sent_again_beside_cut_stamps_takes_nothing() {
     ] {
         for again in [0, 4, 11] {
             let until_s = 6 * DAY_S;
-            let sums = sums(|at_s| if is_day(at_s) { 500.0 } else { 20.0 }, until_s);
+            let sums = by_day(500.0, until_s);
             let samples = (every_s..=until_s).step_by(every_s as usize).flat_map(|at_s| {
                 let n_sent = if again > 0 && at_s / every_s % again == 3 { 2 } else { 1 };
                 vec![read(&sums, at_s / stamp_s * stamp_s, at_s); n_sent]
@@ -678,15 +681,8 @@ fn one_second_value_makes_no_peak() {
             });
             let outcome = live_on(&main_watched(every_s, Some(500.0)), samples.collect(), None);
             let name = format!("{beside_kwh} kWh beside, first {is_first}, read each {every_s} s");
-            let (told, truth) = (outcome.sum_kwh(), used(until_s));
             let most = 2.0 * 60.0 * every_s as f64 / 3600.0 + 0.1;
-            assert!((-0.1..=most).contains(&(truth - told)), "{name}: {told}, not {truth}");
-            assert!(
-                outcome.highest_kw() < 1.01 * 60.0,
-                "{name}: {} kW",
-                outcome.highest_kw()
-            );
-            assert!(outcome.findings.is_empty(), "{name}: {:#?}", outcome.findings);
+            check_told(&name, &outcome, used(until_s), -0.1..=most, 1.01 * 60.0);
         }
     }
 }

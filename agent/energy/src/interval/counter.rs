@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
     /// An ordinary rise to the reading at `index`, the next one or one after a silence.
     fn rises(&mut self, index: usize, rise: f64) -> Step {
         let (from_ms, before, to) = (self.points[self.at].0, self.reference, self.points[index]);
-        if rise > 0.0 && is_torn(self.torn_ms, from_ms, to.0) {
+        if to.1 != before && is_torn(self.torn_ms, from_ms, to.0) {
             self.stands(to);
             self.memory.begin_lasting();
         } else if rise > 0.0 {
@@ -376,8 +376,9 @@ impl<'a> Walk<'a> {
         if to.0 >= self.swap_ms {
             return self.swapped(self.at + 1);
         }
+        // A clock was set: the register has neither leapt nor fallen.
         if self.torn_ms.contains(&self.points[self.at].0) {
-            return self.set(to);
+            return self.rises(self.at + 1, rise.max(0.0));
         }
         if let Some(back) = self.returned(self.at) {
             return self.discarded(back);
@@ -406,15 +407,6 @@ impl<'a> Walk<'a> {
             repaired: step.repaired.filter(|_| to.1 < last),
             ..step
         }
-    }
-
-    /// Time is in doubt from the last reading on: a clock was set, and the register has neither leapt nor fallen.
-    fn set(&mut self, to: Point) -> Step {
-        let step = Step::plain((self.points[self.at].0, to.0), (self.reference, to.1), 0.0);
-        self.stands(to);
-        self.memory.begin_lasting();
-        self.at += 1;
-        step
     }
 
     /// Over the top, to the reading at `index`, if what it counted until then can have been used.

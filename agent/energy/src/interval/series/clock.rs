@@ -259,13 +259,9 @@ impl Series {
             return None;
         }
         let used = most(earlier).unwrap_or(0.0);
-        let lately = self
-            .points
-            .len()
-            .checked_sub(LATELY)
-            .map_or(0, |first| self.points[first].0)..newest.0;
         let left_ms = self.repeats.as_mut()?.left_ms.replace(newest.0);
-        let is_often = left_ms.is_some_and(|left_ms| lately.contains(&left_ms));
+        let is_often =
+            left_ms.is_some_and(|left_ms| left_ms < newest.0 && self.place(left_ms) + LATELY >= self.points.len());
         let margin = if is_often { OFTEN_MARGIN } else { 1.0 };
         if newest.1 - earlier.1 > margin * used {
             return self.tear(before.0);
@@ -327,7 +323,6 @@ impl Series {
             return None;
         };
         let row = self.contradicted.as_ref().filter(|row| row.at_ms == before.0)?;
-        let highest = row.highest();
         // Where a clock was ahead, silence comes before the row, and both values of each of its instants can be: the lower ones are
         // that clock's.
         let is_after_silence = 2 * (before.0 - earlier.0) > 3 * (newest.0 - before.0);
@@ -341,8 +336,8 @@ impl Series {
         if is_below(newest, before.1) && row.goes_on_lower(before, newest) {
             return self.tear(before.0);
         }
-        let is_extra = row.is_extra;
-        is_extra.then(|| self.leave(highest, gap_ms))?
+        let highest = row.is_extra.then(|| row.highest())?;
+        self.leave(highest, gap_ms)
     }
 
     /// Another value counts for an instant. Gives from where on energy is told anew.
