@@ -73,6 +73,65 @@ fn the_running_bill_is_told_though_its_month_has_not_begun() {
     assert_eq!(summary["months"][1]["bill"]["from"], "2025-03-15");
 }
 
+/// What demand peaks of a month cost together is what its bill asks more for demand (the power factor's share is that kind's
+/// own): each costs what lies above those before it.
+#[test]
+fn what_demand_peaks_cost_adds_up_to_the_bill() {
+    let folder = Folder::new("money-peaks");
+    let site = SITE
+        .replace("contract_kw = 900", "contract_kw = 400")
+        .lines()
+        .filter(|line| !line.starts_with("earlier_peaks"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let site = folder.file("site.toml", &site);
+    let months = |name: &str, peaks: &[(&str, &str)]| {
+        let raised = peaks.iter().fold(recording(), |csv, (at, used)| {
+            let (before, after) = (
+                format!("{at}:00+09:00,main,100,33,0"),
+                format!("{at}:00+09:00,main,{used},0"),
+            );
+            assert_eq!(csv.matches(&before).count(), 1);
+            csv.replace(&before, &after)
+        });
+        let (csv, out) = (folder.file(&format!("{name}.csv"), &raised), folder.path(name));
+        check(&["replay", "--config", &site, "--csv", &csv, "--out", &out], 0, &[]);
+        let summary = std::fs::read_to_string(folder.path(&format!("{name}/summary.json"))).unwrap();
+        serde_json::from_str::<serde_json::Value>(&summary).unwrap()
+    };
+    let (flat, peaked) = (
+        months("flat", &[]),
+        months(
+            "peaked",
+            &[
+                ("2025-03-04T10:00", "105,34.65"),
+                ("2025-03-05T10:00", "110,36.3"),
+                // Below what was billed before it: it costs nothing.
+                ("2025-03-06T10:00", "103,33.99"),
+                ("2025-03-07T10:00", "120,39.6"),
+            ],
+        ),
+    );
+    let demand = |summary: &serde_json::Value| -> f64 {
+        let items = summary["months"][0]["bill"]["items"].as_array().unwrap();
+        let of_demand = items
+            .iter()
+            .filter(|item| ["demand_charge", "excess_demand"].contains(&item["item"].as_str().unwrap()));
+        of_demand.map(|item| item["amount"].as_f64().unwrap()).sum()
+    };
+    let of_peaks = peaked["findings"].as_array().unwrap();
+    let of_peaks = of_peaks.iter().find(|kind| kind["kind"] == "demand_peak").unwrap();
+    assert_eq!(of_peaks["count"], 4);
+    // VAT of 10 % and the fund of 3.2 %; each of the four is rounded to the won.
+    let (cost, expected) = (
+        of_peaks["cost"].as_f64().unwrap(),
+        (demand(&peaked) - demand(&flat)) * 1.132,
+    );
+    assert!(
+        expected > 600_000.0 && (cost - expected).abs() <= 2.0,
+        "{cost} for {expected}"
+    );
+}
+
 #[test]
 fn a_bill_is_printed_explained_and_compared() {
     let (folder, site, out) = replayed("money-bill");
