@@ -501,10 +501,12 @@ fn a_contract_that_its_tariff_is_not_for_is_said() {
         ("kepco-industrial-a2-high-a-1", 299.0),
         ("kepco-industrial-b-high-a-2", 300.0),
         ("kepco-industrial-a1-low", 450.0),
-        ("us-commercial-tou", 5000.0),
     ] {
         contract(tariff, kw, &[]);
     }
+    let zone = "6:10 W2013 the hours and months of this tariff are those of America/Phoenix, the site is in Asia/Seoul | write \
+                zone = \"Asia/Seoul\" in the tariff's file of rules, or mend \"zone\" of [site]";
+    contract("us-commercial-tou", 5000.0, &[zone]);
 }
 
 #[test]

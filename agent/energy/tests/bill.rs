@@ -6,7 +6,7 @@
 mod support;
 
 use energy::tariff::{
-    Contract, ExcessRule, Usage,
+    Contract, ExcessRule, Levy, Usage,
     bill::{Bill, DemandStep, EnteredBill, bills, bills_until, demand_worth, reconcile},
 };
 use jiff::{SignedDuration, Timestamp, civil::Date};
@@ -447,6 +447,69 @@ fn another_reading_day_bills_no_day_twice() {
             ("05", "2026-05-01", "2026-06-01", "800000"),
         ],
     );
+}
+
+/// A levy that changes inside a bill's period: each share stands with the days that it is for, and both bases are the charge.
+#[test]
+fn a_levy_stands_with_its_days() {
+    let mut contract = Contract {
+        reading_day: 20,
+        ..contract()
+    };
+    let changed = Levy {
+        from: date("2026-02-01"),
+        share: dec("0.08"),
+        ..contract.rules.levy[0].clone()
+    };
+    contract.rules.levy.push(changed);
+    let bill = bills(&[contract], &days(60, |_, _| 25.0)).0.remove(1);
+    let vat = bill.items.iter().find(|item| item.item == "vat").unwrap();
+    let lines: Vec<_> = vat
+        .lines
+        .iter()
+        .map(|line| (line.from.to_string(), line.to.to_string(), line.price.to_string()))
+        .collect();
+    let line = |from: &str, to: &str, share: &str| (from.to_owned(), to.to_owned(), share.to_owned());
+    assert_eq!(
+        lines,
+        [
+            line("2026-01-20", "2026-02-01", "0.1"),
+            line("2026-02-01", "2026-02-20", "0.08")
+        ]
+    );
+    assert_eq!(vat.lines.iter().map(|line| line.quantity).sum::<Decimal>(), bill.net);
+}
+
+/// Without any use there is no power factor, though reactive energy is known.
+#[test]
+fn why_the_power_factor_is_deemed_is_said() {
+    let rule = r#"
+from = "2020-01-01"
+interval_min = 30
+lag_hours = "08-22"
+lag_reference_pct = 92
+lag_clamp_pct = [60, 97]
+share_per_pct = 0.002
+status = "test"
+source = "test"
+"#;
+    let mut contract = contract();
+    contract.rules.power_factor = vec![toml::from_str(rule).unwrap()];
+    let contract = [contract];
+    let check = |kwh: f64, kvarh: Option<f64>, expected: Option<&str>| {
+        let mut usage = days(31, |_, _| kwh);
+        for row in &mut usage {
+            row.lag_kvarh = kvarh;
+        }
+        let bill = bills(&contract, &usage).0.remove(0);
+        let note = bill.notes.iter().find(|note| note.code == "power_factor_deemed");
+        let reason = note.map(|note| note.text.en.split_once(':').unwrap().0.to_owned());
+        assert_eq!(reason.as_deref(), expected, "{kwh} kWh, {kvarh:?} kvarh");
+    };
+    check(25.0, Some(5.0), None);
+    check(25.0, None, Some("Reactive energy is not known"));
+    check(0.0, Some(0.0), Some("Nothing was used"));
+    check(0.0, Some(5.0), None);
 }
 
 #[test]

@@ -96,6 +96,8 @@ codes! {
         "필터에 맞는 모든 토픽을 한 계측기로 받습니다.";
     NoZone "W2012" "The device says local times, and no zone is written."
         "기기가 지역 시각을 보내는데 시간대가 적혀 있지 않습니다.";
+    TariffZone "W2013" "The tariff's clock is not the site's."
+        "요금제의 시간대가 사업장의 것과 다릅니다.";
     Unused "N3001" "A meter that no machine uses."
         "어느 설비도 쓰지 않는 계측기입니다.";
     ModiconNumber "N3003" "An address that looks like a number of Modicon's, which begin at 1 and name the table."

@@ -82,7 +82,7 @@ pub(super) fn site<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Option<Si
     // A bad name or zone has been reported and nothing will run: the rest is still checked, as if there were one.
     Some(SitePart {
         name: name.unwrap_or_else(|| Spanned::new(span, "site")),
-        zone: zone.map_or(TimeZone::UTC, Spanned::into_inner),
+        zone: zone.map_or(TimeZone::unknown(), Spanned::into_inner),
         language: language.map_or(Language::default(), Spanned::into_inner),
         days_off: DaysOff {
             holidays: Arc::new(holidays.unwrap_or_default()),
@@ -173,18 +173,23 @@ impl SitePart<'_> {
 }
 
 /// Reads every `[[contract]]`, by its first day ascending.
-pub(super) fn contracts<'a>(context: &Context<'a>, root: &mut Table<'a>) -> Vec<Contract> {
+pub(super) fn contracts<'a>(context: &Context<'a>, root: &mut Table<'a>, zone: Option<&TimeZone>) -> Vec<Contract> {
     let mut lines: BTreeMap<Date, usize> = BTreeMap::new();
     let mut contracts: Vec<Contract> = root
         .tables("contract")
         .into_iter()
-        .filter_map(|table| contract(context, table, &mut lines))
+        .filter_map(|table| contract(context, table, zone, &mut lines))
         .collect();
     contracts.sort_by_key(|contract| contract.from);
     contracts
 }
 
-fn contract<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut BTreeMap<Date, usize>) -> Option<Contract> {
+fn contract<'a>(
+    context: &Context<'a>,
+    mut table: Table<'a>,
+    zone: Option<&TimeZone>,
+    lines: &mut BTreeMap<Date, usize>,
+) -> Option<Contract> {
     let file = context.file;
     let from = table.date("from");
     let from = table.required("from", from);
@@ -218,6 +223,9 @@ fn contract<'a>(context: &Context<'a>, mut table: Table<'a>, lines: &mut BTreeMa
     tariff_check::covers(file, &tariff, dated, edition.is_some());
     if let Some(contract_kw) = &contract_kw {
         tariff_check::fits(file, &tariff, contract_kw);
+    }
+    if let Some(zone) = zone {
+        tariff_check::runs_by(file, &rules, zone, tariff_name.span());
     }
     if let Some(area) = &area {
         known_area(context, &rules, area);

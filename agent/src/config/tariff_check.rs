@@ -1,10 +1,12 @@
 //! Whether a tariff's data can be used, reported at the files they stand in; the judgement is the crate `energy`'s.
 
+use std::ops::Range;
+
 use energy::{
     both,
     tariff::{Problem, Rules, Tariff, problems},
 };
-use jiff::civil::Date;
+use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
     diagnostic::Code,
@@ -48,6 +50,24 @@ pub(super) fn fits(file: &File, tariff: &Tariff, contract_kw: &At<f64>) {
         limits.source
     );
     file.report_with(Code::ContractLimits, contract_kw.span(), message, Some(help));
+}
+
+/// Warns where the tariff's hours are of another zone than the site's.
+pub(super) fn runs_by(file: &File, rules: &Rules, zone: &TimeZone, place: Range<usize>) {
+    if zone.is_unknown() || rules.zone == *zone {
+        return;
+    }
+    let name = |zone: &TimeZone| zone.iana_name().unwrap_or("?").to_owned();
+    let (own, site) = (name(&rules.zone), name(zone));
+    let message = both!(
+        "이 요금제의 시간대는 {own}이고 사업장은 {site}입니다. 부하시간대와 달은 {own} 시각으로 나뉩니다",
+        "the hours and months of this tariff are those of {own}, the site is in {site}"
+    );
+    let help = both!(
+        "요금제의 rules 파일에 zone = {site:?}을 쓰거나 [site]의 \"zone\"을 고치십시오",
+        "write zone = {site:?} in the tariff's file of rules, or mend \"zone\" of [site]"
+    );
+    file.report_with(Code::TariffZone, place, message, Some(help));
 }
 
 /// Reports that prices begin after the day they are wanted for: an error for an edition, else a warning.

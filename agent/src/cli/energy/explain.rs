@@ -43,9 +43,7 @@ pub(super) fn explained(
     text += &of_registers(args, config, (meter, month), intervals, ko)?;
     text += &of_repairs(args, &config.site, (meter, month), intervals, language)?;
     text += &of_source(config, meter, ko);
-    if config.site.main_meter.as_deref() == Some(meter) {
-        text += &of_money(args, config, month, language)?;
-    }
+    text += &of_money(args, config, (meter, month), language)?;
     text += &of_carbon(&config.site, intervals, language);
     Ok(text)
 }
@@ -201,12 +199,25 @@ fn of_source(config: &Config, meter: &str, ko: bool) -> String {
 }
 
 /// What the month's kWh cost: the bill's own lines.
-fn of_money(args: &EnergyArgs, config: &Config, month: Month, language: Language) -> Result<String, ExitCode> {
+fn of_money(
+    args: &EnergyArgs,
+    config: &Config,
+    (meter, month): (&str, Month),
+    language: Language,
+) -> Result<String, ExitCode> {
     let head = if language == Language::Ko {
         "5. 요금"
     } else {
         "5. money"
     };
+    if config.site.main_meter.as_deref() != Some(meter) {
+        let not_billed = if language == Language::Ko {
+            "요금은 주 계측기에 청구됨"
+        } else {
+            "the bill is made of the main meter"
+        };
+        return Ok(format!("{head}: {not_billed}\n"));
+    }
     // Months before count for the demand.
     let all = past::intervals(&args.past, config, config.site.main_meter.as_deref())?;
     let heard_until = past::heard_until(&args.past, config)?;

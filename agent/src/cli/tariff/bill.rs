@@ -121,7 +121,8 @@ fn made(args: &BillArgs) -> Result<String, ExitCode> {
 fn entered(path: &PathBuf) -> Result<EnteredBill, ExitCode> {
     let failed = |why: &dyn std::fmt::Display| fail(INPUT, format!("{}: {why}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-    toml::from_str(&text).map_err(|error| failed(&error))
+    let hint = "every amount is a plain number: total = 38000000";
+    toml::from_str(&text).map_err(|error| failed(&format!("{error}{hint}")))
 }
 
 fn chosen(bills: Vec<Bill>, month: Option<Date>) -> Result<Bill, ExitCode> {

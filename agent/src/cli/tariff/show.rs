@@ -96,7 +96,8 @@ fn one(
         .unwrap_or_else(|| rules.zone.to_datetime(Clock::system().now()).date());
     let contract = Contract::alone(name, tariff, rules, args.area.clone());
     let title = language.pick(&contract.tariff.title);
-    let head = format!("{title}\n{name} · {day} · {}\n\n", contract.rules.currency);
+    let zone = contract.rules.zone.iana_name().unwrap_or("–");
+    let head = format!("{title}\n{name} · {day} · {zone} · {}\n\n", contract.rules.currency);
     let edition = known_area(&contract).and_then(|()| edition_of(&contract, day));
     Ok(edition.map(|edition| head + &shown(&edition, language)))
 }

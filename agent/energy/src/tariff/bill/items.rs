@@ -185,6 +185,10 @@ fn levies(tally: &Tally<'_>, charges: &[Charge], net: Decimal) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     for row in rows {
         let holds = |part: &PartTally<'_>| part.part.edition.levies.contains(&row);
+        let days = tally.parts.iter().filter(|part| holds(part)).map(|part| &part.part);
+        let (from, to) = days.fold((tally.period.to, tally.period.from), |(from, to), part| {
+            (from.min(part.from), to.max(part.to))
+        });
         let base = if tally.parts.iter().all(holds) {
             net
         } else {
@@ -194,8 +198,8 @@ fn levies(tally: &Tally<'_>, charges: &[Charge], net: Decimal) -> Vec<Item> {
         let (exact, currency) = (base * row.share, &tally.parts[0].part.edition.contract.rules.currency);
         let amount = row.rounding.to_step(exact, row.step);
         let line = Line {
-            from: tally.period.from,
-            to: tally.period.to,
+            from,
+            to,
             quantity: base,
             unit: currency.clone(),
             price: row.share,

@@ -208,11 +208,17 @@ fn deemed(tally: &Tally<'_>) -> Option<Note> {
         .iter()
         .any(|part| part.part.edition.judged_power_factor().is_some());
     let is_unknown = tally.power_factors.iter().any(|factors| factors.lag_pct.is_none());
+    let is_unused = tally.known_min > 0.0 && tally.parts.iter().flat_map(|part| &part.energy).all(Quantity::is_none);
+    let (ko, en) = if is_unused {
+        ("사용량이 없어", "Nothing was used")
+    } else {
+        ("무효전력량을 알 수 없어", "Reactive energy is not known")
+    };
     (has_rule && is_unknown).then(|| {
         note(
             "power_factor_deemed",
-            "무효전력량을 알 수 없어 기준 역률로 보았습니다.",
-            "Reactive energy is not known: the power factor is deemed to be the reference.",
+            format!("{ko} 기준 역률로 보았습니다."),
+            format!("{en}: the power factor is deemed to be the reference."),
         )
     })
 }

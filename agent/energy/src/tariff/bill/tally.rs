@@ -82,6 +82,10 @@ impl Quantity<'_> {
         exact(self.nano_kwh)
     }
 
+    pub(super) fn is_none(&self) -> bool {
+        self.nano_kwh == 0
+    }
+
     fn is_of(&self, band: Band, discount: Option<&Discount>) -> bool {
         let is_same = match (self.discount, discount) {
             (Some(one), Some(other)) => std::ptr::eq(one, other),
