@@ -425,6 +425,95 @@ fn one_clock_of_several_that_is_set_makes_no_peak() {
     }
 }
 
+/// Where a register of coarse steps, or one at rest, makes two gateways agree, one value that a clock of them stamps an hour too
+/// early is one too many all the same.
+#[test]
+fn a_set_clock_beside_two_that_agree_makes_no_peak() {
+    for (every_s, night_kw, step_kwh) in [(900, 20.0, 0.1), (900, 20.0, 1.0), (900, 0.0, 0.01), (300, 20.0, 1.0)] {
+        for (of, n_off) in [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)] {
+            let until_s = 3 * DAY_S;
+            let sums = sums(
+                |at_s| {
+                    let is_lunch = at_s % DAY_S / 3600 == 12;
+                    if is_day(at_s) && !is_lunch { 300.0 } else { night_kw }
+                },
+                until_s,
+            );
+            let from_s = 2 * DAY_S + 48_600;
+            let read_by = |at_s: i64, nth: i64| {
+                let is_off = nth == of && (from_s..from_s + n_off * every_s).contains(&at_s);
+                let used = sums[((at_s - 5 * nth) / 5) as usize];
+                let kwh = ((5003.217 + used) / step_kwh).floor() * step_kwh;
+                said((at_s - if is_off { 3600 } else { 0 }) * 1000, kwh)
+            };
+            let samples = (every_s..=until_s).step_by(every_s as usize);
+            let samples = samples.flat_map(|at_s| [read_by(at_s, 0), read_by(at_s, 1)]).collect();
+            let outcome = live_on(&main_watched(every_s, Some(900.0)), samples, None);
+            let name = format!(
+                "each {every_s} s in steps of {step_kwh} kWh, {night_kw} kW at rest, {of} an hour off for {n_off}"
+            );
+            let most = 300.0 * (3600 + n_off * every_s) as f64 / 3600.0;
+            check_told(
+                &name,
+                &outcome,
+                sums[sums.len() - 1],
+                -3.0..=most,
+                1.01 * 300.0 + 8.0 * step_kwh,
+            );
+        }
+    }
+}
+
+/// One of two gateways has lost its meter and says zero for hours: the other's readings count, whatever the register has come to,
+/// and after it was silent too.
+#[test]
+fn zeros_beside_a_true_value_are_none() {
+    for (every_s, base_kwh) in [
+        (900, 5.0),
+        (900, 5003.217),
+        (900, 905_003.217),
+        (60, 5003.217),
+        (60, 905_003.217),
+    ] {
+        for (from_h, n_hours, late_s, n_out) in [
+            (50, 3, 90, 0),
+            (50, 8, 450, 0),
+            (51, 20, 0, 1),
+            (56, 24, 450, 3),
+            (57, 40, 90, 7),
+            (60, 8, 90, 12),
+        ] {
+            let until_s = 6 * DAY_S;
+            let out_from_s = (from_h + 1) * 3600;
+            let is_out = |at_s: i64, nth: i64| nth == 0 && (out_from_s..out_from_s + n_out * every_s).contains(&at_s);
+            for load in [
+                |at_s: i64| if at_s % 3600 < 900 { 400.0 } else { 20.0 },
+                |at_s: i64| if is_day(at_s) { 300.0 } else { 0.0 },
+            ] {
+                let sums = sums(load, until_s);
+                let said_by = |at_s: i64, nth: i64| {
+                    let is_lost = nth == 1 && (from_h..from_h + n_hours).contains(&(at_s / 3600));
+                    let taken_s = (at_s - late_s * nth).max(0);
+                    let kwh = ((base_kwh + sums[(taken_s / 5) as usize]) * 100.0).floor() / 100.0;
+                    said(at_s * 1000, if is_lost { 0.0 } else { kwh })
+                };
+                let samples = (every_s..=until_s).step_by(every_s as usize);
+                let samples = samples.flat_map(|at_s| [(at_s, 0), (at_s, 1)]);
+                let samples = samples.filter(|(at_s, nth)| !is_out(*at_s, *nth));
+                let samples = samples.map(|(at_s, nth)| said_by(at_s, nth)).collect();
+                let outcome = live_on(&main_watched(every_s, Some(900.0)), samples, None);
+                let name = format!(
+                    "each {every_s} s from {base_kwh} kWh: zeros from hour {from_h} for {n_hours} h, {late_s} s late, \
+                     the other silent for {n_out}"
+                );
+                // What is used before the first instant is in no interval.
+                let first = sums[(every_s / 5) as usize];
+                check_told(&name, &outcome, sums[sums.len() - 1] - first, -0.1..=0.1, 1.03 * 400.0);
+            }
+        }
+    }
+}
+
 /// Of two gateways, or of cut stamps, the instant in which the register falls has values of before and after: it is found all the same.
 #[test]
 fn a_fall_in_an_instant_with_several_values_is_a_reset() {

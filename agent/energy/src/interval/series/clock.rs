@@ -102,9 +102,9 @@ impl Repeats {
         self.others.next(self.n_known);
     }
 
-    /// Whether the newest instant came more often than it should: what is sent again says nothing else.
-    fn is_extra(self) -> bool {
-        self.values.newest > self.values.usual && self.others.newest > self.others.usual
+    /// Whether the newest instant came more often than it should: what is sent again says nothing else than what came.
+    fn is_extra(self, is_new: bool) -> bool {
+        self.values.newest > self.values.usual && (is_new || self.others.newest > self.others.usual)
     }
 }
 
@@ -177,12 +177,21 @@ impl Series {
         };
         let shown_kw = self.shown_kw();
         // Where no power is known yet, the second is no worse than the first.
-        if shown_kw > 0.0 && value > self.points.last()?.1 + limit_kw(shown_kw, None) * hours(CLOCK_OFF_MS) {
+        // A gateway that has lost its meter says zero: no place of a register that has counted.
+        let stood = self.points[..index].iter().rev().find(|point| point.1 > 0.0);
+        if stood.is_some() && value == 0.0 {
             return None;
         }
+        let highest = stood.map_or(0.0, |stood| stood.1).max(self.points.last()?.1);
+        if shown_kw > 0.0 && value > highest + limit_kw(shown_kw, None) * hours(CLOCK_OFF_MS) {
+            return None;
+        }
+        if stood.is_some() && held == 0.0 {
+            return Some(self.set(before, (at_ms, value)));
+        }
         let is_newest = index + 1 == self.points.len();
-        let mut row = self.row_with(before, (at_ms, held), value);
-        row.is_extra = !is_newest || self.has_extra(row.values.len() - 1);
+        let (mut row, is_new) = self.row_with(before, (at_ms, held), value);
+        row.is_extra |= !is_newest || self.has_extra(row.values.len() - 1, is_new);
         let counts = self.counting(&row, before, gap_ms);
         let highest_before = row.before.last().copied().filter(|highest| is_below(before, *highest));
         let is_extra = row.is_extra;
@@ -203,15 +212,15 @@ impl Series {
     }
 
     /// Whether the newest instant, for which so many other values came, came more often than usual.
-    fn has_extra(&mut self, n_others: usize) -> bool {
+    fn has_extra(&mut self, n_others: usize, is_new: bool) -> bool {
         self.repeats.as_mut().is_some_and(|repeats| {
             repeats.others.newest = u8::try_from(n_others).unwrap_or(u8::MAX);
-            repeats.is_extra()
+            repeats.is_extra(is_new)
         })
     }
 
-    /// An instant, and another value that came for it.
-    fn row_with(&mut self, before: Point, (at_ms, held): Point, value: f64) -> Contradicted {
+    /// An instant with another value that came for it, and whether none was like it.
+    fn row_with(&mut self, before: Point, (at_ms, held): Point, value: f64) -> (Contradicted, bool) {
         let mut row = match self.contradicted.take() {
             Some(row) if row.at_ms == at_ms => row,
             last => Contradicted {
@@ -223,13 +232,14 @@ impl Series {
                 is_extra: false,
             },
         };
-        if !row.values.contains(&value) {
+        let is_new = !row.values.contains(&value);
+        if is_new {
             let place = row.values.partition_point(|other| *other < value);
             row.values.insert(place, value);
         }
         let n_over = row.values.len().saturating_sub(VALUES);
         row.values.drain(..n_over);
-        row
+        (row, is_new)
     }
 
     /// Which of the values for an instant counts.
