@@ -561,6 +561,34 @@ fn a_fall_in_an_instant_with_several_values_is_a_reset() {
     }
 }
 
+/// A register that falls while nothing is used has fallen, though a gateway that is late says the old values for two instants.
+#[test]
+fn a_fall_in_a_standstill_beside_a_late_gateway_is_a_reset() {
+    for (every_s, late_s, fall_kwh) in [
+        (300, 450, 30.0),
+        (300, 600, 400.0),
+        (900, 1350, 1200.0),
+        (60, 75, 1200.0),
+    ] {
+        let (until_s, at_s) = (4 * DAY_S, 2 * DAY_S + 10_800);
+        let sums = sums(|at_s| if is_day(at_s) { 300.0 } else { 0.0 }, until_s);
+        let read_by = |stamped_s: i64, late_s: i64| {
+            let taken_s = (stamped_s - late_s).max(0);
+            let fallen = if taken_s >= at_s { fall_kwh } else { 0.0 };
+            let kwh = 5003.217 + sums[(taken_s / 5) as usize] - fallen;
+            said(stamped_s * 1000, (kwh * 100.0).floor() / 100.0)
+        };
+        let samples = (every_s..=until_s).step_by(every_s as usize);
+        let samples = samples.flat_map(|at_s| [read_by(at_s, 0), read_by(at_s, late_s)]);
+        let outcome = live_on(&main_watched(every_s, Some(900.0)), samples.collect(), None);
+        let name = format!("falls by {fall_kwh} kWh, one in {every_s} s, the other {late_s} s late");
+        let kinds: Vec<_> = outcome.findings.values().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [energy::finding::Kind::MeterReset], "{name}");
+        let (told, truth) = (outcome.sum_kwh(), sums[sums.len() - 1]);
+        assert!((told - truth).abs() < 0.1, "{name}: {told}, not {truth}");
+    }
+}
+
 /// One gateway whose clock is set back, or forth, for a few readings and right again, each day: each of them finds its place.
 #[test]
 fn a_clock_that_is_off_for_a_few_readings_takes_nothing() {

@@ -128,7 +128,15 @@ impl Contradicted {
     /// Whether the register goes on from a lower value than the one that counts, which itself went on from one of the instant
     /// before: that one was another clock's, and no fall.
     fn goes_on_lower(&self, held: Point, next: Point) -> bool {
-        let went_on = |value: f64| self.before.iter().any(|before| !is_below((held.0, value), *before));
+        let has_risen = |value: f64, before: f64| value > before + waver(before);
+        let highest = self
+            .before
+            .last()
+            .is_some_and(|before| has_risen(self.highest(), *before));
+        let went_on = |value: f64| {
+            let goes_on = |before: &f64| !is_below((held.0, value), *before) && (highest || has_risen(value, *before));
+            self.before.iter().any(goes_on)
+        };
         let mut lower = self.values.iter().filter(|value| is_below((held.0, **value), held.1));
         lower.any(|value| !is_below(next, *value) && went_on(*value))
     }
