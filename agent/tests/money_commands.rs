@@ -411,4 +411,27 @@ fn what_cannot_be_billed_is_said() {
         0,
         &["billed demand 900 kW"],
     );
+    let with = |text: &str, name: &str, key: &str| {
+        folder.file(
+            name,
+            &text.replace("contract_kw = 900", &format!("contract_kw = 900\n{key}")),
+        )
+    };
+    let without = std::fs::read_to_string(&without).unwrap();
+    for (site, billed) in [
+        (
+            with(&without, "low-metered.toml", "demand_meter = true"),
+            "billed demand 768.5 kW",
+        ),
+        (
+            with(SITE, "unmetered.toml", "demand_meter = false"),
+            "billed demand 900 kW",
+        ),
+    ] {
+        check(
+            &["tariff", "bill", "-c", &site, "--from", &out, "--month", "2025-03"],
+            0,
+            &[billed],
+        );
+    }
 }

@@ -214,6 +214,7 @@ fn contract<'a>(
     let edition = table.date("edition");
     let area = table.text("area");
     let reactive_meter = table.flag("reactive_meter").unwrap_or(true);
+    let demand_meter = table.flag("demand_meter");
     let span = table.span();
     table.finish();
     let supply = tariff_name.and_then(|name| tariff(context, &name).map(|found| (name, found)));
@@ -241,8 +242,8 @@ fn contract<'a>(
     Some(Contract {
         from: from.into_inner(),
         tariff_name: (*tariff_name.get_ref()).to_owned(),
+        rules: rules.with_demand_meter(demand_meter.unwrap_or(!tariff.low_voltage)),
         tariff,
-        rules,
         holidays,
         contract_kw: contract_kw?.into_inner(),
         reading_day: reading_day.map_or(1, |day| day.into_inner() as i8),

@@ -438,7 +438,11 @@ fn every_profile_and_tariff_can_be_used() {
         .warnings
         .into_iter()
         .partition(|one| one.code == Code::Unverified);
+    // A tariff of another country has its own hours.
+    let n_abroad = names.iter().filter(|name| !name.starts_with("kepco-")).count();
+    let (abroad, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|one| one.code == Code::TariffZone);
     assert_eq!(all(&others), "");
+    assert_eq!(abroad.len(), n_abroad);
     assert_eq!(
         unverified.len(),
         n_meters,

@@ -54,13 +54,14 @@ impl Slot<'_> {
 }
 
 impl Contract {
-    /// A tariff without a customer, to be looked at: 1 kW from the first day of its prices on, and no holidays.
+    /// A tariff without a customer, to be looked at: 1 kW from the first day of its prices on, no holidays, and the meters that are
+    /// usual.
     pub fn alone(name: &str, tariff: Tariff, rules: Rules, area: Option<String>) -> Self {
         Self {
             from: tariff.price.first().map_or(Date::MIN, |first| first.from),
             tariff_name: name.to_owned(),
+            rules: rules.with_demand_meter(!tariff.low_voltage),
             tariff,
-            rules,
             holidays: BTreeSet::new(),
             contract_kw: 1.0,
             reading_day: 1,

@@ -362,6 +362,19 @@ pub struct Contract {
     pub reactive_meter: bool,
 }
 
+impl Rules {
+    /// The rules of a customer with or without a maximum-demand meter: without one the contract demand is billed, and nothing
+    /// above it is known.
+    #[must_use]
+    pub fn with_demand_meter(self, has_one: bool) -> Self {
+        Self {
+            demand: self.demand.filter(|_| has_one),
+            excess: self.excess.filter(|_| has_one),
+            ..self
+        }
+    }
+}
+
 /// The contract that holds at `at`: the last one that has begun, in its own rules' zone.
 pub fn contract_at(contracts: &[Contract], at: Timestamp) -> Option<&Contract> {
     contracts.iter().rev().find(|contract| contract.has_begun(at))

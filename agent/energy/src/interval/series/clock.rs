@@ -183,13 +183,13 @@ impl Series {
             self.points[index].1 = if is_first { held.max(value) } else { held };
             return None;
         };
-        let shown_kw = self.shown_kw();
-        // Where no power is known yet, the second is no worse than the first.
         // A gateway that has lost its meter says zero: no place of a register that has counted.
         let stood = self.points[..index].iter().rev().find(|point| point.1 > 0.0);
         if stood.is_some() && value == 0.0 {
             return None;
         }
+        let shown_kw = self.shown_kw();
+        // Where no power is known yet, the second is no worse than the first.
         let highest = stood.map_or(0.0, |stood| stood.1).max(self.points.last()?.1);
         if shown_kw > 0.0 && value > highest + limit_kw(shown_kw, None) * hours(CLOCK_OFF_MS) {
             return None;
