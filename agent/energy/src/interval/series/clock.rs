@@ -137,7 +137,9 @@ impl Contradicted {
             let goes_on = |before: &f64| !is_below((held.0, value), *before) && (highest || has_risen(value, *before));
             self.before.iter().any(goes_on)
         };
-        let mut lower = self.values.iter().filter(|value| is_below((held.0, **value), held.1));
+        // Zeros are no other clock's: a gateway has lost its meter.
+        let is_lower = |value: &&f64| **value != 0.0 && is_below((held.0, **value), held.1);
+        let mut lower = self.values.iter().filter(is_lower);
         lower.any(|value| !is_below(next, *value) && went_on(*value))
     }
 
@@ -183,19 +185,10 @@ impl Series {
             self.points[index].1 = if is_first { held.max(value) } else { held };
             return None;
         };
-        // A gateway that has lost its meter says zero: no place of a register that has counted.
-        let stood = self.points[..index].iter().rev().find(|point| point.1 > 0.0);
-        if stood.is_some() && value == 0.0 {
-            return None;
-        }
         let shown_kw = self.shown_kw();
         // Where no power is known yet, the second is no worse than the first.
-        let highest = stood.map_or(0.0, |stood| stood.1).max(self.points.last()?.1);
-        if shown_kw > 0.0 && value > highest + limit_kw(shown_kw, None) * hours(CLOCK_OFF_MS) {
+        if shown_kw > 0.0 && value > self.points.last()?.1 + limit_kw(shown_kw, None) * hours(CLOCK_OFF_MS) {
             return None;
-        }
-        if stood.is_some() && held == 0.0 {
-            return Some(self.set(before, (at_ms, value)));
         }
         let is_newest = index + 1 == self.points.len();
         let (mut row, is_new) = self.row_with(before, (at_ms, held), value);
