@@ -12,7 +12,7 @@ use energy::tariff::{
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
-use support::site;
+use support::{lagging, site};
 
 /// The test tariff from January 2026 on: mid 08-15, peak 15-22; 30 % floor; demand 8000, vat 10 %, nothing rounded.
 fn contract() -> Contract {
@@ -483,18 +483,8 @@ fn a_levy_stands_with_its_days() {
 /// Without any use there is no power factor, though reactive energy is known.
 #[test]
 fn why_the_power_factor_is_deemed_is_said() {
-    let rule = r#"
-from = "2020-01-01"
-interval_min = 30
-lag_hours = "08-22"
-lag_reference_pct = 92
-lag_clamp_pct = [60, 97]
-share_per_pct = 0.002
-status = "test"
-source = "test"
-"#;
     let mut contract = contract();
-    contract.rules.power_factor = vec![toml::from_str(rule).unwrap()];
+    contract.rules.power_factor = vec![lagging()];
     let contract = [contract];
     let check = |kwh: f64, kvarh: Option<f64>, expected: Option<&str>| {
         let mut usage = days(31, |_, _| kwh);

@@ -376,7 +376,13 @@ fn sums(kw: impl Fn(i64) -> f64, until_s: i64) -> Vec<f64> {
 /// What a register of 0.01 kWh said at `taken_s` of what had been used by then, stamped with another second.
 fn read(sums: &[f64], stamped_s: i64, taken_s: i64) -> Sample {
     let used = sums[(taken_s.max(0) / 5) as usize];
-    said(stamped_s * 1000, ((5003.217 + used) * 100.0).floor() / 100.0)
+    said_of(stamped_s, 5003.217 + used, 0.01)
+}
+
+/// What a register of such steps says of so many kWh.
+fn said_of(stamped_s: i64, kwh: f64, step_kwh: f64) -> Sample {
+    let steps_a_kwh = 1.0 / step_kwh;
+    said(stamped_s * 1000, (kwh * steps_a_kwh).floor() / steps_a_kwh)
 }
 
 /// The same of a plant that draws so much by day, and 20 kW by night.
@@ -443,8 +449,7 @@ fn a_set_clock_beside_two_that_agree_makes_no_peak() {
             let read_by = |at_s: i64, nth: i64| {
                 let is_off = nth == of && (from_s..from_s + n_off * every_s).contains(&at_s);
                 let used = sums[((at_s - 5 * nth) / 5) as usize];
-                let kwh = ((5003.217 + used) / step_kwh).floor() * step_kwh;
-                said((at_s - if is_off { 3600 } else { 0 }) * 1000, kwh)
+                said_of(at_s - if is_off { 3600 } else { 0 }, 5003.217 + used, step_kwh)
             };
             let samples = (every_s..=until_s).step_by(every_s as usize);
             let samples = samples.flat_map(|at_s| [read_by(at_s, 0), read_by(at_s, 1)]).collect();
@@ -494,8 +499,8 @@ fn zeros_beside_a_true_value_are_none() {
                 let said_by = |at_s: i64, nth: i64| {
                     let is_lost = nth == 1 && (from_h..from_h + n_hours).contains(&(at_s / 3600));
                     let taken_s = (at_s - late_s * nth).max(0);
-                    let kwh = ((base_kwh + sums[(taken_s / 5) as usize]) * 100.0).floor() / 100.0;
-                    said(at_s * 1000, if is_lost { 0.0 } else { kwh })
+                    let kwh = base_kwh + sums[(taken_s / 5) as usize];
+                    said_of(at_s, if is_lost { 0.0 } else { kwh }, 0.01)
                 };
                 let samples = (every_s..=until_s).step_by(every_s as usize);
                 let samples = samples.flat_map(|at_s| [(at_s, 0), (at_s, 1)]);
@@ -575,8 +580,7 @@ fn a_fall_in_a_standstill_beside_a_late_gateway_is_a_reset() {
         let read_by = |stamped_s: i64, late_s: i64| {
             let taken_s = (stamped_s - late_s).max(0);
             let fallen = if taken_s >= at_s { fall_kwh } else { 0.0 };
-            let kwh = 5003.217 + sums[(taken_s / 5) as usize] - fallen;
-            said(stamped_s * 1000, (kwh * 100.0).floor() / 100.0)
+            said_of(stamped_s, 5003.217 + sums[(taken_s / 5) as usize] - fallen, 0.01)
         };
         let samples = (every_s..=until_s).step_by(every_s as usize);
         let samples = samples.flat_map(|at_s| [read_by(at_s, 0), read_by(at_s, late_s)]);

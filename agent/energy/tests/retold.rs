@@ -6,11 +6,9 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use energy::{
-    Engine, Quality, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind, tariff::PowerFactorRule,
-};
+use energy::{Engine, Quality, Quantity, Reading, Sample, Site, finding::Kind, interval::RepairKind};
 use jiff::{SignedDuration, Timestamp};
-use support::{Outcome, at, sample, site};
+use support::{Outcome, at, lagging, sample, site};
 
 /// The main meter alone, with one kind to look for.
 fn watched(kind: Kind, settings: &[(&str, f64)], every: SignedDuration) -> Site {
@@ -89,23 +87,13 @@ fn a_maximum_that_is_told_lower_is_billed_no_more() {
 
 #[test]
 fn a_power_factor_is_that_of_the_month_as_it_is_told_last() {
-    let rule = r#"
-from = "2020-01-01"
-interval_min = 30
-lag_hours = "08-22"
-lag_reference_pct = 92
-lag_clamp_pct = [60, 97]
-share_per_pct = 0.002
-status = "verified"
-source = "test"
-"#;
     let after_s = 2.0 * 86_400.0;
     let mut site = watched(
         Kind::LowPowerFactor,
         &[("after", after_s)],
         SignedDuration::from_mins(15),
     );
-    site.contracts[0].rules.power_factor = vec![toml::from_str::<PowerFactorRule>(rule).unwrap()];
+    site.contracts[0].rules.power_factor = vec![lagging()];
     let first: Timestamp = "2026-07-31T15:00:00Z".parse().unwrap();
     let (mut kwh, mut kvarh) = (5000.0, 1000.0);
     let samples: Vec<Sample> = (0..8 * 96)

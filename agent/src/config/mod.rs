@@ -9,7 +9,7 @@ use std::{
 };
 
 use energy::{both, site::Site};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, tz::TimeZone};
 
 use crate::{acquire, alert, forward, language::Language, record, store, web};
 
@@ -145,7 +145,11 @@ fn store_path(file: &File, parsed: &toml::Spanned<toml::de::DeTable<'_>>) -> Opt
 
 fn config<'a>(context: &Context<'a>, mut root: Table<'a>) -> Option<Config> {
     let site = site::site(context, &mut root);
-    let contracts = site::contracts(context, &mut root, site.as_ref().map(|site| &site.zone));
+    let contracts = site::contracts(
+        context,
+        &mut root,
+        site.as_ref().map_or(&TimeZone::unknown(), |site| &site.zone),
+    );
     let mut lines = lines::lines(context, &mut root);
     // Two gateways on one broker must not share a session: each would take the other's messages.
     let site_name = site.as_ref().map_or("site", |site| site.name.get_ref());

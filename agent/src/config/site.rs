@@ -173,7 +173,7 @@ impl SitePart<'_> {
 }
 
 /// Reads every `[[contract]]`, by its first day ascending.
-pub(super) fn contracts<'a>(context: &Context<'a>, root: &mut Table<'a>, zone: Option<&TimeZone>) -> Vec<Contract> {
+pub(super) fn contracts<'a>(context: &Context<'a>, root: &mut Table<'a>, zone: &TimeZone) -> Vec<Contract> {
     let mut lines: BTreeMap<Date, usize> = BTreeMap::new();
     let mut contracts: Vec<Contract> = root
         .tables("contract")
@@ -187,7 +187,7 @@ pub(super) fn contracts<'a>(context: &Context<'a>, root: &mut Table<'a>, zone: O
 fn contract<'a>(
     context: &Context<'a>,
     mut table: Table<'a>,
-    zone: Option<&TimeZone>,
+    zone: &TimeZone,
     lines: &mut BTreeMap<Date, usize>,
 ) -> Option<Contract> {
     let file = context.file;
@@ -225,9 +225,7 @@ fn contract<'a>(
     if let Some(contract_kw) = &contract_kw {
         tariff_check::fits(file, &tariff, contract_kw);
     }
-    if let Some(zone) = zone {
-        tariff_check::runs_by(file, &rules, zone, tariff_name.span());
-    }
+    tariff_check::runs_by(file, &rules, zone, tariff_name.span());
     if let Some(area) = &area {
         known_area(context, &rules, area);
     }

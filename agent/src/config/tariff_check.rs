@@ -52,7 +52,7 @@ pub(super) fn fits(file: &File, tariff: &Tariff, contract_kw: &At<f64>) {
     file.report_with(Code::ContractLimits, contract_kw.span(), message, Some(help));
 }
 
-/// Warns where the tariff's hours are of another zone than the site's.
+/// Warns where the tariff's hours are of another zone than the site's, as far as that is known.
 pub(super) fn runs_by(file: &File, rules: &Rules, zone: &TimeZone, place: Range<usize>) {
     if zone.is_unknown() || rules.zone == *zone {
         return;

@@ -17,9 +17,24 @@ use energy::{
     finding::Kind,
     interval::RepairKind,
     site::{Machine, MachineKind, Meter, Settings, StateLimits},
-    tariff::{Contract, Rules, Tariff},
+    tariff::{Contract, PowerFactorRule, Rules, Tariff},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+/// A rule for lagging power factor alone: by half hours of the day, 92 %.
+pub fn lagging() -> PowerFactorRule {
+    let rule = r#"
+from = "2020-01-01"
+interval_min = 30
+lag_hours = "08-22"
+lag_reference_pct = 92
+lag_clamp_pct = [60, 97]
+share_per_pct = 0.002
+status = "verified"
+source = "test"
+"#;
+    toml::from_str(rule).unwrap()
+}
 
 pub const RULES: &str = r#"
 currency = "KRW"

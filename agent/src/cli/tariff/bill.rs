@@ -121,7 +121,7 @@ fn made(args: &BillArgs) -> Result<String, ExitCode> {
 fn entered(path: &PathBuf) -> Result<EnteredBill, ExitCode> {
     let failed = |why: &dyn std::fmt::Display| fail(INPUT, format!("{}: {why}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-    let hint = "every amount is a plain number: total = 38000000";
+    let hint = "a bill is entered as month = \"2026-06-01\", and amounts as plain numbers: total = 38000000";
     toml::from_str(&text).map_err(|error| failed(&format!("{error}{hint}")))
 }
 

@@ -129,12 +129,11 @@ impl Contradicted {
     /// before: that one was another clock's, and no fall.
     fn goes_on_lower(&self, held: Point, next: Point) -> bool {
         let has_risen = |value: f64, before: f64| value > before + waver(before);
-        let highest = self
-            .before
-            .last()
-            .is_some_and(|before| has_risen(self.highest(), *before));
+        let highest = self.before.last();
+        let highest_rose = highest.is_some_and(|before| has_risen(self.highest(), *before));
         let went_on = |value: f64| {
-            let goes_on = |before: &f64| !is_below((held.0, value), *before) && (highest || has_risen(value, *before));
+            let goes_on =
+                |before: &f64| !is_below((held.0, value), *before) && (highest_rose || has_risen(value, *before));
             self.before.iter().any(goes_on)
         };
         // Zeros are no other clock's: a gateway has lost its meter.

@@ -208,7 +208,7 @@ fn deemed(tally: &Tally<'_>) -> Option<Note> {
         .iter()
         .any(|part| part.part.edition.judged_power_factor().is_some());
     let is_unknown = tally.power_factors.iter().any(|factors| factors.lag_pct.is_none());
-    let is_unused = tally.known_min > 0.0 && tally.parts.iter().flat_map(|part| &part.energy).all(Quantity::is_none);
+    let is_unused = tally.known_min > 0.0 && tally.parts.iter().flat_map(|part| &part.energy).all(Quantity::is_zero);
     let (ko, en) = if is_unused {
         ("사용량이 없어", "Nothing was used")
     } else {

@@ -82,7 +82,7 @@ impl Quantity<'_> {
         exact(self.nano_kwh)
     }
 
-    pub(super) fn is_none(&self) -> bool {
+    pub(super) fn is_zero(&self) -> bool {
         self.nano_kwh == 0
     }
 
